@@ -1,0 +1,40 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// Image is what is known of the image a container runs, found from its config digest by package origin.
+type Image struct {
+	// Config is the digest of the configuration.
+	Config digest.Digest
+	// Manifests are those whose config that is, and the indexes that list them. An Image has at least one.
+	Manifests []Manifest
+	// Originals are the references this image was pulled or imported under, normalised; image IDs are not among them.
+	Originals []reference.Named
+	// Confirmed says that the facts above were compared with the runtime for this very question, after the last
+	// change that was heard of. A refusal that rests on facts from memory alone is not final.
+	Confirmed bool
+}
+
+// Manifest is an image manifest or an index, as its bytes stand in the content store.
+type Manifest struct {
+	Digest    digest.Digest
+	MediaType string
+	// Bytes hash to Digest: whoever makes a Manifest has checked.
+	Bytes []byte
+	// Repositories are the names (without tag or digest) of the originals that lead to this manifest.
+	Repositories []string
+}
+
+// ImageFunc finds the image a question is about. An error that is a [*Refusal] carries its reason; any other is a
+// failure to find out.
+type ImageFunc func(context.Context, Question) (*Image, error)
+
+// RootfsFunc returns nil when the root filesystem prepared for a container belongs to the image with that config
+// digest. It is asked for every container and never cached, for a name or a digest reported beside a container can
+// be made to lie, and the snapshot cannot.
+type RootfsFunc func(ctx context.Context, container string, config digest.Digest) error

@@ -1,0 +1,57 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Question is what is asked of a policy: may this namespace run this image, which its pod calls by this reference?
+// It is comparable, so that one question has one answer.
+type Question struct {
+	// Namespace is the pod's Kubernetes namespace, a DNS label.
+	Namespace string
+	// Reference is what the pod's author wrote, not normalised: a name, or an image ID such as sha256:ab12….
+	Reference string
+	// Config is the digest of the image's configuration, which the runtime says it runs.
+	Config digest.Digest
+}
+
+// Validate returns a [*Refusal] when the question cannot be asked: law 1 of the design wants a denial, not a guess.
+func (q Question) Validate() error {
+	if !isDNSLabel(q.Namespace) {
+		return refuse(BadRequest, "the pod's namespace %q is not a DNS label", q.Namespace)
+	}
+	if q.Reference == "" {
+		return refuse(BadRequest, "the container names no image reference")
+	}
+	if err := q.Config.Validate(); err != nil {
+		return refuse(BadRequest, "the image has no usable config digest %q: %v", q.Config, err)
+	}
+	return nil
+}
+
+// ImageID returns the hexadecimal digits of an image ID, when that is what the pod wrote: sha256:<hex>, in full or
+// as a prefix, or all 64 digits without the algorithm. The kubelet and containerd both accept these where a name
+// could stand, although sha256:ab12 would also parse as a repository of Docker Hub with a tag.
+func (q Question) ImageID() (hexadecimal string, ok bool) {
+	if rest, found := strings.CutPrefix(q.Reference, "sha256:"); found {
+		return rest, isHexadecimal(rest) && len(rest) <= 64
+	}
+	return q.Reference, len(q.Reference) == 64 && isHexadecimal(q.Reference)
+}
+
+func isHexadecimal(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// isDNSLabel follows RFC 1123, as Kubernetes does for names of namespaces. Nothing else may become part of a path.
+func isDNSLabel(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// ValidNamespace reports whether s can be the name of a Kubernetes namespace, and so of a document's file.
+func ValidNamespace(s string) bool { return isDNSLabel(s) }

@@ -1,0 +1,43 @@
+package policy
+
+import (
+	"context"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// Requirement is one element of a list of policy requirements (containers-policy.json(5), "POLICY REQUIREMENTS"),
+// with the contents of every key file it names in place of the path.
+type Requirement struct {
+	// ID is the hash of all that follows: equal requirements have equal IDs, in whatever document they stand.
+	ID digest.Digest
+	// Type is the requirement's "type": sigstoreSigned, signedBy, reject, insecureAcceptAnything, ….
+	Type string
+	// Alternatives are policy requirements in JSON, of which one that is met is enough. There is one, but for signedBy
+	// with keyPaths, which gives one for each file.
+	Alternatives [][]byte
+	// NeedsEvidence says that whether it is met depends on signatures.
+	NeedsEvidence bool
+	// Problem says why the requirement cannot be met whatever is signed: a key file that cannot be read, say. It is
+	// empty when there is none. Other scopes of the document are not affected.
+	Problem string
+}
+
+// JudgeFunc says of one requirement whether it is met by one manifest and what is kept of that manifest's
+// signatures, when the image is called by that reference. For a requirement that needs no evidence the evidence is
+// zero.
+type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Evidence) Finding
+
+// Finding is a judge's answer. The zero Finding says that the requirement is not met.
+type Finding struct {
+	Met bool
+	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met, and anything else
+	// when it could not find out, which is never remembered.
+	Reason Reason
+	// Detail is for the operator.
+	Detail string
+	// Until is when the finding stops being true by itself; zero: it does not.
+	Until time.Time
+}

@@ -1,0 +1,45 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// Normalize parses a reference as containerd and CRI-O do: familiar names are completed, latest is the tag of a name
+// without tag and digest, and a tag beside a digest is dropped, for a policy identity has one of them.
+func Normalize(s string) (reference.Named, error) {
+	named, err := reference.ParseNormalizedNamed(s)
+	if err != nil {
+		return nil, fmt.Errorf("parsing image reference %q: %w", s, err)
+	}
+	if canonical, ok := named.(reference.Canonical); ok {
+		return reference.WithDigest(reference.TrimNamed(named), canonical.Digest())
+	}
+	return reference.TagNameOnly(named), nil
+}
+
+// scopesOf lists the scopes that match a reference, most specific first.
+func scopesOf(ref reference.Named) []string {
+	scopes := []string{ref.String()}
+	name := ref.Name()
+	for {
+		scopes = append(scopes, name)
+		slash := strings.LastIndexByte(name, '/')
+		if slash < 0 {
+			break
+		}
+		name = name[:slash]
+	}
+	// A wildcard stands for one label or more, so a name of one label has none. The port belongs to the host.
+	host, _, _ := strings.Cut(name, ":")
+	for {
+		_, parent, found := strings.Cut(host, ".")
+		if !found {
+			return scopes
+		}
+		scopes = append(scopes, "*."+parent)
+		host = parent
+	}
+}

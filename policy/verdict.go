@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Outcome is whether a container may be created. Its zero value denies.
+type Outcome uint8
+
+// The two outcomes.
+const (
+	Deny Outcome = iota
+	Admit
+)
+
+// String returns "deny" or "admit".
+func (o Outcome) String() string {
+	if o == Admit {
+		return "admit"
+	}
+	return "deny"
+}
+
+// Reason is one word that says why, the same in events, audit log and metrics.
+type Reason string
+
+// All reasons.
+const (
+	// Accepted is the only reason of a verdict that admits.
+	Accepted Reason = "accepted"
+	// Rejected: the policy refuses the image, or there are signatures and none satisfies it.
+	Rejected Reason = "rejected"
+	// Unsigned: a signature is asked for, it was looked for, and there is none.
+	Unsigned Reason = "unsigned"
+	// Pending: it is not known yet, and being found out.
+	Pending Reason = "pending"
+	// Unavailable: looked and failed.
+	Unavailable Reason = "unavailable"
+	// InvalidPolicy: the document that governs the namespace cannot be used.
+	InvalidPolicy Reason = "invalid-policy"
+	// UnknownOrigin: the image was not obtained under the reference that the pod names, or what runs is not the image.
+	UnknownOrigin Reason = "unknown-origin"
+	// BadRequest: the question makes no sense.
+	BadRequest Reason = "bad-request"
+	// Internal: a fault of ours.
+	Internal Reason = "internal"
+)
+
+// Reasons returns every reason, for metrics that start at zero.
+func Reasons() []Reason {
+	return []Reason{
+		Accepted, Rejected, Unsigned, Pending, Unavailable, InvalidPolicy, UnknownOrigin, BadRequest, Internal,
+	}
+}
+
+// Verdict is the answer to a [Question]. The zero Verdict denies.
+type Verdict struct {
+	Outcome Outcome
+	Reason  Reason
+	// Reference is the one that was judged, normalised. The pod may not have written it.
+	Reference string
+	// Digest is the manifest or index that decided, where there is one.
+	Digest digest.Digest
+	// Document and Scope name the rule that decided. The scope of a document's default is empty.
+	Document string
+	Scope    string
+	// Detail is for the operator: it may name references and keys that the pod's author must not learn of.
+	Detail string
+	// Remembered says that no judge was asked: the answer came from memory.
+	Remembered bool
+}
+
+// Admitted reports whether the container may be created.
+func (v Verdict) Admitted() bool { return v.Outcome == Admit }
+
+// Refusal is an error that denies with a reason. Other errors deny as [Internal].
+type Refusal struct {
+	Reason Reason
+	// Detail is for the operator.
+	Detail string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Detail }
+
+// Refuse returns a [*Refusal].
+func Refuse(reason Reason, format string, args ...any) error {
+	return refuse(reason, format, args...)
+}
+
+func refuse(reason Reason, format string, args ...any) *Refusal {
+	return &Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
