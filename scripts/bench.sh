@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs every Go benchmark COUNT times and, on a node, measures the bounds that the design promises. The raw figures
+# go to .cache/bench/; with BASELINE=FILE of an earlier run, benchstat compares the two.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+: "${COUNT:=6}"
+figures=.cache/bench/$(git rev-parse --short HEAD 2>/dev/null || echo unversioned).txt
+mkdir -p "$(dirname "$figures")"
+
+echo "== benchmarks, $COUNT runs each, to $figures"
+go test -run '^$' -bench . -benchmem -count "$COUNT" -timeout 1h ./... | tee "$figures"
+echo "== the same, summed up"
+benchstat ${BASELINE:+"$BASELINE"} "$figures"
+
+echo "== bounds on a real node"
+go run ./integration/bench
