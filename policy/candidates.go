@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// maxManifests bounds how many manifests of one image are judged for one reference. A tenant can have any number of
+// manifests around another's configuration; the ones obtained from the reference's own repository come first.
+const maxManifests = 64
+
+// candidates returns the references an image may be judged under, any one of which is enough.
+//
+// That is the pod's own when the image was obtained from that repository, and, where the pod names a digest, when
+// that digest is one of the image's. A pod that names an image ID names no repository: then each reference the image
+// was obtained under is judged by itself.
+func candidates(q Question, image *Image) ([]reference.Named, error) {
+	if hexadecimal, ok := q.ImageID(); ok {
+		if !strings.HasPrefix(q.Config.String(), "sha256:"+hexadecimal) {
+			return nil, refuse(UnknownOrigin, "image ID %s is not that of the image that runs, %s", q.Reference, q.Config)
+		}
+		if len(image.Originals) == 0 {
+			return nil, refuse(UnknownOrigin, "no reference is known under which image %s was obtained", q.Config)
+		}
+		return image.Originals, nil
+	}
+	named, err := Normalize(q.Reference)
+	if err != nil {
+		return nil, refuse(BadRequest, "%v", err)
+	}
+	sameName := func(original reference.Named) bool { return original.Name() == named.Name() }
+	if !slices.ContainsFunc(image.Originals, sameName) {
+		return nil, refuse(UnknownOrigin, "image %s was not obtained from %s, but as %s",
+			q.Config, named.Name(), list(image.Originals))
+	}
+	if canonical, ok := named.(reference.Canonical); ok && !image.has(canonical) {
+		return nil, refuse(UnknownOrigin, "%s is neither a manifest of image %s nor an index that lists one",
+			canonical.Digest(), q.Config)
+	}
+	return []reference.Named{named}, nil
+}
+
+func (i *Image) has(ref reference.Canonical) bool {
+	return slices.ContainsFunc(i.Manifests, func(m Manifest) bool { return m.Digest == ref.Digest() })
+}
+
+// manifestsFor returns the manifests to judge under a reference, those obtained from its repository first.
+func (i *Image) manifestsFor(ref reference.Named) []Manifest {
+	own := make([]Manifest, 0, len(i.Manifests))
+	var others []Manifest
+	for _, manifest := range i.Manifests {
+		if slices.Contains(manifest.Repositories, ref.Name()) {
+			own = append(own, manifest)
+		} else {
+			others = append(others, manifest)
+		}
+	}
+	manifests := append(own, others...)
+	return manifests[:min(len(manifests), maxManifests)]
+}
+
+func list(refs []reference.Named) string {
+	if len(refs) == 0 {
+		return "no reference at all"
+	}
+	names := make([]string, 0, 4)
+	for _, ref := range refs {
+		if len(names) == 3 {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, ref.String())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,203 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/distribution/reference"
+)
+
+// Sources are where a [Decider] learns what it decides on.
+type Sources struct {
+	// Documents returns the present snapshot of all documents.
+	Documents func() *Set
+	// Image finds what runs.
+	Image ImageFunc
+	// Confirm has the facts about a question's image compared with the runtime, in the background; the next Image for
+	// that question is then confirmed. Nil: images are always confirmed.
+	Confirm func(Question)
+	// Kept and Ask are the evidence. Ask may be nil.
+	Kept KeptFunc
+	Ask  AskFunc
+	// Judges are asked in order, and one yes is enough.
+	Judges []JudgeFunc
+	// Generations, at most two, return numbers that change whenever an answer of Image or Kept could. With none,
+	// answers are not remembered.
+	Generations []func() uint64
+}
+
+const maxGenerations = 2
+
+// Bounds of what is remembered: a node runs at most some hundred pods, with a policy and a handful of containers each.
+const (
+	rememberedAnswers  = 8192
+	rememberedFindings = 32768
+)
+
+// Decider answers questions. Make one with [NewDecider].
+type Decider struct {
+	sources  Sources
+	answers  *memory[Question, answer]
+	findings *memory[findingKey, Finding]
+}
+
+// NewDecider returns a Decider that remembers nothing yet.
+func NewDecider(sources Sources) (*Decider, error) {
+	if sources.Documents == nil || sources.Image == nil || sources.Kept == nil || len(sources.Judges) == 0 {
+		return nil, errors.New("a decider needs documents, images, evidence and a judge")
+	}
+	if len(sources.Generations) > maxGenerations {
+		return nil, fmt.Errorf("a decider takes at most %d generations", maxGenerations)
+	}
+	return &Decider{
+		sources:  sources,
+		answers:  newMemory[Question, answer](rememberedAnswers),
+		findings: newMemory[findingKey, Finding](rememberedFindings),
+	}, nil
+}
+
+// Decide answers a question. There is no error beside a verdict: what goes wrong denies.
+func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
+	// The zero verdict denies, so a panic can only deny; this gives it a reason, and keeps the daemon alive.
+	defer func() {
+		if cause := recover(); cause != nil {
+			verdict = Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
+		}
+	}()
+	document, err := d.sources.Documents().For(q.Namespace)
+	if err != nil {
+		return refusal(err)
+	}
+	generations := d.generations()
+	if known, ok := d.answers.get(q); ok && known.document == document && known.generations == generations &&
+		lasts(known.until) {
+		return known.verdict
+	}
+	// The generations were read before anything that depends on them: an answer that a change overtakes is
+	// remembered under the old numbers, and so never found again.
+	verdict, until := d.decide(ctx, q, document)
+	if verdict.Admitted() && len(d.sources.Generations) > 0 {
+		remembered := verdict
+		remembered.Remembered = true
+		d.answers.put(q, answer{document, generations, until, remembered})
+	}
+	return verdict
+}
+
+func (d *Decider) generations() (numbers [maxGenerations]uint64) {
+	for i, generation := range d.sources.Generations {
+		numbers[i] = generation()
+	}
+	return numbers
+}
+
+// decide works an answer out: the image, the references it may be judged under, then each of these.
+func (d *Decider) decide(ctx context.Context, q Question, document *Document) (Verdict, time.Time) {
+	if err := q.Validate(); err != nil {
+		return refusal(err).under(document), time.Time{}
+	}
+	image, err := d.sources.Image(ctx, q)
+	if err != nil {
+		return refusal(err).under(document), time.Time{}
+	}
+	refs, err := candidates(q, image)
+	if err != nil {
+		return d.confirmed(q, image, refusal(err).under(document)), time.Time{}
+	}
+	var worst Verdict
+	for _, ref := range refs {
+		verdict, until := d.judge(ctx, document, image, ref)
+		if verdict.Admitted() {
+			return verdict, until
+		}
+		if worst.Reason == "" || verdict.Reason.hopes() > worst.Reason.hopes() {
+			worst = verdict
+		}
+	}
+	return d.confirmed(q, image, worst), time.Time{}
+}
+
+// confirmed holds a refusal back while the facts it rests on may lag behind the runtime: a pull can be over, and the
+// container be asked for, before the event of that pull has been heard.
+func (d *Decider) confirmed(q Question, image *Image, verdict Verdict) Verdict {
+	if image.Confirmed || d.sources.Confirm == nil || verdict.Reason == Pending {
+		return verdict
+	}
+	d.sources.Confirm(q)
+	verdict.Detail = fmt.Sprintf("not final before it is confirmed with the runtime: %s: %s", verdict.Reason, verdict.Detail)
+	verdict.Reason = Pending
+	return verdict
+}
+
+// judge decides on an image under one reference: the document's scope for it, then every requirement of that scope.
+func (d *Decider) judge(
+	ctx context.Context, document *Document, image *Image, ref reference.Named,
+) (verdict Verdict, until time.Time) {
+	scope, requirements := document.Select(ref)
+	verdict = Verdict{
+		Reference: ref.String(), Digest: image.Manifests[0].Digest, Document: document.Name, Scope: scope, Remembered: true,
+	}
+	if len(requirements) == 0 {
+		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty"
+		return verdict, time.Time{}
+	}
+	hearing := hearing{Decider: d, manifests: image.manifestsFor(ref), reference: ref}
+	// Requirements that need no evidence come first: one that refuses spares the registry a question.
+	for _, needsEvidence := range []bool{false, true} {
+		for _, requirement := range requirements {
+			if requirement.NeedsEvidence != needsEvidence {
+				continue
+			}
+			ruling := hearing.rule(ctx, requirement)
+			verdict.Remembered = verdict.Remembered && ruling.remembered
+			if !ruling.Met {
+				hearing.askAgain(ruling)
+				verdict.Reason, verdict.Detail = ruling.Reason, ruling.Detail
+				return verdict, time.Time{}
+			}
+			verdict.Digest = ruling.manifest
+			until = earlier(until, ruling.Until)
+		}
+	}
+	// The only line that admits: every requirement of a list that is not empty is met.
+	verdict.Outcome, verdict.Reason = Admit, Accepted
+	return verdict, until
+}
+
+// refusal turns an error into a verdict that denies.
+func refusal(err error) Verdict {
+	if why := (*Refusal)(nil); errors.As(err, &why) {
+		return Verdict{Reason: why.Reason, Detail: err.Error()}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return Verdict{Reason: Pending, Detail: err.Error()}
+	}
+	return Verdict{Reason: Internal, Detail: err.Error()}
+}
+
+func (v Verdict) under(document *Document) Verdict {
+	v.Document = document.Name
+	return v
+}
+
+// hopes orders reasons by how likely it is that asking again brings another answer. Of several refusals the most
+// hopeful is reported, so that nobody gives up on a container that is about to be admitted.
+func (r Reason) hopes() int {
+	switch r {
+	case Pending:
+		return 5
+	case Unavailable:
+		return 4
+	case Internal:
+		return 3
+	case InvalidPolicy:
+		return 2
+	case Rejected:
+		return 1
+	default:
+		return 0
+	}
+}

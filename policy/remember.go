@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"sync"
+	"time"
+)
+
+// memory is a bounded map that forgets the oldest half when it is full. What it holds cannot go stale: whatever an
+// entry depends on is part of its key, or compared when it is read.
+type memory[K comparable, V any] struct {
+	limit int
+	mu    sync.Mutex
+	young map[K]V
+	old   map[K]V
+}
+
+func newMemory[K comparable, V any](limit int) *memory[K, V] {
+	return &memory[K, V]{limit: limit, young: make(map[K]V)}
+}
+
+func (m *memory[K, V]) get(key K) (V, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if value, ok := m.young[key]; ok {
+		return value, true
+	}
+	value, ok := m.old[key]
+	if ok {
+		m.keep(key, value)
+	}
+	return value, ok
+}
+
+func (m *memory[K, V]) put(key K, value V) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.keep(key, value)
+}
+
+func (m *memory[K, V]) keep(key K, value V) {
+	if len(m.young) >= m.limit/2 {
+		m.old, m.young = m.young, make(map[K]V)
+	}
+	m.young[key] = value
+}
+
+// answer is a verdict and the circumstances it was given under. An answer is remembered only when it
+// admits: every refusal is worked out anew, from findings that are remembered.
+type answer struct {
+	document    *Document
+	generations [maxGenerations]uint64
+	until       time.Time
+	verdict     Verdict
+}
+
+// findingKey is all that a finding depends on but the clock: the manifest and the requirement by their hashes, the
+// evidence by a number that is not used twice.
+type findingKey struct {
+	requirement string
+	reference   string
+	manifest    string
+	evidence    uint64
+}
+
+// lasts reports whether a finding or answer that expires at until, if ever, is still true.
+func lasts(until time.Time) bool {
+	return until.IsZero() || time.Now().Before(until)
+}
+
+// earlier returns the earlier of two times of expiry, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

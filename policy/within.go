@@ -1,0 +1,65 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// Deadline has decisions answered in time, whatever hangs behind them: a decision that takes too long is answered
+// with [Pending] and goes on in the background, so that what it finds is there for the next try.
+type Deadline struct {
+	answerWithin time.Duration
+	giveUpAfter  time.Duration
+	late         chan struct{}
+}
+
+// maxLate bounds how many decisions may be under way. Where a disk or the runtime hangs for good, every retry would
+// leave another behind.
+const maxLate = 64
+
+// NewDeadline returns a Deadline that answers within that time.
+func NewDeadline(answerWithin time.Duration) *Deadline {
+	return &Deadline{
+		answerWithin: answerWithin,
+		giveUpAfter:  max(10*time.Second, 2*answerWithin),
+		late:         make(chan struct{}, maxLate),
+	}
+}
+
+// Answer runs decide and returns what it says, or a verdict that denies when it does not say anything in time. The
+// context that decide is given outlives the answer, and the caller's context: it ends some seconds later.
+func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verdict) Verdict {
+	timer := time.NewTimer(d.answerWithin)
+	defer timer.Stop()
+	select {
+	case d.late <- struct{}{}:
+	default:
+		return Verdict{Reason: Pending, Detail: fmt.Sprintf("%d earlier decisions have not come to an end yet", maxLate)}
+	}
+	answer := make(chan Verdict, 1)
+	go func() {
+		defer func() { <-d.late }()
+		background, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.giveUpAfter)
+		defer cancel()
+		answer <- guarded(background, decide)
+	}()
+	select {
+	case verdict := <-answer:
+		return verdict
+	case <-timer.C:
+		return Verdict{Reason: Pending, Detail: fmt.Sprintf("no decision within %s", d.answerWithin)}
+	case <-ctx.Done():
+		return Verdict{Reason: Pending, Detail: fmt.Sprintf("the runtime stopped waiting: %v", ctx.Err())}
+	}
+}
+
+func guarded(ctx context.Context, decide func(context.Context) Verdict) (verdict Verdict) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			verdict = Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
+		}
+	}()
+	return decide(ctx)
+}
