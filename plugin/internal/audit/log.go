@@ -1,0 +1,45 @@
+package audit
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Log writes records.
+type Log struct {
+	handler slog.Handler
+}
+
+// New returns a log that writes where the logger does, but at any level: what an operator sets to hear less of the
+// daemon takes nothing from the account of its decisions.
+func New(logger *slog.Logger) *Log {
+	return &Log{handler: logger.Handler()}
+}
+
+// Write writes one record, as the message "decision" at level info. Its time is the record's own, and "took" is in
+// seconds. The error is the handler's: a decision that could not be put on record is still the decision.
+func (l *Log) Write(ctx context.Context, r Record) error {
+	record := slog.NewRecord(r.Time, slog.LevelInfo, "decision", 0)
+	record.AddAttrs(
+		slog.String("outcome", r.Outcome().String()),
+		slog.String("reason", string(r.Verdict.Reason)),
+		slog.String("stage", string(r.Stage)),
+		slog.String("mode", string(r.Mode)),
+		slog.Bool("would_deny", r.WouldDeny()),
+		slog.String("namespace", r.Question.Namespace),
+		slog.String("pod", r.Pod),
+		slog.String("pod_uid", r.PodUID),
+		slog.String("container", r.Container),
+		slog.String("container_id", r.ContainerID),
+		slog.String("reference", r.Question.Reference),
+		slog.String("judged_reference", r.Verdict.Reference),
+		slog.String("digest", r.Verdict.Digest.String()),
+		slog.String("config_digest", r.Question.Config.String()),
+		slog.String("document", r.Verdict.Document),
+		slog.String("scope", r.Verdict.Scope),
+		slog.String("detail", r.Verdict.Detail),
+		slog.Float64("took", r.Took.Seconds()),
+		slog.Bool("remembered", r.Verdict.Remembered),
+	)
+	return l.handler.Handle(ctx, record)
+}

@@ -1,0 +1,74 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Handler answers /metrics in Prometheus's formats, and /healthz: 200 while the plugin is registered with NRI, else
+// 503, with a line of text for each thing that was looked at.
+func (m *Metrics) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		body, healthy := m.state.report()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if !healthy {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		// A reader that went away is no concern of ours.
+		_, _ = io.WriteString(w, body)
+	})
+	return mux
+}
+
+// Listen listens on a TCP address of the loopback interface, and refuses any other: what this package serves says
+// which nodes do not enforce.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("resolving the metrics address %q: %w", address, err)
+	}
+	if !resolved.IP.IsLoopback() {
+		return nil, fmt.Errorf("listening for metrics on %q: not a loopback address", address)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", resolved.String())
+	if err != nil {
+		return nil, fmt.Errorf("listening for metrics on %q: %w", address, err)
+	}
+	return listener, nil
+}
+
+// Serve answers requests until the context ends, then lets those in progress finish, for five seconds at most. It
+// closes the listener, and returns nil if all went well.
+func (m *Metrics) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           m.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serving metrics: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return fmt.Errorf("stopping to serve metrics: %w", errors.Join(err, server.Close()))
+	}
+	<-stopped
+	return nil
+}
