@@ -69,7 +69,7 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	}()
 	document, err := d.sources.Documents().For(q.Namespace)
 	if err != nil {
-		return refusal(err)
+		return Denial(err)
 	}
 	generations := d.generations()
 	if known, ok := d.answers.get(q); ok && known.document == document && known.generations == generations &&
@@ -97,15 +97,15 @@ func (d *Decider) generations() (numbers [maxGenerations]uint64) {
 // decide works an answer out: the image, the references it may be judged under, then each of these.
 func (d *Decider) decide(ctx context.Context, q Question, document *Document) (Verdict, time.Time) {
 	if err := q.Validate(); err != nil {
-		return refusal(err).under(document), time.Time{}
+		return Denial(err).under(document), time.Time{}
 	}
 	image, err := d.sources.Image(ctx, q)
 	if err != nil {
-		return refusal(err).under(document), time.Time{}
+		return Denial(err).under(document), time.Time{}
 	}
 	refs, err := candidates(q, image)
 	if err != nil {
-		return d.confirmed(q, image, refusal(err).under(document)), time.Time{}
+		return d.confirmed(q, image, Denial(err).under(document)), time.Time{}
 	}
 	var worst Verdict
 	for _, ref := range refs {
@@ -155,7 +155,7 @@ func (d *Decider) judge(
 			verdict.Remembered = verdict.Remembered && ruling.remembered
 			if !ruling.Met {
 				hearing.askAgain(ruling)
-				verdict.Reason, verdict.Detail = ruling.Reason, ruling.Detail
+				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
 				return verdict, time.Time{}
 			}
 			verdict.Digest = ruling.manifest
@@ -165,17 +165,6 @@ func (d *Decider) judge(
 	// The only line that admits: every requirement of a list that is not empty is met.
 	verdict.Outcome, verdict.Reason = Admit, Accepted
 	return verdict, until
-}
-
-// refusal turns an error into a verdict that denies.
-func refusal(err error) Verdict {
-	if why := (*Refusal)(nil); errors.As(err, &why) {
-		return Verdict{Reason: why.Reason, Detail: err.Error()}
-	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return Verdict{Reason: Pending, Detail: err.Error()}
-	}
-	return Verdict{Reason: Internal, Detail: err.Error()}
 }
 
 func (v Verdict) under(document *Document) Verdict {

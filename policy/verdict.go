@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -66,6 +68,8 @@ type Verdict struct {
 	// Document and Scope name the rule that decided. The scope of a document's default is empty.
 	Document string
 	Scope    string
+	// Requirement is the type of the requirement that was not met, where one was not: reject, sigstoreSigned, ….
+	Requirement string
 	// Detail is for the operator: it may name references and keys that the pod's author must not learn of.
 	Detail string
 	// Remembered says that no judge was asked: the answer came from memory.
@@ -92,4 +96,16 @@ func Refuse(reason Reason, format string, args ...any) error {
 
 func refuse(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Denial returns the verdict that denies because of an error. Deadlines that passed deny as [Pending]: whoever asks
+// again finds the answer, or what hung is still hanging.
+func Denial(err error) Verdict {
+	if why := (*Refusal)(nil); errors.As(err, &why) {
+		return Verdict{Reason: why.Reason, Detail: err.Error()}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return Verdict{Reason: Pending, Detail: err.Error()}
+	}
+	return Verdict{Reason: Internal, Detail: err.Error()}
 }

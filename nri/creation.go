@@ -1,0 +1,64 @@
+package nri
+
+import (
+	"github.com/containerd/nri/pkg/api"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// imageNameAnnotation holds what the pod's author wrote as image: containerd puts the CRI's user_specified_image
+// there, which the kubelet sends since 1.28, and lets no pod annotation override it (containerd 2.4.2,
+// internal/cri/server/container_create.go).
+const imageNameAnnotation = "io.kubernetes.cri.image-name"
+
+// Creation is what containerd says of a container that is about to be created, or that runs already.
+type Creation struct {
+	// Namespace, Pod and PodUID are the pod's, as Kubernetes names it.
+	Namespace, Pod, PodUID string
+	// Sandbox and ID are containerd's identifiers of the pod and the container.
+	Sandbox, ID string
+	// Name is the container's name in its pod.
+	Name string
+	// Reference is what the pod's author wrote as image.
+	Reference string
+	// Config is the digest of the configuration that containerd says the container runs.
+	Config digest.Digest
+	// Mounts are all its mounts.
+	Mounts []Mount
+}
+
+// Mount is a mount's path on the node and in the container.
+type Mount struct{ Source, Destination string }
+
+// NewCreation reads a container as NRI hands it over. Nothing is checked here: what is missing stays empty, and an
+// empty field denies.
+func NewCreation(pod *api.PodSandbox, container *api.Container) Creation {
+	creation := Creation{
+		Namespace: pod.GetNamespace(),
+		Pod:       pod.GetName(),
+		PodUID:    pod.GetUid(),
+		Sandbox:   pod.GetId(),
+		ID:        container.GetId(),
+		Name:      container.GetName(),
+		Reference: container.GetAnnotations()[imageNameAnnotation],
+		Config:    digest.Digest(container.GetImage().GetConfigDigest()),
+	}
+	for _, mount := range container.GetMounts() {
+		creation.Mounts = append(creation.Mounts, Mount{mount.GetSource(), mount.GetDestination()})
+	}
+	return creation
+}
+
+// Question is what is asked of the policy about the container's own image.
+func (c Creation) Question() policy.Question {
+	return policy.Question{Namespace: c.Namespace, Reference: c.Reference, Config: c.Config}
+}
+
+// check refuses what cannot be looked into any further.
+func (c Creation) check() error {
+	if c.ID == "" || c.Sandbox == "" {
+		return policy.Refuse(policy.BadRequest, "containerd gave no ID of the container or of its pod")
+	}
+	return c.Question().Validate()
+}

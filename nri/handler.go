@@ -1,0 +1,126 @@
+package nri
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Stage is when a container was judged.
+type Stage string
+
+// The stages known to this package.
+const (
+	// Create is the validation of a container that is about to be created. A verdict here is enforced.
+	Create Stage = "create"
+	// Running is a container that was there when the plugin registered. A verdict here is reported only.
+	Running Stage = "running"
+)
+
+// VolumeFunc returns the config digests of the images a mount can be of, when its source is that of an image volume
+// of the sandbox. A mount of another kind is none: false.
+type VolumeFunc func(ctx context.Context, sandbox, source string) (configs []digest.Digest, isVolume bool, err error)
+
+// Report is everything there is to say of one decision.
+type Report struct {
+	Creation
+	Stage Stage
+	// Volume is where in the container the image volume is mounted that the verdict is about. It is empty when the
+	// verdict is about the container's own image.
+	Volume  string
+	Verdict policy.Verdict
+	// Audit says that the namespace's mode is audit: a denial is reported and not enforced.
+	Audit bool
+	Took  time.Duration
+}
+
+// WouldDeny says that the container was admitted for no other reason than the mode.
+func (r Report) WouldDeny() bool { return r.Audit && !r.Verdict.Admitted() }
+
+// Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
+type Handler struct {
+	// Deadline bounds each answer. NRI serialises all calls of a node: what one callback takes, every other waits.
+	Deadline *policy.Deadline
+	Rootfs   policy.RootfsFunc
+	Volume   VolumeFunc
+	Decide   func(context.Context, policy.Question) policy.Verdict
+	// Audit says whether a namespace's mode is audit.
+	Audit func(namespace string) bool
+	// Report is told of every decision, before it is answered.
+	Report func(context.Context, Report)
+}
+
+// Validate returns nil when the container may be created, or an error in the words that the pod's author reads.
+func (h *Handler) Validate(ctx context.Context, creation Creation) error {
+	report := h.judge(ctx, creation, Create)
+	if report.Verdict.Admitted() || report.Audit {
+		return nil
+	}
+	return errors.New(message(report))
+}
+
+// judge decides and reports.
+func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Report {
+	start := time.Now()
+	report := Report{Creation: creation, Stage: stage, Audit: h.Audit(creation.Namespace)}
+	// The volume is a result of the decision, and a decision that comes too late must not touch the report any more.
+	volume := make(chan string, 1)
+	report.Verdict = h.Deadline.Answer(ctx, func(ctx context.Context) policy.Verdict {
+		verdict, at := h.decide(ctx, creation)
+		volume <- at
+		return verdict
+	})
+	select {
+	case report.Volume = <-volume:
+	default:
+	}
+	report.Took = time.Since(start)
+	h.Report(ctx, report)
+	return report
+}
+
+// decide asks first what no name and no digest can tell: whether the prepared root filesystem is the image's. Then
+// whether the policy lets that image in, and then the same of each image volume.
+func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy.Verdict, volume string) {
+	if err := creation.check(); err != nil {
+		return policy.Denial(err), ""
+	}
+	if err := h.Rootfs(ctx, creation.ID, creation.Config); err != nil {
+		return policy.Denial(err), ""
+	}
+	verdict = h.Decide(ctx, creation.Question())
+	for _, mount := range creation.Mounts {
+		if !verdict.Admitted() {
+			break
+		}
+		configs, isVolume, err := h.Volume(ctx, creation.Sandbox, mount.Source)
+		if err != nil {
+			return policy.Denial(err), mount.Destination
+		}
+		if !isVolume {
+			continue
+		}
+		if found := h.decideVolume(ctx, creation.Namespace, configs); !found.Admitted() {
+			return found, mount.Destination
+		}
+	}
+	return verdict, ""
+}
+
+// decideVolume judges an image volume as if the pod had named its image by ID: a mount tells its content, not what
+// the author wrote. Images that share their layers cannot be told apart, so one that is let in is enough.
+func (h *Handler) decideVolume(ctx context.Context, namespace string, configs []digest.Digest) policy.Verdict {
+	denial := policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has the volume's layers"))
+	for _, config := range configs {
+		verdict := h.Decide(ctx, policy.Question{Namespace: namespace, Reference: config.String(), Config: config})
+		if verdict.Admitted() {
+			return verdict
+		}
+		denial = verdict
+	}
+	return denial
+}

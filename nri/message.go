@@ -1,0 +1,56 @@
+package nri
+
+import (
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// maxReference bounds the part of a message that a pod's author chose, so that all of it stays under 300 characters.
+const maxReference = 100
+
+// message is what the pod's author reads in the pod's events. Those are public to the namespace, so they name nothing
+// that its authors did not write themselves: no other namespace, no other reference, no key, no path on the node. It
+// ends in the reason in parentheses, so that scripts can tell (pending), which passes, from (rejected).
+func message(report Report) string {
+	subject := shorten(report.Reference, maxReference)
+	if report.Volume != "" {
+		subject = fmt.Sprintf("image volume at %s", shorten(report.Volume, maxReference))
+	}
+	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)", subject, sentence(report), report.Verdict.Reason)
+}
+
+func sentence(report Report) string {
+	ours := fmt.Sprintf("the policy of namespace %q", shorten(report.Namespace, 63))
+	switch report.Verdict.Reason {
+	case policy.Rejected:
+		if report.Verdict.Requirement == "reject" {
+			return ours + " does not allow it"
+		}
+		return ours + " asks for a signature and none of those found satisfies it"
+	case policy.Unsigned:
+		return ours + " asks for a signature and none was found"
+	case policy.Pending:
+		return "not decided yet; it is tried again by itself"
+	case policy.Unavailable:
+		return "what " + ours + " asks for could not be looked up; it is tried again by itself"
+	case policy.InvalidPolicy:
+		return ours + " cannot be used; the node's operator finds the cause in the log"
+	case policy.UnknownOrigin:
+		return "this node did not get the image that would run under this reference"
+	case policy.BadRequest:
+		return "the image is not named in a way that can be checked"
+	default:
+		return "an error inside countersign; the node's operator finds the cause in the log"
+	}
+}
+
+// shorten cuts the middle out of what is longer than limit characters: a reference tells most at its two ends.
+func shorten(s string, limit int) string {
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	runes := []rune(s)
+	return string(runes[:limit/2]) + "…" + string(runes[len(runes)-limit/2+1:])
+}

@@ -1,0 +1,78 @@
+package nri
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/containerd/nri/pkg/api"
+	"github.com/containerd/nri/pkg/stub"
+)
+
+// Name and Index are what the plugin registers under. The index orders it among others: validators all run, and none
+// sees what another one thinks.
+const (
+	Name  = "countersign"
+	Index = "10"
+)
+
+// Plugin stays registered with containerd's NRI and hands its questions to a [Handler].
+type Plugin struct {
+	// Socket is NRI's socket.
+	Socket  string
+	Handler *Handler
+	Logger  *slog.Logger
+	// Registered is told whenever the plugin has been registered, and whenever that is over.
+	Registered func(bool)
+}
+
+// session is one registration: what NRI's stub calls. It has the methods of the events it subscribes to and no
+// others, which is how the stub finds out what to subscribe to.
+type session struct {
+	*Plugin
+	running    sync.WaitGroup
+	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
+	refused    chan error
+}
+
+var (
+	_ stub.ConfigureInterface                   = (*session)(nil)
+	_ stub.SynchronizeInterface                 = (*session)(nil)
+	_ stub.ValidateContainerAdjustmentInterface = (*session)(nil)
+)
+
+// Configure implements [stub.ConfigureInterface]. An error makes containerd drop the plugin.
+func (s *session) Configure(_ context.Context, _, runtime, version string) (api.EventMask, error) {
+	if err := checkRuntime(runtime, version); err != nil {
+		s.refused <- err
+		return 0, err
+	}
+	return 0, nil
+}
+
+// Synchronize implements [stub.SynchronizeInterface]. It answers at once, for containerd waits two seconds at most,
+// and with thousands of containers; what runs already is judged in the background, and only reported.
+func (s *session) Synchronize(
+	_ context.Context, pods []*api.PodSandbox, containers []*api.Container,
+) ([]*api.ContainerUpdate, error) {
+	sandboxes := make(map[string]*api.PodSandbox, len(pods))
+	for _, pod := range pods {
+		sandboxes[pod.GetId()] = pod
+	}
+	running := make([]Creation, 0, len(containers))
+	for _, container := range containers {
+		running = append(running, NewCreation(sandboxes[container.GetPodSandboxId()], container))
+	}
+	s.Logger.Info("registered with containerd", "running_containers", len(running))
+	s.Registered(true)
+	s.running.Go(func() { s.review(s.background, running) })
+	return nil, nil
+}
+
+// ValidateContainerAdjustment implements [stub.ValidateContainerAdjustmentInterface]. The container it is given is
+// the pristine one: what other plugins would adjust is not in it.
+func (s *session) ValidateContainerAdjustment(
+	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
+) error {
+	return s.Handler.Validate(ctx, NewCreation(request.GetPod(), request.GetContainer()))
+}
