@@ -1,0 +1,105 @@
+package conf
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign/policy"
+)
+
+const (
+	// minAnswer leaves time for the one call to containerd that every answer needs.
+	minAnswer = 10 * time.Millisecond
+	// maxAnswer stays below the 2 s after which containerd's NRI gives up on a plugin (plugin_request_timeout).
+	maxAnswer = 1500 * time.Millisecond
+	// minEvidence is what a single signature may take.
+	minEvidence = MiB
+	// maxSocket is the longest path of a unix socket on Linux (unix(7), sun_path, less its final zero byte).
+	maxSocket = 107
+)
+
+// validate notes values that have the right type and cannot be meant.
+func (b *binder) validate(c *Config) {
+	b.absolute("policy.system", c.Policy.System)
+	b.pathOrNone("policy.directory", c.Policy.Directory)
+	b.absolute("evidence.directory", c.Evidence.Directory)
+	b.pathOrNone("registry.config_path", c.Registry.ConfigPath)
+	b.pathOrNone("registry.lookaside", c.Registry.Lookaside)
+	b.pathOrNone("registry.auth_file", c.Registry.AuthFile)
+	b.socket("containerd.address", c.Containerd.Address)
+	b.socket("containerd.nri_socket", c.Containerd.NRISocket)
+	b.socket("listen.socket", c.Listen.Socket)
+	b.metrics("listen.metrics", c.Listen.Metrics)
+	b.namespaces("enforce.namespaces", slices.Sorted(maps.Keys(c.Enforce.Namespaces)))
+	b.namespaces("bundles.namespaces", slices.Sorted(maps.Keys(c.Bundles.Namespaces)))
+	if answer := c.Enforce.AnswerWithin; answer < minAnswer || answer > maxAnswer {
+		b.fault("enforce.answer_within", "enforce.answer_within is %s; it must be between %s and %s, for containerd "+
+			"waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
+	}
+	if c.Evidence.MaxSize < minEvidence {
+		b.fault("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
+	}
+	if !isContainerdNamespace(c.Containerd.Namespace) {
+		b.fault("containerd.namespace", "containerd.namespace is %q, which containerd does not accept; "+
+			`images of Kubernetes are in "k8s.io"`, c.Containerd.Namespace)
+	}
+}
+
+// absolute wants an absolute path, for a daemon's working directory is nobody's choice.
+func (b *binder) absolute(key, path string) {
+	if strings.ContainsRune(path, 0) || !filepath.IsAbs(path) {
+		b.fault(key, "%s is %q; it must be an absolute path", key, path)
+	}
+}
+
+func (b *binder) pathOrNone(key, path string) {
+	if path != "" {
+		b.absolute(key, path)
+	}
+}
+
+func (b *binder) socket(key, path string) {
+	b.absolute(key, path)
+	if len(path) > maxSocket {
+		b.fault(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
+	}
+}
+
+// metrics wants an address that only this node reaches: what is served names namespaces and is not protected.
+func (b *binder) metrics(key, address string) {
+	if address == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		b.fault(key, `%s is %q; it must be an address and a port, like "127.0.0.1:9470", or "" for none`, key, address)
+		return
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		b.fault(key, `%s is %q; it must be a loopback address, like "127.0.0.1:9470" or "[::1]:9470"`, key, address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		b.fault(key, "%s is %q; its port must be a number from 0 to 65535", key, address)
+	}
+}
+
+func (b *binder) namespaces(key string, names []string) {
+	for _, name := range names {
+		if !policy.ValidNamespace(name) {
+			b.fault(join(key, name), "%s: %q cannot be a namespace of Kubernetes; "+
+				"write lower-case letters, digits and dashes, at most 63", key, name)
+		}
+	}
+}
+
+// isContainerdNamespace follows containerd v2.4.2, pkg/identifiers.
+func isContainerdNamespace(name string) bool {
+	return len(name) <= 76 && regexp.MustCompile(`^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$`).MatchString(name)
+}

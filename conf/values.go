@@ -1,0 +1,155 @@
+package conf
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Mode is what follows from a denial. Its zero value enforces.
+type Mode uint8
+
+// The two modes.
+const (
+	// ModeEnforce refuses the container.
+	ModeEnforce Mode = iota
+	// ModeAudit reports that the container would have been refused, and lets it be created.
+	ModeAudit
+)
+
+// String returns the mode as it is written in config.toml.
+func (m Mode) String() string {
+	if m == ModeAudit {
+		return "audit"
+	}
+	return "enforce"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *Mode) UnmarshalText(text []byte) error {
+	return oneOf(m, text, ModeEnforce, ModeAudit)
+}
+
+// Identity is what ties a Sigstore bundle to an image's reference. Its zero value is the stricter one.
+type Identity uint8
+
+// The two ways to tie them.
+const (
+	// IdentityAnnotation wants the reference in the signed statement, as the annotation docker-reference.
+	IdentityAnnotation Identity = iota
+	// IdentityDigest is content with the digest: a signature for one repository then counts in every other.
+	IdentityDigest
+)
+
+// String returns the identity as it is written in config.toml.
+func (i Identity) String() string {
+	if i == IdentityDigest {
+		return "digest"
+	}
+	return "annotation"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (i *Identity) UnmarshalText(text []byte) error {
+	return oneOf(i, text, IdentityAnnotation, IdentityDigest)
+}
+
+// Format is how log records are written.
+type Format uint8
+
+// The two formats.
+const (
+	FormatJSON Format = iota
+	FormatText
+)
+
+// String returns the format as it is written in config.toml.
+func (f Format) String() string {
+	if f == FormatText {
+		return "text"
+	}
+	return "json"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (f *Format) UnmarshalText(text []byte) error {
+	return oneOf(f, text, FormatJSON, FormatText)
+}
+
+// Level is the least severe level that is logged. It is a [slog.Leveler]; its zero value is info.
+type Level slog.Level
+
+// Level implements [slog.Leveler].
+func (l Level) Level() slog.Level { return slog.Level(l) }
+
+// String returns the level as it is written in config.toml.
+func (l Level) String() string { return strings.ToLower(slog.Level(l).String()) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. Of slog's levels it knows the four that have a name.
+func (l *Level) UnmarshalText(text []byte) error {
+	return oneOf(l, text,
+		Level(slog.LevelDebug), Level(slog.LevelInfo), Level(slog.LevelWarn), Level(slog.LevelError))
+}
+
+// oneOf sets target to the choice that is written like text.
+func oneOf[T fmt.Stringer](target *T, text []byte, choices ...T) error {
+	quoted := make([]string, 0, len(choices))
+	for _, choice := range choices {
+		if choice.String() == string(text) {
+			*target = choice
+			return nil
+		}
+		quoted = append(quoted, strconv.Quote(choice.String()))
+	}
+	return fmt.Errorf("%q is not known; use %s", text, strings.Join(quoted, " or "))
+}
+
+// Size is a number of bytes.
+type Size int64
+
+// Units of a [Size].
+const (
+	KiB Size = 1 << (10 * (iota + 1))
+	MiB
+	GiB
+	TiB
+)
+
+// String returns the size as it is written in config.toml, in the largest unit that divides it.
+func (s Size) String() string {
+	for _, unit := range sizeUnits() {
+		if s != 0 && s%unit.bytes == 0 {
+			return strconv.FormatInt(int64(s/unit.bytes), 10) + unit.name
+		}
+	}
+	return "0B"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]: a whole number and one of B, KiB, MiB, GiB and TiB.
+func (s *Size) UnmarshalText(text []byte) error {
+	for _, unit := range sizeUnits() {
+		digits, found := strings.CutSuffix(string(text), unit.name)
+		if !found {
+			continue
+		}
+		number, err := strconv.ParseUint(strings.TrimSuffix(digits, " "), 10, 63)
+		if err != nil || number > uint64(math.MaxInt64/unit.bytes) {
+			break
+		}
+		*s = Size(number) * unit.bytes
+		return nil
+	}
+	return fmt.Errorf(`%q is no size; write a whole number and a unit, like "512MiB" or "1GiB"`, text)
+}
+
+type sizeUnit struct {
+	name  string
+	bytes Size
+}
+
+// sizeUnits lists units from the largest down, so that "B", a suffix of all others, comes last.
+func sizeUnits() []sizeUnit {
+	return []sizeUnit{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"B", 1}}
+}
