@@ -66,9 +66,15 @@ func (m *Metrics) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return fmt.Errorf("stopping to serve metrics: %w", errors.Join(err, server.Close()))
+	err := server.Shutdown(grace)
+	if err != nil {
+		err = errors.Join(err, server.Close())
 	}
-	<-stopped
+	if served := <-stopped; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	if err != nil {
+		return fmt.Errorf("stopping to serve metrics: %w", err)
+	}
 	return nil
 }
