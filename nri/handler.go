@@ -16,7 +16,7 @@ type Stage string
 // The stages known to this package.
 const (
 	// Create is the validation of a container that is about to be created. A verdict here is enforced.
-	Create Stage = "create"
+	Create Stage = "creation"
 	// Running is a container that was there when the plugin registered. A verdict here is reported only.
 	Running Stage = "running"
 )

@@ -30,8 +30,9 @@ type Plugin struct {
 // others, which is how the stub finds out what to subscribe to.
 type session struct {
 	*Plugin
-	running    sync.WaitGroup
 	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
+	running    sync.WaitGroup  // what runs already is being judged
+	answering  sync.WaitGroup  // containerd is waiting
 	refused    chan error
 }
 
@@ -74,5 +75,7 @@ func (s *session) Synchronize(
 func (s *session) ValidateContainerAdjustment(
 	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
 ) error {
+	s.answering.Add(1)
+	defer s.answering.Done()
 	return s.Handler.Validate(ctx, NewCreation(request.GetPod(), request.GetContainer()))
 }

@@ -95,12 +95,19 @@ func (p *Plugin) register(ctx context.Context) error {
 }
 
 // serve runs the stub until it ends, or until its connection has ended and it has not noticed: a runtime that dies
-// between taking a registration and configuring the plugin leaves the stub of NRI 0.12.5 waiting for ever.
+// between taking a registration and configuring the plugin leaves the stub of NRI 0.12.5 waiting for ever. When the
+// context ends, what containerd waits for is answered first.
 func (s *session) serve(ctx context.Context, plugin stub.Stub, lost <-chan struct{}) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- plugin.Run(ctx) }()
+	go func() { ended <- plugin.Run(serving) }()
 	var err error
 	select {
+	case <-ctx.Done():
+		s.answering.Wait()
+		stop()
+		err = ctx.Err()
 	case err = <-ended:
 	case <-lost:
 		select {
