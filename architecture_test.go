@@ -1,0 +1,238 @@
+// Package countersign_test keeps the rules of this repository that a compiler does not know: who imports whom, what a
+// package is called, how long a file may grow. The linter knows some of them too; this runs with nothing but Go.
+package countersign_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/countersign/countersign"
+
+// source is one Go file of the main module.
+type source struct {
+	path    string
+	test    bool
+	lines   int
+	syntax  *ast.File
+	imports []string
+}
+
+// folder is the path of the source's directory, and "." for the root's.
+func (s source) folder() string { return path.Dir(s.path) }
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var found []source
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && slices.Contains([]string{".git", ".cache", "bin", "testdata"}, entry.Name()) {
+			return filepath.SkipDir
+		}
+		if !entry.IsDir() && filepath.Ext(name) == ".go" {
+			found = append(found, read(t, name))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < 10 {
+		t.Fatalf("only %d Go files: is this the root of the repository?", len(found))
+	}
+	return found
+}
+
+func read(t *testing.T, name string) source {
+	t.Helper()
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syntax, err := parser.ParseFile(token.NewFileSet(), name, raw, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := source{
+		path: filepath.ToSlash(name), test: strings.HasSuffix(name, "_test.go"),
+		lines: bytes.Count(raw, []byte("\n")), syntax: syntax,
+	}
+	for _, spec := range syntax.Imports {
+		s.imports = append(s.imports, strings.Trim(spec.Path.Value, `"`))
+	}
+	return s
+}
+
+// within reports whether a path is a folder or lies below it.
+func within(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, folder+"/")
+}
+
+func withinAny(name string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool { return within(name, folder) })
+}
+
+func TestTheDecisionIsMadeOfValues(t *testing.T) {
+	listed, err := exec.CommandContext(t.Context(), "go", "list", "-deps",
+		"-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./policy").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		module + "/policy",
+		"github.com/distribution/reference",
+		"github.com/opencontainers/go-digest",
+	}
+	for dependency := range strings.Lines(string(listed)) {
+		dependency = strings.TrimSpace(dependency)
+		if dependency != "" && !withinAny(dependency, want) {
+			t.Errorf("./policy depends on %s", dependency)
+		}
+	}
+	for _, s := range sources(t) {
+		for _, imported := range s.imports {
+			if s.folder() == "policy" && !s.test && withinAny(imported, []string{"os", "net", "log", "syscall"}) {
+				t.Errorf("%s imports %s: package policy does no input or output and does not log", s.path, imported)
+			}
+		}
+	}
+}
+
+func TestOnlyOnePackageKnowsEach(t *testing.T) {
+	rules := map[string][]string{
+		"github.com/fsnotify/fsnotify":    {"policy/files"},
+		"go.podman.io/image/v5/signature": {"policy/signature"},
+		"github.com/sigstore/sigstore-go": {"policy/bundle"},
+		"github.com/containerd/nri":       {"nri", "integration"},
+		"k8s.io":                          {"plugin/agent", "integration"},
+		module + "/integration":           {"integration"},
+		module + "/plugin":                {"plugin"},
+		"github.com/sirupsen/logrus":      nil,
+		"github.com/pkg/errors":           nil,
+		"github.com/stretchr/testify":     nil,
+	}
+	for _, s := range sources(t) {
+		for _, imported := range s.imports {
+			for forbidden, folders := range rules {
+				if within(imported, forbidden) && !withinAny(s.folder(), folders) {
+					t.Errorf("%s imports %s, which is for %v only", s.path, imported, folders)
+				}
+			}
+		}
+	}
+}
+
+func TestSiblingsMeetInPackagePolicy(t *testing.T) {
+	for _, s := range sources(t) {
+		parts := strings.Split(s.folder(), "/")
+		if parts[0] != "nri" && (parts[0] != "policy" || len(parts) < 2) {
+			continue
+		}
+		own := module + "/" + strings.Join(parts[:min(2, len(parts))], "/")
+		for _, imported := range s.imports {
+			if within(imported, module) && imported != module+"/policy" && !within(imported, own) {
+				t.Errorf("%s imports %s: it may know package policy and itself", s.path, imported)
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasOneComment(t *testing.T) {
+	comments := map[string][]string{}
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		with := comments[s.folder()]
+		if s.syntax.Doc != nil {
+			with = append(with, path.Base(s.path))
+		}
+		comments[s.folder()] = with
+	}
+	for folder, files := range comments {
+		if len(files) != 1 || (files[0] != "doc.go" && files[0] != "main.go") {
+			t.Errorf("package %s has its comment in %v, want doc.go (or a program's main.go)", folder, files)
+		}
+	}
+}
+
+func TestFilesHoldOneIdea(t *testing.T) {
+	names := []string{"util", "utils", "common", "helper", "helpers", "types", "manager", "misc", "interfaces"}
+	for _, s := range sources(t) {
+		if !s.test && s.lines > 250 {
+			t.Errorf("%s has %d lines, more than 250", s.path, s.lines)
+		}
+		if slices.Contains(names, strings.TrimSuffix(s.syntax.Name.Name, "_test")) {
+			t.Errorf("%s: a package called %s holds no one idea", s.path, s.syntax.Name.Name)
+		}
+	}
+}
+
+func TestNoTestSleeps(t *testing.T) {
+	for _, s := range sources(t) {
+		ast.Inspect(s.syntax, func(node ast.Node) bool {
+			selector, ok := node.(*ast.SelectorExpr)
+			if !ok || selector.Sel.Name != "Sleep" {
+				return true
+			}
+			if of, ok := selector.X.(*ast.Ident); ok && of.Name == "time" {
+				t.Errorf("%s sleeps: wait for a condition, or use testing/synctest", s.path)
+			}
+			return true
+		})
+	}
+}
+
+func TestModuleReplacesNothing(t *testing.T) {
+	raw, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if regexp.MustCompile(`(?m)^\s*replace\b`).Match(raw) {
+		t.Error("go.mod has a replace: what others build from our module would not be what we test")
+	}
+}
+
+func TestDecisionsAreShort(t *testing.T) {
+	entries, err := os.ReadDir("docs/decisions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"Context", "Decision", "Consequence", "How we would notice it was wrong"}
+	numbers := map[string]string{}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !regexp.MustCompile(`^\d{4}-[a-z]+(-[a-z0-9]+)+\.md$`).MatchString(name) {
+			t.Errorf("docs/decisions/%s is not called NNNN-verb-noun.md", name)
+			continue
+		}
+		if other, taken := numbers[name[:4]]; taken {
+			t.Errorf("%s and %s have the same number", name, other)
+		}
+		numbers[name[:4]] = name
+		raw, err := os.ReadFile(filepath.Join("docs/decisions", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var headings []string
+		for _, match := range regexp.MustCompile(`(?m)^## (.*)$`).FindAllSubmatch(raw, -1) {
+			headings = append(headings, string(match[1]))
+		}
+		if lines := bytes.Count(raw, []byte("\n")); lines > 40 || !slices.Equal(headings, want) {
+			t.Errorf("%s has %d lines and the headings %q; want at most 40 and %q", name, lines, headings, want)
+		}
+	}
+}
