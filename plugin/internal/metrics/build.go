@@ -20,7 +20,7 @@ func buildInfo(build *debug.BuildInfo) prometheus.Collector {
 	}
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "countersign_build_info",
-		Help:        "1, with the version of the program, the commit it was built from, and Go's version.",
+		Help:        "1, with the program's version and commit, and the version of Go.",
 		ConstLabels: labels,
 	})
 	gauge.Set(1)

@@ -1,0 +1,49 @@
+package audit_test
+
+import (
+	"testing"
+
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/policy"
+)
+
+func TestOutcomeIsWhatBecameOfTheContainer(t *testing.T) {
+	denied := policy.Verdict{Outcome: policy.Deny, Reason: policy.Unsigned}
+	accepted := policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}
+	for name, test := range map[string]struct {
+		record    audit.Record
+		outcome   policy.Outcome
+		wouldDeny bool
+	}{
+		"a record of nothing is of a refusal": {
+			audit.Record{}, policy.Deny, false,
+		},
+		"what is denied is refused": {
+			audit.Record{Verdict: denied, Stage: audit.Creation, Mode: audit.Enforce}, policy.Deny, false,
+		},
+		"what is accepted is admitted": {
+			audit.Record{Verdict: accepted, Stage: audit.Creation, Mode: audit.Enforce}, policy.Admit, false,
+		},
+		"what is denied in audit mode is admitted and would be refused": {
+			audit.Record{Verdict: denied, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, true,
+		},
+		"what is accepted in audit mode would not be refused": {
+			audit.Record{Verdict: accepted, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, false,
+		},
+		"what runs already stays and would be refused": {
+			audit.Record{Verdict: denied, Stage: audit.Running, Mode: audit.Enforce}, policy.Admit, true,
+		},
+		"a mode nobody knows enforces": {
+			audit.Record{Verdict: denied, Stage: audit.Creation, Mode: "Audit"}, policy.Deny, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.record.Outcome(); got != test.outcome {
+				t.Errorf("outcome %v, want %v", got, test.outcome)
+			}
+			if got := test.record.WouldDeny(); got != test.wouldDeny {
+				t.Errorf("would_deny %v, want %v", got, test.wouldDeny)
+			}
+		})
+	}
+}
