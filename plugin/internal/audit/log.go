@@ -31,6 +31,7 @@ func (l *Log) Write(ctx context.Context, r Record) error {
 		slog.String("pod_uid", r.PodUID),
 		slog.String("container", r.Container),
 		slog.String("container_id", r.ContainerID),
+		slog.String("volume", r.Volume),
 		slog.String("reference", r.Question.Reference),
 		slog.String("judged_reference", r.Verdict.Reference),
 		slog.String("digest", r.Verdict.Digest.String()),

@@ -51,12 +51,12 @@ func TestRecordSaysEverything(t *testing.T) {
 			Document: "/etc/countersign/policies/prod.json", Scope: "registry.example",
 			Detail: "signed by\n/etc/keys/prod.pub", Remembered: true,
 		},
-		Pod: "app-0", PodUID: "6f1c", Container: "app", ContainerID: "c0ffee",
+		Pod: "app-0", PodUID: "6f1c", Container: "app", ContainerID: "c0ffee", Volume: "/model",
 	})
 	want := map[string]any{
 		"time": "2026-11-22T10:00:00Z", "level": "INFO", "msg": "decision",
 		"outcome": "admit", "reason": "accepted", "stage": "creation", "mode": "enforce", "would_deny": false,
-		"namespace": "prod", "pod": "app-0", "pod_uid": "6f1c", "container": "app", "container_id": "c0ffee",
+		"namespace": "prod", "pod": "app-0", "pod_uid": "6f1c", "container": "app", "container_id": "c0ffee", "volume": "/model",
 		"reference": "app:v1", "judged_reference": "registry.example/app:v1",
 		"digest": manifest, "config_digest": config,
 		"document": "/etc/countersign/policies/prod.json", "scope": "registry.example",
@@ -69,8 +69,8 @@ func TestRecordSaysEverything(t *testing.T) {
 
 func TestEveryRecordHasEveryKey(t *testing.T) {
 	full := written(t, slog.LevelInfo, audit.Record{Time: time.Unix(1, 0), Pod: "app-0"})
-	if len(full) != 22 {
-		t.Errorf("a record with nothing to say has %d keys, want 22: %v", len(full), full)
+	if len(full) != 23 {
+		t.Errorf("a record with nothing to say has %d keys, want 23: %v", len(full), full)
 	}
 }
 

@@ -48,6 +48,10 @@ type Record struct {
 	// Verdict is what the policy says, whether or not it was enforced.
 	Verdict policy.Verdict
 
+	// Volume is where in the container the image volume is mounted that was judged. It is empty for the container's
+	// own image.
+	Volume string
+
 	// Pod and Container are names; PodUID and ContainerID tell apart those that share one.
 	Pod         string
 	PodUID      string

@@ -17,6 +17,7 @@ type Metrics struct {
 	decisions *prometheus.CounterVec
 	wouldDeny prometheus.Counter
 	callback  prometheus.Histogram
+	dropped   prometheus.Counter
 	state     state
 }
 
@@ -38,9 +39,13 @@ func New(build *debug.BuildInfo) *Metrics {
 			Help:    "How long the runtime waited for an answer about a container it is about to create.",
 			Buckets: callbackBuckets(),
 		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "countersign_audit_records_dropped_total",
+			Help: "Decisions that are missing from the audit log, because it could not be written.",
+		}),
 	}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.callback, buildInfo(build),
+		m.decisions, m.wouldDeny, m.callback, m.dropped, buildInfo(build),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.registry.MustRegister(m.state.gauges()...)
@@ -81,6 +86,11 @@ func (m *Metrics) Decided(r audit.Record) {
 // Answered notes how long the runtime waited for one answer.
 func (m *Metrics) Answered(took time.Duration) {
 	m.callback.Observe(took.Seconds())
+}
+
+// RecordDropped counts a decision that could not be put on record.
+func (m *Metrics) RecordDropped() {
+	m.dropped.Inc()
 }
 
 // callbackBuckets are 20 µs to 2 s, the time after which the runtime gives up. Between 0.1 and 2 ms, where answers

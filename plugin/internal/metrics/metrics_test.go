@@ -102,6 +102,16 @@ func TestDecisionsAddNoSeriesAndAreCountedOnce(t *testing.T) {
 	}
 }
 
+func TestLostRecordsAreCounted(t *testing.T) {
+	m := metrics.New(nil)
+	m.RecordDropped()
+	expect(t, m,
+		"# HELP countersign_audit_records_dropped_total Decisions that are missing from the audit log, because it "+
+			"could not be written.\n# TYPE countersign_audit_records_dropped_total counter\n"+
+			"countersign_audit_records_dropped_total 1\n",
+		"countersign_audit_records_dropped_total")
+}
+
 func TestGaugesSayHowTheDaemonStands(t *testing.T) {
 	const names = "countersign_nri_registered countersign_required countersign_policy_documents " +
 		"countersign_policy_load_failures"
