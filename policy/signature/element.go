@@ -1,0 +1,166 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// fields are the members of a JSON object.
+type fields map[string]json.RawMessage
+
+// element is one requirement as it stands in documents. Its names are known to be those that containers/image knows.
+type element struct {
+	kind   string
+	object fields
+	// paths are the key files it names.
+	paths []string
+}
+
+func newElement(object fields) (element, error) {
+	e := element{object: object}
+	if err := json.Unmarshal(object["type"], &e.kind); err != nil {
+		return element{}, fmt.Errorf("reading its type: %w", err)
+	}
+	// Only to find the paths: the files are read each time a document names them.
+	_, err := inline(object, func(path string) ([]byte, error) {
+		e.paths = append(e.paths, path)
+		return nil, nil
+	})
+	return e, err
+}
+
+// requirement returns the requirement with the contents of its key files.
+func (e element) requirement(files *keyFiles) *policy.Requirement {
+	requirement := &policy.Requirement{
+		Type:          e.kind,
+		NeedsEvidence: e.kind == "sigstoreSigned" || e.kind == "signedBy",
+	}
+	alternatives, err := e.alternatives(files)
+	if err != nil {
+		requirement.Problem = err.Error()
+	} else {
+		requirement.Alternatives = alternatives
+	}
+	requirement.ID = identify(requirement)
+	return requirement
+}
+
+// alternatives returns the requirement in JSON without paths, or an error if nothing can ever meet it.
+func (e element) alternatives(files *keyFiles) ([][]byte, error) {
+	read := func(path string) ([]byte, error) {
+		file := files.get(path)
+		return file.data, file.err
+	}
+	object := e.object
+	if e.kind == "signedBy" {
+		var err error
+		if object, err = joinKeyrings(object, read); err != nil {
+			return nil, err
+		}
+	}
+	object, err := inline(object, read)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("writing the requirement: %w", err)
+	}
+	if err := checkKeys(e.kind, raw); err != nil {
+		return nil, err
+	}
+	return [][]byte{raw}, nil
+}
+
+// inline replaces every path by the data in the file: keyPath by keyData, rekorPublicKeyPaths by rekorPublicKeyDatas,
+// and so on, also in "fulcio" and "pki". Names that containers/image accepts and ignores go: an empty path or a null
+// may stand beside the data that counts.
+func inline(object fields, read func(path string) ([]byte, error)) (fields, error) {
+	inlined := make(fields, len(object))
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		value := object[name]
+		if bytes.Equal(value, []byte("null")) {
+			continue
+		}
+		newName, newValue, err := inlineField(name, value, read)
+		if err != nil {
+			return nil, err
+		}
+		if newValue != nil {
+			inlined[newName] = newValue
+		}
+	}
+	return inlined, nil
+}
+
+// inlineField does so for one name. A nil value stands for nothing.
+func inlineField(
+	name string, value json.RawMessage, read func(path string) ([]byte, error),
+) (newName string, newValue json.RawMessage, err error) {
+	if base, ok := strings.CutSuffix(name, "Path"); ok {
+		newValue, err = inlinePath(value, read)
+		return base + "Data", newValue, err
+	}
+	if base, ok := strings.CutSuffix(name, "Paths"); ok {
+		newValue, err = inlinePaths(value, read)
+		return base + "Datas", newValue, err
+	}
+	if name != "fulcio" && name != "pki" {
+		return name, value, nil
+	}
+	var inner fields
+	if err := json.Unmarshal(value, &inner); err != nil {
+		return "", nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if inner, err = inline(inner, read); err != nil {
+		return "", nil, err
+	}
+	newValue, err = json.Marshal(inner)
+	return name, newValue, err
+}
+
+func inlinePath(value json.RawMessage, read func(path string) ([]byte, error)) (json.RawMessage, error) {
+	var path string
+	if err := json.Unmarshal(value, &path); err != nil || path == "" {
+		return nil, err
+	}
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	// A file with nothing in it is data, where a nil slice is none.
+	return json.Marshal(append([]byte{}, data...))
+}
+
+func inlinePaths(value json.RawMessage, read func(path string) ([]byte, error)) (json.RawMessage, error) {
+	var paths []string
+	if err := json.Unmarshal(value, &paths); err != nil {
+		return nil, err
+	}
+	datas := make([][]byte, len(paths))
+	for i, path := range paths {
+		data, err := read(path)
+		if err != nil {
+			return nil, err
+		}
+		datas[i] = append([]byte{}, data...)
+	}
+	return json.Marshal(datas)
+}
+
+// identify hashes what a requirement says.
+func identify(requirement *policy.Requirement) digest.Digest {
+	raw, err := json.Marshal([]any{requirement.Type, requirement.Alternatives, requirement.Problem})
+	if err != nil {
+		panic(fmt.Sprintf("strings that cannot be written as JSON: %v", err))
+	}
+	return digest.FromBytes(raw)
+}

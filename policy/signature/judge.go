@@ -1,0 +1,122 @@
+package signature
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/distribution/reference"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+	"go.podman.io/image/v5/docker"
+	"go.podman.io/image/v5/signature"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// rememberedRequirements bounds how many requirements a [Judge] keeps ready for use.
+const rememberedRequirements = 4096
+
+// longestDetail bounds, in bytes, what a finding says: hostile signatures can make containers/image quote a megabyte.
+const longestDetail = 4096
+
+// Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
+type Judge struct {
+	requirements *lru.Cache[digest.Digest, *ready]
+}
+
+// NewJudge returns a Judge that keeps nothing ready yet.
+func NewJudge() *Judge {
+	return &Judge{requirements: newCache[digest.Digest, *ready](rememberedRequirements)}
+}
+
+// Judge is a [policy.JudgeFunc]: it says whether a requirement is met by the signatures that are kept of a manifest,
+// when its image is called ref. A reference has a tag or a digest, not both; whether its digest is one of the image's
+// is for the caller to have checked, for a signature on an index's child says nothing of the index.
+//
+// The reasons of a finding that is not met: [policy.Rejected] and [policy.Unsigned] as the policy package has them;
+// [policy.InvalidPolicy] where the requirement has a Problem; [policy.Pending] where nothing is known of signatures;
+// [policy.Unavailable] where looking for them failed, where those that are kept cannot all be read, and where ctx has
+// ended; [policy.Internal] where the question makes no sense or containers/image panicked. Nothing is met in doubt.
+//
+// Findings that depend on the time of day, which are those on signedBy and on sigstoreSigned with pki, last an hour
+// at most. Keys do not expire, and Fulcio's certificates are judged at the time that the log says.
+func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref reference.Named,
+	manifest policy.Manifest, evidence policy.Evidence,
+) (finding policy.Finding) {
+	// Signatures are hostile bytes, and what parses them is not ours.
+	defer func() {
+		if cause := recover(); cause != nil {
+			finding = unmet(policy.Internal, "panic while judging: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	if requirement.Problem != "" {
+		return unmet(policy.InvalidPolicy, "%s", requirement.Problem)
+	}
+	if err := ctx.Err(); err != nil {
+		return unmet(policy.Unavailable, "judging: %v", err)
+	}
+	ready, err := j.ready(requirement)
+	if err != nil {
+		return unmet(policy.Internal, "%v", err)
+	}
+	identity, err := docker.NewReference(ref)
+	if err != nil {
+		return unmet(policy.Internal, "%s has no policy identity: %v", ref, err)
+	}
+	if err := checkManifest(manifest); err != nil {
+		return unmet(err.reason, "%s", err.detail)
+	}
+	image := &image{identity: identity, manifest: manifest}
+	var until time.Time
+	if requirement.NeedsEvidence {
+		if finding, ok := image.open(ctx, evidence); !ok {
+			return finding
+		}
+		until = ready.until(time.Now(), image)
+	}
+	finding = ready.judge(ctx, image)
+	finding.Until = until
+	return finding
+}
+
+// judge asks containers/image about each alternative. Whatever it says other than yes is a no.
+func (r *ready) judge(ctx context.Context, image *image) policy.Finding {
+	reasons := make([]string, 0, len(r.alternatives))
+	for _, alternative := range r.alternatives {
+		err := allowed(ctx, alternative, image)
+		if err == nil {
+			return policy.Finding{Met: true}
+		}
+		reasons = append(reasons, err.Error())
+	}
+	return unmet(policy.Rejected, "%s", strings.Join(reasons, "; "))
+}
+
+// allowed returns nil if the policy allows the image to run. Errors of containers/image are of no use for telling a
+// refusal from a failure: one and the same cause has different types with one signature and with two. By now all that
+// can fail has been read and checked, so that every error is a refusal.
+func allowed(ctx context.Context, p *signature.Policy, image *image) error {
+	// A context serves one evaluation at a time and costs next to nothing; a policy may be shared.
+	policyContext, err := signature.NewPolicyContext(p)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = policyContext.Destroy() }()
+	ok, err := policyContext.IsRunningImageAllowed(ctx, image)
+	if err == nil && !ok {
+		return errors.New("containers/image denied the image without a reason")
+	}
+	return err
+}
+
+func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
+	detail := fmt.Sprintf(format, args...)
+	if len(detail) > longestDetail {
+		detail = strings.ToValidUTF8(detail[:longestDetail], "") + "…"
+	}
+	return policy.Finding{Reason: reason, Detail: detail}
+}

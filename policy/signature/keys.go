@@ -1,0 +1,96 @@
+package signature
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	sigstore "github.com/sigstore/sigstore/pkg/signature"
+)
+
+// trust is what a sigstoreSigned requirement trusts, without paths.
+type trust struct {
+	KeyData             []byte   `json:"keyData"`
+	KeyDatas            [][]byte `json:"keyDatas"`
+	RekorPublicKeyData  []byte   `json:"rekorPublicKeyData"`
+	RekorPublicKeyDatas [][]byte `json:"rekorPublicKeyDatas"`
+	Fulcio              *struct {
+		CAData []byte `json:"caData"`
+	} `json:"fulcio"`
+	PKI *struct {
+		CARootsData         []byte `json:"caRootsData"`
+		CAIntermediatesData []byte `json:"caIntermediatesData"`
+	} `json:"pki"`
+}
+
+// checkKeys returns an error if containers/image would deny whatever is signed because of the keys of a requirement:
+// it parses them anew for every signature, and a key that is none denies all (policy_eval_sigstore.go,
+// prepareTrustRoot, v5.42.0).
+func checkKeys(kind string, requirement []byte) error {
+	if kind != "sigstoreSigned" {
+		return nil
+	}
+	var t trust
+	if err := json.Unmarshal(requirement, &t); err != nil {
+		return fmt.Errorf("reading the keys: %w", err)
+	}
+	rekorKeys, err := publicKeys("Rekor public key", t.RekorPublicKeyData, t.RekorPublicKeyDatas)
+	if err != nil {
+		return err
+	}
+	for i, key := range rekorKeys {
+		if _, ok := key.(*ecdsa.PublicKey); !ok {
+			return fmt.Errorf("Rekor public key %d is not an ECDSA key, and no other kind is supported", i+1)
+		}
+	}
+	keys, err := publicKeys("public key", t.KeyData, t.KeyDatas)
+	if err != nil {
+		return err
+	}
+	// With Rekor, only the key that the log names is ever used.
+	for i, key := range keys {
+		if _, err := sigstore.LoadVerifier(key, crypto.SHA256); err != nil && len(rekorKeys) == 0 {
+			return fmt.Errorf("public key %d cannot be used: %w", i+1, err)
+		}
+	}
+	return t.checkCertificates()
+}
+
+func publicKeys(what string, one []byte, several [][]byte) ([]crypto.PublicKey, error) {
+	if one != nil {
+		several = [][]byte{one}
+	}
+	keys := make([]crypto.PublicKey, len(several))
+	for i, raw := range several {
+		key, err := cryptoutils.UnmarshalPEMToPublicKey(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s %d cannot be read: %w", what, i+1, err)
+		}
+		keys[i] = key
+	}
+	return keys, nil
+}
+
+func (t *trust) checkCertificates() error {
+	if t.Fulcio != nil && !x509.NewCertPool().AppendCertsFromPEM(t.Fulcio.CAData) {
+		return errors.New("there is no certificate among the Fulcio CA certificates")
+	}
+	if t.PKI == nil {
+		return nil
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(t.PKI.CARootsData) {
+		return errors.New("there is no certificate among the CA roots")
+	}
+	if t.PKI.CAIntermediatesData == nil {
+		return nil
+	}
+	if _, err := cryptoutils.UnmarshalCertificatesFromPEM(t.PKI.CAIntermediatesData); err != nil {
+		return fmt.Errorf("the CA intermediates cannot be read: %w", err)
+	}
+	return nil
+}
+

@@ -1,0 +1,87 @@
+package signature
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"go.podman.io/image/v5/signature"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// list is a list of requirements as it stands in documents: parsed, but with the paths of key files.
+type list struct {
+	elements []element
+
+	// What it means depends on the contents of the key files; only the latest meaning is kept.
+	mu       sync.Mutex
+	contents [sha256.Size]byte
+	latest   []*policy.Requirement
+}
+
+// parseList lets containers/image say whether a list is one, and takes it apart.
+func parseList(raw []byte) (*list, error) {
+	document := bytes.Join([][]byte{[]byte(`{"default":`), raw, {'}'}}, nil)
+	if _, err := signature.NewPolicyFromBytes(document); err != nil {
+		return nil, err
+	}
+	var objects []fields
+	if err := json.Unmarshal(raw, &objects); err != nil {
+		return nil, fmt.Errorf("parsing requirements: %w", err)
+	}
+	parsed := &list{elements: make([]element, len(objects))}
+	for i, object := range objects {
+		var err error
+		if parsed.elements[i], err = newElement(object); err != nil {
+			return nil, fmt.Errorf("requirement %d: %w", i+1, err)
+		}
+	}
+	return parsed, nil
+}
+
+// mention adds the list's key files to those that the document names, without reading them.
+func (l *list) mention(files *keyFiles) {
+	for _, element := range l.elements {
+		for _, path := range element.paths {
+			files.mention(path)
+		}
+	}
+}
+
+// requirements returns the list with the contents of the key files in place of their paths. The same contents give
+// the same requirements, not just equal ones.
+func (l *list) requirements(files *keyFiles) []*policy.Requirement {
+	l.mention(files)
+	contents := l.sum(files)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.latest != nil && l.contents == contents {
+		return l.latest
+	}
+	requirements := make([]*policy.Requirement, len(l.elements))
+	for i, element := range l.elements {
+		requirements[i] = element.requirement(files)
+	}
+	l.contents, l.latest = contents, requirements
+	return requirements
+}
+
+// sum is a hash of what the key files contain, or of why they cannot be read.
+func (l *list) sum(files *keyFiles) (sum [sha256.Size]byte) {
+	hash := sha256.New()
+	var any bool
+	for _, element := range l.elements {
+		for _, path := range element.paths {
+			any = true
+			file := files.get(path)
+			hash.Write(file.sum[:])
+		}
+	}
+	if any {
+		hash.Sum(sum[:0])
+	}
+	return sum
+}

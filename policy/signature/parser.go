@@ -1,0 +1,116 @@
+package signature
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	// These transports check the scopes written under their names, which decides whether a document loads.
+	_ "go.podman.io/image/v5/directory"
+	_ "go.podman.io/image/v5/docker"
+	_ "go.podman.io/image/v5/oci/layout"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Bounds of what a [Parser] remembers. The lists that a cluster's documents share are few, and asked for again and
+// again; what only one document uses drops out.
+const (
+	rememberedLists  = 4096
+	rememberedScopes = 16384
+	// A longer list or scope is parsed each time it is met, so that what is remembered is bounded in bytes too.
+	longestRememberedList  = 16 << 10
+	longestRememberedScope = 1 << 10
+)
+
+// Parser parses policy documents. It may be used concurrently, and documents parsed by one Parser share what they
+// have in common. Make one with [NewParser].
+type Parser struct {
+	lists  *lru.Cache[[sha256.Size]byte, *list]
+	scopes *lru.Cache[string, string]
+}
+
+// NewParser returns a Parser that remembers nothing yet.
+func NewParser() *Parser {
+	return &Parser{
+		lists:  newCache[[sha256.Size]byte, *list](rememberedLists),
+		scopes: newCache[string, string](rememberedScopes),
+	}
+}
+
+// newCache returns a cache of at most size elements.
+func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
+	cache, err := lru.New[K, V](size)
+	if err != nil {
+		panic(fmt.Sprintf("a cache of %d elements: %v", size, err))
+	}
+	return cache
+}
+
+// Parse is a [policy.ParseFunc]. It accepts and refuses the same documents as go.podman.io/image/v5 v5.42.0 does with
+// its docker, directory and oci/layout transports linked: unknown or repeated keys, missing defaults, empty lists and
+// data after the document are errors, and so are scopes that the dir: and oci: transports cannot have.
+//
+// Scopes of transports other than docker: are checked and then left out, for no container runtime reference is in
+// them. A key file that cannot be read, or holds no key, is no error: it makes the requirements that name it
+// unmeetable, which their Problem says.
+func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*policy.Document, error) {
+	files := &keyFiles{read: read}
+	document := &policy.Document{Scopes: make(map[string][]*policy.Requirement)}
+	err := readDocument(raw, func(at place, value []byte) error {
+		list, err := p.list(value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", at, err)
+		}
+		switch {
+		case at.isDefault:
+			document.Default = list.requirements(files)
+		case at.transport == "docker":
+			document.Scopes[p.scope(at.scope)] = list.requirements(files)
+		default:
+			list.mention(files)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	document.KeyFiles = files.paths
+	return document, nil
+}
+
+// list returns the parsed form of a list of requirements.
+func (p *Parser) list(raw []byte) (*list, error) {
+	if len(raw) > longestRememberedList {
+		return parseList(raw)
+	}
+	key := sha256.Sum256(raw)
+	if known, ok := p.lists.Get(key); ok {
+		return known, nil
+	}
+	parsed, err := parseList(raw)
+	if err != nil {
+		return nil, err
+	}
+	if first, ok, _ := p.lists.PeekOrAdd(key, parsed); ok {
+		return first, nil
+	}
+	return parsed, nil
+}
+
+// scope returns an equal string that all documents share, and that is no part of one document's bytes.
+func (p *Parser) scope(s string) string {
+	if len(s) > longestRememberedScope {
+		return s
+	}
+	if known, ok := p.scopes.Get(s); ok {
+		return known
+	}
+	s = strings.Clone(s)
+	if first, ok, _ := p.scopes.PeekOrAdd(s, s); ok {
+		return first
+	}
+	return s
+}

@@ -1,0 +1,121 @@
+package signature
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"go.podman.io/image/v5/signature"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// longestFinding is how long a finding lasts that depends on the time of day.
+const longestFinding = time.Hour
+
+// Annotations of a sigstore signature in which cosign puts certificates (containers/image internal/signature).
+const (
+	certificateAnnotation = "dev.sigstore.cosign/certificate"
+	chainAnnotation       = "dev.sigstore.cosign/chain"
+)
+
+// ready is a requirement as containers/image wants it.
+type ready struct {
+	alternatives []*signature.Policy
+	// expires says that whether the requirement is met depends on the time of day.
+	expires bool
+	// edges are the times at which certificates of the requirement begin and end.
+	edges []time.Time
+}
+
+// ready returns a requirement's policies, each with an alternative as its default and nothing else.
+func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
+	if known, ok := j.requirements.Get(requirement.ID); ok {
+		return known, nil
+	}
+	if len(requirement.Alternatives) == 0 {
+		return nil, fmt.Errorf("requirement %s has no alternative", requirement.ID)
+	}
+	made := &ready{expires: requirement.Type == "signedBy"}
+	for _, alternative := range requirement.Alternatives {
+		document := bytes.Join([][]byte{[]byte(`{"default":[`), alternative, []byte(`]}`)}, nil)
+		parsed, err := signature.NewPolicyFromBytes(document)
+		if err != nil {
+			return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
+		}
+		made.alternatives = append(made.alternatives, parsed)
+		if requirement.Type == "sigstoreSigned" {
+			if err := made.addCertificates(alternative); err != nil {
+				return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
+			}
+		}
+	}
+	j.requirements.Add(requirement.ID, made)
+	return made, nil
+}
+
+// addCertificates notes when the certificates of a requirement with "pki" begin and end.
+func (r *ready) addCertificates(alternative []byte) error {
+	var t trust
+	if err := json.Unmarshal(alternative, &t); err != nil {
+		return fmt.Errorf("reading the keys: %w", err)
+	}
+	if t.PKI == nil {
+		return nil
+	}
+	r.expires = true
+	r.edges = append(r.edges, edges(t.PKI.CARootsData)...)
+	r.edges = append(r.edges, edges(t.PKI.CAIntermediatesData)...)
+	return nil
+}
+
+// until returns when a finding stops being true by itself, or zero if it does not.
+func (r *ready) until(now time.Time, image *image) time.Time {
+	if !r.expires {
+		return time.Time{}
+	}
+	until := now.Add(longestFinding)
+	sooner := func(edges []time.Time) {
+		for _, edge := range edges {
+			if edge.After(now) && edge.Before(until) {
+				until = edge
+			}
+		}
+	}
+	sooner(r.edges)
+	if r.edges == nil {
+		return until
+	}
+	for _, one := range image.signatures {
+		annotated, ok := one.(interface{ UntrustedAnnotations() map[string]string })
+		if !ok {
+			continue
+		}
+		annotations := annotated.UntrustedAnnotations()
+		sooner(edges([]byte(annotations[certificateAnnotation])))
+		sooner(edges([]byte(annotations[chainAnnotation])))
+	}
+	return until
+}
+
+// edges returns when certificates in PEM begin and end. Those that cannot be read have no say: no finding rests on
+// them, unless it is that they cannot be read.
+func edges(pem []byte) []time.Time {
+	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(pem)
+	if err != nil {
+		return nil
+	}
+	var times []time.Time
+	for _, certificate := range certificates {
+		times = append(times, begins(certificate), ends(certificate))
+	}
+	return times
+}
+
+func begins(certificate *x509.Certificate) time.Time { return certificate.NotBefore }
+
+// ends is the first moment at which a certificate is no longer valid: it is valid at NotAfter.
+func ends(certificate *x509.Certificate) time.Time { return certificate.NotAfter.Add(time.Nanosecond) }
