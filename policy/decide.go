@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/distribution/reference"
@@ -48,6 +49,10 @@ type Decider struct {
 func NewDecider(sources Sources) (*Decider, error) {
 	if sources.Documents == nil || sources.Image == nil || sources.Kept == nil || len(sources.Judges) == 0 {
 		return nil, errors.New("a decider needs documents, images, evidence and a judge")
+	}
+	if slices.ContainsFunc(sources.Judges, func(judge JudgeFunc) bool { return judge == nil }) ||
+		slices.ContainsFunc(sources.Generations, func(generation func() uint64) bool { return generation == nil }) {
+		return nil, errors.New("a decider cannot ask a judge or a generation that is nil")
 	}
 	if len(sources.Generations) > maxGenerations {
 		return nil, fmt.Errorf("a decider takes at most %d generations", maxGenerations)
@@ -99,7 +104,7 @@ func (d *Decider) decide(ctx context.Context, q Question, document *Document) (V
 	if err := q.Validate(); err != nil {
 		return Denial(err).under(document), time.Time{}
 	}
-	image, err := d.sources.Image(ctx, q)
+	image, err := d.image(ctx, q)
 	if err != nil {
 		return Denial(err).under(document), time.Time{}
 	}
@@ -108,16 +113,49 @@ func (d *Decider) decide(ctx context.Context, q Question, document *Document) (V
 		return d.confirmed(q, image, Denial(err).under(document)), time.Time{}
 	}
 	var worst Verdict
+	var lacking []reference.Named
 	for _, ref := range refs {
-		verdict, until := d.judge(ctx, document, image, ref)
+		verdict, until, enough := d.judge(ctx, document, image, ref)
 		if verdict.Admitted() {
 			return verdict, until
+		}
+		if !enough {
+			lacking = append(lacking, ref)
 		}
 		if worst.Reason == "" || verdict.Reason.hopes() > worst.Reason.hopes() {
 			worst = verdict
 		}
 	}
+	if worst.Reason != Pending {
+		d.askAgain(image, lacking)
+	}
 	return d.confirmed(q, image, worst), time.Time{}
+}
+
+// image finds what runs, and holds what it is given to what it asked for.
+func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
+	image, err := d.sources.Image(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if image == nil || len(image.Manifests) == 0 {
+		return nil, refuse(Internal, "image %s was found without a manifest", q.Config)
+	}
+	if image.Config != q.Config {
+		return nil, refuse(Internal, "image %s was asked for and %s was found", q.Config, image.Config)
+	}
+	return image, nil
+}
+
+// askAgain has the registry asked once more when what it gave did not suffice: signing, or signing again, is then
+// enough for the next try.
+func (d *Decider) askAgain(image *Image, refs []reference.Named) {
+	if d.sources.Ask == nil {
+		return
+	}
+	for _, ref := range refs {
+		d.sources.Ask(image.manifestsFor(ref), ref)
+	}
 }
 
 // confirmed holds a refusal back while the facts it rests on may lag behind the runtime: a pull can be over, and the
@@ -132,39 +170,40 @@ func (d *Decider) confirmed(q Question, image *Image, verdict Verdict) Verdict {
 	return verdict
 }
 
-// judge decides on an image under one reference: the document's scope for it, then every requirement of that scope.
+// judge decides on an image under one reference: the document's scope for it, then every requirement of that scope. The
+// evidence was enough unless a requirement is not met for want of better.
 func (d *Decider) judge(
 	ctx context.Context, document *Document, image *Image, ref reference.Named,
-) (verdict Verdict, until time.Time) {
+) (verdict Verdict, until time.Time, enough bool) {
 	scope, requirements := document.Select(ref)
+	hearing := hearing{Decider: d, manifests: image.manifestsFor(ref), reference: ref}
 	verdict = Verdict{
-		Reference: ref.String(), Digest: image.Manifests[0].Digest, Document: document.Name, Scope: scope, Remembered: true,
+		Reference: ref.String(), Digest: hearing.manifests[0].Digest,
+		Document: document.Name, Scope: scope, Remembered: true,
 	}
 	if len(requirements) == 0 {
 		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty"
-		return verdict, time.Time{}
+		return verdict, time.Time{}, true
 	}
-	hearing := hearing{Decider: d, manifests: image.manifestsFor(ref), reference: ref}
 	// Requirements that need no evidence come first: one that refuses spares the registry a question.
 	for _, needsEvidence := range []bool{false, true} {
 		for _, requirement := range requirements {
-			if requirement.NeedsEvidence != needsEvidence {
+			if requirement.needsEvidence() != needsEvidence {
 				continue
 			}
 			ruling := hearing.rule(ctx, requirement)
 			verdict.Remembered = verdict.Remembered && ruling.remembered
-			if !ruling.Met {
-				hearing.askAgain(ruling)
-				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
-				return verdict, time.Time{}
-			}
 			verdict.Digest = ruling.manifest
+			if !ruling.Met {
+				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
+				return verdict, time.Time{}, !needsEvidence || ruling.Reason == Pending
+			}
 			until = earlier(until, ruling.Until)
 		}
 	}
 	// The only line that admits: every requirement of a list that is not empty is met.
 	verdict.Outcome, verdict.Reason = Admit, Accepted
-	return verdict, until
+	return verdict, until, true
 }
 
 func (v Verdict) under(document *Document) Verdict {

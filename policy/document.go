@@ -67,7 +67,7 @@ func (s *Set) For(namespace string) (*Document, error) {
 		return nil, refuse(InvalidPolicy, "%v", source.Err)
 	}
 	if source.Document == nil {
-		return nil, refuse(InvalidPolicy, "there is no system policy")
+		return nil, refuse(InvalidPolicy, "no document has been loaded for namespace %q", namespace)
 	}
 	return source.Document, nil
 }

@@ -2,8 +2,10 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -20,34 +22,32 @@ type hearing struct {
 // ruling is a finding, and where it comes from.
 type ruling struct {
 	Finding
-	manifest      digest.Digest
-	remembered    bool
-	needsEvidence bool
+	manifest   digest.Digest
+	remembered bool
 }
 
 // rule says whether a requirement is met by any of the manifests and what is kept of its signatures. Any manifest
 // with the image's configuration may be the signed one, and so may an index that lists it.
 func (h *hearing) rule(ctx context.Context, requirement *Requirement) ruling {
+	first := h.manifests[0]
+	if requirement.ID == "" {
+		finding := Finding{Reason: Internal, Detail: "a requirement without an ID cannot be told from another"}
+		return ruling{Finding: finding, manifest: first.Digest, remembered: true}
+	}
 	if requirement.Problem != "" {
-		return ruling{Finding: Finding{Reason: InvalidPolicy, Detail: requirement.Problem}, remembered: true}
+		finding := Finding{Reason: InvalidPolicy, Detail: requirement.Problem}
+		return ruling{Finding: finding, manifest: first.Digest, remembered: true}
 	}
 	if !requirement.NeedsEvidence {
-		return h.consult(ctx, requirement, h.manifests[0], Evidence{})
+		return h.consult(ctx, requirement, first, Evidence{})
 	}
 	if h.kept == nil {
 		h.kept = h.sources.Kept(h.manifests, h.reference)
 	}
-	worst := ruling{
-		Finding:    Finding{Reason: Pending, Detail: "nothing is known of signatures yet"},
-		remembered: true, needsEvidence: true,
-	}
+	worst := ruling{remembered: true}
 	var details []string
-	for i, evidence := range h.kept {
-		if i >= len(h.manifests) {
-			break
-		}
-		found := h.consult(ctx, requirement, h.manifests[i], evidence)
-		found.needsEvidence = true
+	for i, manifest := range h.manifests {
+		found := h.consult(ctx, requirement, manifest, h.kept.at(i))
 		if found.Met {
 			return found
 		}
@@ -65,54 +65,83 @@ func (h *hearing) rule(ctx context.Context, requirement *Requirement) ruling {
 	return worst
 }
 
+// at returns the evidence of the manifest in that place. Nothing is known of one that was left out.
+func (k Kept) at(i int) Evidence {
+	if i < len(k) {
+		return k[i]
+	}
+	return Evidence{}
+}
+
 // consult asks the judges about one manifest, unless what they found is remembered.
 func (h *hearing) consult(ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence) ruling {
 	if requirement.NeedsEvidence {
-		switch evidence.State {
-		case Unknown:
-			detail := "signatures of " + manifest.Digest.String() + " are being looked for"
-			return ruling{Finding: Finding{Reason: Pending, Detail: detail}, remembered: true}
-		case Failed:
-			return ruling{Finding: Finding{Reason: Unavailable, Detail: evidence.Detail}, remembered: true}
-		case Found, None:
+		if why := evidence.unusableFor(manifest); why.Reason != "" {
+			return ruling{Finding: why, manifest: manifest.Digest, remembered: true}
 		}
 	}
+	memorable := !requirement.NeedsEvidence || evidence.Generation != 0
 	key := findingKey{
-		string(requirement.ID), h.reference.String(), string(manifest.Digest), evidence.Generation,
+		string(requirement.ID), h.reference.String(), string(manifest.Digest), manifest.MediaType, evidence.Generation,
 	}
-	if finding, ok := h.findings.get(key); ok && lasts(finding.Until) {
+	if finding, ok := h.findings.get(key); memorable && ok && lasts(finding.Until) {
 		return ruling{Finding: finding, manifest: manifest.Digest, remembered: true}
 	}
 	finding := h.ask(ctx, requirement, manifest, evidence)
-	if finding.Met || finding.Reason == Rejected || finding.Reason == Unsigned {
+	if memorable && (finding.Met || finding.Reason == Rejected || finding.Reason == Unsigned) {
 		h.findings.put(key, finding)
 	}
 	return ruling{Finding: finding, manifest: manifest.Digest}
 }
 
-// ask asks each judge in turn; one yes is enough. Of several noes the most hopeful is the answer.
+// unusableFor returns why no judge is asked about evidence, and the zero Finding when one is.
+func (e Evidence) unusableFor(manifest Manifest) Finding {
+	switch {
+	case e.State == Unknown:
+		return Finding{Reason: Pending, Detail: "signatures of " + manifest.Digest.String() + " are being looked for"}
+	case e.State == Failed:
+		return Finding{Reason: Unavailable, Detail: e.Detail}
+	case e.State != Found && e.State != None:
+		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence is in state %d, which is none", e.State)}
+	case e.Manifest != manifest.Digest:
+		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence of %s was kept for %s", e.Manifest, manifest.Digest)}
+	}
+	return Finding{}
+}
+
+// ask asks each judge in turn; one yes is enough. Of several noes the most hopeful is the answer, which lasts as long
+// as all of them do.
 func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence) Finding {
 	var worst Finding
+	var until time.Time
 	for _, judge := range h.sources.Judges {
-		finding := judge(ctx, requirement, h.reference, manifest, evidence)
+		finding := judge(ctx, requirement, h.reference, manifest, evidence).sound()
 		if finding.Met {
 			return finding
 		}
-		if finding.Reason == "" || finding.Reason == Accepted {
-			finding.Reason = Internal
-		}
+		until = earlier(until, finding.Until)
 		if worst.Reason == "" || finding.Reason.hopes() > worst.Reason.hopes() {
-			finding.Until = earlier(finding.Until, worst.Until)
 			worst = finding
 		}
 	}
+	worst.Until = until
 	return worst
 }
 
-// askAgain has the registry asked once more when what it gave did not suffice: signing, or signing again, is then
-// enough for the next try.
-func (h *hearing) askAgain(found ruling) {
-	if found.needsEvidence && h.sources.Ask != nil && found.Reason != Pending {
-		h.sources.Ask(h.manifests, h.reference)
+// sound returns a finding that says what a judge may say, and else that something is wrong with the judge: what it
+// could not find out must not pass for what it found.
+func (f Finding) sound() Finding {
+	switch f.Reason {
+	case "", Accepted:
+		if f.Met && lasts(f.Until) {
+			return f
+		}
+	case Rejected, Unsigned, Pending, Unavailable, InvalidPolicy:
+		if !f.Met {
+			return f
+		}
+	case UnknownOrigin, BadRequest, Internal:
 	}
+	detail := fmt.Sprintf("a judge found met=%t, reason %q, until %v: %s", f.Met, f.Reason, f.Until, f.Detail)
+	return Finding{Reason: Internal, Detail: detail}
 }

@@ -1,6 +1,9 @@
 package policy
 
 import (
+	// A digest of an algorithm that the program does not link is no valid digest.
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -17,7 +20,7 @@ type Question struct {
 	Config digest.Digest
 }
 
-// Validate returns a [*Refusal] when the question cannot be asked: law 1 of the design wants a denial, not a guess.
+// Validate returns a [*Refusal] when the question cannot be asked: it is denied rather than guessed at.
 func (q Question) Validate() error {
 	if !isDNSLabel(q.Namespace) {
 		return refuse(BadRequest, "the pod's namespace %q is not a DNS label", q.Namespace)

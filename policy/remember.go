@@ -38,7 +38,7 @@ func (m *memory[K, V]) put(key K, value V) {
 }
 
 func (m *memory[K, V]) keep(key K, value V) {
-	if len(m.young) >= m.limit/2 {
+	if _, known := m.young[key]; !known && len(m.young) >= m.limit/2 {
 		m.old, m.young = m.young, make(map[K]V)
 	}
 	m.young[key] = value
@@ -54,11 +54,12 @@ type answer struct {
 }
 
 // findingKey is all that a finding depends on but the clock: the manifest and the requirement by their hashes, the
-// evidence by a number that is not used twice.
+// evidence by a number that is not used twice. A media type is said of a manifest by others: its hash does not cover it.
 type findingKey struct {
 	requirement string
 	reference   string
 	manifest    string
+	mediaType   string
 	evidence    uint64
 }
 

@@ -11,7 +11,8 @@ import (
 // Requirement is one element of a list of policy requirements (containers-policy.json(5), "POLICY REQUIREMENTS"),
 // with the contents of every key file it names in place of the path.
 type Requirement struct {
-	// ID is the hash of all that follows: equal requirements have equal IDs, in whatever document they stand.
+	// ID is the hash of all that follows: equal requirements have equal IDs, in whatever document they stand. One
+	// without an ID is never met.
 	ID digest.Digest
 	// Type is the requirement's "type": sigstoreSigned, signedBy, reject, insecureAcceptAnything, ….
 	Type string
@@ -25,6 +26,9 @@ type Requirement struct {
 	Problem string
 }
 
+// needsEvidence reports whether signatures have to be looked at to say whether the requirement is met.
+func (r *Requirement) needsEvidence() bool { return r.NeedsEvidence && r.Problem == "" }
+
 // JudgeFunc says of one requirement whether it is met by one manifest and what is kept of that manifest's
 // signatures, when the image is called by that reference. For a requirement that needs no evidence the evidence is
 // zero.
@@ -33,8 +37,9 @@ type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Ev
 // Finding is a judge's answer. The zero Finding says that the requirement is not met.
 type Finding struct {
 	Met bool
-	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met, and anything else
-	// when it could not find out, which is never remembered.
+	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met. When it could not find
+	// out it is [Pending], [Unavailable] or [InvalidPolicy], and any other is taken for [Internal]: such a finding is
+	// never remembered. With Met it is empty or [Accepted].
 	Reason Reason
 	// Detail is for the operator.
 	Detail string

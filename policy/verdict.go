@@ -101,7 +101,7 @@ func refuse(reason Reason, format string, args ...any) *Refusal {
 // Denial returns the verdict that denies because of an error. Deadlines that passed deny as [Pending]: whoever asks
 // again finds the answer, or what hung is still hanging.
 func Denial(err error) Verdict {
-	if why := (*Refusal)(nil); errors.As(err, &why) {
+	if why := (*Refusal)(nil); errors.As(err, &why) && why.Reason != "" && why.Reason != Accepted {
 		return Verdict{Reason: why.Reason, Detail: err.Error()}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

@@ -1,0 +1,195 @@
+package policy_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// node is a node as a Decider sees it, held in fields: what is signed is plain text in Evidence.Directory, because
+// real signatures are for the tests of the packages that read them. It counts what it is asked.
+type node struct {
+	set        atomic.Pointer[policy.Set]
+	image      policy.ImageFunc
+	kept       policy.KeptFunc
+	judge      policy.JudgeFunc
+	generation atomic.Uint64
+
+	images, looks, judged, asked, confirmed atomic.Int64
+}
+
+const (
+	repository = "registry.example/app"
+	tagged     = repository + ":v1"
+)
+
+func digestOf(s string) digest.Digest { return digest.FromString(s) }
+
+// newNode returns a node where namespace prod, and every other, needs that list of requirements, and whose one image
+// was pulled as tagged, has one manifest, and is not signed.
+func newNode(t testing.TB, requirements ...*policy.Requirement) *node {
+	t.Helper()
+	n := &node{judge: readSigners}
+	n.set.Store(&policy.Set{System: policy.Source{Document: document("/system.json", requirements...)}})
+	n.runs(imageOf(t, tagged))
+	n.signed(map[string]string{})
+	return n
+}
+
+func document(name string, requirements ...*policy.Requirement) *policy.Document {
+	return &policy.Document{Name: name, Default: requirements}
+}
+
+func (n *node) runs(image *policy.Image) {
+	n.image = func(context.Context, policy.Question) (*policy.Image, error) { return image, nil }
+}
+
+// imageOf returns an image with a manifest for each reference, all with the same config, confirmed.
+func imageOf(t testing.TB, originals ...string) *policy.Image {
+	t.Helper()
+	image := &policy.Image{Config: digestOf("config"), Confirmed: true}
+	for _, original := range originals {
+		ref := normalized(t, original)
+		image.Originals = append(image.Originals, ref)
+		image.Manifests = append(image.Manifests, policy.Manifest{
+			Digest: digestOf("manifest of " + original), Repositories: []string{ref.Name()},
+		})
+	}
+	return image
+}
+
+func normalized(t testing.TB, s string) reference.Named {
+	t.Helper()
+	ref, err := policy.Normalize(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// signed has the node keep, for each original reference's manifest, the names of those who signed it. A manifest that
+// is not in the map has no signature; "?" is one nothing is known of, and "!" one that could not be looked up.
+func (n *node) signed(signers map[string]string) {
+	n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.Kept {
+		kept := make(policy.Kept, len(manifests))
+		for i, manifest := range manifests {
+			kept[i] = policy.Evidence{Manifest: manifest.Digest, Generation: 1, State: policy.None}
+			for original, names := range signers {
+				if manifest.Digest == digestOf("manifest of "+original) {
+					kept[i] = evidenceOf(manifest.Digest, names)
+				}
+			}
+		}
+		return kept
+	}
+}
+
+func evidenceOf(manifest digest.Digest, signers string) policy.Evidence {
+	evidence := policy.Evidence{Manifest: manifest, Generation: 1, State: policy.Found, Directory: signers}
+	switch signers {
+	case "?":
+		evidence.State = policy.Unknown
+	case "!":
+		evidence.State, evidence.Detail = policy.Failed, "the registry answers 503"
+	}
+	return evidence
+}
+
+// signedBy is met by a manifest that has that signer's signature.
+func signedBy(name string) *policy.Requirement {
+	return &policy.Requirement{
+		ID: digestOf("signed by " + name), Type: "signedBy", Alternatives: [][]byte{[]byte(name)}, NeedsEvidence: true,
+	}
+}
+
+func acceptAnything() *policy.Requirement {
+	return &policy.Requirement{ID: digestOf("accept"), Type: "insecureAcceptAnything"}
+}
+
+func rejectAll() *policy.Requirement {
+	return &policy.Requirement{ID: digestOf("reject"), Type: "reject"}
+}
+
+// readSigners is a judge of the requirements above.
+func readSigners(
+	_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
+) policy.Finding {
+	switch {
+	case r.Type == "insecureAcceptAnything":
+		return policy.Finding{Met: true}
+	case r.Type == "reject":
+		return policy.Finding{Reason: policy.Rejected, Detail: "the policy rejects everything"}
+	case e.State == policy.None:
+		return policy.Finding{Reason: policy.Unsigned, Detail: "no signature"}
+	case slices.Contains(strings.Fields(e.Directory), string(r.Alternatives[0])):
+		return policy.Finding{Met: true}
+	default:
+		return policy.Finding{Reason: policy.Rejected, Detail: "not signed by " + string(r.Alternatives[0])}
+	}
+}
+
+// sources are the node's, each of them counting.
+func (n *node) sources() policy.Sources {
+	return policy.Sources{
+		Documents: n.set.Load,
+		Image: func(ctx context.Context, q policy.Question) (*policy.Image, error) {
+			n.images.Add(1)
+			return n.image(ctx, q)
+		},
+		Confirm: func(policy.Question) { n.confirmed.Add(1) },
+		Kept: func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+			n.looks.Add(1)
+			return n.kept(manifests, ref)
+		},
+		Ask: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
+		Judges: []policy.JudgeFunc{func(
+			ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest, e policy.Evidence,
+		) policy.Finding {
+			n.judged.Add(1)
+			return n.judge(ctx, r, ref, m, e)
+		}},
+		Generations: []func() uint64{n.generation.Load},
+	}
+}
+
+func (n *node) decider(t testing.TB) *policy.Decider {
+	t.Helper()
+	return newDecider(t, n.sources())
+}
+
+func newDecider(t testing.TB, sources policy.Sources) *policy.Decider {
+	t.Helper()
+	decider, err := policy.NewDecider(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decider
+}
+
+// ask is the question of namespace prod about the node's image under that reference.
+func ask(ref string) policy.Question {
+	return policy.Question{Namespace: "prod", Reference: ref, Config: digestOf("config")}
+}
+
+func decide(t testing.TB, n *node, ref string) policy.Verdict {
+	t.Helper()
+	return n.decider(t).Decide(t.Context(), ask(ref))
+}
+
+// wantReason fails unless the verdict has that reason, and admits if and only if that is accepted.
+func wantReason(t testing.TB, got policy.Verdict, want policy.Reason) {
+	t.Helper()
+	if got.Reason != want {
+		t.Errorf("reason = %q (%s), want %q", got.Reason, got.Detail, want)
+	}
+	if got.Admitted() != (want == policy.Accepted) {
+		t.Errorf("outcome = %v with reason %q (%s)", got.Outcome, got.Reason, got.Detail)
+	}
+}

@@ -1,0 +1,170 @@
+package policy_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+func TestARequirementIsMetByAnyManifestAndTheListByAll(t *testing.T) {
+	const one, two = repository + ":v1", repository + ":v2"
+	list := func(requirements ...*policy.Requirement) []*policy.Requirement { return requirements }
+	alice, bob := signedBy("alice"), signedBy("bob")
+	cases := map[string]struct {
+		list   []*policy.Requirement
+		signed map[string]string
+		want   policy.Reason
+		digest digest.Digest
+	}{
+		"one asks, the first manifest has it":           {list(alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one)},
+		"one asks, the second manifest has it":          {list(alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
+		"two ask, one manifest has both":                {list(alice, bob), map[string]string{two: "alice bob"}, policy.Accepted, digestOf("manifest of " + two)},
+		"two ask, each manifest has one":                {list(alice, bob), map[string]string{one: "bob", two: "alice"}, policy.Accepted, digestOf("manifest of " + one)},
+		"two ask, one is given":                         {list(alice, bob), map[string]string{one: "alice"}, policy.Rejected, ""},
+		"two ask, one is given, the other way round":    {list(bob, alice), map[string]string{one: "alice"}, policy.Rejected, ""},
+		"two ask, none is given":                        {list(alice, bob), nil, policy.Unsigned, ""},
+		"accept anything does not loosen a list":        {list(acceptAnything(), alice), nil, policy.Unsigned, ""},
+		"accept anything at the end does not either":    {list(alice, acceptAnything()), nil, policy.Unsigned, ""},
+		"accept anything beside one that is met":        {list(acceptAnything(), alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
+		"reject at the end of a list that is met":       {list(alice, rejectAll()), map[string]string{one: "alice"}, policy.Rejected, ""},
+		"the same requirement twice":                    {list(alice, alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one)},
+		"pending hides rejected":                        {list(alice), map[string]string{one: "mallory", two: "?"}, policy.Pending, digestOf("manifest of " + two)},
+		"pending hides unavailable":                     {list(alice), map[string]string{one: "!", two: "?"}, policy.Pending, digestOf("manifest of " + two)},
+		"unavailable hides rejected":                    {list(alice), map[string]string{one: "mallory", two: "!"}, policy.Unavailable, digestOf("manifest of " + two)},
+		"unavailable hides unsigned":                    {list(alice), map[string]string{one: "!"}, policy.Unavailable, digestOf("manifest of " + one)},
+		"rejected hides unsigned":                       {list(alice), map[string]string{two: "mallory"}, policy.Rejected, digestOf("manifest of " + two)},
+		"pending does not hide accepted":                {list(alice), map[string]string{one: "?", two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
+		"unavailable does not hide accepted":            {list(alice), map[string]string{one: "!", two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
+		"the first that is not met gives the reason":    {list(alice, bob), map[string]string{one: "bob ?"}, policy.Rejected, ""},
+		"one that needs no evidence gives it before":    {list(alice, rejectAll()), map[string]string{one: "?"}, policy.Rejected, ""},
+		"a requirement that nothing can meet before it": {list(alice, &policy.Requirement{ID: "x", Problem: "no key", NeedsEvidence: true}), map[string]string{one: "?"}, policy.InvalidPolicy, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, c.list...)
+			n.runs(imageOf(t, one, two))
+			n.signed(c.signed)
+			got := decide(t, n, one)
+			wantReason(t, got, c.want)
+			if c.digest != "" && got.Digest != c.digest {
+				t.Errorf("decided by %s, want %s (%s)", got.Digest, c.digest, got.Detail)
+			}
+		})
+	}
+}
+
+func TestAProblemOfOneScopeLeavesTheOthersAlone(t *testing.T) {
+	broken := signedBy("alice")
+	broken.Problem = "reading key /etc/keys/alice.pub: permission denied"
+	d := document("/prod.json", acceptAnything())
+	d.Scopes = map[string][]*policy.Requirement{"broken.example": {broken}}
+	n := newNode(t)
+	n.set.Store(&policy.Set{System: policy.Source{Document: d}})
+	n.runs(imageOf(t, tagged, "broken.example/app:v1"))
+	n.signed(map[string]string{"broken.example/app:v1": "alice"})
+	verdict := decide(t, n, "broken.example/app:v1")
+	wantReason(t, verdict, policy.InvalidPolicy)
+	if verdict.Detail != broken.Problem || verdict.Scope != "broken.example" {
+		t.Errorf("scope %q: %q, want that of the problem", verdict.Scope, verdict.Detail)
+	}
+	if n.judged.Load() != 0 || n.looks.Load() != 0 || n.asked.Load() != 0 {
+		t.Error("a requirement that nothing can meet had evidence looked for")
+	}
+	wantReason(t, decide(t, n, tagged), policy.Accepted)
+}
+
+func TestManifestsOfTheOwnRepositoryComeFirstAndNoMoreThan64AreJudged(t *testing.T) {
+	const evil = "evil.example/app"
+	own := digestOf("manifest of " + tagged)
+	image := imageOf(t, tagged)
+	mine := image.Manifests[0]
+	image.Originals = append(image.Originals, normalized(t, evil))
+	image.Manifests = nil
+	for i := range 1000 {
+		image.Manifests = append(image.Manifests, policy.Manifest{
+			Digest: digestOf(fmt.Sprint("around another's config ", i)), Repositories: []string{evil},
+		})
+	}
+	image.Manifests = append(image.Manifests, mine)
+
+	n := newNode(t, signedBy("alice"))
+	n.runs(image)
+	var seen []policy.Manifest
+	n.signed(map[string]string{tagged: "alice"})
+	kept := n.kept
+	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+		seen = manifests
+		return kept(manifests, ref)
+	}
+	verdict := decide(t, n, tagged)
+	wantReason(t, verdict, policy.Accepted)
+	if len(seen) != 64 || seen[0].Digest != own || verdict.Digest != own {
+		t.Errorf("%d manifests judged, %s first, want 64 and %s", len(seen), seen[0].Digest, own)
+	}
+	n.signed(nil)
+	n.judged.Store(0)
+	wantReason(t, decide(t, n, tagged), policy.Unsigned)
+	if got := n.judged.Load(); got != 64 {
+		t.Errorf("the judge was asked %d times, want 64", got)
+	}
+}
+
+func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
+	const good, evil = "good.example/app:v1", "evil.example/app:v1"
+	id := digestOf("config").String()
+	cases := map[string]struct {
+		list         []*policy.Requirement
+		reference    string
+		signed       map[string]string
+		want         policy.Reason
+		looks, asked int64
+	}{
+		"accepted":                     {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "alice"}, policy.Accepted, 1, 0},
+		"unsigned":                     {[]*policy.Requirement{signedBy("alice")}, good, nil, policy.Unsigned, 1, 1},
+		"rejected":                     {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "bob"}, policy.Rejected, 1, 1},
+		"unavailable":                  {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "!"}, policy.Unavailable, 1, 1},
+		"pending":                      {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "?"}, policy.Pending, 1, 0},
+		"two requirements, one look":   {[]*policy.Requirement{signedBy("alice"), signedBy("bob")}, good, map[string]string{good: "alice bob"}, policy.Accepted, 1, 0},
+		"anything goes":                {[]*policy.Requirement{acceptAnything()}, good, nil, policy.Accepted, 0, 0},
+		"nothing goes":                 {[]*policy.Requirement{rejectAll()}, good, nil, policy.Rejected, 0, 0},
+		"nothing goes, said last":      {[]*policy.Requirement{signedBy("alice"), rejectAll()}, good, nil, policy.Rejected, 0, 0},
+		"unknown origin":               {[]*policy.Requirement{signedBy("alice")}, "third.example/app", nil, policy.UnknownOrigin, 0, 0},
+		"by ID, the first unsigned":    {[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "alice"}, policy.Accepted, 2, 0},
+		"by ID, both unsigned":         {[]*policy.Requirement{signedBy("alice")}, id, nil, policy.Unsigned, 2, 2},
+		"by ID, one is being fetched":  {[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "?"}, policy.Pending, 2, 0},
+		"by ID, nothing goes for both": {[]*policy.Requirement{rejectAll()}, id, nil, policy.Rejected, 0, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, c.list...)
+			image := imageOf(t, evil, good)
+			n.runs(image)
+			n.signed(c.signed)
+			if c.reference == id {
+				n.keepOnlyItsOwn()
+			}
+			wantReason(t, decide(t, n, c.reference), c.want)
+			if n.looks.Load() != c.looks || n.asked.Load() != c.asked {
+				t.Errorf("looked %d times and asked %d times, want %d and %d", n.looks.Load(), n.asked.Load(), c.looks, c.asked)
+			}
+		})
+	}
+}
+
+// keepOnlyItsOwn has each repository hold signatures of the manifests obtained from it alone.
+func (n *node) keepOnlyItsOwn() {
+	kept := n.kept
+	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+		answer := kept(manifests, ref)
+		for i, manifest := range manifests {
+			if manifest.Repositories[0] != ref.Name() {
+				answer[i] = policy.Evidence{Manifest: manifest.Digest, Generation: 2, State: policy.None}
+			}
+		}
+		return answer
+	}
+}
