@@ -33,7 +33,7 @@ test: ## run every test; those of the node say so when they skip for want of roo
 check: tidy-check fmt-check lint unit race node ## what CI runs: modules, format, lint, all tests, quickest first
 
 unit: ## run the tests that need no node
-	$(STEP) unit go test $$(go list ./... | grep -v /integration)
+	@packages=$$(go list ./... | grep -v /integration); scripts/step.sh unit go test $$packages
 
 race: ## run the concurrent packages' tests under the race detector (needs a C compiler)
 	$(STEP) compiler scripts/compiler.sh
