@@ -1,0 +1,134 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// build builds one program under another name and renames it: whoever finds it finds it whole.
+func (t *Tools) build(ctx context.Context, tool tool, progress io.Writer) error {
+	environment := []string{"CGO_ENABLED=0"}
+	if tool.cgo {
+		compiler, err := compiler(ctx, progress)
+		if err != nil {
+			return fmt.Errorf("building %s: %w", tool.name, err)
+		}
+		environment = []string{"CGO_ENABLED=1", "CC=" + compiler}
+	}
+	module := filepath.Join(t.repository, "integration", "tools")
+	if tool.product {
+		module = t.repository
+	}
+	temporary := t.Path("." + tool.name + ".new")
+	arguments := []string{"-ldflags=-s -w", "-tags=" + tool.tags}
+	if err := goBuild(ctx, module, tool.pkg, temporary, arguments, environment); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, t.Path(tool.name)); err != nil {
+		return fmt.Errorf("building %s: %w", tool.name, err)
+	}
+	return nil
+}
+
+// BuildProgram builds a program of this repository, such as "./plugin/countersign", into a directory, and returns its
+// path. It is built each time: Go's own cache knows what has changed. With race it watches for data races.
+func (t *Tools) BuildProgram(ctx context.Context, pkg, directory string, race bool) (string, error) {
+	path := filepath.Join(directory, filepath.Base(pkg))
+	arguments, environment := []string{"-tags=containers_image_openpgp"}, []string{"CGO_ENABLED=0"}
+	if race {
+		arguments, environment = append(arguments, "-race"), []string{"CGO_ENABLED=1"}
+	}
+	return path, goBuild(ctx, t.repository, pkg, path, arguments, environment)
+}
+
+func goBuild(ctx context.Context, module, pkg, path string, arguments, environment []string) error {
+	arguments = append([]string{"build", "-buildvcs=false", "-o", path}, arguments...)
+	command := exec.CommandContext(ctx, "go", append(arguments, pkg)...)
+	command.Dir = module
+	command.Env = append(append(os.Environ(), "GOWORK=off"), environment...)
+	if text, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
+	}
+	return nil
+}
+
+// compiler finds a C compiler, or has apt install one where it can.
+func compiler(ctx context.Context, progress io.Writer) (string, error) {
+	if path, ok := findCompiler(); ok {
+		return path, nil
+	}
+	missing := errors.New("it needs a C compiler: install gcc and the headers of the C library " +
+		"(apt-get install gcc libc6-dev, dnf install gcc glibc-devel, apk add gcc musl-dev)")
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return "", missing
+	}
+	for _, arguments := range [][]string{
+		{"update"}, {"install", "-y", "--no-install-recommends", "gcc", "libc6-dev"},
+	} {
+		fmt.Fprintf(progress, "there is no C compiler: apt-get %s …\n", strings.Join(arguments, " "))
+		command := exec.CommandContext(ctx, "apt-get", arguments...)
+		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if text, err := command.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w; apt-get: %w\n%s", missing, err, text)
+		}
+	}
+	if path, ok := findCompiler(); ok {
+		return path, nil
+	}
+	return "", missing
+}
+
+func findCompiler() (string, bool) {
+	for _, name := range []string{os.Getenv("CC"), "gcc", "cc", "clang"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// lockFile waits until this process alone holds a file's lock. The kernel gives it back when the process ends.
+func lockFile(ctx context.Context, path string, progress io.Writer) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("locking the cache of tools: %w", err)
+	}
+	told := false
+	err = until(ctx, "another process that builds the tools", func(context.Context) error {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != nil && !told {
+			fmt.Fprintln(progress, "waiting for another process that builds the tools …")
+			told = true
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// output runs a command and returns what it prints on stdout; what it prints on stderr becomes part of the error.
+func output(ctx context.Context, directory, name string, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, name, arguments...)
+	command.Dir = directory
+	return runCommand(command)
+}
+
+func runCommand(command *exec.Cmd) (string, error) {
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		name, text := filepath.Base(command.Path), strings.TrimSpace(stderr.String())
+		return stdout.String(), fmt.Errorf("%s %s: %w: %s", name, strings.Join(command.Args[1:], " "), err, text)
+	}
+	return stdout.String(), nil
+}

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// sandboxImage is the name the pause image is imported under. No registry has it: a node boots without one.
+const sandboxImage = "countersign.test/pause:1"
+
+// containerdConfig keeps everything below the node's directory. Drop-ins come after it, in the order of their names.
+// restrict_oom_score_adj: without CAP_SYS_RESOURCE no pod would start. The transfer service, which pulls, reads its
+// own copy of config_path.
+const containerdConfig = `version = 4
+root = "DIRECTORY/root"
+state = "DIRECTORY/state"
+imports = ["DIRECTORY/conf.d/*.toml"]
+[plugins."io.containerd.server.v1.grpc"]
+  address = "DIRECTORY/containerd.sock"
+[plugins."io.containerd.server.v1.ttrpc"]
+  address = "DIRECTORY/containerd.sock.ttrpc"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = DISABLE_NRI
+  socket_path = "DIRECTORY/nri.sock"
+  plugin_path = "DIRECTORY/nri/plugins"
+  plugin_config_path = "DIRECTORY/nri/conf.d"
+  [plugins."io.containerd.nri.v1.nri".default_validator]
+    enable = true
+    required_plugins = [REQUIRED]
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "SNAPSHOTTER"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "` + sandboxImage + `"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "DIRECTORY/certs.d"
+[plugins."io.containerd.transfer.v1.local"]
+  config_path = "DIRECTORY/certs.d"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["DIRECTORY/cni/bin"]
+  conf_dir = "DIRECTORY/cni/net.d"
+[plugins."io.containerd.image-verifier.v1.bindir"]
+  bin_dir = "DIRECTORY/verifiers"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "DIRECTORY/opt"
+[plugins."io.containerd.shim.v1.manager"]
+  socket_dir = "DIRECTORY/s"
+`
+
+const loopbackNetwork = `{"cniVersion": "1.0.0", "name": "loopback", "plugins": [{"type": "loopback"}]}`
+
+// prepare writes what containerd needs before its first start.
+func (n *Node) prepare() error {
+	quoted := make([]string, len(n.config.RequiredPlugins))
+	for i, plugin := range n.config.RequiredPlugins {
+		quoted[i] = strconv.Quote(plugin)
+	}
+	snapshotter := n.config.Snapshotter
+	if snapshotter == "" {
+		snapshotter = "overlayfs"
+	}
+	configuration := strings.NewReplacer(
+		"DIRECTORY", n.directory.path, "DISABLE_NRI", strconv.FormatBool(n.config.DisableNRI),
+		"REQUIRED", strings.Join(quoted, ", "), "SNAPSHOTTER", snapshotter,
+	).Replace(containerdConfig)
+	files := map[string]string{"containerd.toml": configuration, "cni/net.d/10-loopback.conflist": loopbackNetwork}
+	for name, contents := range n.config.DropIns {
+		files[filepath.Join("conf.d", name)] = contents
+	}
+	for name, contents := range files {
+		if err := n.directory.write(name, []byte(contents)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"conf.d", "certs.d", "verifiers", "nri/plugins", "nri/conf.d", "cni/bin", "s"} {
+		if err := os.MkdirAll(n.directory.join(name), 0o700); err != nil {
+			return fmt.Errorf("preparing containerd: %w", err)
+		}
+	}
+	if err := os.Symlink(n.Tools.Path("loopback"), n.directory.join("cni/bin/loopback")); err != nil {
+		return fmt.Errorf("preparing containerd: %w", err)
+	}
+	return nil
+}
+
+// StartContainerd starts containerd, if it does not run, on what an earlier one left, and waits until its CRI is ready.
+func (n *Node) StartContainerd(ctx context.Context) error {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.containerd != nil && n.containerd.exited() == nil {
+		return nil
+	}
+	process, err := start(program{
+		path: n.Tools.Path("containerd"), arguments: []string{"--config", n.directory.join("containerd.toml")},
+		environment: []string{"PATH=" + n.Tools.Directory + ":" + os.Getenv("PATH"), "OTEL_TRACES_EXPORTER=none"},
+		directory:   n.directory.path, output: n.ContainerdLog(),
+	})
+	if err != nil {
+		return err
+	}
+	n.containerd = process
+	if err := n.CRI.ready(ctx, process.exited); err != nil {
+		return fmt.Errorf("%w\n%s", err, tail(n.ContainerdLog()))
+	}
+	return nil
+}
+
+// StopContainerd stops containerd. Containers go on running.
+func (n *Node) StopContainerd(ctx context.Context) error {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.containerd == nil {
+		return nil
+	}
+	stopping := n.containerd
+	n.containerd = nil
+	return stopping.stop(ctx, grace)
+}
+
+// KillContainerd ends containerd without a chance to tidy up.
+func (n *Node) KillContainerd() {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.containerd == nil {
+		return
+	}
+	n.containerd.kill()
+	n.containerd = nil
+}
+
+// RestartContainerd stops containerd and starts it again.
+func (n *Node) RestartContainerd(ctx context.Context) error {
+	if err := n.StopContainerd(ctx); err != nil {
+		return err
+	}
+	return n.StartContainerd(ctx)
+}
+
+// Ctr runs ctr in the namespace k8s.io and returns its standard output.
+func (n *Node) Ctr(ctx context.Context, arguments ...string) (string, error) {
+	always := []string{"--address", n.ContainerdSocket(), "--namespace", "k8s.io"}
+	return output(ctx, n.directory.path, n.Tools.Path("ctr"), append(always, arguments...)...)
+}
+
+// importSandboxImage gives containerd the pause image and waits until its CRI knows it: it learns of it by an event.
+func (n *Node) importSandboxImage(ctx context.Context) error {
+	image, err := n.Tools.Image("pause")
+	if err != nil {
+		return err
+	}
+	reference, err := name.NewTag(sandboxImage)
+	if err != nil {
+		return fmt.Errorf("naming the pause image: %w", err)
+	}
+	archive := n.directory.join("pause.tar")
+	if err := tarball.WriteToFile(archive, reference, image); err != nil {
+		return fmt.Errorf("writing the pause image: %w", err)
+	}
+	if _, err := n.Ctr(ctx, "images", "import", archive); err != nil {
+		return err
+	}
+	return until(ctx, "the pause image", func(ctx context.Context) error {
+		id, err := n.CRI.ImageID(ctx, sandboxImage)
+		if err == nil && id == "" {
+			err = errors.New("it is not known")
+		}
+		return err
+	})
+}

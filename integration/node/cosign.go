@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Key is a key pair of cosign's, by the paths of its files. Its password is empty.
+type Key struct{ Private, Public string }
+
+// GenerateKey makes a key pair in a directory: NAME.key and NAME.pub.
+func (t *Tools) GenerateKey(ctx context.Context, directory, name string) (Key, error) {
+	prefix := filepath.Join(directory, name)
+	_, err := t.Cosign(ctx, nil, "generate-key-pair", "--output-key-prefix", prefix)
+	return Key{Private: prefix + ".key", Public: prefix + ".pub"}, err
+}
+
+// Signing says what to sign and how. Its zero values are cosign's defaults, but for the transparency log, which is far
+// away from here.
+type Signing struct {
+	// Image is what is signed: by digest, so that it is that manifest or index and no other.
+	Image Pushed
+	Key   Key
+	// OldFormat attaches a simple signing payload by the tag sha256-<hex>.sig instead of a bundle as a referrer.
+	OldFormat bool
+	// Annotations are put into what is signed (-a).
+	Annotations map[string]string
+	// Recursive signs what an index lists as well.
+	Recursive bool
+	// Identity, where set, is the docker-reference that an old-format signature speaks of; else it is the repository
+	// that is pushed to (--sign-container-identity).
+	Identity string
+	// DockerConfig, where set, is a config.json with credentials: see [Registry.DockerConfig].
+	DockerConfig []byte
+}
+
+// Sign signs an image by cosign and attaches the signature in the image's repository.
+func (t *Tools) Sign(ctx context.Context, signing Signing) error {
+	arguments := []string{
+		"sign", "--key", signing.Key.Private, "--tlog-upload=false", "--use-signing-config=false",
+		"--allow-insecure-registry", "--allow-http-registry", "-y",
+		fmt.Sprintf("--new-bundle-format=%t", !signing.OldFormat), fmt.Sprintf("--recursive=%t", signing.Recursive),
+	}
+	if signing.Identity != "" {
+		arguments = append(arguments, "--sign-container-identity", signing.Identity)
+	}
+	for key, value := range signing.Annotations {
+		arguments = append(arguments, "-a", key+"="+value)
+	}
+	_, err := t.Cosign(ctx, signing.DockerConfig, append(arguments, signing.Image.ByDigest())...)
+	return err
+}
+
+// SignatureTag is the tag under which cosign's old format attaches signatures to a manifest.
+func SignatureTag(manifest digest.Digest) string {
+	return manifest.Algorithm().String() + "-" + manifest.Encoded() + ".sig"
+}
+
+// Cosign runs cosign away from the user's home and settings and returns its standard output.
+func (t *Tools) Cosign(ctx context.Context, dockerConfig []byte, arguments ...string) (string, error) {
+	home, err := os.MkdirTemp("", "cosign-")
+	if err != nil {
+		return "", fmt.Errorf("running cosign: %w", err)
+	}
+	defer os.RemoveAll(home)
+	if dockerConfig != nil {
+		if err := replace(filepath.Join(home, "config.json"), dockerConfig); err != nil {
+			return "", fmt.Errorf("running cosign: %w", err)
+		}
+	}
+	command := exec.CommandContext(ctx, t.Path("cosign"), arguments...)
+	command.Dir = home
+	inherited := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "COSIGN_") || strings.HasPrefix(variable, "SIGSTORE_")
+	})
+	command.Env = append(inherited, "HOME="+home, "DOCKER_CONFIG="+home, "COSIGN_PASSWORD=")
+	return runCommand(command)
+}

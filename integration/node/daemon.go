@@ -1,0 +1,235 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// DaemonConfig says how to run countersign.
+type DaemonConfig struct {
+	// Program is its path: see [Tools.BuildProgram].
+	Program string
+	// Settings are keys of config.toml by table, on top of those that keep the daemon on its node. A nil value removes a
+	// key; tables may be dotted: {"enforce.namespaces": {"kube-system": "audit"}}.
+	Settings map[string]map[string]any
+	// Environment is added to this process's.
+	Environment []string
+}
+
+// Daemon is countersign on a node. It may be started and ended again and again; its log goes on.
+type Daemon struct {
+	// MetricsAddress is where it serves /metrics and /healthz.
+	MetricsAddress string
+
+	config  DaemonConfig
+	node    *Node
+	name    string
+	mutex   sync.Mutex // Guards what follows.
+	process *process
+}
+
+// StartDaemon starts countersign and waits until it is registered with containerd. Policies may be written before
+// ([Node.WritePolicy]) or after.
+func (n *Node) StartDaemon(ctx context.Context, config DaemonConfig) (*Daemon, error) {
+	daemon, err := n.NewDaemon(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := daemon.Start(); err != nil {
+		return nil, err
+	}
+	if err := daemon.Ready(ctx); err != nil {
+		daemon.Kill()
+		return nil, err
+	}
+	return daemon, nil
+}
+
+// NewDaemon writes the configuration of a countersign that is not started yet.
+func (n *Node) NewDaemon(config DaemonConfig) (*Daemon, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	daemon := &Daemon{
+		MetricsAddress: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), config: config, node: n,
+		name: fmt.Sprintf("countersign-%d", len(n.daemons)+1),
+	}
+	if err := os.MkdirAll(n.PolicyDirectory(), 0o700); err != nil {
+		return nil, fmt.Errorf("configuring countersign: %w", err)
+	}
+	contents, err := daemon.toml()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.directory.write(daemon.name+".toml", contents); err != nil {
+		return nil, err
+	}
+	n.daemons = append(n.daemons, daemon)
+	return daemon, nil
+}
+
+// toml writes the configuration: everything below the node's directory, and the caller's settings.
+func (d *Daemon) toml() ([]byte, error) {
+	root := table{
+		"policy":   table{"system": d.node.SystemPolicy(), "directory": d.node.PolicyDirectory()},
+		"evidence": table{"directory": d.EvidenceDirectory()},
+		"registry": table{
+			"config_path": d.node.CertsDirectory(), "auth_file": d.node.AuthFile(),
+			"lookaside": d.node.Path("registries.d"),
+		},
+		"containerd": table{
+			"address": d.node.ContainerdSocket(), "nri_socket": d.node.NRISocket(), "namespace": "k8s.io",
+		},
+		"listen": table{"socket": d.Socket(), "metrics": d.MetricsAddress},
+		"log":    table{"level": "debug", "format": "json"},
+	}
+	for path, settings := range d.config.Settings {
+		target := root.at(path)
+		maps.Copy(target, settings)
+		maps.DeleteFunc(target, func(_ string, value any) bool { return value == nil })
+	}
+	contents, err := toml.Marshal(root)
+	if err != nil {
+		return nil, fmt.Errorf("configuring countersign: %w", err)
+	}
+	return contents, nil
+}
+
+// ConfigFile is the file of the daemon's configuration.
+func (d *Daemon) ConfigFile() string { return d.node.Path(d.name + ".toml") }
+
+// LogFile is the file of the daemon's standard output and error.
+func (d *Daemon) LogFile() string { return d.node.Path(d.name + ".log") }
+
+// Socket is the daemon's own socket.
+func (d *Daemon) Socket() string { return d.node.Path(d.name + ".sock") }
+
+// EvidenceDirectory is where the daemon keeps evidence.
+func (d *Daemon) EvidenceDirectory() string { return d.node.Path("evidence", d.name) }
+
+// Start starts the daemon and waits for nothing.
+func (d *Daemon) Start() error {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	if d.process != nil && d.process.exited() == nil {
+		return errors.New("starting countersign: it runs")
+	}
+	process, err := start(program{
+		path: d.config.Program, arguments: []string{"run", "--config", d.ConfigFile()},
+		environment: d.config.Environment, directory: d.node.directory.path, output: d.LogFile(),
+	})
+	d.process = process
+	return err
+}
+
+// Ready waits until the daemon says it is healthy, which is that it is registered with containerd.
+func (d *Daemon) Ready(ctx context.Context) error {
+	running := d.current()
+	if running == nil {
+		return errors.New("waiting for countersign: it was not started")
+	}
+	err := until(ctx, "countersign to be healthy", func(ctx context.Context) error {
+		if err := running.exited(); err != nil {
+			return stopAsking(err)
+		}
+		_, err := d.get(ctx, "/healthz")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, tail(d.LogFile()))
+	}
+	return nil
+}
+
+// Terminate asks the daemon to end (SIGTERM) and waits. It returns an error if the daemon does not end well.
+func (d *Daemon) Terminate(ctx context.Context) error {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	if d.process == nil {
+		return nil
+	}
+	stopping := d.process
+	d.process = nil
+	return stopping.stop(ctx, grace)
+}
+
+// Kill ends the daemon at once (SIGKILL).
+func (d *Daemon) Kill() {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	if d.process == nil {
+		return
+	}
+	d.process.kill()
+	d.process = nil
+}
+
+// Restart terminates the daemon, starts it again and waits until it is registered.
+func (d *Daemon) Restart(ctx context.Context) error {
+	if err := d.Terminate(ctx); err != nil {
+		return err
+	}
+	if err := d.Start(); err != nil {
+		return err
+	}
+	return d.Ready(ctx)
+}
+
+// Process is the running daemon, to signal it or to look at it in /proc; nil: it does not run.
+func (d *Daemon) Process() *os.Process {
+	if running := d.current(); running != nil && running.exited() == nil {
+		return running.command.Process
+	}
+	return nil
+}
+
+// Wait waits until the daemon ends by itself and returns its exit code.
+func (d *Daemon) Wait(ctx context.Context) (int, error) {
+	running := d.current()
+	if running == nil {
+		return 0, errors.New("waiting for countersign to end: it was not started")
+	}
+	select {
+	case <-running.ended:
+		return running.command.ProcessState.ExitCode(), nil
+	case <-ctx.Done():
+		return 0, fmt.Errorf("waiting for countersign to end: %w", context.Cause(ctx))
+	}
+}
+
+func (d *Daemon) current() *process {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	return d.process
+}
+
+// get asks the daemon's HTTP server; any answer but 200 is an error.
+func (d *Daemon) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.MetricsAddress+path, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s: %s", path, response.Status, body)
+	}
+	return string(body), err
+}

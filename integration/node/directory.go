@@ -1,0 +1,121 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Directories are made in base, not in $TMPDIR: a unix socket's path has at most 107 bytes, and containerd refuses a
+// directory for the sockets of its shims of more than 42.
+const (
+	base   = "/tmp"
+	prefix = "countersign-"
+	// owner is the file in a directory that its process holds locked: the kernel lets go of it when the process ends.
+	owner = "owner"
+)
+
+// directory is a temporary directory that knows whether its process still lives.
+type directory struct {
+	path string
+	lock *os.File
+}
+
+// newDirectory makes a directory. The lock is taken before the file gets the name by which [Sweep] knows it.
+func newDirectory() (*directory, error) {
+	path, err := os.MkdirTemp(base, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("making a directory: %w", err)
+	}
+	lock, err := os.Create(filepath.Join(path, owner+".new"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making a lock: %w", err), os.RemoveAll(path))
+	}
+	d := &directory{path: path, lock: lock}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", lock.Name(), err), d.remove())
+	}
+	if err := os.Rename(lock.Name(), filepath.Join(path, owner)); err != nil {
+		return nil, errors.Join(fmt.Errorf("naming a lock: %w", err), d.remove())
+	}
+	return d, nil
+}
+
+func (d *directory) join(elements ...string) string {
+	return filepath.Join(append([]string{d.path}, elements...)...)
+}
+
+// write puts a file below the directory, whole or not at all.
+func (d *directory) write(name string, contents []byte) error {
+	path := d.join(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return replace(path, contents)
+}
+
+// replace writes a file under another name and renames it, so that whoever reads the path finds the old or the new.
+func replace(path string, contents []byte) error {
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(temporary, contents, 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// remove ends what runs below the directory, unmounts what is mounted there and deletes it, the lock last: whoever is
+// interrupted here leaves a directory that Sweep still knows.
+func (d *directory) remove() error {
+	problem := endAll(d.path)
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return errors.Join(problem, fmt.Errorf("removing %s: %w", d.path, err))
+	}
+	for _, entry := range entries {
+		if entry.Name() == owner {
+			continue
+		}
+		problem = errors.Join(problem, os.RemoveAll(d.join(entry.Name())))
+	}
+	if problem != nil {
+		return errors.Join(problem, d.lock.Close())
+	}
+	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
+}
+
+// Sweep clears away what processes that were killed have left behind: a directory whose lock nobody holds. [Boot] and
+// [StartRegistry] call it first.
+func Sweep() error {
+	found, err := filepath.Glob(filepath.Join(base, prefix+"*", owner))
+	if err != nil {
+		return fmt.Errorf("looking for abandoned directories: %w", err)
+	}
+	var problem error
+	for _, path := range found {
+		problem = errors.Join(problem, sweep(path))
+	}
+	return problem
+}
+
+func sweep(path string) error {
+	lock, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil // Its process, or another that sweeps, has just removed it; or it is another user's.
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return lock.Close()
+	}
+	abandoned := &directory{path: filepath.Dir(path), lock: lock}
+	if err := abandoned.remove(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("sweeping %s: %w", abandoned.path, err)
+	}
+	return nil
+}

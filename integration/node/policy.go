@@ -1,0 +1,83 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// Requirement is a policy requirement of containers-policy.json(5).
+type Requirement map[string]any
+
+// Accept is the requirement that anything meets.
+func Accept() Requirement { return Requirement{"type": "insecureAcceptAnything"} }
+
+// Reject is the requirement that nothing meets.
+func Reject() Requirement { return Requirement{"type": "reject"} }
+
+// Cosign is the requirement of a signature by a key of cosign's, made for the image's repository.
+func Cosign(publicKey string) Requirement {
+	return Requirement{
+		"type": "sigstoreSigned", "keyPath": publicKey,
+		"signedIdentity": map[string]string{"type": "matchRepository"},
+	}
+}
+
+// Policy is a policy document. Its zero value rejects everything.
+type Policy struct {
+	Default Requirement
+	// Scopes are requirements by scope: a registry's host, a repository, a reference, ….
+	Scopes map[string]Requirement
+}
+
+// JSON returns the document.
+func (p Policy) JSON() string {
+	standard := p.Default
+	if standard == nil {
+		standard = Reject()
+	}
+	scopes := make(map[string][]Requirement)
+	for scope, requirement := range p.Scopes {
+		scopes[scope] = []Requirement{requirement}
+	}
+	contents, err := json.MarshalIndent(map[string]any{
+		"default":    []Requirement{standard},
+		"transports": map[string]any{"docker": scopes},
+	}, "", "  ")
+	if err != nil {
+		panic(err) // A requirement that has no form in JSON is a mistake of the test's.
+	}
+	return string(contents)
+}
+
+// WritePolicy writes the document of a namespace, or that of the system for the empty one, in one step.
+func (n *Node) WritePolicy(namespace, document string) error {
+	if err := os.MkdirAll(n.PolicyDirectory(), 0o700); err != nil {
+		return fmt.Errorf("writing a policy: %w", err)
+	}
+	return replace(n.policyFile(namespace), []byte(document))
+}
+
+// RemovePolicy removes the document of a namespace, or that of the system for the empty one.
+func (n *Node) RemovePolicy(namespace string) error {
+	if err := os.Remove(n.policyFile(namespace)); err != nil {
+		return fmt.Errorf("removing a policy: %w", err)
+	}
+	return nil
+}
+
+// SystemPolicy is the file of the system's policy. It is not there until it is written.
+func (n *Node) SystemPolicy() string { return n.Path("policy.json") }
+
+// PolicyDirectory holds the documents of namespaces.
+func (n *Node) PolicyDirectory() string { return n.Path("policies") }
+
+// AuthFile is where countersign looks for credentials: a docker config.json. It is not there until it is written.
+func (n *Node) AuthFile() string { return n.Path("config.json") }
+
+func (n *Node) policyFile(namespace string) string {
+	if namespace == "" {
+		return n.SystemPolicy()
+	}
+	return n.Path("policies", namespace+".json")
+}

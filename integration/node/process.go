@@ -1,0 +1,137 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// process is a program that runs until it is stopped.
+type process struct {
+	name    string
+	command *exec.Cmd
+	ended   chan struct{}
+	err     error // Valid once ended is closed.
+}
+
+// program says what to run and where its output goes.
+type program struct {
+	path        string
+	arguments   []string
+	environment []string
+	directory   string
+	// output gets stdout and stderr; where access is set, stdout goes there. Both are appended to.
+	output, access string
+}
+
+// start starts a program in a process group of its own, which the kernel kills when this process dies. The kernel
+// looks at the thread that started it, not at the process: so one thread does nothing but wait for it.
+func start(p program) (*process, error) {
+	output, err := os.OpenFile(p.output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.path, err)
+	}
+	defer output.Close()
+	command := exec.Command(p.path, p.arguments...)
+	command.Dir = p.directory
+	command.Env = append(os.Environ(), p.environment...)
+	command.Stdout, command.Stderr = output, output
+	command.SysProcAttr = attributes()
+	if p.access != "" {
+		access, err := os.OpenFile(p.access, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("starting %s: %w", p.path, err)
+		}
+		defer access.Close()
+		command.Stdout = access
+	}
+	result := &process{name: filepath.Base(p.path), command: command, ended: make(chan struct{})}
+	started := make(chan error)
+	go result.run(started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.path, err)
+	}
+	return result, nil
+}
+
+func (p *process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.command.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	p.err = p.command.Wait()
+	close(p.ended)
+}
+
+// exited returns an error once the process has ended.
+func (p *process) exited() error {
+	select {
+	case <-p.ended:
+		return fmt.Errorf("%s ended: %w", p.name, errors.Join(p.err, errEnded))
+	default:
+		return nil
+	}
+}
+
+var errEnded = errors.New("it was to run until stopped")
+
+// kill ends the process and its group at once.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+	<-p.ended
+}
+
+// stop asks the process to end, and kills it when the context or the grace is over. It returns how the process ended.
+func (p *process) stop(ctx context.Context, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	_ = p.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // What it started and left.
+		return p.err
+	case <-ctx.Done():
+		p.kill()
+		return fmt.Errorf("%s did not end within %s of SIGTERM", p.name, grace)
+	}
+}
+
+// until asks again and again whether a condition holds, and returns the last reason why not when the context is over.
+// An error made by [stopAsking] ends it at once.
+func until(ctx context.Context, what string, condition func(context.Context) error) error {
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := condition(ctx)
+		if err == nil {
+			return nil
+		}
+		if hopeless := (*hopelessError)(nil); errors.As(err, &hopeless) {
+			return fmt.Errorf("waiting for %s: %w", what, hopeless.error)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w: %w", what, context.Cause(ctx), err)
+		case <-pause.C:
+		}
+	}
+}
+
+// hopelessError is one that asking again will not cure.
+type hopelessError struct{ error }
+
+func stopAsking(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &hopelessError{err}
+}

@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// distributionServer is a registry by distribution, in a process of its own.
+type distributionServer struct {
+	config    RegistryConfig
+	directory *directory
+	process   *process
+}
+
+// Indexes may list children that are not there: where other platforms' images were not copied, that is so.
+const distributionConfig = `version: 0.1
+log:
+  level: info
+  accesslog:
+    disabled: false
+storage:
+  filesystem:
+    rootdirectory: DIRECTORY/storage
+  delete:
+    enabled: true
+http:
+  addr: ADDRESS
+validation:
+  manifests:
+    indexes:
+      platforms: none
+`
+
+const distributionAuth = `auth:
+  htpasswd:
+    realm: countersign
+    path: DIRECTORY/htpasswd
+`
+
+func newDistributionServer(config RegistryConfig) (*distributionServer, error) {
+	if config.Tools == nil || config.Wrap != nil {
+		return nil, errors.New("starting a registry: distribution needs Tools and cannot be wrapped")
+	}
+	directory, err := newDirectory()
+	if err != nil {
+		return nil, fmt.Errorf("starting a registry: %w", err)
+	}
+	return &distributionServer{config: config, directory: directory}, nil
+}
+
+func (s *distributionServer) start(ctx context.Context, address string) error {
+	configuration := distributionConfig
+	if s.config.Username != "" {
+		configuration += distributionAuth
+		hash, err := bcrypt.GenerateFromPassword([]byte(s.config.Password), bcrypt.MinCost)
+		if err != nil {
+			return fmt.Errorf("hashing a password: %w", err)
+		}
+		if err := s.directory.write("htpasswd", []byte(s.config.Username+":"+string(hash)+"\n")); err != nil {
+			return err
+		}
+	}
+	configuration = strings.NewReplacer("DIRECTORY", s.directory.path, "ADDRESS", address).Replace(configuration)
+	if err := s.directory.write("config.yml", []byte(configuration)); err != nil {
+		return err
+	}
+	process, err := start(program{
+		path: s.config.Tools.Path("registry"), arguments: []string{"serve", s.directory.join("config.yml")},
+		environment: []string{"OTEL_TRACES_EXPORTER=none"}, directory: s.directory.path,
+		output: s.directory.join("registry.log"), access: s.directory.join("access.log"),
+	})
+	if err != nil {
+		return err
+	}
+	if err := answers(ctx, address, process.exited); err != nil {
+		process.kill()
+		text, _ := s.log()
+		return fmt.Errorf("%w\n%s", err, text)
+	}
+	s.process = process
+	return nil
+}
+
+func (s *distributionServer) stop() error {
+	// It has no unfinished business worth waiting for, and waits for idle connections when asked to end.
+	s.process.kill()
+	s.process = nil
+	return nil
+}
+
+// combined is Apache's combined log format, which distribution writes its access log in.
+var combined = regexp.MustCompile(`^\S+ \S+ \S+ \[[^]]*\] "(\S+) (\S+) [^"]*" (\d+) \d+ "[^"]*" "([^"]*)"$`)
+
+func (s *distributionServer) requests() ([]Request, error) {
+	contents, err := os.ReadFile(s.directory.join("access.log"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry's access log: %w", err)
+	}
+	var requests []Request
+	for line := range strings.Lines(string(contents)) {
+		fields := combined.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if fields == nil || fields[2] == "/" {
+			continue // Ours, to see whether it is up.
+		}
+		status, err := strconv.Atoi(fields[3])
+		if err != nil {
+			return nil, fmt.Errorf("reading the registry's access log: %w", err)
+		}
+		requests = append(requests, Request{fields[1], fields[2], status, fields[4]})
+	}
+	return requests, nil
+}
+
+func (s *distributionServer) log() (string, error) {
+	contents, err := os.ReadFile(s.directory.join("registry.log"))
+	if err != nil {
+		return "", fmt.Errorf("reading the registry's log: %w", err)
+	}
+	return string(contents), nil
+}
+
+func (s *distributionServer) remove() error { return s.directory.remove() }
+
+// grace is how long a program that is asked to end may take.
+const grace = 10 * time.Second

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package node
+
+import (
+	"errors"
+	"syscall"
+)
+
+// A node needs Linux: [Supported] says so before anything here is called.
+
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+func unmount(string) error { return nil }
+
+func cgroupProcesses(string) []int { return nil }
+
+func removeCgroup(string) error { return nil }
+
+func supported() error { return errors.New("a node needs Linux") }

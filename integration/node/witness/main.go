@@ -1,0 +1,50 @@
+// Command witness is the one program in the images of the tests: it tells whose root filesystem it runs on.
+//
+// Without arguments it prints the file /marker and sleeps until it is told to end. "witness print PATH…" prints files
+// and ends; "witness exit" does nothing but that.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(arguments []string) error {
+	if len(arguments) == 0 {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+		if err := print("/marker"); err != nil {
+			return err
+		}
+		<-stop
+		return nil
+	}
+	switch arguments[0] {
+	case "print":
+		return print(arguments[1:]...)
+	case "exit":
+		return nil
+	default:
+		return fmt.Errorf("unknown command %q", arguments[0])
+	}
+}
+
+func print(paths ...string) error {
+	for _, path := range paths {
+		contents, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("reading a marker: %w", err)
+		}
+		fmt.Println(string(contents))
+	}
+	return nil
+}
