@@ -1,0 +1,105 @@
+package files
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// keys remembers what the key files were like that documents name, to find those that changed.
+type keys map[string]key
+
+type key struct {
+	sighting
+	// err is why the file could not be read, or empty.
+	err string
+}
+
+// keyReads are the key files read during one scan, each of them once, however many documents name it: all documents
+// of a scan see the same contents.
+type keyReads struct {
+	now   time.Time
+	known keys
+	mutex sync.Mutex
+	files map[string]*keyRead
+}
+
+type keyRead struct {
+	once     sync.Once
+	contents []byte
+	err      error
+	seen     key
+}
+
+func (k *keyReads) read(path string) ([]byte, error) {
+	k.mutex.Lock()
+	file, ok := k.files[path]
+	if !ok {
+		file = new(keyRead)
+		k.files[path] = file
+	}
+	k.mutex.Unlock()
+	file.once.Do(func() {
+		var id identity
+		if _, file.err = inspect(path, keyLimit); file.err == nil {
+			file.contents, id, file.err = read(path, keyLimit)
+		}
+		if file.err != nil {
+			file.seen.err = file.err.Error()
+			return
+		}
+		file.seen.sighting = k.known[path].sight(id, file.contents, k.now)
+	})
+	return file.contents, file.err
+}
+
+// changed looks at every key file that is known and returns those with other contents than before, or another error.
+func (k *keyReads) changed() map[string]bool {
+	changed := make(map[string]bool)
+	for path, known := range k.known {
+		id, err := inspect(path, keyLimit)
+		if err == nil && known.err == "" && known.vouches(id) {
+			continue
+		}
+		_, _ = k.read(path) // What went wrong is part of what was seen.
+		seen := k.files[path].seen
+		if seen.sum != known.sum || seen.err != known.err {
+			changed[path] = true
+			continue
+		}
+		k.known[path] = seen
+	}
+	return changed
+}
+
+// remember returns what is known after a scan of the key files that documents name. A file that was read for a
+// document after it had been found unchanged keeps its old sighting: should it have changed in between, then the next
+// scan must find that, for the sake of the other documents that name it.
+func (k *keyReads) remember(named map[string]bool, changed map[string]bool) keys {
+	next := make(keys, len(named))
+	for path := range named {
+		known, ok := k.known[path]
+		if !ok || changed[path] {
+			_, _ = k.read(path) // A parser may name a file that it did not read.
+			known = k.files[path].seen
+		}
+		next[path] = known
+	}
+	return next
+}
+
+// parse parses a document and returns with it the key files it depends on, sorted.
+func (k *keyReads) parse(parse policy.ParseFunc, raw []byte) (*policy.Document, []string, error) {
+	var named []string
+	document, err := parse(raw, func(path string) ([]byte, error) {
+		named = append(named, path)
+		return k.read(path)
+	})
+	if document != nil {
+		named = append(named, document.KeyFiles...)
+	}
+	slices.Sort(named)
+	return document, slices.Clip(slices.Compact(named)), err
+}

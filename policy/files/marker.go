@@ -1,0 +1,73 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// marker is the file that remembers, over restarts, that a directory held documents. Its one line is the directory's
+// path: it says nothing of another directory.
+type marker struct {
+	file, directory string
+	// written is what this process last saw to, so that nothing is written twice.
+	written *bool
+}
+
+// held reports whether the directory held documents when it was seen last. Where that cannot be found out the answer
+// is yes, since a no would let every namespace have the system's policy.
+func (m *marker) held() bool {
+	if m.file == "" {
+		return false
+	}
+	raw, err := os.ReadFile(m.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	line, whole := strings.CutSuffix(string(raw), "\n")
+	return err != nil || !whole || line == m.directory
+}
+
+// remember writes or removes the file.
+func (m *marker) remember(held bool) error {
+	if m.file == "" || (m.written != nil && *m.written == held) {
+		return nil
+	}
+	m.written = nil
+	if err := m.write(held); err != nil {
+		return fmt.Errorf("remembering that policies were seen in %s: %w", m.directory, err)
+	}
+	m.written = &held
+	return nil
+}
+
+func (m *marker) write(held bool) error {
+	if !held {
+		if err := os.Remove(m.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if raw, err := os.ReadFile(m.file); err == nil && string(raw) == m.directory+"\n" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(m.file), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(m.file), ".policies-seen-*")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.WriteString(m.directory + "\n")
+	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), m.file)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name()) // The reason to report is why it could not be written.
+	}
+	return err
+}

@@ -1,0 +1,137 @@
+package files
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Status says how loading went.
+type Status struct {
+	// Documents is how many there are: the system's, which there always should be, and those of namespaces. Those
+	// that cannot be used are among them.
+	Documents int
+	// Failures is how many of them cannot be loaded as they stand on disk, whether or not an earlier version is used.
+	// A directory that cannot be used counts as one.
+	Failures int
+	// Reloads is how often the snapshot was replaced.
+	Reloads int
+	// LastGood is when everything was last found in order; zero: never.
+	LastGood time.Time
+	// Problems are all there are, sorted by what they say.
+	Problems []Problem
+}
+
+// Problem is one thing that is wrong. It is comparable.
+type Problem struct {
+	// Text is one line for the operator, which names the file.
+	Text string
+	// Namespace is the one whose document it is. It is empty where that is the system's, and for what is wrong with
+	// the directory, with a key file, or with watching.
+	Namespace string
+	// Kept says that an earlier version is in use, so that nothing is denied because of this.
+	Kept bool
+}
+
+// differs reports whether there is more to tell than the time.
+func (s *Status) differs(old *Status) bool {
+	return old == nil || s.Documents != old.Documents || s.Failures != old.Failures || s.Reloads != old.Reloads ||
+		!slices.Equal(s.Problems, old.Problems)
+}
+
+// report makes the status after a scan. Notes are further problems, or nil.
+func (s *state) report(old *Status, now time.Time, changed bool, notes []error) *Status {
+	status := &Status{Documents: len(s.namespaces) + 1}
+	if old != nil {
+		status.Reloads, status.LastGood = old.Reloads, old.LastGood
+	}
+	if changed && old != nil {
+		status.Reloads++
+	}
+	problems := make(map[Problem]bool)
+	note := func(err error, namespace string, kept bool) {
+		problems[Problem{Text: err.Error(), Namespace: namespace, Kept: kept}] = true
+	}
+	if err := s.system.err(); err != nil {
+		note(err, "", s.system.document != nil)
+		status.Failures++
+	}
+	for namespace, record := range s.namespaces {
+		if err := record.err(); err != nil {
+			note(err, namespace, record.document != nil)
+			status.Failures++
+		}
+	}
+	for _, record := range s.records() {
+		for _, fault := range record.faults {
+			note(errors.New(fault), "", false) // Once, however many documents have it.
+		}
+	}
+	if err := s.directory.describe(&s.config); err != nil {
+		note(err, "", s.directory.known)
+		status.Failures++
+	}
+	for _, err := range notes {
+		if err != nil {
+			note(err, "", true)
+		}
+	}
+	status.Problems = slices.SortedFunc(maps.Keys(problems), compareProblems)
+	if len(problems) == 0 {
+		status.LastGood = now
+	}
+	return status
+}
+
+func compareProblems(a, b Problem) int {
+	switch {
+	case a.Text != b.Text:
+		return less(a.Text < b.Text)
+	case a.Namespace != b.Namespace:
+		return less(a.Namespace < b.Namespace)
+	case a.Kept != b.Kept:
+		return less(a.Kept)
+	default:
+		return 0
+	}
+}
+
+func less(is bool) int {
+	if is {
+		return -1
+	}
+	return 1
+}
+
+// tell logs what is new: each problem once when it appears and once when it is gone, and each reload.
+func (c *Config) tell(old, status *Status, r result) {
+	if old == nil {
+		old = &Status{}
+	}
+	for _, p := range missingFrom(old.Problems, status.Problems) {
+		c.Logger.Error("policy problem", slog.String("problem", p.Text), slog.Bool("earlier_version_kept", p.Kept))
+	}
+	for _, p := range missingFrom(status.Problems, old.Problems) {
+		c.Logger.Info("policy problem is gone", slog.String("problem", p.Text))
+	}
+	for _, name := range r.ignored {
+		c.Logger.Warn("not a policy: its name is no namespace's",
+			slog.String("directory", c.Directory), slog.String("name", name))
+	}
+	if len(r.changed) > 0 {
+		const few = 10
+		c.Logger.Info("policies loaded", slog.Int("documents", status.Documents),
+			slog.Int("changed", len(r.changed)), slog.Any("namespaces", r.changed[:min(few, len(r.changed))]))
+	}
+}
+
+// missingFrom returns the problems in list that are not in other.
+func missingFrom(other, list []Problem) []Problem {
+	known := make(map[Problem]bool, len(other))
+	for _, p := range other {
+		known[p] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(p Problem) bool { return known[p] })
+}
