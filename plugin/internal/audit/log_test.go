@@ -57,7 +57,7 @@ func TestRecordSaysEverything(t *testing.T) {
 		"time": "2026-11-22T10:00:00Z", "level": "INFO", "msg": "decision",
 		"outcome": "admit", "reason": "accepted", "stage": "creation", "mode": "enforce", "would_deny": false,
 		"namespace": "prod", "pod": "app-0", "pod_uid": "6f1c", "container": "app", "container_id": "c0ffee",
-		"volume": "/model",
+		"volume":    "/model",
 		"reference": "app:v1", "judged_reference": "registry.example/app:v1",
 		"digest": manifest, "config_digest": config,
 		"document": "/etc/countersign/policies/prod.json", "scope": "registry.example",
