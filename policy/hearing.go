@@ -136,11 +136,11 @@ func (f Finding) sound() Finding {
 		if f.Met && lasts(f.Until) {
 			return f
 		}
-	case Rejected, Unsigned, Pending, Unavailable, InvalidPolicy:
+	case Rejected, Unsigned, Pending, Unavailable, InvalidPolicy, Internal:
 		if !f.Met {
 			return f
 		}
-	case UnknownOrigin, BadRequest, Internal:
+	case UnknownOrigin, BadRequest:
 	}
 	detail := fmt.Sprintf("a judge found met=%t, reason %q, until %v: %s", f.Met, f.Reason, f.Until, f.Detail)
 	return Finding{Reason: Internal, Detail: detail}

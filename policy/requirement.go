@@ -38,8 +38,8 @@ type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Ev
 type Finding struct {
 	Met bool
 	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met. When it could not find
-	// out it is [Pending], [Unavailable] or [InvalidPolicy], and any other is taken for [Internal]: such a finding is
-	// never remembered. With Met it is empty or [Accepted].
+	// out it is [Pending], [Unavailable], [InvalidPolicy] or [Internal], for which any other is taken: such a finding
+	// is never remembered. With Met it is empty or [Accepted].
 	Reason Reason
 	// Detail is for the operator.
 	Detail string

@@ -1,0 +1,227 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/distribution/reference"
+
+	"github.com/countersign/countersign/policy"
+)
+
+func TestAnAcceptedQuestionIsAnsweredFromMemory(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.signed(map[string]string{tagged: "alice"})
+	decider := n.decider(t)
+	first := decider.Decide(t.Context(), ask(tagged))
+	wantReason(t, first, policy.Accepted)
+	second := decider.Decide(t.Context(), ask(tagged))
+	if first.Remembered || !second.Remembered {
+		t.Errorf("remembered: first %t, second %t", first.Remembered, second.Remembered)
+	}
+	if second.Remembered = false; first != second {
+		t.Errorf("the second answer is\n%+v\nwant\n%+v", second, first)
+	}
+	if n.images.Load() != 1 || n.looks.Load() != 1 || n.judged.Load() != 1 {
+		t.Errorf("%d images, %d looks, %d judgements, want one of each", n.images.Load(), n.looks.Load(), n.judged.Load())
+	}
+}
+
+func TestWhatChangesMakesTheAnswerAnew(t *testing.T) {
+	cases := map[string]struct {
+		change         func(*node, *policy.Question)
+		images, judged int64
+	}{
+		"nothing":                              {func(*node, *policy.Question) {}, 1, 1},
+		"the generation":                       {func(n *node, _ *policy.Question) { n.generation.Add(1) }, 2, 1},
+		"the document, not its requirements":   {func(n *node, _ *policy.Question) { n.store(document("/system.json", signedBy("alice"))) }, 2, 1},
+		"the document and its requirements":    {func(n *node, _ *policy.Question) { n.store(document("/system.json", signedBy("bob"))) }, 2, 2},
+		"another set with the same document":   {func(n *node, _ *policy.Question) { n.store(n.set.Load().System.Document) }, 1, 1},
+		"the namespace":                        {func(_ *node, q *policy.Question) { q.Namespace = "dev" }, 2, 1},
+		"the reference, another tag":           {func(_ *node, q *policy.Question) { q.Reference = repository + ":v2" }, 2, 2},
+		"the reference, written otherwise":     {func(_ *node, q *policy.Question) { q.Reference = digestOf("config").String() }, 2, 1},
+		"the config, which is another image's": {func(_ *node, q *policy.Question) { q.Config = digestOf("other") }, 2, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, signedBy("alice"))
+			n.signed(map[string]string{tagged: "alice bob"})
+			decider := n.decider(t)
+			q := ask(tagged)
+			wantReason(t, decider.Decide(t.Context(), q), policy.Accepted)
+			c.change(n, &q)
+			decider.Decide(t.Context(), q)
+			if n.images.Load() != c.images || n.judged.Load() != c.judged {
+				t.Errorf("%d images and %d judgements, want %d and %d", n.images.Load(), n.judged.Load(), c.images, c.judged)
+			}
+		})
+	}
+}
+
+func (n *node) store(d *policy.Document) {
+	n.set.Store(&policy.Set{System: policy.Source{Document: d}})
+}
+
+func TestEachThingAFindingDependsOnAsksTheJudgeAgain(t *testing.T) {
+	manifest := policy.Manifest{Digest: digestOf("m"), MediaType: "one", Repositories: []string{repository}}
+	kept := policy.Evidence{Manifest: manifest.Digest, Generation: 1, State: policy.Found, Directory: "bob"}
+	type world struct {
+		requirement *policy.Requirement
+		reference   string
+		manifest    policy.Manifest
+		evidence    policy.Evidence
+	}
+	cases := map[string]struct {
+		change func(*world)
+		again  bool
+	}{
+		"nothing":                  {func(*world) {}, false},
+		"an equal requirement":     {func(w *world) { w.requirement = signedBy("alice") }, false},
+		"the requirement":          {func(w *world) { w.requirement = signedBy("carol") }, true},
+		"the reference":            {func(w *world) { w.reference = repository + ":v2" }, true},
+		"the manifest":             {func(w *world) { w.manifest.Digest = digestOf("n"); w.evidence.Manifest = digestOf("n") }, true},
+		"its media type":           {func(w *world) { w.manifest.MediaType = "two" }, true},
+		"the evidence":             {func(w *world) { w.evidence.Generation = 2 }, true},
+		"the evidence, unnumbered": {func(w *world) { w.evidence.Generation = 0 }, true},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := world{signedBy("alice"), tagged, manifest, kept}
+			n := newNode(t)
+			n.image = func(context.Context, policy.Question) (*policy.Image, error) {
+				image := imageOf(t, tagged)
+				image.Manifests = []policy.Manifest{w.manifest}
+				return image, nil
+			}
+			n.kept = func([]policy.Manifest, reference.Named) policy.Kept { return policy.Kept{w.evidence} }
+			decider := n.decider(t)
+			decideOn := func() policy.Verdict {
+				n.store(document("/system.json", w.requirement))
+				return decider.Decide(t.Context(), ask(w.reference))
+			}
+			wantReason(t, decideOn(), policy.Rejected)
+			c.change(&w)
+			verdict := decideOn()
+			wantReason(t, verdict, policy.Rejected)
+			if again := n.judged.Load() == 2; again != c.again || verdict.Remembered == c.again {
+				t.Errorf("judged %d times, remembered=%t, want again=%t", n.judged.Load(), verdict.Remembered, c.again)
+			}
+		})
+	}
+}
+
+func TestFindingsWithoutAGenerationAreNotRemembered(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.keeps(policy.Evidence{Manifest: digestOf("manifest of " + tagged), State: policy.Found, Directory: "bob"})
+	decider := n.decider(t)
+	wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Rejected)
+	n.keeps(policy.Evidence{Manifest: digestOf("manifest of " + tagged), State: policy.Found, Directory: "alice"})
+	wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
+}
+
+func TestAFailureIsNeverRemembered(t *testing.T) {
+	broken := map[string]func(*node){
+		"the image cannot be found out": func(n *node) {
+			n.image = func(context.Context, policy.Question) (*policy.Image, error) { return nil, errors.New("refused") }
+		},
+		"the image is refused": func(n *node) {
+			n.image = func(context.Context, policy.Question) (*policy.Image, error) {
+				return nil, policy.Refuse(policy.UnknownOrigin, "gone")
+			}
+		},
+		"the image is of unknown origin":   func(n *node) { n.runs(imageOf(t, "evil.example/app")) },
+		"the policy is broken":             func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}}) },
+		"the evidence cannot be looked at": func(n *node) { n.signed(map[string]string{tagged: "!"}) },
+		"the evidence is being looked for": func(n *node) { n.signed(map[string]string{tagged: "?"}) },
+		"the judge cannot tell":            func(n *node) { n.judge = answering(policy.Finding{Reason: policy.Unavailable}) },
+		"the judge says nothing":           func(n *node) { n.judge = answering(policy.Finding{}) },
+		"the judge finds the key unusable": func(n *node) { n.judge = answering(policy.Finding{Reason: policy.InvalidPolicy}) },
+		"the judge panics":                 func(n *node) { n.judge = nil },
+		"the evidence is another's":        func(n *node) { n.keeps(policy.Evidence{State: policy.Found, Generation: 1}) },
+	}
+	for name, breakIt := range broken {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, signedBy("alice"))
+			n.signed(map[string]string{tagged: "alice"})
+			set, image, kept := n.set.Load(), n.image, n.kept
+			breakIt(n)
+			decider := n.decider(t)
+			if verdict := decider.Decide(t.Context(), ask(tagged)); verdict.Admitted() {
+				t.Fatalf("admitted: %+v", verdict)
+			}
+			n.image, n.kept, n.judge = image, kept, readSigners
+			n.set.Store(set)
+			wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
+		})
+	}
+}
+
+func TestARefusalIsWorkedOutAnewFromRememberedFindings(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	decider := n.decider(t)
+	for range 3 {
+		wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Unsigned)
+	}
+	if n.images.Load() != 3 || n.looks.Load() != 3 || n.asked.Load() != 3 || n.judged.Load() != 1 {
+		t.Errorf("%d images, %d looks, %d asked again, %d judgements, want 3, 3, 3, 1",
+			n.images.Load(), n.looks.Load(), n.asked.Load(), n.judged.Load())
+	}
+}
+
+func TestAFindingLastsUntilItsTime(t *testing.T) {
+	hour := func() time.Time { return time.Now().Add(time.Hour) }
+	cases := map[string]func() []policy.Finding{
+		"one judge says yes for an hour": func() []policy.Finding {
+			return []policy.Finding{{Met: true, Until: hour()}}
+		},
+		"one says no, one yes for an hour": func() []policy.Finding {
+			return []policy.Finding{{Reason: policy.Rejected}, {Met: true, Until: hour()}}
+		},
+		"one says no for an hour": func() []policy.Finding {
+			return []policy.Finding{{Reason: policy.Rejected, Until: hour()}}
+		},
+		"one says no for good, one for an hour": func() []policy.Finding {
+			return []policy.Finding{{Reason: policy.Rejected}, {Reason: policy.Unsigned, Until: hour()}}
+		},
+		"one says no for an hour, one for good": func() []policy.Finding {
+			return []policy.Finding{{Reason: policy.Unsigned, Until: hour()}, {Reason: policy.Rejected}}
+		},
+		"one says no for an hour, one for two": func() []policy.Finding {
+			return []policy.Finding{{Reason: policy.Rejected, Until: hour()}, {Reason: policy.Rejected, Until: hour().Add(time.Hour)}}
+		},
+	}
+	for name, findings := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, signedBy("alice"))
+				sources := n.sources()
+				sources.Judges = nil
+				rounds := 0
+				for i := range findings() {
+					sources.Judges = append(sources.Judges, func(
+						context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
+					) policy.Finding {
+						if i == 0 {
+							rounds++
+						}
+						return findings()[i]
+					})
+				}
+				decider := newDecider(t, sources)
+				for _, step := range []struct {
+					wait time.Duration
+					want int
+				}{{0, 1}, {time.Hour - 1, 1}, {1, 2}, {time.Hour - 1, 2}, {1, 3}} {
+					time.Sleep(step.wait) // in the bubble's own time
+					decider.Decide(t.Context(), ask(tagged))
+					if rounds != step.want {
+						t.Fatalf("after another %s the judges were asked %d times, want %d", step.wait, rounds, step.want)
+					}
+				}
+			})
+		})
+	}
+}
