@@ -1,0 +1,117 @@
+package policy_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The code admits in exactly one place. Whatever else could make an outcome that admits is looked for here: the
+// constant used for anything but a comparison, an outcome converted from a number, an outcome set by its field or in
+// a literal, and a literal of a verdict without field names.
+func TestTheCodeAdmitsInExactlyOnePlace(t *testing.T) {
+	files := parsePackage(t)
+	var admitting []string
+	for fset, file := range files {
+		at := func(node ast.Node) string { return fset.Position(node.Pos()).String() }
+		compared := make(map[ast.Node]bool)
+		ast.Inspect(file, func(node ast.Node) bool {
+			switch node := node.(type) {
+			case *ast.BinaryExpr:
+				if node.Op == token.EQL {
+					compared[node.Y] = true
+				}
+			case *ast.ValueSpec: // the declaration itself
+				for _, name := range node.Names {
+					compared[name] = true
+				}
+			case *ast.Ident:
+				if node.Name == "Admit" && !compared[node] {
+					admitting = append(admitting, at(node))
+				}
+			case *ast.CallExpr:
+				if named(node.Fun, "Outcome") {
+					t.Errorf("%s: an outcome is converted from something else", at(node))
+				}
+			case *ast.AssignStmt:
+				checkAssignment(t, at(node), node)
+			case *ast.CompositeLit:
+				checkLiteral(t, at(node), node)
+			case *ast.IncDecStmt:
+				if setsOutcome(node.X) {
+					t.Errorf("%s: an outcome is counted up or down", at(node))
+				}
+			case *ast.UnaryExpr:
+				if node.Op == token.AND && setsOutcome(node.X) {
+					t.Errorf("%s: the address of an outcome is taken", at(node))
+				}
+			}
+			return true
+		})
+	}
+	if len(admitting) != 1 || !strings.Contains(strings.Join(admitting, ""), "decide.go") {
+		t.Errorf("Admit is given in %q, want one place, in decide.go", admitting)
+	}
+}
+
+func parsePackage(t *testing.T) map[*token.FileSet]*ast.File {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no source is found here: %v", err)
+	}
+	files := make(map[*token.FileSet]*ast.File)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, source, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[fset] = file
+	}
+	return files
+}
+
+// checkAssignment lets an outcome be set to Admit alone, which the caller counts.
+func checkAssignment(t *testing.T, at string, node *ast.AssignStmt) {
+	t.Helper()
+	for i, left := range node.Lhs {
+		if setsOutcome(left) && (len(node.Rhs) != len(node.Lhs) || !named(node.Rhs[i], "Admit")) {
+			t.Errorf("%s: an outcome is set to something that is not Admit", at)
+		}
+	}
+}
+
+func checkLiteral(t *testing.T, at string, node *ast.CompositeLit) {
+	t.Helper()
+	for _, element := range node.Elts {
+		pair, ok := element.(*ast.KeyValueExpr)
+		if ok && named(pair.Key, "Outcome") {
+			t.Errorf("%s: a literal sets the outcome", at)
+		}
+		if !ok && named(node.Type, "Verdict") {
+			t.Errorf("%s: a literal of a verdict names no fields", at)
+		}
+	}
+}
+
+func setsOutcome(expression ast.Expr) bool {
+	selector, ok := expression.(*ast.SelectorExpr)
+	return ok && selector.Sel.Name == "Outcome"
+}
+
+func named(expression ast.Expr, name string) bool {
+	identifier, ok := expression.(*ast.Ident)
+	return ok && identifier.Name == name
+}

@@ -1,0 +1,78 @@
+package policy_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// A namespace that asks for a signature refuses the image that another namespace, which asks for none, has pulled.
+func ExampleDecider_Decide() {
+	const pulledAs = "registry.example/app:v1"
+	config, manifest := digest.FromString("the config"), digest.FromString("the manifest")
+
+	// What the operator wrote: the system accepts anything, and namespace prod asks for a signature.
+	anything := &policy.Requirement{ID: digest.FromString("anything"), Type: "insecureAcceptAnything"}
+	signature := &policy.Requirement{ID: digest.FromString("signature"), Type: "sigstoreSigned", NeedsEvidence: true}
+	documents := &policy.Set{
+		System: policy.Source{Document: &policy.Document{
+			Name: "/etc/containers/policy.json", Default: []*policy.Requirement{anything},
+		}},
+		Namespaces: map[string]policy.Source{"prod": {Document: &policy.Document{
+			Name: "/etc/countersign/policies/prod.json", Default: []*policy.Requirement{signature},
+		}}},
+	}
+
+	decider, err := policy.NewDecider(policy.Sources{
+		Documents: func() *policy.Set { return documents },
+		// What runs: an image that was pulled under one name.
+		Image: func(context.Context, policy.Question) (*policy.Image, error) {
+			original, err := policy.Normalize(pulledAs)
+			if err != nil {
+				return nil, err
+			}
+			return &policy.Image{
+				Config:    config,
+				Manifests: []policy.Manifest{{Digest: manifest, Repositories: []string{original.Name()}}},
+				Originals: []reference.Named{original},
+			}, nil
+		},
+		// What this node keeps of its signatures: they were looked for, and there is none.
+		Kept: func([]policy.Manifest, reference.Named) policy.Kept {
+			return policy.Kept{{Manifest: manifest, Generation: 1, State: policy.None}}
+		},
+		Judges: []policy.JudgeFunc{judge},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, namespace := range []string{"dev", "prod"} {
+		verdict := decider.Decide(context.Background(), policy.Question{
+			Namespace: namespace, Reference: pulledAs, Config: config,
+		})
+		fmt.Printf("%s: %s (%s) by %s\n", namespace, verdict.Outcome, verdict.Reason, verdict.Document)
+	}
+
+	// Output:
+	// dev: admit (accepted) by /etc/containers/policy.json
+	// prod: deny (unsigned) by /etc/countersign/policies/prod.json
+}
+
+// judge knows two types of requirements, and meets no signature: package signature has the real one.
+func judge(
+	_ context.Context, requirement *policy.Requirement, _ reference.Named, _ policy.Manifest, evidence policy.Evidence,
+) policy.Finding {
+	switch {
+	case requirement.Type == "insecureAcceptAnything":
+		return policy.Finding{Met: true}
+	case evidence.State == policy.None:
+		return policy.Finding{Reason: policy.Unsigned, Detail: "a signature is asked for and none was found"}
+	default:
+		return policy.Finding{Reason: policy.Rejected}
+	}
+}
