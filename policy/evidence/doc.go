@@ -1,0 +1,26 @@
+// Package evidence keeps what this node knows of the signatures of its images, and fetches what it lacks.
+//
+// Signatures are kept for one manifest (or index) in one repository, for anyone may put anything beside the same
+// digest elsewhere. They lie in a directory that containers/image's dir: transport reads:
+//
+//	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/record.json
+//	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/set-<random>/signature-1 …
+//
+// record.json names the set that counts and the hash of every file in it, and is replaced by a rename: whoever reads
+// has the old set or the new one. What is damaged in any way is absent, to be fetched again. A replaced set stays for
+// a while, for a decision may be reading it.
+//
+// Nothing here is trusted: the store saves network, not cryptography. Losing evidence costs a fetch and never makes a
+// wrong verdict, so a disk that is full or read-only is no error either: what cannot be kept there is kept in a
+// bounded directory in memory.
+//
+// # Fetching
+//
+// [Keeper.Kept] never waits. Where nothing is kept it starts a fetch and says so. [Keeper.Ask] says that someone
+// waits and what is kept did not suffice: the registry is then asked again every 15 seconds for as long as someone
+// asks at least once a minute. The registry is reached as containerd reaches it: by its resolver, with the same
+// hosts.toml files.
+//
+// A failure never replaces what was found before, nor "looked and found none"; nor does the disappearance of
+// signatures that were found, for they prove themselves and their removal revokes nothing.
+package evidence

@@ -1,0 +1,108 @@
+package evidence
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// addressError says that a registry sent us where no registry may.
+type addressError struct{ address string }
+
+func (e *addressError) Error() string {
+	return fmt.Sprintf("it sent us on to %s, which is this node itself or its link, where no registry may send us",
+		e.address)
+}
+
+// inward reports whether an address is of this node or of its link: loopback, link-local (where clouds serve a
+// node's credentials), unspecified or multicast.
+func inward(address netip.Addr) bool {
+	address = address.Unmap()
+	return address.IsLoopback() || address.IsLinkLocalUnicast() || address.IsUnspecified() ||
+		address.IsMulticast() || address.IsInterfaceLocalMulticast()
+}
+
+// permit notes an address that the operator has configured, as that of a proxy.
+func (r *registry) permit(at *url.URL) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own[withPort(at)] = true
+}
+
+// mayAsk returns an error for a URL that names an address where we may not be sent. Names are looked at when they
+// have become addresses, by reached; but behind a proxy they never do so here.
+func (r *registry) mayAsk(to *url.URL) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.own[withPort(to)] {
+		return nil
+	}
+	name := strings.TrimSuffix(strings.ToLower(to.Hostname()), ".")
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return r.mayReach(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+	address, err := netip.ParseAddr(name)
+	if err != nil {
+		return nil //nolint:nilerr // A name.
+	}
+	return r.mayReach(address)
+}
+
+// reached returns an error when a connection, of which nothing has been used yet, has gone where we may not be sent.
+// The check is made on the connection and not on the way to it, since hosts.toml can bring a dialer of its own.
+func (r *registry) reached(name string, at net.Addr) error {
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok {
+		return fmt.Errorf("the connection to %s has an address of type %T", name, at)
+	}
+	address := tcp.AddrPort().Addr().Unmap()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.own[name] {
+		r.at[address] = true
+		return nil
+	}
+	return r.mayReach(address)
+}
+
+// mayReach returns an error for an address of this node or its link, unless the registry itself is there: a registry
+// on this node may send us to its token server on this node. The caller holds mu.
+func (r *registry) mayReach(address netip.Addr) error {
+	address = address.Unmap()
+	if !inward(address) || r.at[address] {
+		return nil
+	}
+	if address.IsLoopback() {
+		for at := range r.at {
+			if at.IsLoopback() {
+				return nil
+			}
+		}
+	}
+	return &addressError{address: address.String()}
+}
+
+// answered notes an answer.
+func (r *registry) answered(response *http.Response) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status, r.answeredBy = response.StatusCode, response.Request.URL.Host
+	if strings.Contains(response.Request.URL.Path, "/manifests/") {
+		r.manifest = response.StatusCode
+	}
+}
+
+// withPort returns host:port as a dialer is given it.
+func withPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "443"
+		if u.Scheme == "http" {
+			port = "80"
+		}
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

@@ -1,0 +1,115 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
+	"github.com/distribution/reference"
+)
+
+// busyError says that a registry wants to be left alone for a while.
+type busyError struct{ after time.Duration }
+
+func (e *busyError) Error() string {
+	if e.after > 0 {
+		return fmt.Sprintf("429 Too Many Requests, and not to be asked for %s", e.after.Round(time.Second))
+	}
+	return "429 Too Many Requests"
+}
+
+// fetchError is one line that names what was asked, who was asked and what went wrong. It holds no URL, for the
+// query of a URL can be a credential, and no port of ours: the same failure has the same words.
+type fetchError struct {
+	what, host, problem string
+	cause               error
+}
+
+func (e *fetchError) Error() string {
+	return fmt.Sprintf("fetching %s from %s: %s", e.what, e.host, e.problem)
+}
+
+func (e *fetchError) Unwrap() error { return e.cause }
+
+// explain returns an error as an operator wants to read it.
+func (r *registry) explain(ctx context.Context, tag reference.Named, host docker.RegistryHost, err error) error {
+	r.mu.Lock()
+	status, answeredBy := r.status, r.answeredBy
+	r.mu.Unlock()
+	e := &fetchError{what: tag.String(), host: host.Host, cause: err}
+	var unusable *credentialsError
+	switch {
+	case errors.As(err, &unusable):
+		e.problem = unusable.Error()
+	case denied(err, status):
+		if answeredBy == "" {
+			answeredBy = host.Host
+		}
+		e.problem = fmt.Sprintf("%s; %s", statusText(status), r.credentials.advise(answeredBy))
+	case ctx.Err() != nil:
+		e.problem = fmt.Sprintf("no answer within the %s that a fetch may take", fetchTimeout)
+	default:
+		e.problem = plain(err)
+	}
+	return e
+}
+
+func statusText(status int) string { return fmt.Sprintf("%d %s", status, http.StatusText(status)) }
+
+// denied reports whether an error is that the registry wants other credentials.
+func denied(err error, status int) bool {
+	if status != http.StatusUnauthorized && status != http.StatusForbidden {
+		return false
+	}
+	var unexpected remoteerrors.ErrUnexpectedStatus
+	return errors.As(err, &unexpected) || errors.Is(err, docker.ErrInvalidAuthorization)
+}
+
+// plain returns the heart of an error, without the layers of wrapping that name URLs and ports.
+func plain(err error) string {
+	var address *addressError
+	var busy *busyError
+	var unexpected remoteerrors.ErrUnexpectedStatus
+	var bad *badLayer
+	var system *os.SyscallError
+	var name *net.DNSError
+	var network net.Error
+	var inURL *url.Error
+	switch {
+	case errors.As(err, &address):
+		return address.Error()
+	case errors.As(err, &busy):
+		return busy.Error()
+	case errors.As(err, &unexpected):
+		return fmt.Sprintf("%d %s", unexpected.StatusCode, http.StatusText(unexpected.StatusCode))
+	case errors.As(err, &bad):
+		return err.Error()
+	case errors.As(err, &name):
+		return "its name cannot be resolved: " + name.Err
+	case errors.As(err, &system):
+		return system.Error()
+	case errors.As(err, &network) && network.Timeout():
+		return "no answer in time"
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		return "the connection was closed in the middle of an answer"
+	case errors.As(err, &inURL):
+		return inURL.Err.Error()
+	default:
+		return err.Error()
+	}
+}
+
+// exists reports whether there is a file, or something that keeps us from knowing.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

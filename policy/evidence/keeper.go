@@ -1,0 +1,189 @@
+package evidence
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Config says where evidence is kept and how it is fetched.
+type Config struct {
+	// Directory is where evidence is kept. One that cannot be used costs network, not verdicts: evidence is then kept
+	// in memory.
+	Directory string
+	// MaxSize bounds what is kept in Directory, in bytes.
+	MaxSize int64
+	// HostsDirectory holds containerd's hosts.toml files (its registry config_path). It may be empty or absent.
+	HostsDirectory string
+	// AuthFile is a docker config.json with credentials for registries. It may be empty or absent.
+	AuthFile string
+	// Logger is told what an operator should know. Nil: nobody is.
+	Logger *slog.Logger
+}
+
+// Keeper keeps the evidence of one node and fetches what is lacking. It must be closed.
+type Keeper struct {
+	log      *slog.Logger
+	look     lookFunc
+	disk     *volume
+	lock     *os.File
+	overflow overflow
+
+	generation atomic.Uint64
+	diskFails  atomic.Bool
+
+	mu      sync.Mutex
+	entries map[key]*entry
+	// recent has the entries in the order of their use, the least recently used first.
+	recent  *list.List
+	watched map[*entry]struct{}
+	// paused says until when a registry has asked to be left alone.
+	paused map[string]time.Time
+	queue  queue
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wake    chan struct{}
+	running sync.WaitGroup
+}
+
+// Open returns a Keeper at work. It fails only for a configuration that makes no sense.
+func Open(config Config) (*Keeper, error) {
+	f := &fetcher{hosts: config.HostsDirectory, authFile: config.AuthFile}
+	return open(config, f.look)
+}
+
+func open(config Config, look lookFunc) (*Keeper, error) {
+	if config.Directory == "" {
+		return nil, errors.New("opening the evidence store: no directory is named")
+	}
+	if config.MaxSize <= 0 {
+		return nil, errors.New("opening the evidence store: its maximal size must be more than nothing")
+	}
+	k := &Keeper{
+		log:     config.Logger,
+		look:    look,
+		entries: map[key]*entry{},
+		recent:  list.New(),
+		watched: map[*entry]struct{}{},
+		paused:  map[string]time.Time{},
+		queue:   newQueue(),
+		wake:    make(chan struct{}, 1),
+	}
+	if k.log == nil {
+		k.log = slog.New(slog.DiscardHandler)
+	}
+	removeAbandoned()
+	var err error
+	if k.disk, k.lock, err = openVolume(config.Directory, config.MaxSize); err != nil {
+		k.log.Error("evidence is kept in memory only, and is lost at a restart", "error", err)
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.running.Go(k.watch)
+	if k.disk != nil {
+		k.running.Go(func() { k.disk.sweep(k.ctx) })
+	}
+	return k, nil
+}
+
+// Close ends all fetching, waits for it, and removes what was kept in memory. What is kept on disk can still be
+// read by [Keeper.Kept], which fetches no more.
+func (k *Keeper) Close() {
+	k.cancel()
+	k.mu.Lock()
+	k.queue.close()
+	k.mu.Unlock()
+	k.running.Wait()
+	for _, v := range k.volumes() {
+		v.reap(time.Now(), true)
+	}
+	k.overflow.close()
+	if k.lock != nil {
+		_ = k.lock.Close()
+		k.lock = nil
+	}
+}
+
+// Generation changes whenever any evidence does. It belongs to this process and is no use to another.
+func (k *Keeper) Generation() uint64 { return k.generation.Load() }
+
+// volumes returns those there are, the one in memory first: it has what could not replace what is on disk.
+func (k *Keeper) volumes() []*volume {
+	var all []*volume
+	if v := k.overflow.existing(); v != nil {
+		all = append(all, v)
+	}
+	if k.disk != nil {
+		all = append(all, k.disk)
+	}
+	return all
+}
+
+// load returns what is held for a key, or nil.
+func (k *Keeper) load(key key) *held {
+	for _, v := range k.volumes() {
+		if h, err := v.read(key); err == nil {
+			return h
+		}
+	}
+	return nil
+}
+
+// store keeps what was found: on disk, or where that fails in memory.
+func (k *Keeper) store(key key, f *finding, decides bool) (*held, error) {
+	r := f.record(key)
+	err := errNoDisk
+	if k.disk != nil {
+		var h *held
+		if h, err = k.write(k.disk, key, r, f, decides); err == nil {
+			if k.diskFails.Swap(false) {
+				k.log.Info("evidence is kept on disk again")
+			}
+			if v := k.overflow.existing(); v != nil {
+				v.drop(key)
+			}
+			return h, nil
+		}
+		if !k.diskFails.Swap(true) {
+			k.log.Warn("evidence cannot be kept on disk, and is kept in memory", "error", err)
+		}
+	}
+	v, openErr := k.overflow.open()
+	if openErr != nil {
+		return nil, errors.Join(err, openErr)
+	}
+	h, overflowErr := k.write(v, key, r, f, decides)
+	if overflowErr != nil {
+		return nil, errors.Join(err, overflowErr)
+	}
+	return h, nil
+}
+
+// errNoDisk says that there is no directory on disk to use.
+var errNoDisk = errors.New("there is no evidence directory")
+
+func (k *Keeper) write(v *volume, key key, r record, f *finding, decides bool) (*held, error) {
+	h, evicted, err := v.write(key, r, f.files, decides)
+	k.forget(v, evicted)
+	return h, err
+}
+
+// forget takes from memory what a volume has dropped.
+func (k *Keeper) forget(v *volume, keys []key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, key := range keys {
+		if e, ok := k.entries[key]; ok && e.held != nil && e.held.volume == v {
+			e.held = nil
+			e.due = time.Time{}
+			k.set(e, policy.Evidence{})
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+const (
+	// maxFetches is how many fetches run at once, and maxFetchesPerHost how many of them for one registry.
+	maxFetches        = 8
+	maxFetchesPerHost = 4
+	// maxWaiting is how many fetches wait for their turn, and maxWaitingPerHost how many of them for one registry.
+	maxWaiting        = 1024
+	maxWaitingPerHost = 256
+)
+
+// job is one fetch, waiting or running.
+type job struct {
+	entry  *entry
+	host   string
+	urgent bool
+	// done is closed when the fetch has ended; err is why it failed, and may be read from then on.
+	done chan struct{}
+	err  error
+}
+
+// queue says which fetch is next. The Keeper's lock guards it.
+type queue struct {
+	waiting []*job
+	running map[string]int
+	total   int
+	closed  bool
+}
+
+func newQueue() queue { return queue{running: map[string]int{}} }
+
+// add lets a job wait, or returns false where too many do.
+func (q *queue) add(j *job) bool {
+	if q.closed || len(q.waiting) >= maxWaiting {
+		return false
+	}
+	sameHost := 0
+	for _, other := range q.waiting {
+		if other.host == j.host {
+			sameHost++
+		}
+	}
+	if sameHost >= maxWaitingPerHost {
+		return false
+	}
+	q.waiting = append(q.waiting, j)
+	return true
+}
+
+// next takes the job whose turn it is, or nil: one that a container waits for before others, then one of the registry
+// that has the fewest running, then the one that waits longest. A registry that hangs cannot hold up another.
+func (q *queue) next() *job {
+	if q.closed || q.total >= maxFetches {
+		return nil
+	}
+	best := -1
+	for i, j := range q.waiting {
+		if q.running[j.host] < maxFetchesPerHost && (best < 0 || q.before(j, q.waiting[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return nil
+	}
+	j := q.waiting[best]
+	q.waiting = slices.Delete(q.waiting, best, best+1)
+	q.running[j.host]++
+	q.total++
+	return j
+}
+
+func (q *queue) before(a, b *job) bool {
+	if a.urgent != b.urgent {
+		return a.urgent
+	}
+	return q.running[a.host] < q.running[b.host]
+}
+
+// finished frees a job's place.
+func (q *queue) finished(j *job) {
+	q.total--
+	if q.running[j.host]--; q.running[j.host] == 0 {
+		delete(q.running, j.host)
+	}
+}
+
+// errClosed says that the Keeper has been closed.
+var errClosed = errors.New("the evidence store is closed")
+
+// close ends the jobs that wait; those that run are ended by their context.
+func (q *queue) close() {
+	q.closed = true
+	for _, j := range q.waiting {
+		j.entry.job, j.err = nil, errClosed
+		close(j.done)
+	}
+	q.waiting = nil
+}
+
+// submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
+func (k *Keeper) submit(e *entry, urgent bool) bool {
+	if e.job != nil {
+		e.job.urgent = e.job.urgent || urgent
+		return true
+	}
+	if until := k.pausedUntil(e.key.host()); !until.IsZero() {
+		e.due = until
+		return false
+	}
+	j := &job{entry: e, host: e.key.host(), urgent: urgent, done: make(chan struct{})}
+	if !k.queue.add(j) {
+		return false
+	}
+	e.job = j
+	k.dispatch()
+	return true
+}
+
+// dispatch starts the jobs whose turn it is. The caller holds mu.
+func (k *Keeper) dispatch() {
+	for j := k.queue.next(); j != nil; j = k.queue.next() {
+		k.running.Go(func() { k.run(k.ctx, j) })
+	}
+}
+
+// run fetches, keeps what was found and enters it.
+func (k *Keeper) run(ctx context.Context, j *job) {
+	e := j.entry
+	known := k.verified(e)
+	f, err := k.look(ctx, e.repository, e.key.manifest, known)
+	var h *held
+	if err == nil {
+		h, err = k.keep(e, f)
+	}
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e.job, j.err = nil, err
+	switch {
+	case err == nil:
+		k.succeed(e, f, h)
+	case ctx.Err() == nil:
+		k.fail(e, err)
+	}
+	k.queue.finished(j)
+	close(j.done)
+	k.dispatch()
+	k.nudge()
+}
+
+// verified returns the digest of the signatures' tag when it was last read in full, if every byte of that is still
+// there. What is damaged is absent from then on.
+func (k *Keeper) verified(e *entry) digest.Digest {
+	k.mu.Lock()
+	h, read := e.held, e.source
+	k.mu.Unlock()
+	if h == nil || h.directory == "" {
+		return ""
+	}
+	if verifySet(h.directory, h.record.Signatures) != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if e.held == h {
+			k.hold(e, nil)
+		}
+		return ""
+	}
+	if read.Partial {
+		return ""
+	}
+	return read.Digest
+}
+
+// keep stores what was found where it says anything new, and returns nil where it does not.
+func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
+	k.mu.Lock()
+	before, wanted := e.held, e.wanted
+	k.mu.Unlock()
+	if f.unchanged {
+		return nil, nil //nolint:nilnil // Nothing new is no error.
+	}
+	if before != nil {
+		// Signatures prove themselves and their removal revokes nothing: a registry that lost its data does not take
+		// them from a node that has them.
+		r := f.record(e.key)
+		if r.state() == policy.None || r.same(&before.record) {
+			return nil, nil //nolint:nilnil // Nothing new is no error.
+		}
+	}
+	return k.store(e.key, f, wanted)
+}

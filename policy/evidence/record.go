@@ -1,0 +1,160 @@
+package evidence
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	// The algorithms that digests of images have; package digest links none by itself.
+	_ "crypto/sha512"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+const (
+	// recordVersion is the version of record.json, and "v1" the directory of all that has it: a program that is
+	// rolled back finds its own.
+	recordVersion    = 1
+	versionDirectory = "v1"
+	recordName       = "record.json"
+	setPrefix        = "set-"
+	temporaryPrefix  = "new-"
+	// maxRecord bounds record.json when it is read, in bytes.
+	maxRecord = 64 << 10
+	// maxDetail bounds the text of a detail, in bytes.
+	maxDetail = 500
+)
+
+// key says whose signatures, and as found where.
+type key struct {
+	manifest   digest.Digest
+	repository string
+}
+
+// path returns where a key's record lies, relative to a version's directory. Names of repositories are hashed, for
+// they hold slashes and may be longer than a file name.
+func (k key) path() string {
+	sum := sha256.Sum256([]byte(k.repository))
+	return filepath.Join(k.manifest.Algorithm().String(), k.manifest.Encoded(), hex.EncodeToString(sum[:]))
+}
+
+// host returns the registry of the key's repository, with its port.
+func (k key) host() string {
+	host, _, _ := strings.Cut(k.repository, "/")
+	return host
+}
+
+// record is record.json: what was found, when and where, and the files that must be there.
+type record struct {
+	Version    int           `json:"version"`
+	Manifest   digest.Digest `json:"manifest"`
+	Repository string        `json:"repository"`
+	// Outcome is "found" or "none". Failures are not written: they would be no use to whoever reads them later.
+	Outcome string `json:"outcome"`
+	// Detail says what was left out, and why.
+	Detail  string    `json:"detail,omitempty"`
+	Fetched time.Time `json:"fetched"`
+	Sources []source  `json:"sources,omitempty"`
+	// Set is the name of the directory that holds the signatures.
+	Set        string `json:"set,omitempty"`
+	Signatures []file `json:"signatures,omitempty"`
+}
+
+// source is where signatures came from.
+type source struct {
+	// Reference is the tag that was read, and Host the host that answered: the registry or a mirror of it.
+	Reference string `json:"reference"`
+	Host      string `json:"host"`
+	// Digest is that of the manifest under the tag. Partial says that not all it lists could be read, so that the
+	// same digest is worth reading again.
+	Digest  digest.Digest `json:"digest,omitempty"`
+	Partial bool          `json:"partial,omitempty"`
+}
+
+// file is what must be found in signature-N.
+type file struct {
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+func fileOf(content []byte) file {
+	sum := sha256.Sum256(content)
+	return file{Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// parseRecord reads record.json and returns an error unless it is a record of this very key.
+func parseRecord(raw []byte, k key) (record, error) {
+	var r record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return record{}, fmt.Errorf("parsing the record: %w", err)
+	}
+	if r.Version != recordVersion {
+		return record{}, fmt.Errorf("the record has version %d, not %d", r.Version, recordVersion)
+	}
+	if r.Manifest != k.manifest || r.Repository != k.repository {
+		return record{}, fmt.Errorf("the record is of %s in %s", r.Manifest, r.Repository)
+	}
+	if len(r.Detail) > maxDetail {
+		return record{}, errors.New("the record's detail is too long")
+	}
+	return r, r.checkFiles()
+}
+
+func (r *record) checkFiles() error {
+	if r.state() == policy.None {
+		if len(r.Signatures) > 0 || r.Set != "" {
+			return errors.New("the record says none and lists signatures")
+		}
+		return nil
+	}
+	if r.state() != policy.Found {
+		return fmt.Errorf("the record has the outcome %q", r.Outcome)
+	}
+	if len(r.Signatures) == 0 || len(r.Signatures) > maxSignatures {
+		return fmt.Errorf("the record lists %d signatures", len(r.Signatures))
+	}
+	if !strings.HasPrefix(r.Set, setPrefix) || r.Set != filepath.Base(r.Set) {
+		return fmt.Errorf("the record names the set %q", r.Set)
+	}
+	var total int64
+	for _, f := range r.Signatures {
+		if f.Size <= 0 || f.Size > maxDirectory-total {
+			return errors.New("the record lists sizes that no set has")
+		}
+		total += f.Size
+	}
+	return nil
+}
+
+// state returns the record's outcome, or [policy.Unknown].
+func (r *record) state() policy.State {
+	switch r.Outcome {
+	case "found":
+		return policy.Found
+	case "none":
+		return policy.None
+	default:
+		return policy.Unknown
+	}
+}
+
+// blocks returns what the record and its files take on a disk, counted in blocks of 4 KiB.
+func (r *record) blocks() int64 {
+	const block = 4 << 10
+	// The record, its directory, and the manifest's.
+	total := int64(3 * block)
+	if r.Set != "" {
+		total += block
+	}
+	for _, f := range r.Signatures {
+		total += (f.Size + block - 1) / block * block
+	}
+	return total
+}
