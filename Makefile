@@ -10,7 +10,7 @@ export CGO_ENABLED := 0
 export GOFLAGS     := -tags=containers_image_openpgp $(GOFLAGS)
 
 # Linters are built once for each state of scripts/tools: golangci-lint alone takes two minutes on two cores.
-TOOLS    := $(CURDIR)/.cache/tools/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
+TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . integration/tools scripts/tools
 # The packages that share state between goroutines, where the race detector pays for what it costs.
