@@ -1,0 +1,191 @@
+package origin
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	eventtypes "github.com/containerd/containerd/api/events"
+	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/typeurl/v2"
+	"github.com/opencontainers/go-digest"
+)
+
+// probeTopic is the topic of the event by which we learn that containerd has begun to send us events: a subscription
+// is not acknowledged, and names listed too early would miss what happens between.
+const probeTopic = "/countersign/probe"
+
+// How long is waited before trying again.
+const (
+	minBackoff   = 100 * time.Millisecond
+	maxBackoff   = 5 * time.Second
+	probeEvery   = 50 * time.Millisecond
+	maxProbing   = 5 * time.Second
+	minReadAgain = time.Second
+	maxReadAgain = time.Minute
+)
+
+// Run follows containerd's image events and keeps memory fresh by them, until ctx ends. When the event stream is
+// lost, what is remembered is no longer answered from, and it is taken up again for ever.
+func (c *Containerd) Run(ctx context.Context) error {
+	backoff := minBackoff
+	for {
+		followed, err := c.follow(ctx)
+		c.memory.lose()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if followed {
+			backoff = minBackoff
+			c.log.Warn("containerd events lost", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// follow subscribes, lists, and follows until the stream is lost. It reports whether memory was in use.
+func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
+	ctx, cancel := context.WithCancel(c.in(ctx))
+	defer cancel()
+	namespace := "namespace==" + strconv.Quote(c.namespace)
+	stream, lost := c.client.EventService().Subscribe(ctx,
+		namespace+`,topic~="^/images/"`, namespace+`,topic=="`+probeTopic+`"`)
+	if err := c.probe(ctx, stream, lost); err != nil {
+		return false, err
+	}
+	l := c.look("", true)
+	done := l.done
+	timer := time.NewTimer(minReadAgain)
+	defer timer.Stop()
+	wait := minReadAgain
+	for {
+		select {
+		case <-ctx.Done():
+			return followed, ctx.Err()
+		case err := <-lost:
+			return followed, lostError(err)
+		case event := <-stream:
+			if err := c.hear(ctx, event); err != nil {
+				return followed, err
+			}
+		case <-done:
+			if l.err != nil {
+				return followed, fmt.Errorf("listing images: %w", l.err)
+			}
+			followed, done = true, nil
+			state := c.memory.state()
+			c.log.Info("following containerd", "names", state.Names, "images", state.Images, "unreadable", state.Unreadable)
+		case <-timer.C:
+			wait = c.readAgain(wait)
+			timer.Reset(wait)
+		}
+	}
+}
+
+// lostError makes an error of the end of a stream, which may come without one.
+func lostError(err error) error {
+	if err == nil {
+		err = errors.New("the stream ended")
+	}
+	return fmt.Errorf("following events: %w", err)
+}
+
+// probe returns when events are being received. Those that come before are of no interest: names are listed after.
+func (c *Containerd) probe(ctx context.Context, stream <-chan *events.Envelope, lost <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxProbing)
+	defer cancel()
+	token := rand.Text()
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	for {
+		if err := c.client.EventService().Publish(ctx, probeTopic, &eventtypes.ImageUpdate{Name: token}); err != nil {
+			return fmt.Errorf("publishing an event: %w", err)
+		}
+		for again := false; !again; {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for events: %w", ctx.Err())
+			case err := <-lost:
+				return lostError(err)
+			case event := <-stream:
+				if event.Topic == probeTopic && eventName(event) == token {
+					return nil
+				}
+			case <-ticker.C:
+				again = true
+			}
+		}
+	}
+}
+
+// hear takes up what an event is about: a name, whose target is asked for, since what it is now is what matters.
+func (c *Containerd) hear(ctx context.Context, event *events.Envelope) error {
+	stored := eventName(event)
+	if stored == "" || event.Topic == probeTopic {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxListing)
+	defer cancel()
+	var target digest.Digest
+	image, err := c.client.ImageService().Get(ctx, stored)
+	switch {
+	case err == nil:
+		target = image.Target.Digest
+	case !errdefs.IsNotFound(err):
+		return fmt.Errorf("asking for image %s: %w", stored, err)
+	}
+	c.memory.heardOf(stored, target)
+	if target != "" {
+		c.enqueue(ahead, target)
+	}
+	return nil
+}
+
+// eventName returns the image-store name an event is about.
+func eventName(event *events.Envelope) string {
+	if event.Event == nil {
+		return ""
+	}
+	decoded, err := typeurl.UnmarshalAny(event.Event)
+	if err != nil {
+		return ""
+	}
+	if named, ok := decoded.(interface{ GetName() string }); ok {
+		return named.GetName()
+	}
+	return ""
+}
+
+// readAgain has those read again that containerd failed to give, and returns when to come again.
+func (c *Containerd) readAgain(waited time.Duration) time.Duration {
+	failed := c.memory.failed()
+	if len(failed) == 0 {
+		return minReadAgain
+	}
+	c.enqueue(ahead, failed...)
+	return min(2*waited, maxReadAgain)
+}
+
+// failed marks the roots that containerd failed to give as unread, and returns them.
+func (m *memory) failed() []digest.Digest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var failed []digest.Digest
+	for target, r := range m.roots {
+		if r.state == settled && r.failure != "" && r.again == soon {
+			m.changes++
+			m.lockedUnread(r, m.changes)
+			failed = append(failed, target)
+		}
+	}
+	return failed
+}

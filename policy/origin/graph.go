@@ -1,0 +1,155 @@
+package origin
+
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// node returns what is known of a manifest or index.
+func (m *memory) node(d digest.Digest) *node {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.nodes[d]
+}
+
+// add keeps a node, unless nothing leads to it any more.
+func (m *memory) add(d digest.Digest, n *node, change uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.nodes[d] != nil || !m.lockedHeld(d) {
+		return
+	}
+	m.nodes[d] = n
+	for _, child := range n.children {
+		m.parents[child] = append(m.parents[child], d)
+	}
+	if n.config != "" {
+		i := m.images[n.config]
+		if i == nil {
+			i = &image{}
+			m.images[n.config] = i
+		}
+		i.manifests = append(i.manifests, d)
+	}
+	m.lockedConcern(d, change)
+}
+
+// link notes that a wide index lists a child that is here.
+func (m *memory) link(index, child digest.Digest, change uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.nodes[index]
+	if n == nil || slices.Contains(m.parents[child], index) {
+		return
+	}
+	n.children = append(n.children, child)
+	m.parents[child] = append(m.parents[child], index)
+	m.lockedConcern(child, change)
+}
+
+// chained keeps the chain ID of a config.
+func (m *memory) chained(config digest.Digest, chain string, change uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.images[config]
+	if i == nil || i.chained {
+		return
+	}
+	i.chain, i.chained = chain, true
+	m.chains[chain] = append(m.chains[chain], config)
+	i.change = max(i.change, change)
+}
+
+// lockedHeld says whether a name or an index leads to a digest.
+func (m *memory) lockedHeld(d digest.Digest) bool {
+	return m.roots[d] != nil || len(m.parents[d]) > 0
+}
+
+// lockedRelease forgets a node that nothing leads to, and what only it led to.
+func (m *memory) lockedRelease(d digest.Digest) {
+	pending := []digest.Digest{d}
+	for len(pending) > 0 {
+		d := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		n := m.nodes[d]
+		if n == nil || m.lockedHeld(d) {
+			continue
+		}
+		m.lockedRemove(d, n)
+		pending = append(pending, n.children...)
+	}
+}
+
+// lockedRemove takes a node out.
+func (m *memory) lockedRemove(d digest.Digest, n *node) {
+	delete(m.nodes, d)
+	for _, child := range n.children {
+		if m.parents[child] = without(m.parents[child], d); len(m.parents[child]) == 0 {
+			delete(m.parents, child)
+		}
+	}
+	i := m.images[n.config]
+	if i == nil {
+		return
+	}
+	i.view = nil
+	if i.manifests = without(i.manifests, d); len(i.manifests) > 0 {
+		return
+	}
+	delete(m.images, n.config)
+	if m.chains[i.chain] = without(m.chains[i.chain], n.config); len(m.chains[i.chain]) == 0 {
+		delete(m.chains, i.chain)
+	}
+}
+
+func without(list []digest.Digest, d digest.Digest) []digest.Digest {
+	if at := slices.Index(list, d); at >= 0 {
+		return slices.Delete(list, at, at+1)
+	}
+	return list
+}
+
+// lockedConcern notes that a change concerns all images that a digest leads to.
+func (m *memory) lockedConcern(d digest.Digest, change uint64) {
+	seen := map[digest.Digest]struct{}{d: {}}
+	pending := []digest.Digest{d}
+	for len(pending) > 0 {
+		d := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		n := m.nodes[d]
+		if n == nil {
+			continue
+		}
+		if i := m.images[n.config]; i != nil {
+			i.view = nil
+			i.change = max(i.change, change)
+		}
+		for _, child := range n.children {
+			if _, ok := seen[child]; !ok {
+				seen[child] = struct{}{}
+				pending = append(pending, child)
+			}
+		}
+	}
+	m.lockedNotify()
+}
+
+// gone forgets a node whose blob left the content store although a name still leads to it.
+func (m *memory) gone(d digest.Digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.nodes[d]
+	if n == nil {
+		return
+	}
+	m.lockedConcern(d, 0)
+	m.lockedRemove(d, n)
+	for _, child := range n.children {
+		m.lockedRelease(child)
+	}
+	if r := m.roots[d]; r != nil && r.state == settled {
+		r.failure, r.again = errAbsent.Error(), onLook
+	}
+	m.lockedNotify()
+}

@@ -1,0 +1,167 @@
+package origin
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// memory mirrors containerd's image names and what was read of their targets. It does no input or output.
+//
+// Names lead to roots, which are their targets. From a root one gets to nodes, the manifests and indexes that were
+// read, which hold for ever since a digest stands for its bytes; they are kept while a name leads to them. From the
+// other end, a config digest leads to its manifests, these to the indexes that list them, and all of them to names:
+// that is how a question is answered, at the cost of the answer's size.
+//
+// All methods lock mu but those called locked….
+type memory struct {
+	mu sync.Mutex
+	// followed says that events keep names up to date. Each loss of the event stream begins another epoch.
+	followed bool
+	epoch    uint64
+
+	names   map[string]name
+	roots   map[digest.Digest]*root
+	nodes   map[digest.Digest]*node
+	parents map[digest.Digest][]digest.Digest
+	images  map[digest.Digest]*image
+	chains  map[string][]digest.Digest
+
+	// changes counts what was heard of. An image is confirmed while it was not concerned by any change after the one
+	// at which names were last listed: changes up to listed were compared with containerd.
+	changes uint64
+	listed  uint64
+	unread  int
+	// heard are the names that events were about while names were being listed: the list may be older.
+	heard map[string]struct{}
+
+	generation atomic.Uint64
+	// following is followed, for those who do not lock.
+	following atomic.Bool
+	// changed is closed and replaced when a root was read or names were listed.
+	changed chan struct{}
+}
+
+// name is an image-store name.
+type name struct {
+	target digest.Digest
+	// reference is nil for a name that is no reference.
+	reference reference.Named
+}
+
+// root is the target of one name or more.
+type root struct {
+	names map[string]struct{}
+	state rootState
+	// stale says that it must be read again although it is being read.
+	stale bool
+	// reads counts how often it was read.
+	reads uint64
+	// change is the change that had it read: those images that reading it concerns are concerned by that change.
+	change uint64
+	// failure is why it was not read, or not all of it; then again says whether to try again.
+	failure string
+	again   again
+}
+
+type rootState uint8
+
+const (
+	unread rootState = iota
+	reading
+	settled
+)
+
+// again says when something that could not be read is tried again.
+type again uint8
+
+const (
+	// onEvent: only when an event is about it.
+	onEvent again = iota
+	// onLook: also when names are listed again, which every confirmation does.
+	onLook
+	// soon: also after a while, for containerd failed.
+	soon
+)
+
+// node is a manifest or an index.
+type node struct {
+	mediaType string
+	size      int
+	config    digest.Digest
+	// children are what an index lists; of a wide one only those that are here.
+	children []digest.Digest
+	listed   int
+	// defect is why its bytes are of no use, which will never change.
+	defect string
+}
+
+// maxNarrow is how many children are remembered that are not here. It is far above what a multi-platform image lists,
+// and keeps an index of ten thousand from filling memory.
+const maxNarrow = 256
+
+func (n *node) wide() bool { return n.listed > maxNarrow }
+
+// image is what is known of a config digest. It has at least one manifest.
+type image struct {
+	manifests []digest.Digest
+	chain     string
+	chained   bool
+	change    uint64
+	// view is its answer, made when first asked for; nil after a change.
+	view *view
+}
+
+func newMemory() *memory {
+	return &memory{
+		names:   map[string]name{},
+		roots:   map[digest.Digest]*root{},
+		nodes:   map[digest.Digest]*node{},
+		parents: map[digest.Digest][]digest.Digest{},
+		images:  map[digest.Digest]*image{},
+		chains:  map[string][]digest.Digest{},
+		changed: make(chan struct{}),
+	}
+}
+
+// lockedNotify tells those who wait that something changed, and those who keep answers.
+func (m *memory) lockedNotify() {
+	m.generation.Add(1)
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func (m *memory) state() State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	state := State{Following: m.followed, Names: len(m.names), Images: len(m.images), Unread: m.unread}
+	for _, r := range m.roots {
+		if r.failure != "" {
+			state.Unreadable++
+		}
+	}
+	return state
+}
+
+// chain returns the chain ID of a config that is known.
+func (m *memory) chain(config digest.Digest) (string, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := m.images[config]; i != nil {
+		return i.chain, i.chained
+	}
+	return "", false
+}
+
+// lose notes that events were lost: from now on nothing is answered from memory.
+func (m *memory) lose() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.followed = false
+	m.following.Store(false)
+	m.epoch++
+	m.changes++
+	m.lockedNotify()
+}

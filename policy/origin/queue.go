@@ -1,0 +1,123 @@
+package origin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// maxReaders is how many targets are read at the same time of each kind, and maxReading how long one may take.
+const (
+	maxReaders = 4
+	maxReading = time.Minute
+)
+
+// queue is what is waiting to be read. That for which a question waits has readers of its own, so that reading ahead,
+// of hostile images too, does not stand in its way.
+type queue struct {
+	mu      sync.Mutex
+	waiting [2][]digest.Digest
+	readers [2]int
+}
+
+// The two kinds.
+const (
+	urgent = 0
+	ahead  = 1
+)
+
+func newQueue() queue { return queue{} }
+
+// enqueue has targets read in the background, in that order.
+func (c *Containerd) enqueue(kind int, targets ...digest.Digest) {
+	q := &c.reads
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting[kind] = append(q.waiting[kind], targets...)
+	for range min(maxReaders-q.readers[kind], len(q.waiting[kind])) {
+		if !c.start(func(ctx context.Context) { c.reader(ctx, kind) }) {
+			q.waiting[kind] = nil
+			return
+		}
+		q.readers[kind]++
+	}
+}
+
+// reader reads until nothing is waiting.
+func (c *Containerd) reader(ctx context.Context, kind int) {
+	for {
+		target, ok := c.reads.next(kind)
+		if !ok {
+			return
+		}
+		c.readRoot(ctx, target, kind)
+	}
+}
+
+// next takes what waits longest. Without that, the reader ends.
+func (q *queue) next(kind int) (digest.Digest, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting[kind]) == 0 {
+		q.waiting[kind] = nil
+		q.readers[kind]--
+		return "", false
+	}
+	target := q.waiting[kind][0]
+	q.waiting[kind] = q.waiting[kind][1:]
+	return target, true
+}
+
+// readRoot reads a target, unless somebody else does or did.
+func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind int) {
+	change, ok := c.memory.begin(target)
+	if !ok {
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, maxReading)
+	defer cancel()
+	failure, when := c.read(within, target, change)
+	stale, news := c.memory.settle(target, failure, when)
+	if news && ctx.Err() == nil {
+		c.log.Warn("image not read", "target", target, "error", failure)
+	}
+	if stale {
+		c.enqueue(kind, target)
+	}
+}
+
+// begin notes that a root is being read now, if it is to be.
+func (m *memory) begin(target digest.Digest) (change uint64, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.roots[target]
+	if r == nil || r.state != unread {
+		return 0, false
+	}
+	r.state, r.stale = reading, false
+	return r.change, true
+}
+
+// settle notes how reading a root went. It says whether the root has to be read again now, and whether the failure is
+// another than the last time.
+func (m *memory) settle(target digest.Digest, failure string, when again) (stale, news bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.roots[target]
+	if r == nil || r.state != reading {
+		return false, false
+	}
+	news = failure != "" && failure != r.failure
+	r.reads++
+	if r.stale {
+		r.state = unread
+		return true, false
+	}
+	r.failure, r.again = failure, when
+	r.state = settled
+	m.unread--
+	m.lockedNotify()
+	return false, news
+}

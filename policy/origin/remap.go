@@ -1,0 +1,93 @@
+package origin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// isRemapped recognises the snapshot that containerd puts between image and container where the container has a user
+// namespace and the snapshotter cannot map IDs by itself: a committed copy of the image's files with other owners.
+// Its key is a hash of the image's chain ID and the mappings (containerd 2.4: client.remappedSnapshot.ID), which are
+// labels of the container's snapshot. Without looking at the key, an image with one more layer would pass.
+func isRemapped(ctx context.Context, in snapshots.Snapshotter, info snapshots.Info, chain string) (bool, error) {
+	key, err := remappedKey(chain, info.Labels)
+	if err != nil || key == "" || info.Parent != key {
+		return false, nil //nolint:nilerr // labels that are no mappings are not containerd's
+	}
+	between, err := in.Stat(ctx, key)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return between.Kind == snapshots.KindCommitted && between.Parent == chain, nil
+}
+
+// remappedKey returns the key of the remapped copy of an image, or "" when there are no mappings. The field names are
+// containerd's, for they are hashed.
+func remappedKey(chain string, labels map[string]string) (string, error) {
+	var remapped struct {
+		Parent string `json:"Parent"`
+		IDMap  struct {
+			UIDMap []specs.LinuxIDMapping `json:"UidMap"`
+			GIDMap []specs.LinuxIDMapping `json:"GidMap"`
+		} `json:"IDMap"`
+	}
+	uids, gids := labels[snapshots.LabelSnapshotUIDMapping], labels[snapshots.LabelSnapshotGIDMapping]
+	if uids == "" && gids == "" {
+		return "", nil
+	}
+	remapped.Parent = chain
+	var err error
+	if remapped.IDMap.UIDMap, err = parseMappings(uids); err != nil {
+		return "", err
+	}
+	if remapped.IDMap.GIDMap, err = parseMappings(gids); err != nil {
+		return "", err
+	}
+	raw, err := json.Marshal(remapped)
+	if err != nil {
+		return "", err
+	}
+	return digest.FromBytes(raw).String(), nil
+}
+
+// parseMappings reads container:host:size, separated by commas, and sorts by container ID.
+func parseMappings(label string) ([]specs.LinuxIDMapping, error) {
+	if label == "" {
+		return nil, nil
+	}
+	var mappings []specs.LinuxIDMapping
+	for part := range strings.SplitSeq(label, ",") {
+		fields := strings.Split(part, ":")
+		if len(fields) != 3 {
+			return nil, fmt.Errorf("ID mapping %q has no three parts", part)
+		}
+		var numbers [3]uint32
+		for i, field := range fields {
+			number, err := strconv.ParseUint(field, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("ID mapping %q: %w", part, err)
+			}
+			numbers[i] = uint32(number)
+		}
+		mappings = append(mappings, specs.LinuxIDMapping{
+			ContainerID: numbers[0], HostID: numbers[1], Size: numbers[2],
+		})
+	}
+	slices.SortStableFunc(mappings, func(a, b specs.LinuxIDMapping) int {
+		return cmp.Compare(a.ContainerID, b.ContainerID)
+	})
+	return mappings, nil
+}

@@ -1,0 +1,110 @@
+package origin
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/errdefs"
+	"github.com/countersign/countersign/policy"
+)
+
+// snapshotters are the names of containerd's snapshotters, the one that held a snapshot last first: a node has one in
+// use, or a second one for some runtime class, and NRI does not say which.
+type snapshotters struct {
+	mu    sync.Mutex
+	names []string
+}
+
+func (s *snapshotters) list() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.names)
+}
+
+// held moves a name to the front.
+func (s *snapshotters) held(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.names) > 0 && s.names[0] == name {
+		return
+	}
+	s.names = slices.DeleteFunc(s.names, func(other string) bool { return other == name })
+	s.names = slices.Insert(s.names, 0, name)
+}
+
+// snapshot finds a snapshot by its key in whichever snapshotter has it. A refusal is unknown-origin when none has, and
+// unavailable when that cannot be told.
+func (c *Containerd) snapshot(ctx context.Context, key string) (snapshots.Info, snapshots.Snapshotter, error) {
+	known := c.stats.list()
+	info, in, err := c.statIn(ctx, key, known)
+	if in != nil || err != nil {
+		return info, in, err
+	}
+	listed, err := c.listSnapshotters(ctx)
+	if err != nil {
+		return snapshots.Info{}, nil, policy.Refuse(policy.Unavailable, "listing containerd's snapshotters: %v", err)
+	}
+	rest := slices.DeleteFunc(listed, func(name string) bool { return slices.Contains(known, name) })
+	info, in, err = c.statIn(ctx, key, rest)
+	if in != nil || err != nil {
+		return info, in, err
+	}
+	return snapshots.Info{}, nil, policy.Refuse(policy.UnknownOrigin, "no snapshotter of containerd has a snapshot %s", key)
+}
+
+// statIn returns a nil snapshotter when none of those named has the snapshot.
+func (c *Containerd) statIn(ctx context.Context, key string, names []string) (
+	snapshots.Info, snapshots.Snapshotter, error,
+) {
+	for _, name := range names {
+		in := c.client.SnapshotService(name)
+		if in == nil {
+			continue
+		}
+		info, err := in.Stat(ctx, key)
+		// A snapshotter that containerd no longer has is an invalid argument (plugins/services/snapshots).
+		if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) {
+			continue
+		}
+		if err != nil {
+			return snapshots.Info{}, nil, policy.Refuse(policy.Unavailable,
+				"looking for snapshot %s in containerd's snapshotter %s: %v", key, name, err)
+		}
+		c.stats.held(name)
+		return info, in, nil
+	}
+	return snapshots.Info{}, nil, nil
+}
+
+// listSnapshotters asks containerd which snapshotters it has, and remembers them.
+func (c *Containerd) listSnapshotters(ctx context.Context) ([]string, error) {
+	response, err := c.client.IntrospectionService().Plugins(ctx, "type=="+string(plugins.SnapshotPlugin))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, plugin := range response.GetPlugins() {
+		if plugin.GetInitErr() == nil {
+			names = append(names, plugin.GetID())
+		}
+	}
+	slices.Sort(names)
+	c.stats.learn(names)
+	return names, nil
+}
+
+// learn makes the names those that containerd has, in the order of use.
+func (s *snapshotters) learn(names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := slices.DeleteFunc(slices.Clone(s.names), func(name string) bool { return !slices.Contains(names, name) })
+	for _, name := range names {
+		if !slices.Contains(used, name) {
+			used = append(used, name)
+		}
+	}
+	s.names = used
+}
