@@ -20,31 +20,52 @@ func TestTheReferenceToJudgeIsBorneOutByAnOriginalOne(t *testing.T) {
 		want      policy.Reason
 		judged    string
 	}{
-		"the pod's own":                       {tagged, []string{tagged}, policy.Accepted, tagged},
-		"the pod's own, not normalised":       {"nginx", []string{"nginx"}, policy.Accepted, "docker.io/library/nginx:latest"},
-		"another tag of the same repository":  {repository + ":v2", []string{tagged}, policy.Accepted, repository + ":v2"},
-		"a digest that is a manifest's":       {repository + "@" + manifest.String(), []string{tagged}, policy.Accepted, repository + "@" + manifest.String()},
-		"a digest that is an index's":         {repository + "@" + index.String(), []string{tagged}, policy.Accepted, repository + "@" + index.String()},
-		"a tag beside a digest":               {tagged + "@" + index.String(), []string{tagged}, policy.Accepted, repository + "@" + index.String()},
-		"a digest that is no manifest of it":  {repository + "@" + foreign.String(), []string{tagged}, policy.UnknownOrigin, ""},
-		"a digest that is the config's":       {repository + "@" + config, []string{tagged}, policy.UnknownOrigin, ""},
-		"a digest, but another repository":    {"evil.example/app@" + manifest.String(), []string{tagged}, policy.UnknownOrigin, ""},
-		"a manifest of another repository":    {repository + "@" + other.String(), []string{tagged, "evil.example/app:v1"}, policy.Accepted, repository + "@" + other.String()},
-		"another repository":                  {"registry.example/other:v1", []string{tagged}, policy.UnknownOrigin, ""},
-		"a repository above it":               {"registry.example/app/sub:v1", []string{tagged}, policy.UnknownOrigin, ""},
-		"the same path on another port":       {"registry.example:5000/app:v1", []string{tagged}, policy.UnknownOrigin, ""},
-		"no original at all":                  {tagged, nil, policy.UnknownOrigin, ""},
-		"a reference that is none":            {"App?", []string{tagged}, policy.BadRequest, ""},
-		"the full image ID":                   {config, []string{tagged}, policy.Accepted, tagged},
-		"a prefix of the image ID":            {config[:12], []string{tagged}, policy.Accepted, tagged},
-		"the image ID without its algorithm":  {config[7:], []string{tagged}, policy.Accepted, tagged},
-		"another image's ID":                  {foreign.String(), []string{tagged}, policy.UnknownOrigin, ""},
-		"a prefix of another image's ID":      {"sha256:" + notPrefix(config), []string{tagged}, policy.UnknownOrigin, ""},
-		"the manifest's digest as image ID":   {manifest.String(), []string{tagged}, policy.UnknownOrigin, ""},
-		"an image ID and no original":         {config, nil, policy.UnknownOrigin, ""},
-		"a repository whose name is sha256":   {"sha256:latest", []string{"docker.io/library/sha256:latest"}, policy.Accepted, "docker.io/library/sha256:latest"},
+		"the pod's own": {tagged, []string{tagged}, policy.Accepted, tagged},
+		"the pod's own, not normalised": {
+			"nginx", []string{"nginx"}, policy.Accepted, "docker.io/library/nginx:latest",
+		},
+		"another tag of the same repository": {repository + ":v2", []string{tagged}, policy.Accepted, repository + ":v2"},
+		"a digest that is a manifest's": {
+			repository + "@" + manifest.String(), []string{tagged}, policy.Accepted, repository + "@" + manifest.String(),
+		},
+		"a digest that is an index's": {
+			repository + "@" + index.String(), []string{tagged}, policy.Accepted, repository + "@" + index.String(),
+		},
+		"a tag beside a digest": {
+			tagged + "@" + index.String(), []string{tagged}, policy.Accepted, repository + "@" + index.String(),
+		},
+		"a digest that is no manifest of it": {
+			repository + "@" + foreign.String(), []string{tagged}, policy.UnknownOrigin, "",
+		},
+		"a digest that is the config's": {repository + "@" + config, []string{tagged}, policy.UnknownOrigin, ""},
+		"a digest, but another repository": {
+			"evil.example/app@" + manifest.String(), []string{tagged}, policy.UnknownOrigin, "",
+		},
+		"a manifest of another repository": {
+			repository + "@" + other.String(),
+			[]string{tagged, "evil.example/app:v1"},
+			policy.Accepted,
+			repository + "@" + other.String(),
+		},
+		"another repository":                 {"registry.example/other:v1", []string{tagged}, policy.UnknownOrigin, ""},
+		"a repository above it":              {"registry.example/app/sub:v1", []string{tagged}, policy.UnknownOrigin, ""},
+		"the same path on another port":      {"registry.example:5000/app:v1", []string{tagged}, policy.UnknownOrigin, ""},
+		"no original at all":                 {tagged, nil, policy.UnknownOrigin, ""},
+		"a reference that is none":           {"App?", []string{tagged}, policy.BadRequest, ""},
+		"the full image ID":                  {config, []string{tagged}, policy.Accepted, tagged},
+		"a prefix of the image ID":           {config[:12], []string{tagged}, policy.Accepted, tagged},
+		"the image ID without its algorithm": {config[7:], []string{tagged}, policy.Accepted, tagged},
+		"another image's ID":                 {foreign.String(), []string{tagged}, policy.UnknownOrigin, ""},
+		"a prefix of another image's ID":     {"sha256:" + notPrefix(config), []string{tagged}, policy.UnknownOrigin, ""},
+		"the manifest's digest as image ID":  {manifest.String(), []string{tagged}, policy.UnknownOrigin, ""},
+		"an image ID and no original":        {config, nil, policy.UnknownOrigin, ""},
+		"a repository whose name is sha256": {
+			"sha256:latest", []string{"docker.io/library/sha256:latest"}, policy.Accepted, "docker.io/library/sha256:latest",
+		},
 		"sha256:latest of another repository": {"sha256:latest", []string{tagged}, policy.UnknownOrigin, ""},
-		"an image ID wins over that name":     {"sha256:" + notPrefix(config), []string{"docker.io/library/sha256:" + notPrefix(config)}, policy.UnknownOrigin, ""},
+		"an image ID wins over that name": {
+			"sha256:" + notPrefix(config), []string{"docker.io/library/sha256:" + notPrefix(config)}, policy.UnknownOrigin, "",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -79,11 +100,13 @@ func TestAnImageIDIsJudgedUnderEachOriginalReferenceAndOneIsEnough(t *testing.T)
 		want      policy.Reason
 		judged    string
 	}{
-		"the second is accepted":       {[]string{evil, good}, map[string]string{good: "alice"}, policy.Accepted, good},
-		"the first is accepted":        {[]string{good, evil}, map[string]string{good: "alice"}, policy.Accepted, good},
-		"none is accepted":             {[]string{evil, good}, nil, policy.Rejected, evil},
-		"one that may still be":        {[]string{evil, good}, map[string]string{good: "?", evil: "?"}, policy.Pending, good},
-		"one that could not be looked": {[]string{evil, good}, map[string]string{good: "!", evil: "!"}, policy.Unavailable, good},
+		"the second is accepted": {[]string{evil, good}, map[string]string{good: "alice"}, policy.Accepted, good},
+		"the first is accepted":  {[]string{good, evil}, map[string]string{good: "alice"}, policy.Accepted, good},
+		"none is accepted":       {[]string{evil, good}, nil, policy.Rejected, evil},
+		"one that may still be":  {[]string{evil, good}, map[string]string{good: "?", evil: "?"}, policy.Pending, good},
+		"one that could not be looked": {
+			[]string{evil, good}, map[string]string{good: "!", evil: "!"}, policy.Unavailable, good,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +128,11 @@ func TestAnImageThatIsNotTheOneAskedAboutIsDenied(t *testing.T) {
 		"no image and no error": nil,
 		"the zero image":        {},
 		"no manifest":           {Config: digestOf("config"), Originals: imageOf(t, tagged).Originals, Confirmed: true},
-		"another image":         func() *policy.Image { i := imageOf(t, tagged); i.Config = digest.FromString("other"); return i }(),
+		"another image": func() *policy.Image {
+			i := imageOf(t, tagged)
+			i.Config = digest.FromString("other")
+			return i
+		}(),
 	}
 	for name, image := range cases {
 		t.Run(name, func(t *testing.T) {

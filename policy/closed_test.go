@@ -50,9 +50,11 @@ func TestWhatAJudgeMaySay(t *testing.T) {
 		want       policy.Reason
 		remembered bool
 	}{
-		"met":                                 {policy.Finding{Met: true}, policy.Accepted, true},
-		"met, and accepted":                   {policy.Finding{Met: true, Reason: policy.Accepted}, policy.Accepted, true},
-		"met, until an hour from now":         {policy.Finding{Met: true, Until: time.Now().Add(time.Hour)}, policy.Accepted, true},
+		"met":               {policy.Finding{Met: true}, policy.Accepted, true},
+		"met, and accepted": {policy.Finding{Met: true, Reason: policy.Accepted}, policy.Accepted, true},
+		"met, until an hour from now": {
+			policy.Finding{Met: true, Until: time.Now().Add(time.Hour)}, policy.Accepted, true,
+		},
 		"rejected":                            {policy.Finding{Reason: policy.Rejected}, policy.Rejected, true},
 		"unsigned":                            {policy.Finding{Reason: policy.Unsigned}, policy.Unsigned, true},
 		"could not tell yet":                  {policy.Finding{Reason: policy.Pending}, policy.Pending, false},
@@ -145,7 +147,9 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 		},
 		"in ask": func(s *policy.Sources) { s.Ask = func([]policy.Manifest, reference.Named) { panic("here") } },
 		"in a judge": func(s *policy.Sources) {
-			s.Judges[0] = func(context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence) policy.Finding {
+			s.Judges[0] = func(
+				context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
+			) policy.Finding {
 				panic("here")
 			}
 		},

@@ -165,7 +165,8 @@ func (d *Decider) confirmed(q Question, image *Image, verdict Verdict) Verdict {
 		return verdict
 	}
 	d.sources.Confirm(q)
-	verdict.Detail = fmt.Sprintf("not final before it is confirmed with the runtime: %s: %s", verdict.Reason, verdict.Detail)
+	verdict.Detail = fmt.Sprintf("not final before it is confirmed with the runtime: %s: %s",
+		verdict.Reason, verdict.Detail)
 	verdict.Reason = Pending
 	return verdict
 }

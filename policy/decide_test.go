@@ -25,26 +25,51 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 		ask    policy.Question
 		want   policy.Reason
 	}{
-		"signed as the policy asks":               {evidence("alice"), ask(tagged), policy.Accepted},
-		"signed by another":                       {evidence("mallory"), ask(tagged), policy.Rejected},
-		"not signed":                              {func(*node) {}, ask(tagged), policy.Unsigned},
-		"signatures not looked for yet":           {evidence("?"), ask(tagged), policy.Pending},
-		"signatures looked for in vain":           {evidence("!"), ask(tagged), policy.Unavailable},
-		"no policy loaded":                        {func(n *node) { n.set.Store(nil) }, ask(tagged), policy.InvalidPolicy},
-		"a policy that does not parse":            {func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}}) }, ask(tagged), policy.InvalidPolicy},
-		"a policy without requirements":           {func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Document: document("d")}}) }, ask(tagged), policy.InvalidPolicy},
-		"an image pulled as another":              {func(n *node) { n.runs(imageOf(t, "evil.example/app")) }, ask(tagged), policy.UnknownOrigin},
-		"a question without a config":             {func(*node) {}, policy.Question{Namespace: "prod", Reference: tagged}, policy.BadRequest},
-		"a question about no namespace":           {func(*node) {}, policy.Question{Namespace: "../etc", Reference: tagged, Config: digestOf("config")}, policy.BadRequest},
-		"the image refused with a reason":         {failing(policy.Refuse(policy.UnknownOrigin, "no such image")), ask(tagged), policy.UnknownOrigin},
-		"the image refused, wrapped":              {failing(fmt.Errorf("finding it: %w", policy.Refuse(policy.Pending, "reading"))), ask(tagged), policy.Pending},
-		"the image not found out":                 {failing(errors.New("connection refused")), ask(tagged), policy.Internal},
-		"the image not found out in time":         {failing(fmt.Errorf("asking: %w", context.DeadlineExceeded)), ask(tagged), policy.Pending},
-		"the image given up":                      {failing(context.Canceled), ask(tagged), policy.Pending},
-		"a refusal that calls itself accepted":    {failing(policy.Refuse(policy.Accepted, "fine")), ask(tagged), policy.Internal},
-		"a refusal without a reason":              {failing(&policy.Refusal{}), ask(tagged), policy.Internal},
-		"a refusal that is nil":                   {failing((*policy.Refusal)(nil)), ask(tagged), policy.Internal},
-		"the kept evidence is shorter than asked": {func(n *node) { n.kept = func([]policy.Manifest, reference.Named) policy.Kept { return nil } }, ask(tagged), policy.Pending},
+		"signed as the policy asks":     {evidence("alice"), ask(tagged), policy.Accepted},
+		"signed by another":             {evidence("mallory"), ask(tagged), policy.Rejected},
+		"not signed":                    {func(*node) {}, ask(tagged), policy.Unsigned},
+		"signatures not looked for yet": {evidence("?"), ask(tagged), policy.Pending},
+		"signatures looked for in vain": {evidence("!"), ask(tagged), policy.Unavailable},
+		"no policy loaded":              {func(n *node) { n.set.Store(nil) }, ask(tagged), policy.InvalidPolicy},
+		"a policy that does not parse": {
+			func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}}) }, ask(tagged),
+			policy.InvalidPolicy,
+		},
+		"a policy without requirements": {
+			func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Document: document("d")}}) }, ask(tagged),
+			policy.InvalidPolicy,
+		},
+		"an image pulled as another": {
+			func(n *node) { n.runs(imageOf(t, "evil.example/app")) }, ask(tagged), policy.UnknownOrigin,
+		},
+		"a question without a config": {
+			func(*node) {}, policy.Question{Namespace: "prod", Reference: tagged}, policy.BadRequest,
+		},
+		"a question about no namespace": {
+			func(*node) {},
+			policy.Question{Namespace: "../etc", Reference: tagged, Config: digestOf("config")},
+			policy.BadRequest,
+		},
+		"the image refused with a reason": {
+			failing(policy.Refuse(policy.UnknownOrigin, "no such image")), ask(tagged), policy.UnknownOrigin,
+		},
+		"the image refused, wrapped": {
+			failing(fmt.Errorf("finding it: %w", policy.Refuse(policy.Pending, "reading"))), ask(tagged), policy.Pending,
+		},
+		"the image not found out": {failing(errors.New("connection refused")), ask(tagged), policy.Internal},
+		"the image not found out in time": {
+			failing(fmt.Errorf("asking: %w", context.DeadlineExceeded)), ask(tagged), policy.Pending,
+		},
+		"the image given up": {failing(context.Canceled), ask(tagged), policy.Pending},
+		"a refusal that calls itself accepted": {
+			failing(policy.Refuse(policy.Accepted, "fine")), ask(tagged), policy.Internal,
+		},
+		"a refusal without a reason": {failing(&policy.Refusal{}), ask(tagged), policy.Internal},
+		"a refusal that is nil":      {failing((*policy.Refusal)(nil)), ask(tagged), policy.Internal},
+		"the kept evidence is shorter than asked": {
+			func(n *node) { n.kept = func([]policy.Manifest, reference.Named) policy.Kept { return nil } }, ask(tagged),
+			policy.Pending,
+		},
 		"the kept evidence is of another manifest": {func(n *node) {
 			n.keeps(policy.Evidence{Manifest: digestOf("x"), Generation: 1, State: policy.Found, Directory: "alice"})
 		}, ask(tagged), policy.Internal},

@@ -21,19 +21,41 @@ func TestTheDocumentOfANamespace(t *testing.T) {
 		set  *policy.Set
 		want string // the document's name, or else what the refusal says
 	}{
-		"it has none: the system's":                 {set(policy.Source{Document: system}, nil), "/system.json"},
-		"another's is not taken for it":             {set(policy.Source{Document: system}, namespace("default", policy.Source{Document: own})), "/system.json"},
-		"its own replaces the system's":             {set(policy.Source{Document: system}, namespace("prod", policy.Source{Document: own})), "/policies/prod.json"},
-		"its own holds where the system's is bad":   {set(policy.Source{Err: errors.New("bad")}, namespace("prod", policy.Source{Document: own})), "/policies/prod.json"},
-		"its own broken one is not passed over":     {set(policy.Source{Document: system}, namespace("prod", broken)), "invalid character"},
-		"another's broken one does not matter":      {set(policy.Source{Document: system}, namespace("dev", broken)), "/system.json"},
-		"its own zero one is not passed over":       {set(policy.Source{Document: system}, namespace("prod", policy.Source{})), "no document"},
-		"an error counts more than a document":      {set(policy.Source{Document: system}, namespace("prod", policy.Source{Document: own, Err: broken.Err})), "invalid character"},
-		"no system policy and none of its own":      {set(policy.Source{Err: errors.New("no such file")}, nil), "no such file"},
-		"an empty set":                              {&policy.Set{}, "no document"},
-		"no set":                                    {nil, "no policy has been loaded"},
-		"the directory cannot be read: all denied":  {&policy.Set{System: policy.Source{Document: system}, Directory: errors.New("not mounted")}, "not mounted"},
-		"the directory cannot be read, its own can": {&policy.Set{Namespaces: namespace("prod", policy.Source{Document: own}), Directory: errors.New("not mounted")}, "not mounted"},
+		"it has none: the system's": {set(policy.Source{Document: system}, nil), "/system.json"},
+		"another's is not taken for it": {
+			set(policy.Source{Document: system}, namespace("default", policy.Source{Document: own})), "/system.json",
+		},
+		"its own replaces the system's": {
+			set(policy.Source{Document: system}, namespace("prod", policy.Source{Document: own})), "/policies/prod.json",
+		},
+		"its own holds where the system's is bad": {
+			set(policy.Source{Err: errors.New("bad")}, namespace("prod", policy.Source{Document: own})), "/policies/prod.json",
+		},
+		"its own broken one is not passed over": {
+			set(policy.Source{Document: system}, namespace("prod", broken)), "invalid character",
+		},
+		"another's broken one does not matter": {
+			set(policy.Source{Document: system}, namespace("dev", broken)), "/system.json",
+		},
+		"its own zero one is not passed over": {
+			set(policy.Source{Document: system}, namespace("prod", policy.Source{})), "no document",
+		},
+		"an error counts more than a document": {
+			set(policy.Source{Document: system}, namespace("prod", policy.Source{Document: own, Err: broken.Err})),
+			"invalid character",
+		},
+		"no system policy and none of its own": {
+			set(policy.Source{Err: errors.New("no such file")}, nil), "no such file",
+		},
+		"an empty set": {&policy.Set{}, "no document"},
+		"no set":       {nil, "no policy has been loaded"},
+		"the directory cannot be read: all denied": {
+			&policy.Set{System: policy.Source{Document: system}, Directory: errors.New("not mounted")}, "not mounted",
+		},
+		"the directory cannot be read, its own can": {
+			&policy.Set{Namespaces: namespace("prod", policy.Source{Document: own}), Directory: errors.New("not mounted")},
+			"not mounted",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,8 @@ type Kept []Evidence
 // Evidence is what is kept of signatures for one manifest in one repository.
 type Evidence struct {
 	Manifest digest.Digest
-	// Generation changes whenever anything else here does, or the bytes in the directory; it is not used twice. What is found under
-	// zero is not remembered.
+	// Generation changes whenever anything else here does, or the bytes in the directory; it is not used twice. What
+	// is found under zero is not remembered.
 	Generation uint64
 	State      State
 	// Directory holds the signatures in the format of containers/image's dir: transport.

@@ -54,7 +54,7 @@ type answer struct {
 }
 
 // findingKey is all that a finding depends on but the clock: the manifest and the requirement by their hashes, the
-// evidence by a number that is not used twice. A media type is said of a manifest by others: its hash does not cover it.
+// evidence by a number that is not used twice. The hash of a manifest does not cover the media type it is taken for.
 type findingKey struct {
 	requirement string
 	reference   string

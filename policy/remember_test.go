@@ -35,14 +35,24 @@ func TestWhatChangesMakesTheAnswerAnew(t *testing.T) {
 		change         func(*node, *policy.Question)
 		images, judged int64
 	}{
-		"nothing":                              {func(*node, *policy.Question) {}, 1, 1},
-		"the generation":                       {func(n *node, _ *policy.Question) { n.generation.Add(1) }, 2, 1},
-		"the document, not its requirements":   {func(n *node, _ *policy.Question) { n.store(document("/system.json", signedBy("alice"))) }, 2, 1},
-		"the document and its requirements":    {func(n *node, _ *policy.Question) { n.store(document("/system.json", signedBy("bob"))) }, 2, 2},
-		"another set with the same document":   {func(n *node, _ *policy.Question) { n.store(n.set.Load().System.Document) }, 1, 1},
-		"the namespace":                        {func(_ *node, q *policy.Question) { q.Namespace = "dev" }, 2, 1},
-		"the reference, another tag":           {func(_ *node, q *policy.Question) { q.Reference = repository + ":v2" }, 2, 2},
-		"the reference, written otherwise":     {func(_ *node, q *policy.Question) { q.Reference = digestOf("config").String() }, 2, 1},
+		"nothing":        {func(*node, *policy.Question) {}, 1, 1},
+		"the generation": {func(n *node, _ *policy.Question) { n.generation.Add(1) }, 2, 1},
+		"the document, not its requirements": {
+			func(n *node, _ *policy.Question) { n.store(document("/system.json", signedBy("alice"))) }, 2, 1,
+		},
+		"the document and its requirements": {
+			func(n *node, _ *policy.Question) { n.store(document("/system.json", signedBy("bob"))) }, 2, 2,
+		},
+		"another set with the same document": {
+			func(n *node, _ *policy.Question) { n.store(n.set.Load().System.Document) }, 1, 1,
+		},
+		"the namespace": {func(_ *node, q *policy.Question) { q.Namespace = "dev" }, 2, 1},
+		"the reference, another tag": {
+			func(_ *node, q *policy.Question) { q.Reference = repository + ":v2" }, 2, 2,
+		},
+		"the reference, written otherwise": {
+			func(_ *node, q *policy.Question) { q.Reference = digestOf("config").String() }, 2, 1,
+		},
 		"the config, which is another image's": {func(_ *node, q *policy.Question) { q.Config = digestOf("other") }, 2, 1},
 	}
 	for name, c := range cases {
@@ -78,11 +88,13 @@ func TestEachThingAFindingDependsOnAsksTheJudgeAgain(t *testing.T) {
 		change func(*world)
 		again  bool
 	}{
-		"nothing":                  {func(*world) {}, false},
-		"an equal requirement":     {func(w *world) { w.requirement = signedBy("alice") }, false},
-		"the requirement":          {func(w *world) { w.requirement = signedBy("carol") }, true},
-		"the reference":            {func(w *world) { w.reference = repository + ":v2" }, true},
-		"the manifest":             {func(w *world) { w.manifest.Digest = digestOf("n"); w.evidence.Manifest = digestOf("n") }, true},
+		"nothing":              {func(*world) {}, false},
+		"an equal requirement": {func(w *world) { w.requirement = signedBy("alice") }, false},
+		"the requirement":      {func(w *world) { w.requirement = signedBy("carol") }, true},
+		"the reference":        {func(w *world) { w.reference = repository + ":v2" }, true},
+		"the manifest": {
+			func(w *world) { w.manifest.Digest = digestOf("n"); w.evidence.Manifest = digestOf("n") }, true,
+		},
 		"its media type":           {func(w *world) { w.manifest.MediaType = "two" }, true},
 		"the evidence":             {func(w *world) { w.evidence.Generation = 2 }, true},
 		"the evidence, unnumbered": {func(w *world) { w.evidence.Generation = 0 }, true},
@@ -132,15 +144,19 @@ func TestAFailureIsNeverRemembered(t *testing.T) {
 				return nil, policy.Refuse(policy.UnknownOrigin, "gone")
 			}
 		},
-		"the image is of unknown origin":   func(n *node) { n.runs(imageOf(t, "evil.example/app")) },
-		"the policy is broken":             func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}}) },
+		"the image is of unknown origin": func(n *node) { n.runs(imageOf(t, "evil.example/app")) },
+		"the policy is broken": func(n *node) {
+			n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}})
+		},
 		"the evidence cannot be looked at": func(n *node) { n.signed(map[string]string{tagged: "!"}) },
 		"the evidence is being looked for": func(n *node) { n.signed(map[string]string{tagged: "?"}) },
 		"the judge cannot tell":            func(n *node) { n.judge = answering(policy.Finding{Reason: policy.Unavailable}) },
 		"the judge says nothing":           func(n *node) { n.judge = answering(policy.Finding{}) },
-		"the judge finds the key unusable": func(n *node) { n.judge = answering(policy.Finding{Reason: policy.InvalidPolicy}) },
-		"the judge panics":                 func(n *node) { n.judge = nil },
-		"the evidence is another's":        func(n *node) { n.keeps(policy.Evidence{State: policy.Found, Generation: 1}) },
+		"the judge finds the key unusable": func(n *node) {
+			n.judge = answering(policy.Finding{Reason: policy.InvalidPolicy})
+		},
+		"the judge panics":          func(n *node) { n.judge = nil },
+		"the evidence is another's": func(n *node) { n.keeps(policy.Evidence{State: policy.Found, Generation: 1}) },
 	}
 	for name, breakIt := range broken {
 		t.Run(name, func(t *testing.T) {
@@ -172,56 +188,56 @@ func TestARefusalIsWorkedOutAnewFromRememberedFindings(t *testing.T) {
 }
 
 func TestAFindingLastsUntilItsTime(t *testing.T) {
-	hour := func() time.Time { return time.Now().Add(time.Hour) }
-	cases := map[string]func() []policy.Finding{
-		"one judge says yes for an hour": func() []policy.Finding {
-			return []policy.Finding{{Met: true, Until: hour()}}
-		},
-		"one says no, one yes for an hour": func() []policy.Finding {
-			return []policy.Finding{{Reason: policy.Rejected}, {Met: true, Until: hour()}}
-		},
-		"one says no for an hour": func() []policy.Finding {
-			return []policy.Finding{{Reason: policy.Rejected, Until: hour()}}
-		},
-		"one says no for good, one for an hour": func() []policy.Finding {
-			return []policy.Finding{{Reason: policy.Rejected}, {Reason: policy.Unsigned, Until: hour()}}
-		},
-		"one says no for an hour, one for good": func() []policy.Finding {
-			return []policy.Finding{{Reason: policy.Unsigned, Until: hour()}, {Reason: policy.Rejected}}
-		},
-		"one says no for an hour, one for two": func() []policy.Finding {
-			return []policy.Finding{{Reason: policy.Rejected, Until: hour()}, {Reason: policy.Rejected, Until: hour().Add(time.Hour)}}
-		},
+	const hour = time.Hour
+	type says struct {
+		met    bool
+		reason policy.Reason
+		lasts  time.Duration // 0: for good
 	}
-	for name, findings := range cases {
+	cases := map[string][]says{
+		"one judge says yes for an hour":        {{true, "", hour}},
+		"one says no, one yes for an hour":      {{false, policy.Rejected, 0}, {true, "", hour}},
+		"one says no for an hour":               {{false, policy.Rejected, hour}},
+		"one says no for good, one for an hour": {{false, policy.Rejected, 0}, {false, policy.Unsigned, hour}},
+		"one says no for an hour, one for good": {{false, policy.Unsigned, hour}, {false, policy.Rejected, 0}},
+		"one says no for an hour, one for two":  {{false, policy.Rejected, hour}, {false, policy.Rejected, 2 * hour}},
+	}
+	for name, judges := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNode(t, signedBy("alice"))
 				sources := n.sources()
 				sources.Judges = nil
-				rounds := 0
-				for i := range findings() {
+				asked := make([]int, len(judges))
+				for i, judge := range judges {
 					sources.Judges = append(sources.Judges, func(
 						context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
 					) policy.Finding {
-						if i == 0 {
-							rounds++
+						asked[i]++
+						finding := policy.Finding{Met: judge.met, Reason: judge.reason}
+						if judge.lasts > 0 {
+							finding.Until = time.Now().Add(judge.lasts)
 						}
-						return findings()[i]
+						return finding
 					})
 				}
-				decider := newDecider(t, sources)
-				for _, step := range []struct {
-					wait time.Duration
-					want int
-				}{{0, 1}, {time.Hour - 1, 1}, {1, 2}, {time.Hour - 1, 2}, {1, 3}} {
-					time.Sleep(step.wait) // in the bubble's own time
-					decider.Decide(t.Context(), ask(tagged))
-					if rounds != step.want {
-						t.Fatalf("after another %s the judges were asked %d times, want %d", step.wait, rounds, step.want)
-					}
-				}
+				wantAskedEveryHour(t, newDecider(t, sources), &asked[0])
 			})
 		})
+	}
+}
+
+// wantAskedEveryHour runs in the bubble's own time, up to the last nanosecond of an hour and past it.
+func wantAskedEveryHour(t *testing.T, decider *policy.Decider, asked *int) {
+	t.Helper()
+	for _, step := range []struct {
+		wait time.Duration
+		want int
+	}{{0, 1}, {time.Hour - 1, 1}, {1, 2}, {time.Hour - 1, 2}, {1, 3}} {
+		time.Sleep(step.wait)
+		decider.Decide(t.Context(), ask(tagged))
+		if *asked != step.want {
+			t.Fatalf("after another %s the judge was asked %d times, want %d", step.wait, *asked, step.want)
+		}
 	}
 }

@@ -20,28 +20,68 @@ func TestARequirementIsMetByAnyManifestAndTheListByAll(t *testing.T) {
 		want   policy.Reason
 		digest digest.Digest
 	}{
-		"one asks, the first manifest has it":           {list(alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one)},
-		"one asks, the second manifest has it":          {list(alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
-		"two ask, one manifest has both":                {list(alice, bob), map[string]string{two: "alice bob"}, policy.Accepted, digestOf("manifest of " + two)},
-		"two ask, each manifest has one":                {list(alice, bob), map[string]string{one: "bob", two: "alice"}, policy.Accepted, digestOf("manifest of " + one)},
-		"two ask, one is given":                         {list(alice, bob), map[string]string{one: "alice"}, policy.Rejected, ""},
-		"two ask, one is given, the other way round":    {list(bob, alice), map[string]string{one: "alice"}, policy.Rejected, ""},
-		"two ask, none is given":                        {list(alice, bob), nil, policy.Unsigned, ""},
-		"accept anything does not loosen a list":        {list(acceptAnything(), alice), nil, policy.Unsigned, ""},
-		"accept anything at the end does not either":    {list(alice, acceptAnything()), nil, policy.Unsigned, ""},
-		"accept anything beside one that is met":        {list(acceptAnything(), alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
-		"reject at the end of a list that is met":       {list(alice, rejectAll()), map[string]string{one: "alice"}, policy.Rejected, ""},
-		"the same requirement twice":                    {list(alice, alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one)},
-		"pending hides rejected":                        {list(alice), map[string]string{one: "mallory", two: "?"}, policy.Pending, digestOf("manifest of " + two)},
-		"pending hides unavailable":                     {list(alice), map[string]string{one: "!", two: "?"}, policy.Pending, digestOf("manifest of " + two)},
-		"unavailable hides rejected":                    {list(alice), map[string]string{one: "mallory", two: "!"}, policy.Unavailable, digestOf("manifest of " + two)},
-		"unavailable hides unsigned":                    {list(alice), map[string]string{one: "!"}, policy.Unavailable, digestOf("manifest of " + one)},
-		"rejected hides unsigned":                       {list(alice), map[string]string{two: "mallory"}, policy.Rejected, digestOf("manifest of " + two)},
-		"pending does not hide accepted":                {list(alice), map[string]string{one: "?", two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
-		"unavailable does not hide accepted":            {list(alice), map[string]string{one: "!", two: "alice"}, policy.Accepted, digestOf("manifest of " + two)},
-		"the first that is not met gives the reason":    {list(alice, bob), map[string]string{one: "bob ?"}, policy.Rejected, ""},
-		"one that needs no evidence gives it before":    {list(alice, rejectAll()), map[string]string{one: "?"}, policy.Rejected, ""},
-		"a requirement that nothing can meet before it": {list(alice, &policy.Requirement{ID: "x", Problem: "no key", NeedsEvidence: true}), map[string]string{one: "?"}, policy.InvalidPolicy, ""},
+		"one asks, the first manifest has it": {
+			list(alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one),
+		},
+		"one asks, the second manifest has it": {
+			list(alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two),
+		},
+		"two ask, one manifest has both": {
+			list(alice, bob), map[string]string{two: "alice bob"}, policy.Accepted, digestOf("manifest of " + two),
+		},
+		"two ask, each manifest has one": {
+			list(alice, bob), map[string]string{one: "bob", two: "alice"}, policy.Accepted, digestOf("manifest of " + one),
+		},
+		"two ask, one is given": {
+			list(alice, bob), map[string]string{one: "alice"}, policy.Rejected, "",
+		},
+		"two ask, one is given, the other way round": {
+			list(bob, alice), map[string]string{one: "alice"}, policy.Rejected, "",
+		},
+		"two ask, none is given":                     {list(alice, bob), nil, policy.Unsigned, ""},
+		"accept anything does not loosen a list":     {list(acceptAnything(), alice), nil, policy.Unsigned, ""},
+		"accept anything at the end does not either": {list(alice, acceptAnything()), nil, policy.Unsigned, ""},
+		"accept anything beside one that is met": {
+			list(acceptAnything(), alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two),
+		},
+		"reject at the end of a list that is met": {
+			list(alice, rejectAll()), map[string]string{one: "alice"}, policy.Rejected, "",
+		},
+		"the same requirement twice": {
+			list(alice, alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one),
+		},
+		"pending hides rejected": {
+			list(alice), map[string]string{one: "mallory", two: "?"}, policy.Pending, digestOf("manifest of " + two),
+		},
+		"pending hides unavailable": {
+			list(alice), map[string]string{one: "!", two: "?"}, policy.Pending, digestOf("manifest of " + two),
+		},
+		"unavailable hides rejected": {
+			list(alice), map[string]string{one: "mallory", two: "!"}, policy.Unavailable, digestOf("manifest of " + two),
+		},
+		"unavailable hides unsigned": {
+			list(alice), map[string]string{one: "!"}, policy.Unavailable, digestOf("manifest of " + one),
+		},
+		"rejected hides unsigned": {
+			list(alice), map[string]string{two: "mallory"}, policy.Rejected, digestOf("manifest of " + two),
+		},
+		"pending does not hide accepted": {
+			list(alice), map[string]string{one: "?", two: "alice"}, policy.Accepted, digestOf("manifest of " + two),
+		},
+		"unavailable does not hide accepted": {
+			list(alice), map[string]string{one: "!", two: "alice"}, policy.Accepted, digestOf("manifest of " + two),
+		},
+		"the first that is not met gives the reason": {
+			list(alice, bob), map[string]string{one: "bob ?"}, policy.Rejected, "",
+		},
+		"one that needs no evidence gives it before": {
+			list(alice, rejectAll()), map[string]string{one: "?"}, policy.Rejected, "",
+		},
+		"a requirement that nothing can meet before it": {
+			list(alice, &policy.Requirement{ID: "x", Problem: "no key", NeedsEvidence: true}),
+			map[string]string{one: "?"},
+			policy.InvalidPolicy, "",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -123,19 +163,40 @@ func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
 		want         policy.Reason
 		looks, asked int64
 	}{
-		"accepted":                     {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "alice"}, policy.Accepted, 1, 0},
-		"unsigned":                     {[]*policy.Requirement{signedBy("alice")}, good, nil, policy.Unsigned, 1, 1},
-		"rejected":                     {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "bob"}, policy.Rejected, 1, 1},
-		"unavailable":                  {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "!"}, policy.Unavailable, 1, 1},
-		"pending":                      {[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "?"}, policy.Pending, 1, 0},
-		"two requirements, one look":   {[]*policy.Requirement{signedBy("alice"), signedBy("bob")}, good, map[string]string{good: "alice bob"}, policy.Accepted, 1, 0},
-		"anything goes":                {[]*policy.Requirement{acceptAnything()}, good, nil, policy.Accepted, 0, 0},
-		"nothing goes":                 {[]*policy.Requirement{rejectAll()}, good, nil, policy.Rejected, 0, 0},
-		"nothing goes, said last":      {[]*policy.Requirement{signedBy("alice"), rejectAll()}, good, nil, policy.Rejected, 0, 0},
-		"unknown origin":               {[]*policy.Requirement{signedBy("alice")}, "third.example/app", nil, policy.UnknownOrigin, 0, 0},
-		"by ID, the first unsigned":    {[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "alice"}, policy.Accepted, 2, 0},
-		"by ID, both unsigned":         {[]*policy.Requirement{signedBy("alice")}, id, nil, policy.Unsigned, 2, 2},
-		"by ID, one is being fetched":  {[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "?"}, policy.Pending, 2, 0},
+		"accepted": {
+			[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "alice"}, policy.Accepted, 1, 0,
+		},
+		"unsigned": {[]*policy.Requirement{signedBy("alice")}, good, nil, policy.Unsigned, 1, 1},
+		"rejected": {
+			[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "bob"}, policy.Rejected, 1, 1,
+		},
+		"unavailable": {
+			[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "!"}, policy.Unavailable, 1, 1,
+		},
+		"pending": {
+			[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "?"}, policy.Pending, 1, 0,
+		},
+		"two requirements, one look": {
+			[]*policy.Requirement{signedBy("alice"), signedBy("bob")},
+			good,
+			map[string]string{good: "alice bob"},
+			policy.Accepted, 1, 0,
+		},
+		"anything goes": {[]*policy.Requirement{acceptAnything()}, good, nil, policy.Accepted, 0, 0},
+		"nothing goes":  {[]*policy.Requirement{rejectAll()}, good, nil, policy.Rejected, 0, 0},
+		"nothing goes, said last": {
+			[]*policy.Requirement{signedBy("alice"), rejectAll()}, good, nil, policy.Rejected, 0, 0,
+		},
+		"unknown origin": {
+			[]*policy.Requirement{signedBy("alice")}, "third.example/app", nil, policy.UnknownOrigin, 0, 0,
+		},
+		"by ID, the first unsigned": {
+			[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "alice"}, policy.Accepted, 2, 0,
+		},
+		"by ID, both unsigned": {[]*policy.Requirement{signedBy("alice")}, id, nil, policy.Unsigned, 2, 2},
+		"by ID, one is being fetched": {
+			[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "?"}, policy.Pending, 2, 0,
+		},
 		"by ID, nothing goes for both": {[]*policy.Requirement{rejectAll()}, id, nil, policy.Rejected, 0, 0},
 	}
 	for name, c := range cases {
