@@ -120,9 +120,6 @@ func TestOnlyOnePackageKnowsEach(t *testing.T) {
 		"k8s.io":                          {"plugin/agent", "integration"},
 		module + "/integration":           {"integration"},
 		module + "/plugin":                {"plugin"},
-		"github.com/sirupsen/logrus":      nil,
-		"github.com/pkg/errors":           nil,
-		"github.com/stretchr/testify":     nil,
 	}
 	for _, s := range sources(t) {
 		for _, imported := range s.imports {
