@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/nri"
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/internal/metrics"
+)
+
+// accounts put every decision on record, beside the callback and not in it: whoever reads our standard error may
+// stop reading, and containerd must not wait for that.
+type accounts struct {
+	log     *audit.Log
+	metrics *metrics.Metrics
+	queue   chan audit.Record
+}
+
+// queuedRecords is how many records may wait to be written. A node creates some ten containers a second.
+const queuedRecords = 4096
+
+func newAccounts(log *audit.Log, figures *metrics.Metrics) *accounts {
+	return &accounts{log: log, metrics: figures, queue: make(chan audit.Record, queuedRecords)}
+}
+
+// take is given each decision before it is answered. It never waits: a record for which there is no room is counted.
+func (a *accounts) take(_ context.Context, report nri.Report) {
+	record := recordOf(report)
+	a.metrics.Decided(record)
+	if record.Stage == audit.Creation {
+		a.metrics.Answered(report.Took)
+	}
+	select {
+	case a.queue <- record:
+	default:
+		a.metrics.RecordDropped()
+	}
+}
+
+// run writes records until the context ends, and then what is left.
+func (a *accounts) run(ctx context.Context) {
+	for {
+		select {
+		case record := <-a.queue:
+			a.write(record)
+		case <-ctx.Done():
+			for len(a.queue) > 0 {
+				a.write(<-a.queue)
+			}
+			return
+		}
+	}
+}
+
+func (a *accounts) write(record audit.Record) {
+	if err := a.log.Write(context.Background(), record); err != nil {
+		a.metrics.RecordDropped()
+	}
+}
+
+func recordOf(report nri.Report) audit.Record {
+	record := audit.Record{
+		Time:        time.Now().Add(-report.Took),
+		Took:        report.Took,
+		Stage:       audit.Stage(report.Stage),
+		Mode:        audit.Enforce,
+		Question:    report.Question(),
+		Verdict:     report.Verdict,
+		Volume:      report.Volume,
+		Pod:         report.Pod,
+		PodUID:      report.PodUID,
+		Container:   report.Name,
+		ContainerID: report.ID,
+	}
+	if report.Audit {
+		record.Mode = audit.Audit
+	}
+	return record
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/files"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// checkFlags are check's flags, as given.
+type checkFlags struct {
+	namespace, config, systemPolicy, policyDir, image, output string
+}
+
+func newCheckCommand(stdout io.Writer) *cobra.Command {
+	flags := checkFlags{}
+	command := &cobra.Command{
+		Use:   "check [flags] REFERENCE",
+		Short: "Say whether an image would be admitted in a namespace, and why not",
+		Long: `check says whether a pod of the namespace that names REFERENCE would be admitted on this node.
+
+It decides as the daemon does, from the same files, and never fetches anything: with
+--image containerd (the default) the image and what is kept of its signatures must be on this
+node; with --image dir:PATH both are read from a directory that skopeo or podman wrote
+(skopeo copy docker://REFERENCE dir:PATH), and REFERENCE is the name it is judged under.
+The namespace's mode (enforce or audit) is reported, not applied.
+
+Exit status: 0 admitted; 1 denied; 2 cannot say.`,
+		Example: `  countersign check --namespace prod registry.example/app:v1
+  countersign check -n prod --policy-dir ./policies --system-policy ./policy.json \
+      --image dir:/tmp/app registry.example/app:v1
+  countersign check -n prod -o json registry.example/app:v1 | jq -r .reason`,
+		Args: exactlyOneReference,
+		RunE: func(command *cobra.Command, args []string) error {
+			return check(command.Context(), flags, args[0], stdout)
+		},
+	}
+	set := command.Flags()
+	set.StringVarP(&flags.namespace, "namespace", "n", "default", "the pod's namespace")
+	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
+	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file`, in place of the configured one")
+	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, in place of the configured one")
+	set.StringVar(&flags.image, "image", "containerd", "where the image is: containerd or dir:`PATH`")
+	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
+	return command
+}
+
+func exactlyOneReference(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("check takes one image reference, not %d: countersign check [flags] REFERENCE", len(args))
+	}
+	return nil
+}
+
+// check answers one question as the daemon would.
+func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) error {
+	if flags.output != "text" && flags.output != "json" {
+		return fmt.Errorf("--output %q is neither text nor json", flags.output)
+	}
+	config, err := checkConfig(flags)
+	if err != nil {
+		return err
+	}
+	result := checkResult{Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref}
+	result.take(checkVerdict(ctx, config, flags, ref))
+	if err := result.write(stdout, flags.output); err != nil {
+		return fmt.Errorf("writing the verdict: %w", err)
+	}
+	if code := exitStatus(policy.Reason(result.Reason)); code != exitAdmitted {
+		return &exitError{code}
+	}
+	return nil
+}
+
+// checkConfig is the node's configuration, with the policies that the flags name in place of its own.
+func checkConfig(flags checkFlags) (*conf.Config, error) {
+	config, err := conf.Read(flags.config)
+	if err != nil {
+		return nil, err
+	}
+	if flags.systemPolicy != "" {
+		config.Policy.System = flags.systemPolicy
+	}
+	if flags.policyDir != "" {
+		config.Policy.Directory = flags.policyDir
+	}
+	return config, nil
+}
+
+func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, ref string) policy.Verdict {
+	if !policy.ValidNamespace(flags.namespace) {
+		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace))
+	}
+	source, err := openSource(ctx, config, flags.image, ref)
+	if err != nil {
+		return policy.Denial(err)
+	}
+	defer source.close()
+	documents := files.Open(files.Config{
+		System: config.Policy.System, Directory: config.Policy.Directory, Parse: signature.NewParser().Parse,
+	})
+	decider, err := policy.NewDecider(policy.Sources{
+		Documents: documents.Current,
+		Image:     source.image,
+		Kept:      source.kept,
+		Judges:    []policy.JudgeFunc{signature.NewJudge().Judge},
+	})
+	if err != nil {
+		return policy.Denial(err)
+	}
+	return decider.Decide(ctx, policy.Question{Namespace: flags.namespace, Reference: ref, Config: source.config})
+}
+
+// source is where check finds an image and its signatures.
+type source struct {
+	config digest.Digest
+	image  policy.ImageFunc
+	kept   policy.KeptFunc
+	close  func()
+}
+
+func openSource(ctx context.Context, config *conf.Config, image, ref string) (*source, error) {
+	if image == "containerd" {
+		return openContainerd(ctx, config, ref)
+	}
+	if path, ok := strings.CutPrefix(image, "dir:"); ok {
+		return openDirectory(path, ref)
+	}
+	return nil, policy.Refuse(policy.BadRequest, "--image %q is neither containerd nor dir:PATH", image)
+}
+
+func exitStatus(reason policy.Reason) int {
+	switch reason {
+	case policy.Accepted:
+		return exitAdmitted
+	case policy.Rejected, policy.Unsigned, policy.UnknownOrigin:
+		return exitDenied
+	default:
+		return exitCannotSay
+	}
+}

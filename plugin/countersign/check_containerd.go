@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/origin"
+)
+
+// openContainerd looks at this node's own stores: containerd's images, and what the daemon keeps of signatures.
+func openContainerd(ctx context.Context, config *conf.Config, ref string) (*source, error) {
+	namespace := config.Containerd.Namespace
+	containerd, err := client.New(config.Containerd.Address, client.WithDefaultNamespace(namespace))
+	if err != nil {
+		return nil, policy.Refuse(policy.Unavailable, "connecting to containerd: %v", err)
+	}
+	found, err := resolve(ctx, containerd, ref)
+	if err != nil {
+		return nil, errors.Join(err, containerd.Close())
+	}
+	images := origin.New(containerd, namespace, slog.New(slog.DiscardHandler))
+	return &source{
+		config: found,
+		image:  images.Image,
+		kept:   evidence.Read(config.Evidence.Directory),
+		close:  func() { _ = errors.Join(images.Close(), containerd.Close()) },
+	}, nil
+}
+
+// resolve returns the config digest of the image that a pod naming this reference would run here. The kubelet asks
+// containerd the same before it creates a container.
+func resolve(ctx context.Context, containerd *client.Client, ref string) (digest.Digest, error) {
+	image, err := findImage(ctx, containerd, ref)
+	if err != nil {
+		return "", err
+	}
+	config, err := image.Config(ctx)
+	if err != nil {
+		return "", policy.Refuse(policy.Unavailable, "reading image %s: %v", image.Name(), err)
+	}
+	return config.Digest, nil
+}
+
+func findImage(ctx context.Context, containerd *client.Client, ref string) (client.Image, error) {
+	if hexadecimal, ok := (policy.Question{Reference: ref}).ImageID(); ok {
+		return findByID(ctx, containerd, hexadecimal)
+	}
+	named, err := policy.Normalize(ref)
+	if err != nil {
+		return nil, policy.Refuse(policy.BadRequest, "%v", err)
+	}
+	image, err := containerd.GetImage(ctx, named.String())
+	if errdefs.IsNotFound(err) {
+		return nil, policy.Refuse(policy.Unavailable,
+			"%s is not on this node: pull it first, or copy it with skopeo and use --image dir:PATH", named)
+	}
+	if err != nil {
+		return nil, policy.Refuse(policy.Unavailable, "asking containerd for %s: %v", named, err)
+	}
+	return image, nil
+}
+
+func findByID(ctx context.Context, containerd *client.Client, hexadecimal string) (client.Image, error) {
+	images, err := containerd.ListImages(ctx, "name~="+strconv.Quote("^sha256:"+hexadecimal))
+	if err != nil {
+		return nil, policy.Refuse(policy.Unavailable, "asking containerd for image %s: %v", hexadecimal, err)
+	}
+	if len(images) != 1 {
+		return nil, policy.Refuse(policy.Unavailable, "%d images on this node have an ID that begins with sha256:%s",
+			len(images), hexadecimal)
+	}
+	return images[0], nil
+}

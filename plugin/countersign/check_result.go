@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// checkResult is what check prints; its JSON is an interface.
+type checkResult struct {
+	Allowed   bool   `json:"allowed"`
+	Reason    string `json:"reason"`
+	Mode      string `json:"mode"`
+	Namespace string `json:"namespace"`
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	Document  string `json:"document"`
+	Scope     string `json:"scope"`
+	Detail    string `json:"detail"`
+}
+
+func (r *checkResult) take(verdict policy.Verdict) {
+	r.Allowed, r.Reason = verdict.Admitted(), string(verdict.Reason)
+	r.Digest, r.Document, r.Scope = verdict.Digest.String(), verdict.Document, verdict.Scope
+	r.Detail = strings.TrimSpace(verdict.Detail)
+}
+
+func (r *checkResult) write(w io.Writer, format string) error {
+	if format == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(r) //nolint:wrapcheck // The caller says what was being written.
+	}
+	_, err := io.WriteString(w, r.text())
+	return err //nolint:wrapcheck // As above.
+}
+
+func (r *checkResult) text() string {
+	outcome := "denied"
+	switch exitStatus(policy.Reason(r.Reason)) {
+	case exitAdmitted:
+		outcome = "admitted"
+	case exitCannotSay:
+		outcome = "cannot say"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s in namespace %s", outcome, r.Reference, r.Namespace)
+	if r.Document != "" {
+		scope := "its default"
+		if r.Scope != "" {
+			scope = "scope " + r.Scope
+		}
+		fmt.Fprintf(&b, ", by %s of %s", scope, r.Document)
+	}
+	fmt.Fprintf(&b, " (%s)\n", r.Reason)
+	if r.Allowed {
+		return b.String()
+	}
+	if r.Detail != "" {
+		fmt.Fprintf(&b, "why: %s\n", strings.ReplaceAll(r.Detail, "\n", " "))
+	}
+	if advice := advice(policy.Reason(r.Reason)); advice != "" {
+		fmt.Fprintf(&b, "to make it pass: %s\n", advice)
+	}
+	if r.Mode == "audit" {
+		b.WriteString("the namespace is in audit mode: the daemon would report this and admit the container\n")
+	}
+	return b.String()
+}
+
+// advice says what would make a denied image pass.
+func advice(reason policy.Reason) string {
+	switch reason {
+	case policy.Unsigned:
+		return "sign it (cosign sign --new-bundle-format=false …), or have this namespace's policy accept it"
+	case policy.Rejected:
+		return "sign it again with a key and under an identity that the policy asks for, " +
+			"or change the policy for this scope"
+	case policy.UnknownOrigin:
+		return "pull it under this very reference"
+	case policy.Pending:
+		return "start the daemon, which fetches what is not kept here yet, and ask again"
+	case policy.Unavailable:
+		return "mend what is named above and ask again"
+	case policy.InvalidPolicy:
+		return "mend the policy file; other namespaces are not affected"
+	case policy.BadRequest:
+		return "give a reference such as registry.example/app:v1 and the name of a Kubernetes namespace"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersionCommand(stdout io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version, the commit it was built from, and Go's version",
+		Example: "  countersign version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			build, ok := debug.ReadBuildInfo()
+			if !ok {
+				build = &debug.BuildInfo{}
+			}
+			_, err := fmt.Fprintln(stdout, versionLine(build))
+			return err
+		},
+	}
+}
+
+// versionLine says what the Go toolchain recorded; nothing is stamped in by hand, so nothing can be forgotten.
+func versionLine(build *debug.BuildInfo) string {
+	version, commit := build.Main.Version, "unknown commit"
+	if version == "" {
+		version = "(devel)"
+	}
+	for _, setting := range build.Settings {
+		switch {
+		case setting.Key == "vcs.revision":
+			commit = "commit " + setting.Value
+		case setting.Key == "vcs.modified" && setting.Value == "true":
+			commit += ", modified"
+		}
+	}
+	return fmt.Sprintf("countersign %s (%s, %s)", version, commit, build.GoVersion)
+}
