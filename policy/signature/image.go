@@ -1,9 +1,15 @@
 package signature
 
 import (
+	"bytes"
 	"context"
-	"fmt"
+	"errors"
+	"io"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+	openpgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/directory"
 	containersimage "go.podman.io/image/v5/image"
 	"go.podman.io/image/v5/manifest"
@@ -11,6 +17,9 @@ import (
 
 	"github.com/countersign/countersign/policy"
 )
+
+// longestMessage bounds, in bytes, the statement in an OpenPGP signature; usual are some hundred.
+const longestMessage = 1 << 20
 
 // image is what containers/image judges: the signatures in a directory, under the reference and with the manifest
 // that we give.
@@ -28,22 +37,54 @@ type image struct {
 // Reference is the identity under which the image is judged.
 func (i *image) Reference() types.ImageReference { return i.identity }
 
-// Manifest returns the manifest that runs. [checkManifest] has checked its digest, as the method that this one hides
+// Manifest returns the manifest that runs. Its digest has been checked, as the method that this one hides
 // would have done.
 func (i *image) Manifest(context.Context) ([]byte, string, error) {
 	return i.manifest.Bytes, i.manifest.MediaType, nil
 }
 
-// open reads the signatures. Where there are none to judge, it returns the finding.
+// Signatures returns the signatures of simple signing, which are OpenPGP messages, but for those that are not to be
+// opened: in their place is a message with nothing in it, which is rejected like any other that is wrong.
+//
+// containers/image reads a whole message into memory before it looks at who signed, and compression makes gigabytes
+// of a megabyte.
+func (i *image) Signatures(ctx context.Context) ([][]byte, error) {
+	signatures, err := i.UnparsedImage.Signatures(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for n, signature := range signatures {
+		if tooLarge(signature) {
+			signatures[n] = nil
+		}
+	}
+	return signatures, nil
+}
+
+// tooLarge reports whether an OpenPGP message is longer than any statement that one signs about an image.
+func tooLarge(message []byte) bool {
+	limit := int64(longestMessage)
+	details, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{}, nil,
+		&packet.Config{MaxDecompressedMessageSize: &limit})
+	if err == nil {
+		_, err = io.Copy(io.Discard, details.UnverifiedBody)
+	}
+	return errors.Is(err, openpgperrors.ErrMessageTooLarge)
+}
+
+// open prepares the image for judging. Where there is nothing to judge, it returns the finding.
 func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding policy.Finding, ok bool) {
 	switch evidence.State {
 	case policy.Found:
 	case policy.None:
 		return unmet(policy.Unsigned, "no signature of %s was found", i.manifest.Digest), false
 	case policy.Failed:
-		return unmet(policy.Unavailable, "%s", evidence.Detail), false
+		return unmet(policy.Unavailable, "looking for signatures: %s", evidence.Detail), false
 	default:
 		return unmet(policy.Pending, "nothing is known of signatures of %s yet", i.manifest.Digest), false
+	}
+	if finding, ok := i.checkManifest(); !ok {
+		return finding, false
 	}
 	if err := i.read(ctx, evidence); err != nil {
 		return unmet(policy.Unavailable, "reading signatures of %s: %v", i.manifest.Digest, err), false
@@ -69,12 +110,12 @@ func (i *image) read(ctx context.Context, evidence policy.Evidence) error {
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	if evidence.Instance == "" {
-		i.UnparsedImage = containersimage.UnparsedInstance(source, nil)
-	} else {
-		i.UnparsedImage = containersimage.UnparsedInstance(source, &evidence.Instance)
+	defer func() { _ = source.Close() }()
+	var instance *digest.Digest
+	if evidence.Instance != "" {
+		instance = &evidence.Instance
 	}
+	i.UnparsedImage = containersimage.UnparsedInstance(source, instance)
 	signatures, err := i.UntrustedSignatures(ctx)
 	if err != nil {
 		return err
@@ -85,30 +126,22 @@ func (i *image) read(ctx context.Context, evidence policy.Evidence) error {
 	return nil
 }
 
-// manifestError is why a manifest cannot be judged.
-type manifestError struct {
-	reason policy.Reason
-	detail string
-}
-
-// checkManifest compares a manifest with its digest, and returns nil if signatures on that digest are signatures on
-// these very bytes.
+// checkManifest compares the manifest with its digest, and makes sure that signatures on a digest of these bytes are
+// about these bytes.
 //
-// To containers/image, the digest of a "schema 1" manifest with signatures is that of a text which the manifest itself
-// names in one of its fields (manifest.Digest, v5.42.0). To containerd it is a manifest like others, and runs what the
-// other fields say. So anyone could take someone's signed manifest, name it in that field, and have his own run.
-func checkManifest(m policy.Manifest) *manifestError {
-	if err := m.Digest.Validate(); err != nil {
-		return &manifestError{policy.Internal, fmt.Sprintf("the manifest's digest %q: %v", m.Digest, err)}
+// To containers/image, the digest of a "schema 1" manifest with signatures is that of a text which one of its own
+// fields holds (manifest.Digest, v5.42.0). containerd takes the same bytes for a manifest like others and runs what
+// its other fields say. Anyone could put a signed manifest of someone else's into that field, and have his own run.
+func (i *image) checkManifest() (finding policy.Finding, ok bool) {
+	want := i.manifest.Digest
+	if err := want.Validate(); err != nil {
+		return unmet(policy.Internal, "the manifest's digest %q: %v", want, err), false
 	}
-	if got := m.Digest.Algorithm().FromBytes(m.Bytes); got != m.Digest {
-		return &manifestError{policy.Internal, fmt.Sprintf("the manifest has digest %s, not %s", got, m.Digest)}
+	if got := want.Algorithm().FromBytes(i.manifest.Bytes); got != want {
+		return unmet(policy.Internal, "the manifest has digest %s, not %s", got, want), false
 	}
-	if manifest.GuessMIMEType(m.Bytes) == manifest.DockerV2Schema1SignedMediaType {
-		return &manifestError{
-			policy.Rejected,
-			fmt.Sprintf("manifest %s is of schema 1, whose signatures need not be about what runs", m.Digest),
-		}
+	if manifest.GuessMIMEType(i.manifest.Bytes) == manifest.DockerV2Schema1SignedMediaType {
+		return unmet(policy.Rejected, "manifest %s is of schema 1: a signature on it need not be about what runs", want), false
 	}
-	return nil
+	return policy.Finding{}, true
 }

@@ -67,17 +67,15 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	if err != nil {
 		return unmet(policy.Internal, "%s has no policy identity: %v", ref, err)
 	}
-	if err := checkManifest(manifest); err != nil {
-		return unmet(err.reason, "%s", err.detail)
-	}
 	image := &image{identity: identity, manifest: manifest}
-	var until time.Time
-	if requirement.NeedsEvidence {
-		if finding, ok := image.open(ctx, evidence); !ok {
-			return finding
-		}
-		until = ready.until(time.Now(), image)
+	if !requirement.NeedsEvidence {
+		return ready.judge(ctx, image)
 	}
+	if finding, ok := image.open(ctx, evidence); !ok {
+		return finding
+	}
+	// Read before judging, so that a finding does not outlive what it rests on.
+	until := ready.until(time.Now(), image)
 	finding = ready.judge(ctx, image)
 	finding.Until = until
 	return finding

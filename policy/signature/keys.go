@@ -93,4 +93,3 @@ func (t *trust) checkCertificates() error {
 	}
 	return nil
 }
-

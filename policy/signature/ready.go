@@ -2,7 +2,6 @@ package signature
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -27,13 +26,15 @@ type ready struct {
 	alternatives []*signature.Policy
 	// expires says that whether the requirement is met depends on the time of day.
 	expires bool
-	// edges are the times at which certificates of the requirement begin and end.
-	edges []time.Time
+	// certificates says that it depends on those in the signatures, and edges are when those of the requirement begin
+	// and end.
+	certificates bool
+	edges        []time.Time
 }
 
 // ready returns a requirement's policies, each with an alternative as its default and nothing else.
 func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
-	if known, ok := j.requirements.Get(requirement.ID); ok {
+	if known, ok := j.requirements.Get(requirement.ID); ok && requirement.ID != "" {
 		return known, nil
 	}
 	if len(requirement.Alternatives) == 0 {
@@ -66,7 +67,7 @@ func (r *ready) addCertificates(alternative []byte) error {
 	if t.PKI == nil {
 		return nil
 	}
-	r.expires = true
+	r.expires, r.certificates = true, true
 	r.edges = append(r.edges, edges(t.PKI.CARootsData)...)
 	r.edges = append(r.edges, edges(t.PKI.CAIntermediatesData)...)
 	return nil
@@ -85,10 +86,10 @@ func (r *ready) until(now time.Time, image *image) time.Time {
 			}
 		}
 	}
-	sooner(r.edges)
-	if r.edges == nil {
+	if !r.certificates {
 		return until
 	}
+	sooner(r.edges)
 	for _, one := range image.signatures {
 		annotated, ok := one.(interface{ UntrustedAnnotations() map[string]string })
 		if !ok {
@@ -110,12 +111,8 @@ func edges(pem []byte) []time.Time {
 	}
 	var times []time.Time
 	for _, certificate := range certificates {
-		times = append(times, begins(certificate), ends(certificate))
+		// A certificate is valid at NotAfter, and no longer.
+		times = append(times, certificate.NotBefore, certificate.NotAfter.Add(time.Nanosecond))
 	}
 	return times
 }
-
-func begins(certificate *x509.Certificate) time.Time { return certificate.NotBefore }
-
-// ends is the first moment at which a certificate is no longer valid: it is valid at NotAfter.
-func ends(certificate *x509.Certificate) time.Time { return certificate.NotAfter.Add(time.Nanosecond) }

@@ -1,0 +1,166 @@
+package signature_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	"go.podman.io/image/v5/directory"
+	"go.podman.io/image/v5/docker"
+	"go.podman.io/image/v5/image"
+	containers "go.podman.io/image/v5/signature"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+var (
+	_ policy.ParseFunc = (*signature.Parser)(nil).Parse
+	_ policy.JudgeFunc = (*signature.Judge)(nil).Judge
+)
+
+// sample is an image with signatures, in a directory that both sides of a comparison read.
+type sample struct {
+	manifest policy.Manifest
+	evidence policy.Evidence
+}
+
+// newSample writes an image's manifest and its signature files.
+func newSample(t testing.TB, manifest []byte, signatures ...[]byte) sample {
+	t.Helper()
+	directory := t.TempDir()
+	write(t, filepath.Join(directory, "manifest.json"), manifest)
+	for i, signature := range signatures {
+		write(t, filepath.Join(directory, fmt.Sprintf("signature-%d", i+1)), signature)
+	}
+	return sample{
+		manifest: policy.Manifest{
+			Digest: digest.FromBytes(manifest), MediaType: "application/vnd.oci.image.manifest.v1+json", Bytes: manifest,
+		},
+		evidence: policy.Evidence{
+			Manifest: digest.FromBytes(manifest), State: policy.Found, Directory: directory, Signatures: len(signatures),
+		},
+	}
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fixture returns a test file of containers/image.
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(fixturePath(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func fixturePath(name string) string { return filepath.Join("testdata", "containers-image", name) }
+
+// parse parses a document whose default is the given requirements.
+func parse(t testing.TB, requirements string) []*policy.Requirement {
+	t.Helper()
+	document, err := signature.NewParser().Parse([]byte(`{"default":[`+requirements+`]}`), os.ReadFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document.Default
+}
+
+// sigstoreSigned is a requirement with the given trust, and the identity if there is one.
+func sigstoreSigned(trust, identity string) string {
+	return signed(`"type":"sigstoreSigned",`+trust, identity)
+}
+
+// signedBy is a requirement with the given keys, and the identity if there is one.
+func signedBy(keys, identity string) string {
+	return signed(`"type":"signedBy","keyType":"GPGKeys",`+keys, identity)
+}
+
+func signed(members, identity string) string {
+	if identity != "" {
+		members += `,"signedIdentity":` + identity
+	}
+	return "{" + members + "}"
+}
+
+// data is a value in JSON, with byte slices in base64.
+func data(value any) string {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+func named(t testing.TB, s string) reference.Named {
+	t.Helper()
+	ref, err := policy.Normalize(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// judgeAll judges a list of requirements as a decision does: each must be met.
+func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, ref reference.Named, s sample) policy.Finding {
+	t.Helper()
+	for _, requirement := range list {
+		evidence := s.evidence
+		if !requirement.NeedsEvidence {
+			evidence = policy.Evidence{}
+		}
+		finding := judge.Judge(t.Context(), requirement, ref, s.manifest, evidence)
+		if !finding.Met {
+			return finding
+		}
+	}
+	return policy.Finding{Met: true}
+}
+
+// reason is the reason of a finding, and Accepted if the requirement is met.
+func reason(finding policy.Finding) policy.Reason {
+	if finding.Met {
+		return policy.Accepted
+	}
+	return finding.Reason
+}
+
+// bare asks containers/image about a whole document, in the way it documents for images pulled before.
+func bare(ctx context.Context, document *containers.Policy, ref reference.Named, s sample) error {
+	identity, err := docker.NewReference(ref)
+	if err != nil {
+		return err
+	}
+	location, err := directory.NewReference(s.evidence.Directory)
+	if err != nil {
+		return err
+	}
+	source, err := location.NewImageSource(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	policyContext, err := containers.NewPolicyContext(document)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = policyContext.Destroy() }()
+	unparsed := image.UnparsedInstanceWithReference(image.UnparsedInstance(source, nil), identity)
+	allowed, err := policyContext.IsRunningImageAllowed(ctx, unparsed)
+	if err == nil && !allowed {
+		return errors.New("denied without a reason")
+	}
+	return err
+}
