@@ -37,7 +37,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if startedByContainerd() {
+		if StartedByContainerd() {
 			return fmt.Errorf("%w: %w", ErrConnectionLost, err)
 		}
 		if time.Since(started) > longestBackoff {
@@ -57,8 +57,8 @@ func (p *Plugin) Run(ctx context.Context) error {
 	}
 }
 
-// startedByContainerd is whether the plugin was found in /opt/nri/plugins: its connection is then an open file.
-func startedByContainerd() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
+// StartedByContainerd is whether the program was found in /opt/nri/plugins: its connection is then an open file.
+func StartedByContainerd() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
 
 // register makes one registration and returns when it is over, always with an error.
 func (p *Plugin) register(ctx context.Context) error {
@@ -78,7 +78,7 @@ func (p *Plugin) register(ctx context.Context) error {
 		// that in the validation anyway.
 		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: true, KeepConnected: true}),
 	}
-	if !startedByContainerd() {
+	if !StartedByContainerd() {
 		connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
 		if err != nil {
 			return fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", err)

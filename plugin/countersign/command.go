@@ -2,10 +2,10 @@ package main
 
 import (
 	"io"
-	"os"
 
-	"github.com/containerd/nri/pkg/api"
 	"github.com/spf13/cobra"
+
+	"github.com/countersign/countersign/nri"
 )
 
 func newCommand(stdout, stderr io.Writer) *cobra.Command {
@@ -30,7 +30,7 @@ that has one, the system's for all others.`,
 // arguments returns the command line less the program. containerd starts what it finds in /opt/nri/plugins without
 // any argument, and means the daemon.
 func arguments(args []string) []string {
-	if len(args) == 1 && os.Getenv(api.PluginSocketEnvVar) != "" {
+	if len(args) == 1 && nri.StartedByContainerd() {
 		return []string{"run"}
 	}
 	return args[1:]

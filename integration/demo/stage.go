@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// stage is what the story plays on.
+type stage struct {
+	out      io.Writer
+	node     *node.Node
+	registry *node.Registry
+	key      node.Key
+	unsigned node.Pushed
+	signed   node.Pushed
+	closers  []func() error
+	step     int
+}
+
+// setUp boots the node with countersign on it, and puts two images into its registry, one of them signed.
+func setUp(ctx context.Context, out io.Writer) (s *stage, err error) {
+	if err := node.Supported(); err != nil {
+		return nil, fmt.Errorf("the demo needs a node: %w", err)
+	}
+	s = &stage{out: out}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	s.say("Building containerd, runc, a registry, cosign and countersign (some minutes the first time) …")
+	tools, err := node.BuildTools(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	directory, err := os.MkdirTemp("", "countersign-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory for the demo: %w", err)
+	}
+	s.closers = append(s.closers, func() error { return os.RemoveAll(directory) })
+	program, err := tools.BuildProgram(ctx, "./plugin/countersign", directory, false)
+	if err != nil {
+		return nil, err
+	}
+	if s.registry, err = node.StartRegistry(ctx, node.RegistryConfig{Tools: tools}); err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, s.registry.Close)
+	if err := s.makeImages(ctx, tools, directory); err != nil {
+		return nil, err
+	}
+	s.node, err = node.Boot(ctx, node.Config{Tools: tools, RequiredPlugins: []string{"countersign"}})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, s.node.Close)
+	return s, s.startDaemon(ctx, program)
+}
+
+func (s *stage) makeImages(ctx context.Context, tools *node.Tools, directory string) error {
+	for _, image := range []struct {
+		name   string
+		pushed *node.Pushed
+	}{{"unsigned", &s.unsigned}, {"signed", &s.signed}} {
+		made, err := tools.Image("hello from the " + image.name + " image")
+		if err != nil {
+			return err
+		}
+		if *image.pushed, err = s.registry.Push(ctx, "shop/"+image.name+":v1", made); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.key, err = tools.GenerateKey(ctx, directory, "prod"); err != nil {
+		return err
+	}
+	return tools.Sign(ctx, node.Signing{Image: s.signed, Key: s.key, OldFormat: true})
+}
+
+// startDaemon writes three policies: a system policy that rejects, dev accepts anything, prod asks for the key.
+func (s *stage) startDaemon(ctx context.Context, program string) error {
+	s.say("\nThe node's policies:")
+	for _, document := range []struct {
+		namespace, says string
+		policy          node.Policy
+	}{
+		{"", "the system's: reject", node.Policy{Default: node.Reject()}},
+		{"dev", "dev's: accept anything", node.Policy{Default: node.Accept()}},
+		{"prod", "prod's: signed by prod's cosign key, everything else is rejected", s.prodPolicy()},
+	} {
+		if err := s.node.WritePolicy(document.namespace, document.policy.JSON()); err != nil {
+			return err
+		}
+		s.say("  %s", document.says)
+	}
+	daemon, err := s.node.StartDaemon(ctx, node.DaemonConfig{Program: program})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() error { return daemon.Terminate(context.Background()) })
+	return nil
+}
+
+func (s *stage) prodPolicy() node.Policy {
+	return node.Policy{
+		Default: node.Reject(),
+		Scopes:  map[string]node.Requirement{s.registry.Host + "/shop": node.Cosign(s.key.Public)},
+	}
+}
+
+// close ends everything, the last that was started first.
+func (s *stage) close() error {
+	var failures []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		failures = append(failures, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(failures...)
+}
+
+func (s *stage) say(format string, arguments ...any) {
+	fmt.Fprintf(s.out, format+"\n", arguments...)
+}

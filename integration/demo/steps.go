@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// patience is how long a step may take. What is pending is tried again meanwhile, as a kubelet does.
+const patience = time.Minute
+
+func (s *stage) looseNamespaceRunsUnsigned(ctx context.Context) error {
+	s.title("dev pulls an unsigned image and runs it")
+	return s.runs(ctx, "dev", s.unsigned.Reference, node.IfNotPresent, "hello from the unsigned image")
+}
+
+func (s *stage) strictNamespaceRefusesCached(ctx context.Context) error {
+	s.title("prod asks for the same image, which the node now has: there is no pull that could be checked")
+	return s.refused(ctx, "prod", s.unsigned.Reference, "(unsigned)")
+}
+
+func (s *stage) strictNamespaceRunsSigned(ctx context.Context) error {
+	s.title("prod runs an image that is signed")
+	return s.runs(ctx, "prod", s.signed.Reference, node.IfNotPresent, "hello from the signed image")
+}
+
+func (s *stage) strictNamespaceRefusesImageID(ctx context.Context) error {
+	s.title("prod asks for dev's image by its ID, a name that no registry and no scope is in")
+	return s.refused(ctx, "prod", s.unsigned.Config.String(), "(unsigned)")
+}
+
+func (s *stage) editedPolicyCountsForNext(ctx context.Context) error {
+	s.title("prod's policy is edited: from now on it rejects everything. The next container obeys")
+	if err := s.node.WritePolicy("prod", node.Policy{Default: node.Reject()}.JSON()); err != nil {
+		return err
+	}
+	// The file is noticed within moments, so the first containers may still be judged by the old one.
+	return s.eventually(ctx, func(ctx context.Context) error {
+		return s.refused(ctx, "prod", s.signed.Reference, "(rejected)")
+	})
+}
+
+func (s *stage) title(what string) {
+	s.step++
+	s.say("\n%d. %s", s.step, what)
+}
+
+// runs runs a pod, and wants its container to write the line.
+func (s *stage) runs(ctx context.Context, namespace, image string, pull node.PullPolicy, line string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pod, err := s.node.RunPodUntil(ctx, s.pod(namespace, image, pull))
+	if err != nil {
+		return fmt.Errorf("the pod in %s should run: %w", namespace, err)
+	}
+	marker, err := pod.Marker(ctx)
+	if err != nil {
+		return err
+	}
+	if marker != line {
+		return fmt.Errorf("the container wrote %q and not %q", marker, line)
+	}
+	s.say("   namespace %s, image %s\n   ADMITTED; the container says: %s", namespace, image, marker)
+	return pod.Remove(ctx)
+}
+
+// refused wants a pod refused, for the reason, by countersign.
+func (s *stage) refused(ctx context.Context, namespace, image, reason string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pod, err := s.node.RunPodUntil(ctx, s.pod(namespace, image, node.Never))
+	if err == nil {
+		return errors.Join(fmt.Errorf("the pod in %s should be refused, and runs", namespace), pod.Remove(ctx))
+	}
+	text := err.Error()
+	at := strings.Index(text, "SignatureValidationFailed: ")
+	if at < 0 || !strings.HasSuffix(text, reason) {
+		return fmt.Errorf("the pod in %s should be refused %s, and is: %w", namespace, reason, err)
+	}
+	s.say("   namespace %s, image %s\n   REFUSED: %s", namespace, image, text[at:])
+	return nil
+}
+
+func (s *stage) eventually(ctx context.Context, attempt func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := attempt(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *stage) pod(namespace, image string, pull node.PullPolicy) node.Pod {
+	return node.Pod{
+		Namespace: namespace,
+		Name:      fmt.Sprintf("step-%d", s.step),
+		Container: node.Container{Image: image, Pull: pull},
+	}
+}
