@@ -156,3 +156,21 @@ func TestManyDecideWhileDocumentsAndEvidenceChange(t *testing.T) {
 	close(done)
 	changer.Wait()
 }
+
+func TestADecisionAsksForTheDocumentsOnce(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.signed(map[string]string{tagged: "alice"})
+	sources := n.sources()
+	asked := 0
+	sources.Documents = func() *policy.Set {
+		asked++
+		return n.set.Load()
+	}
+	decider := newDecider(t, sources)
+	for i := range 3 { // worked out, then remembered
+		wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
+		if asked != i+1 {
+			t.Fatalf("the documents were asked for %d times in %d decisions", asked, i+1)
+		}
+	}
+}
