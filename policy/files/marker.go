@@ -28,7 +28,8 @@ func (m *marker) held() bool {
 		return false
 	}
 	line, whole := strings.CutSuffix(string(raw), "\n")
-	return err != nil || !whole || line == m.directory
+	another := whole && line != m.directory && filepath.IsAbs(line) && !strings.Contains(line, "\n")
+	return err != nil || !another
 }
 
 // remember writes or removes the file.

@@ -1,10 +1,11 @@
 package files
 
 import (
-	"errors"
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type Status struct {
 type Problem struct {
 	// Text is one line for the operator, which names the file.
 	Text string
+	// Path is the file or directory that is at fault, where that is one.
+	Path string
 	// Namespace is the one whose document it is. It is empty where that is the system's, and for what is wrong with
 	// the directory, with a key file, or with watching.
 	Namespace string
@@ -51,31 +54,26 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 		status.Reloads++
 	}
 	problems := make(map[Problem]bool)
-	note := func(err error, namespace string, kept bool) {
-		problems[Problem{Text: err.Error(), Namespace: namespace, Kept: kept}] = true
-	}
-	if err := s.system.err(); err != nil {
-		note(err, "", s.system.document != nil)
-		status.Failures++
-	}
-	for namespace, record := range s.namespaces {
-		if err := record.err(); err != nil {
-			note(err, namespace, record.document != nil)
+	load := func(namespace, path string, r *record) {
+		for _, fault := range r.faults {
+			problems[Problem{Text: fault}] = true // Once, however many documents have it.
+		}
+		if err := r.err(); err != nil {
+			problems[Problem{err.Error(), path, namespace, r.document != nil}] = true
 			status.Failures++
 		}
 	}
-	for _, record := range s.records() {
-		for _, fault := range record.faults {
-			note(errors.New(fault), "", false) // Once, however many documents have it.
-		}
+	load("", s.config.System, s.system)
+	for namespace, record := range s.namespaces {
+		load(namespace, s.pathOf(namespace), record)
 	}
 	if err := s.directory.describe(&s.config); err != nil {
-		note(err, "", s.directory.known)
+		problems[Problem{Text: err.Error(), Path: s.config.Directory, Kept: s.directory.known}] = true
 		status.Failures++
 	}
 	for _, err := range notes {
 		if err != nil {
-			note(err, "", true)
+			problems[Problem{Text: err.Error(), Kept: true}] = true
 		}
 	}
 	status.Problems = slices.SortedFunc(maps.Keys(problems), compareProblems)
@@ -86,23 +84,7 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 }
 
 func compareProblems(a, b Problem) int {
-	switch {
-	case a.Text != b.Text:
-		return less(a.Text < b.Text)
-	case a.Namespace != b.Namespace:
-		return less(a.Namespace < b.Namespace)
-	case a.Kept != b.Kept:
-		return less(a.Kept)
-	default:
-		return 0
-	}
-}
-
-func less(is bool) int {
-	if is {
-		return -1
-	}
-	return 1
+	return cmp.Or(strings.Compare(a.Text, b.Text), strings.Compare(a.Namespace, b.Namespace))
 }
 
 // tell logs what is new: each problem once when it appears and once when it is gone, and each reload.
@@ -110,10 +92,10 @@ func (c *Config) tell(old, status *Status, r result) {
 	if old == nil {
 		old = &Status{}
 	}
-	for _, p := range missingFrom(old.Problems, status.Problems) {
+	for _, p := range without(old.Problems, status.Problems, Problem.itself) {
 		c.Logger.Error("policy problem", slog.String("problem", p.Text), slog.Bool("earlier_version_kept", p.Kept))
 	}
-	for _, p := range missingFrom(status.Problems, old.Problems) {
+	for _, p := range without(status.Problems, old.Problems, Problem.subject) {
 		c.Logger.Info("policy problem is gone", slog.String("problem", p.Text))
 	}
 	for _, name := range r.ignored {
@@ -127,11 +109,21 @@ func (c *Config) tell(old, status *Status, r result) {
 	}
 }
 
-// missingFrom returns the problems in list that are not in other.
-func missingFrom(other, list []Problem) []Problem {
+func (p Problem) itself() Problem { return p }
+
+// subject is the problem without what may change about it: a file that is wrong in another way is not mended.
+func (p Problem) subject() Problem {
+	if p.Path == "" {
+		return Problem{Text: p.Text}
+	}
+	return Problem{Path: p.Path}
+}
+
+// without returns the problems in list of which none in other is the same in that respect.
+func without(other, list []Problem, respect func(Problem) Problem) []Problem {
 	known := make(map[Problem]bool, len(other))
 	for _, p := range other {
-		known[p] = true
+		known[respect(p)] = true
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(p Problem) bool { return known[p] })
+	return slices.DeleteFunc(slices.Clone(list), func(p Problem) bool { return known[respect(p)] })
 }
