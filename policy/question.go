@@ -20,6 +20,9 @@ type Question struct {
 	Config digest.Digest
 }
 
+// maxReference has room for the longest reference there is: 255 bytes of name, 128 of tag and the longest digest.
+const maxReference = 1024
+
 // Validate returns a [*Refusal] when the question cannot be asked: it is denied rather than guessed at.
 func (q Question) Validate() error {
 	if !isDNSLabel(q.Namespace) {
@@ -27,6 +30,9 @@ func (q Question) Validate() error {
 	}
 	if q.Reference == "" {
 		return refuse(BadRequest, "the container names no image reference")
+	}
+	if len(q.Reference) > maxReference {
+		return refuse(BadRequest, "the image reference has %d bytes and may have %d", len(q.Reference), maxReference)
 	}
 	if err := q.Config.Validate(); err != nil {
 		return refuse(BadRequest, "the image has no usable config digest %q: %v", q.Config, err)

@@ -30,6 +30,9 @@ func TestQuestionIsValidatedBeforeItIsAsked(t *testing.T) {
 		"no reference": {
 			func(q *policy.Question) { q.Reference = "" }, "no image reference",
 		},
+		"a reference longer than any can be": {
+			func(q *policy.Question) { q.Reference = strings.Repeat("a", 1025) }, "has 1025 bytes and may have 1024",
+		},
 		"no config digest": {func(q *policy.Question) { q.Config = "" }, "config digest"},
 		"a config digest cut short": {
 			func(q *policy.Question) { q.Config = q.Config[:70] }, "config digest",

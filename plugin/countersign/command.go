@@ -20,6 +20,7 @@ that has one, the system's for all others.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
+		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
