@@ -41,7 +41,7 @@ type Daemon struct {
 // StartDaemon starts countersign and waits until it is registered with containerd. Policies may be written before
 // ([Node.WritePolicy]) or after.
 func (n *Node) StartDaemon(ctx context.Context, config DaemonConfig) (*Daemon, error) {
-	daemon, err := n.NewDaemon(config)
+	daemon, err := n.NewDaemon(ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,8 @@ func (n *Node) StartDaemon(ctx context.Context, config DaemonConfig) (*Daemon, e
 }
 
 // NewDaemon writes the configuration of a countersign that is not started yet.
-func (n *Node) NewDaemon(config DaemonConfig) (*Daemon, error) {
-	port, err := freePort()
+func (n *Node) NewDaemon(ctx context.Context, config DaemonConfig) (*Daemon, error) {
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,8 @@ func start(p program) (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", p.path, err)
 	}
 	defer output.Close()
-	command := exec.Command(p.path, p.arguments...)
+	// No call's context ends it: stop and kill do.
+	command := exec.CommandContext(context.Background(), p.path, p.arguments...)
 	command.Dir = p.directory
 	command.Env = append(os.Environ(), p.environment...)
 	command.Stdout, command.Stderr = output, output
@@ -84,9 +85,11 @@ func (p *process) exited() error {
 
 var errEnded = errors.New("it was to run until stopped")
 
-// kill ends the process and its group at once.
+// kill ends the process and its group at once, unless it has ended.
 func (p *process) kill() {
-	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+	if p.exited() == nil {
+		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+	}
 	<-p.ended
 }
 
@@ -97,7 +100,6 @@ func (p *process) stop(ctx context.Context, grace time.Duration) error {
 	_ = p.command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // What it started and left.
 		return p.err
 	case <-ctx.Done():
 		p.kill()

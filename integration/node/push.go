@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -91,6 +92,24 @@ func (r *Registry) Manifest(ctx context.Context, repositoryAndTag string) ([]byt
 		return nil, "", fmt.Errorf("getting a manifest: %w", err)
 	}
 	return found.Manifest, digest.Digest(found.Digest.String()), nil
+}
+
+// Blob downloads a blob of a repository.
+func (r *Registry) Blob(ctx context.Context, repository string, blob digest.Digest) ([]byte, error) {
+	reference, err := name.NewDigest(r.Host+"/"+repository+"@"+blob.String(), name.Insecure)
+	if err != nil {
+		return nil, fmt.Errorf("getting a blob: %w", err)
+	}
+	layer, err := remote.Layer(reference, r.options(ctx)...)
+	if err != nil {
+		return nil, fmt.Errorf("getting blob %s: %w", reference, err)
+	}
+	contents, err := layer.Compressed()
+	if err != nil {
+		return nil, fmt.Errorf("getting blob %s: %w", reference, err)
+	}
+	defer contents.Close()
+	return io.ReadAll(contents)
 }
 
 // Delete removes a tag, or a manifest by its digest.

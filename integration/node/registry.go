@@ -71,7 +71,7 @@ func StartRegistry(ctx context.Context, config RegistryConfig) (*Registry, error
 	// Another process may take a free port before the registry does.
 	var problem error
 	for range 3 {
-		port, err := freePort()
+		port, err := freePort(ctx)
 		if err != nil {
 			return nil, errors.Join(err, registry.Close())
 		}
@@ -147,8 +147,8 @@ func (r *Registry) DockerConfig() []byte {
 	return contents
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("looking for a free port: %w", err)
 	}

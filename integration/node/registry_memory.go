@@ -6,7 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -28,8 +28,8 @@ type memoryServer struct {
 
 func newMemoryServer(config RegistryConfig) *memoryServer {
 	s := &memoryServer{}
-	handler := registry.New(
-		registry.WithReferrersSupport(true), registry.Logger(log.New(lockedWriter{s}, "", log.LstdFlags)))
+	logger := slog.NewLogLogger(slog.NewTextHandler(lockedWriter{s}, nil), slog.LevelInfo)
+	handler := registry.New(registry.WithReferrersSupport(true), registry.Logger(logger))
 	if config.Username != "" {
 		handler = authenticate(handler, config.Username, config.Password)
 	}
@@ -40,8 +40,8 @@ func newMemoryServer(config RegistryConfig) *memoryServer {
 	return s
 }
 
-func (s *memoryServer) start(_ context.Context, address string) error {
-	listener, err := net.Listen("tcp", address)
+func (s *memoryServer) start(ctx context.Context, address string) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

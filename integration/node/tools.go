@@ -63,13 +63,17 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := cacheKey(ctx, repository)
+	return buildTools(ctx, repository, tools(), progress)
+}
+
+func buildTools(ctx context.Context, repository string, list []tool, progress io.Writer) (*Tools, error) {
+	key, err := cacheKey(ctx, repository, list)
 	if err != nil {
 		return nil, err
 	}
 	result := &Tools{Directory: filepath.Join(repository, ".cache", "tools", key), repository: repository}
 	result.witness = sync.OnceValues(func() (v1.Layer, error) { return witnessLayer(result.Path("witness")) })
-	if len(result.missing()) == 0 {
+	if len(result.missing(list)) == 0 {
 		return result, nil
 	}
 	if err := os.MkdirAll(result.Directory, 0o755); err != nil {
@@ -80,7 +84,7 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 		return nil, err
 	}
 	defer unlock()
-	missing := result.missing()
+	missing := result.missing(list)
 	for i, tool := range missing {
 		fmt.Fprintf(progress, "building %s (%d/%d) …\n", tool.name, i+1, len(missing))
 		began := time.Now()
@@ -92,9 +96,9 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	return result, nil
 }
 
-func (t *Tools) missing() []tool {
+func (t *Tools) missing(list []tool) []tool {
 	var missing []tool
-	for _, tool := range tools() {
+	for _, tool := range list {
 		if _, err := os.Stat(t.Path(tool.name)); err != nil {
 			missing = append(missing, tool)
 		}
@@ -103,14 +107,14 @@ func (t *Tools) missing() []tool {
 }
 
 // cacheKey hashes what the programs are made of.
-func cacheKey(ctx context.Context, repository string) (string, error) {
+func cacheKey(ctx context.Context, repository string, list []tool) (string, error) {
 	module := filepath.Join(repository, "integration", "tools")
 	version, err := output(ctx, module, "go", "env", "GOVERSION", "GOARCH")
 	if err != nil {
 		return "", fmt.Errorf("asking for the version of Go: %w", err)
 	}
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%s\n%v\n", version, tools())
+	fmt.Fprintf(hash, "%s\n%v\n", version, list)
 	for _, path := range []string{
 		filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"),
 		filepath.Join(repository, "integration", "node", "witness", "main.go"),
