@@ -1,0 +1,116 @@
+package signature_test
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	containers "go.podman.io/image/v5/signature"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// FuzzParse compares with containers/image: which documents load, with which scopes of how many requirements.
+func FuzzParse(f *testing.F) {
+	for _, documents := range []map[string]string{goodDocuments(), badDocuments()} {
+		for _, raw := range documents {
+			f.Add([]byte(raw))
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		theirs, theirErr := containers.NewPolicyFromBytes(raw)
+		read := func(string) ([]byte, error) { return nil, errors.New("no files here") }
+		parser := signature.NewParser()
+		ours, err := parser.Parse(bytes.Clone(raw), read)
+		if (err == nil) != (theirErr == nil) {
+			t.Fatalf("containers/image: %v; we: %v", theirErr, err)
+		}
+		if err != nil {
+			return
+		}
+		if len(ours.Default) != len(theirs.Default) {
+			t.Errorf("%d requirements by default, want %d", len(ours.Default), len(theirs.Default))
+		}
+		scopes := theirs.Transports["docker"]
+		if !slices.Equal(slices.Sorted(maps.Keys(ours.Scopes)), slices.Sorted(maps.Keys(scopes))) {
+			t.Errorf("scopes %v, want %v", ours.Scopes, scopes)
+		}
+		for scope, list := range ours.Scopes {
+			if len(list) != len(scopes[scope]) {
+				t.Errorf("%d requirements in scope %q, want %d", len(list), scope, len(scopes[scope]))
+			}
+			for _, requirement := range list {
+				checkRequirement(t, requirement)
+			}
+		}
+		again, err := parser.Parse(raw, read)
+		if err != nil || again.Default[0] != ours.Default[0] {
+			t.Errorf("read again, it is another document (%v)", err)
+		}
+	})
+}
+
+// checkRequirement makes sure that what is written for a requirement is one.
+func checkRequirement(t *testing.T, requirement *policy.Requirement) {
+	t.Helper()
+	if (requirement.Problem == "") != (len(requirement.Alternatives) > 0) {
+		t.Errorf("%d alternatives beside the problem %q", len(requirement.Alternatives), requirement.Problem)
+	}
+	for _, alternative := range requirement.Alternatives {
+		if _, err := containers.NewPolicyFromBytes([]byte(list(string(alternative)))); err != nil {
+			t.Errorf("%s: %v", alternative, err)
+		}
+	}
+}
+
+// FuzzJudge feeds bytes that no one has signed: they never meet anything.
+func FuzzJudge(f *testing.F) {
+	var signatures [][]byte
+	for _, table := range []map[string]fixtureCase{sigstoreFixtures(), pkiFixtures(), gpgFixtures()} {
+		for _, test := range table {
+			if test.want == policy.Accepted {
+				signatures = append(signatures, fixture(f, string(bytes.Fields([]byte(test.signatures))[0])))
+			}
+		}
+	}
+	// The fixtures sign other manifests than this one, so that not even they, unchanged, may be accepted.
+	manifest := manifestOf("fuzz")
+	for _, signature := range signatures {
+		f.Add(signature)
+	}
+	requirements := fuzzRequirements(f)
+	judge := signature.NewJudge()
+	ref := named(f, "example.com/app:v1")
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		sample := newSample(t, manifest, raw)
+		for _, requirement := range requirements {
+			finding := judge.Judge(t.Context(), requirement, ref, sample.manifest, sample.evidence)
+			if finding.Met {
+				t.Errorf("%s is met", requirement.Type)
+			}
+			if finding.Reason == policy.Internal || finding.Reason == "" {
+				t.Errorf("%s: %s: %s", requirement.Type, finding.Reason, finding.Detail)
+			}
+		}
+	})
+}
+
+// fuzzRequirements are of every kind of trust, with any name accepted.
+func fuzzRequirements(t testing.TB) []*policy.Requirement {
+	t.Helper()
+	var all []*policy.Requirement
+	for _, trust := range []string{
+		keyPath("cosign.pub"),
+		keyPath("cosign2.pub") + rekor("rekor.pub"),
+		fulcio("fulcio_v1.crt.pem", "https://github.com/login/oauth", "mitr@redhat.com") + rekor("rekor.pub"),
+		pki("caRootsPath", "pki_root_crts.pem", "caIntermediatesPath", "pki_intermediate_crts.pem", "subjectEmail", "qiwan@redhat.com"),
+	} {
+		for _, identity := range []string{"192.168.64.2:5000/cosign-signed/key-1", "localhost:5000/test"} {
+			all = append(all, parse(t, sigstoreSigned(trust, `{"type":"exactRepository","dockerRepository":"`+identity+`"}`))...)
+		}
+	}
+	return append(all, parse(t, signedBy(keyPath("public-key.gpg"), `{"type":"exactRepository","dockerRepository":"testing/manifest"}`))...)
+}
