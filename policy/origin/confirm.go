@@ -22,7 +22,7 @@ func (c *Containerd) Confirm(q policy.Question) {
 	if !c.looks.beginConfirming(q.Config) {
 		return
 	}
-	l := c.look(q.Config, false)
+	l := c.look(q.Config, 0)
 	started := c.start(func(context.Context) {
 		<-l.done
 		c.looks.endConfirming(q.Config)

@@ -62,7 +62,7 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	if err := c.probe(ctx, stream, lost); err != nil {
 		return false, err
 	}
-	l := c.look("", true)
+	l := c.look("", c.memory.receiving())
 	done := l.done
 	timer := time.NewTimer(minReadAgain)
 	defer timer.Stop()

@@ -48,7 +48,7 @@ func (c *Containerd) await(ctx context.Context, wanted digest.Digest, known func
 		defer timer.Stop()
 		patience = timer.C
 	}
-	l := c.look(wanted, false)
+	l := c.look(wanted, 0)
 	impatient := false
 	for {
 		changed := c.memory.awaitChange()

@@ -29,8 +29,8 @@ type looks struct {
 // look is one listing of all names, and the reading of what was not known.
 type look struct {
 	wanted []digest.Digest
-	// follow says that events are received since before the look began.
-	follow bool
+	// follow is the epoch of an event stream that is received since before the look began, or 0.
+	follow uint64
 	// listed is closed when names have been listed, and done when all their targets were read as well, or err is set.
 	listed, done chan struct{}
 	err          error
@@ -41,7 +41,7 @@ func newLooks() looks {
 }
 
 // look has containerd's names listed. What a wanted config leads to is read before all else.
-func (c *Containerd) look(wanted digest.Digest, follow bool) *look {
+func (c *Containerd) look(wanted digest.Digest, follow uint64) *look {
 	c.looks.mu.Lock()
 	defer c.looks.mu.Unlock()
 	l := c.looks.next
@@ -54,7 +54,7 @@ func (c *Containerd) look(wanted digest.Digest, follow bool) *look {
 		}
 		c.looks.next = l
 	}
-	l.follow = l.follow || follow
+	l.follow = max(l.follow, follow)
 	if wanted != "" {
 		l.wanted = append(l.wanted, wanted)
 	}
@@ -95,7 +95,7 @@ func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest
 
 	ctx, cancel := context.WithTimeout(ctx, maxListing)
 	defer cancel()
-	change, epoch := c.memory.listing()
+	change = c.memory.listing()
 	images, err := c.client.ImageService().List(ctx)
 	if err != nil {
 		c.memory.unlisted()
@@ -106,9 +106,7 @@ func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest
 		list[image.Name] = image.Target.Digest
 	}
 	missing = c.memory.compare(list, change)
-	if l.follow {
-		c.memory.follow(epoch)
-	}
+	c.memory.follow(l.follow)
 	for _, config := range l.wanted {
 		// The CRI plugin stores every image under its config digest, too.
 		if target, ok := list[config.String()]; ok {

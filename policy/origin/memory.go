@@ -18,7 +18,7 @@ import (
 // All methods lock mu but those called locked….
 type memory struct {
 	mu sync.Mutex
-	// followed says that events keep names up to date. Each loss of the event stream begins another epoch.
+	// followed says that events keep names up to date. Each loss of the event stream begins another epoch, from 1.
 	followed bool
 	epoch    uint64
 
@@ -123,6 +123,7 @@ func newMemory() *memory {
 		images:  map[digest.Digest]*image{},
 		chains:  map[string][]digest.Digest{},
 		changed: make(chan struct{}),
+		epoch:   1,
 	}
 }
 

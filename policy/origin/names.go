@@ -98,11 +98,11 @@ func (m *memory) lockedUnread(r *root, change uint64) {
 }
 
 // listing notes that names are about to be listed. It returns the change up to which the list will tell the truth.
-func (m *memory) listing() (change, epoch uint64) {
+func (m *memory) listing() (change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.heard = map[string]struct{}{}
-	return m.changes, m.epoch
+	return m.changes
 }
 
 // unlisted notes that names could not be listed.
@@ -141,7 +141,14 @@ func (m *memory) compare(list map[string]digest.Digest, change uint64) []digest.
 	return missing
 }
 
-// follow notes that names are up to date and will be kept so by events, unless events were lost since.
+// receiving returns the epoch of the event stream that is being received.
+func (m *memory) receiving() (epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch
+}
+
+// follow notes that names are up to date and will be kept so by the events of an epoch, unless that has ended.
 func (m *memory) follow(epoch uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

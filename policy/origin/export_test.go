@@ -1,0 +1,30 @@
+package origin
+
+import "github.com/opencontainers/go-digest"
+
+// What parsers make of bytes from outside, for fuzzing.
+
+func ParseDocument(raw []byte) (config digest.Digest, children []digest.Digest, listed int, err error) {
+	parsed, err := parseDocument(raw)
+	return parsed.config, parsed.children, parsed.listed, err
+}
+
+func ParseConfig(raw []byte) (chain string, err error) { return parseConfig(raw) }
+
+func ParseVolume(source string) (key, sandbox string, ok bool, err error) {
+	volume, ok, err := parseVolume(source)
+	return volume.key, volume.sandbox, ok, err
+}
+
+func RemappedKey(chain string, labels map[string]string) (string, error) { return remappedKey(chain, labels) }
+
+// Kept counts everything that memory holds: names, roots, manifests and indexes, what lists them, configs, chains.
+func (c *Containerd) Kept() [6]int {
+	m := c.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return [6]int{len(m.names), len(m.roots), len(m.nodes), len(m.parents), len(m.images), len(m.chains)}
+}
+
+// DropBytes forgets the bytes of manifests and indexes, as happens when there are too many.
+func (c *Containerd) DropBytes() { c.bytes.kept.Purge() }
