@@ -11,3 +11,12 @@ func OpenImpatient(config Config, every time.Duration) *Documents {
 
 // DocumentName is what decides whether a file's name is a document's.
 func DocumentName(name string) (string, bool) { return documentName(name) }
+
+// Look returns what looks at all documents once, after they have settled.
+func Look(config Config) func() {
+	d := open(config, defaultPace())
+	w := newWatch()
+	for d.follow(w).Before(time.Now().Add(d.pace.trouble)) { //nolint:revive // It looks until there is no need to.
+	}
+	return func() { d.follow(w) }
+}

@@ -222,7 +222,7 @@ func TestWhatDidNotChangeStaysTheSame(t *testing.T) {
 	}).run()
 	before := n.documents.Current()
 	parsed := n.parser.parsed.Load()
-	n.write("policies/b.json", strict) // The same contents with other times.
+	n.put("policies/b.json", strict) // The same contents in another file.
 	n.put("policies/c.json", edited)
 	n.until("c", "edited")
 	after := n.documents.Current()
