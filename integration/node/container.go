@@ -37,18 +37,27 @@ func hostNetwork() *cri.NamespaceOption {
 	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
 }
 
-// createAndStart gets a container's images and creates and starts it.
-func (p *RunningPod) createAndStart(ctx context.Context, container Container) (string, error) {
+// CreationRequest gets a container's images and makes what the kubelet then sends to have the container created in
+// this pod.
+func (p *RunningPod) CreationRequest(ctx context.Context, container Container) (*cri.CreateContainerRequest, error) {
 	id, err := p.image(ctx, container.Image, container.Pull)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	mounts, err := p.mounts(ctx, container.Volumes)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	request := &cri.CreateContainerRequest{
+	return &cri.CreateContainerRequest{
 		PodSandboxId: p.Sandbox, SandboxConfig: p.config, Config: p.containerConfig(container, id, mounts),
+	}, nil
+}
+
+// createAndStart gets a container's images and creates and starts it.
+func (p *RunningPod) createAndStart(ctx context.Context, container Container) (string, error) {
+	request, err := p.CreationRequest(ctx, container)
+	if err != nil {
+		return "", err
 	}
 	created, err := p.node.CRI.Runtime.CreateContainer(ctx, request)
 	if err != nil {
