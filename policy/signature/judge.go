@@ -23,6 +23,10 @@ const rememberedRequirements = 4096
 // longestDetail bounds, in bytes, what a finding says: hostile signatures can make containers/image quote a megabyte.
 const longestDetail = 4096
 
+// signedBaseLayer is a type that containers/image parses and then denies everything by, with a line in the log of the
+// process each time (policy_eval_baselayer.go, v5.42.0).
+const signedBaseLayer = "signedBaseLayer"
+
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
 type Judge struct {
 	requirements *lru.Cache[digest.Digest, *ready]
@@ -58,6 +62,9 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	}
 	if err := ctx.Err(); err != nil {
 		return unmet(policy.Unavailable, "judging: %v", err)
+	}
+	if requirement.Type == signedBaseLayer {
+		return unmet(policy.Rejected, "signedBaseLayer is not implemented, and so accepts nothing")
 	}
 	ready, err := j.ready(requirement)
 	if err != nil {

@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -164,3 +165,14 @@ func bare(ctx context.Context, document *containers.Policy, ref reference.Named,
 	}
 	return err
 }
+
+func containersPolicy(t testing.TB, document string) *containers.Policy {
+	t.Helper()
+	parsed, err := containers.NewPolicyFromBytes([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func rawURL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -51,7 +51,7 @@ func statement(kind, identity string, manifest digest.Digest) []byte {
 			"image":    map[string]any{"docker-manifest-digest": manifest},
 			"identity": map[string]any{"docker-reference": identity},
 		},
-		"optional": nil,
+		"optional": map[string]any{},
 	}))
 }
 
