@@ -102,7 +102,7 @@ func lockFile(ctx context.Context, path string, progress io.Writer) (unlock func
 		return nil, fmt.Errorf("locking the cache of tools: %w", err)
 	}
 	told := false
-	err = until(ctx, "another process that builds the tools", func(context.Context) error {
+	err = poll(ctx, "another process that builds the tools", func(context.Context) error {
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != nil && !told {
 			fmt.Fprintln(progress, "waiting for another process that builds the tools …")

@@ -2,14 +2,17 @@ package node_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/countersign/countersign/integration/node"
 )
@@ -165,17 +168,63 @@ func TestSweepAfterAProcessThatWasKilled(t *testing.T) {
 			path = ""
 		}
 	}
+	children := childrenOf(t, command.Process.Pid)
 	if err := command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Wait(); err == nil || path == "" {
-		t.Fatalf("it was to boot a node and to be killed: %v", err)
+	if err := command.Wait(); err == nil || path == "" || len(children) < 2 {
+		t.Fatalf("it was to boot a node with a registry and to be killed: %v", err)
+	}
+	for _, child := range children {
+		waitForEnd(t, child)
 	}
 	if err := node.Sweep(); err != nil {
 		t.Error(err)
 	}
 	if found := remains(t, path); len(found) > 0 {
 		t.Errorf("after the sweep there is %q", found)
+	}
+}
+
+// childrenOf lists the processes that a process has started.
+func childrenOf(t *testing.T, parent int) []string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var children []string
+	for _, path := range all {
+		contents, err := os.ReadFile(path)
+		if err != nil {
+			continue // It has ended since.
+		}
+		_, rest, _ := strings.Cut(string(contents), ") ") // Its name, then state and parent.
+		if fields := strings.Fields(rest); fields[1] == strconv.Itoa(parent) {
+			children = append(children, filepath.Dir(path))
+		}
+	}
+	return children
+}
+
+// waitForEnd waits until a process is gone.
+func waitForEnd(t *testing.T, process string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if _, err := os.Stat(process); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			name, _ := os.ReadFile(filepath.Join(process, "comm"))
+			t.Errorf("%s outlives the process that started it", name)
+			return
+		}
 	}
 }
 

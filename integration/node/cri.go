@@ -22,9 +22,10 @@ type CRI struct {
 
 // ConnectCRI connects to a containerd's socket, now or whenever it is there. Close the connection.
 func ConnectCRI(socket string) (*CRI, error) {
-	// As the kubelet's client: 16 MiB a message.
+	// As the kubelet's client: 16 MiB a message, and two minutes for a call.
 	connection, err := grpc.NewClient("unix://"+socket,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "timeout": "120s"}]}`),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)), grpc.WithConnectParams(backoff()))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", socket, err)

@@ -6,6 +6,25 @@
 // it, [Node.RunPod] runs it by the very calls a kubelet would make, and [Node.StartDaemon] puts countersign in the way.
 // Tests use [Start], [NewRegistry] and [NewDaemon], which clean up by themselves.
 //
+// In a test:
+//
+//	tools := node.NewTools(t)
+//	registry := node.NewRegistry(t, node.RegistryConfig{Tools: tools})
+//	n := node.Start(t, node.Config{Tools: tools, RequiredPlugins: []string{"countersign"}})
+//	image, err := tools.Image("a marker")
+//	pushed, err := registry.Push(t.Context(), "app:v1", image)
+//	key, err := tools.GenerateKey(t.Context(), t.TempDir(), "cosign")
+//	err = tools.Sign(t.Context(), node.Signing{Image: pushed, Key: key, OldFormat: true})
+//	strict := node.Policy{Scopes: map[string]node.Requirement{registry.Host: node.Cosign(key.Public)}}
+//	err = n.WritePolicy("prod", strict.JSON())
+//	program, err := tools.BuildProgram(t.Context(), "./plugin/countersign", t.TempDir(), false)
+//	daemon := node.NewDaemon(t, n, node.DaemonConfig{Program: program})
+//	pod, err := n.RunPodUntil(t.Context(), node.Pod{
+//		Namespace: "prod", Container: node.Container{Image: pushed.Reference},
+//	})
+//	marker, err := pod.Marker(t.Context()) // "a marker"
+//	decisions, err := daemon.Decisions()
+//
 // Everything lives below one short directory in /tmp, containers below one cgroup, and both are swept when the node is
 // closed. What a killed process left behind is swept by the next one that boots a node: see [Sweep].
 package node

@@ -130,9 +130,11 @@ func (n *Node) CertsDirectory() string { return n.Path("certs.d") }
 // VerifierDirectory is where containerd looks for image verifiers; empty at first.
 func (n *Node) VerifierDirectory() string { return n.Path("verifiers") }
 
+// most is how much of a log people are shown.
+const most = 16 << 10
+
 // tail returns the end of a log for people to read.
 func tail(path string) string {
-	const most = 16 << 10
 	contents, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()

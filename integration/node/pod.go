@@ -76,8 +76,10 @@ func (n *Node) RunPod(ctx context.Context, pod Pod) (*RunningPod, error) {
 }
 
 // RunPodUntil is RunPod for as long as the error ends in "(pending)", as a kubelet would go on, in one sandbox. When
-// the context is over it returns the last such error.
+// the context is over, or after a minute, it returns the last such error.
 func (n *Node) RunPodUntil(ctx context.Context, pod Pod) (*RunningPod, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	running, err := n.begin(pod)
 	if err != nil {
 		return nil, err
@@ -94,7 +96,7 @@ func (n *Node) RunPodUntil(ctx context.Context, pod Pod) (*RunningPod, error) {
 			return nil, err
 		}
 		select {
-		case <-ctx.Done():
+		case <-waiting.Done():
 			running.abandon()
 			return nil, err
 		case <-again.C:

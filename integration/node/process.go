@@ -107,9 +107,19 @@ func (p *process) stop(ctx context.Context, grace time.Duration) error {
 	}
 }
 
-// until asks again and again whether a condition holds, and returns the last reason why not when the context is over.
-// An error made by [stopAsking] ends it at once.
+// patience is how long anything on a node may take: a test's own context ends with the test only.
+const patience = time.Minute
+
+// until asks again and again whether a condition holds, and returns the last reason why not when the context is over or
+// patience is. An error made by [stopAsking] ends it at once.
 func until(ctx context.Context, what string, condition func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return poll(ctx, what, condition)
+}
+
+// poll is until without patience.
+func poll(ctx context.Context, what string, condition func(context.Context) error) error {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for {

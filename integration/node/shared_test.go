@@ -21,7 +21,7 @@ func newLab(t *testing.T) lab {
 	return lab{Node: node.Start(t, node.Config{Tools: tools}), registry: registry}
 }
 
-func image(t *testing.T, tools *node.Tools, marker string) v1.Image {
+func image(t testing.TB, tools *node.Tools, marker string) v1.Image {
 	t.Helper()
 	image, err := tools.Image(marker)
 	if err != nil {
@@ -31,7 +31,7 @@ func image(t *testing.T, tools *node.Tools, marker string) v1.Image {
 }
 
 // push makes an image and pushes it.
-func push(t *testing.T, tools *node.Tools, registry *node.Registry, name, marker string) node.Pushed {
+func push(t testing.TB, tools *node.Tools, registry *node.Registry, name, marker string) node.Pushed {
 	t.Helper()
 	pushed, err := registry.Push(t.Context(), name, image(t, tools, marker))
 	if err != nil {

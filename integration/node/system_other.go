@@ -15,6 +15,8 @@ func unmount(string) error { return nil }
 
 func cgroupProcesses(string) []int { return nil }
 
+func cgroupRoots(string) []string { return nil }
+
 func removeCgroup(string) error { return nil }
 
 func supported() error { return errors.New("a node needs Linux") }

@@ -45,7 +45,7 @@ func Start(t testing.TB, config Config) *Node {
 	return node
 }
 
-// NewRegistry starts a registry for a test, which goes when the test ends..
+// NewRegistry starts a registry for a test, which goes when the test ends; if it failed, its log is shown.
 func NewRegistry(t testing.TB, config RegistryConfig) *Registry {
 	t.Helper()
 	registry, err := StartRegistry(t.Context(), config)
@@ -53,6 +53,10 @@ func NewRegistry(t testing.TB, config RegistryConfig) *Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			text, err := registry.Log()
+			t.Logf("log of the registry: %v\n%s", err, text[max(0, len(text)-most):])
+		}
 		if err := registry.Close(); err != nil {
 			t.Error(err)
 		}
