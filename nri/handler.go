@@ -3,6 +3,8 @@ package nri
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -50,7 +52,7 @@ type Handler struct {
 	Decide   func(context.Context, policy.Question) policy.Verdict
 	// Audit says whether a namespace's mode is audit.
 	Audit func(namespace string) bool
-	// Report is told of every decision, before it is answered.
+	// Report is told of every decision, before it is answered. Neither it nor Audit may wait: the answer does for them.
 	Report func(context.Context, Report)
 }
 
@@ -78,9 +80,18 @@ func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Rep
 	case report.Volume = <-volume:
 	default:
 	}
+	if verdict := &report.Verdict; !verdict.Admitted() && !refuses(verdict.Reason) {
+		verdict.Detail = fmt.Sprintf("a denial with the reason %q: %s", verdict.Reason, verdict.Detail)
+		verdict.Reason = policy.Internal
+	}
 	report.Took = time.Since(start)
 	h.Report(ctx, report)
 	return report
+}
+
+// refuses reports whether a denial can have that reason.
+func refuses(reason policy.Reason) bool {
+	return reason != policy.Accepted && slices.Contains(policy.Reasons(), reason)
 }
 
 // decide asks first what no name and no digest can tell: whether the prepared root filesystem is the image's. Then
@@ -120,7 +131,10 @@ func (h *Handler) decideVolume(ctx context.Context, namespace string, configs []
 		if verdict.Admitted() {
 			return verdict
 		}
-		denial = verdict
+		// One that is still being found out may yet be let in.
+		if denial.Reason != policy.Pending {
+			denial = verdict
+		}
 	}
 	return denial
 }

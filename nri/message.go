@@ -2,21 +2,24 @@ package nri
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/countersign/countersign/policy"
 )
 
-// maxReference bounds the part of a message that a pod's author chose, so that all of it stays under 300 characters.
-const maxReference = 100
+// maxSubject bounds the part of a message that a pod's author chose, so that all of it stays under 300 characters.
+const maxSubject = 100
 
 // message is what the pod's author reads in the pod's events. Those are public to the namespace, so they name nothing
 // that its authors did not write themselves: no other namespace, no other reference, no key, no path on the node. It
 // ends in the reason in parentheses, so that scripts can tell (pending), which passes, from (rejected).
 func message(report Report) string {
-	subject := shorten(report.Reference, maxReference)
+	subject := shorten(report.Reference, maxSubject)
 	if report.Volume != "" {
-		subject = fmt.Sprintf("image volume at %s", shorten(report.Volume, maxReference))
+		const of = "image volume at "
+		subject = of + shorten(report.Volume, maxSubject-len(of))
 	}
 	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)", subject, sentence(report), report.Verdict.Reason)
 }
@@ -46,8 +49,15 @@ func sentence(report Report) string {
 	}
 }
 
-// shorten cuts the middle out of what is longer than limit characters: a reference tells most at its two ends.
+// shorten cuts the middle out of what is longer than limit characters: a reference tells most at its two ends. What
+// does not print is replaced: a mount point may hold line breaks and characters that turn the text around them.
 func shorten(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, s)
 	if utf8.RuneCountInString(s) <= limit {
 		return s
 	}

@@ -18,7 +18,7 @@ func checkRuntime(name, version string) error {
 	if name != "containerd" {
 		return fmt.Errorf("the runtime is %q: countersign serves containerd 2.4 and later (CRI-O checks signatures itself)", name)
 	}
-	found := regexp.MustCompile(`^v?(\d+)\.(\d+)\.`).FindStringSubmatch(version)
+	found := regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.\d`).FindStringSubmatch(version)
 	if found == nil {
 		return fmt.Errorf("containerd calls its version %q, which cannot be told to be 2.4 or later", version)
 	}

@@ -1,0 +1,210 @@
+package nri_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign/countersign/nri"
+	"github.com/countersign/countersign/policy"
+)
+
+// asked is a handler that writes down whom it asks, in order.
+type asked struct {
+	*nri.Handler
+	told  *reports
+	calls []string
+}
+
+func newAsked() *asked {
+	a := &asked{}
+	a.Handler, a.told = newHandler()
+	a.Rootfs = func(_ context.Context, id string, of digestOf) error {
+		a.calls = append(a.calls, fmt.Sprintf("rootfs %s %.10s", id, of))
+		return nil
+	}
+	a.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+		a.calls = append(a.calls, fmt.Sprintf("decide %s %.23s %.10s", q.Namespace, q.Reference, q.Config))
+		return accept(ctx, q)
+	}
+	a.Volume = func(_ context.Context, sandbox, source string) ([]digestOf, bool, error) {
+		a.calls = append(a.calls, fmt.Sprintf("volume %s %s", sandbox, source))
+		return nil, false, nil
+	}
+	return a
+}
+
+func TestRootfsIsLookedAtEachTime(t *testing.T) {
+	a := newAsked()
+	decide := a.Decide
+	a.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+		verdict := decide(ctx, q)
+		verdict.Remembered = true
+		return verdict
+	}
+	once := []string{"rootfs c1 sha256:111", "decide prod registry.example/app:v1 sha256:111"}
+	for range 2 {
+		if err := a.Validate(t.Context(), sample()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(append(slices.Clone(once), once...), a.calls); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+func TestForeignRootfsIsRefusedBeforeAnythingElse(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		want policy.Reason
+	}{
+		"it is another image's":        {policy.Refuse(policy.UnknownOrigin, "chain IDs differ"), policy.UnknownOrigin},
+		"it cannot be looked at":       {errors.New("connection refused"), policy.Internal},
+		"it is not looked at in time":  {fmt.Errorf("stat: %w", context.DeadlineExceeded), policy.Pending},
+		"containerd is not to be had":  {policy.Refuse(policy.Unavailable, "connection refused"), policy.Unavailable},
+		"even a refusal that says yes": {policy.Refuse(policy.Accepted, "no such refusal"), policy.Internal},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := newAsked()
+			a.Rootfs = func(context.Context, string, digestOf) error { return test.err }
+			creation := sample()
+			creation.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
+			if err := a.Validate(t.Context(), creation); err == nil {
+				t.Error("admitted")
+			}
+			if len(a.calls) != 0 {
+				t.Errorf("asked %q", a.calls)
+			}
+			if got := a.told.list()[0].Verdict; got.Reason != test.want || got.Admitted() {
+				t.Errorf("verdict = %v %q, want a denial with %q", got.Outcome, got.Reason, test.want)
+			}
+		})
+	}
+}
+
+func TestImageVolumes(t *testing.T) {
+	const first, second, third = digestOf("sha256:aa"), digestOf("sha256:bb"), digestOf("sha256:cc")
+	volumes := map[string][]digestOf{
+		"/vol/one": {first}, "/vol/many": {first, second, third}, "/vol/none": {}, "/vol/two": {second},
+	}
+	tests := map[string]struct {
+		mounts   []string
+		verdicts map[digestOf]policy.Reason
+		want     policy.Reason
+		volume   string
+	}{
+		"a mount of another kind":       {mounts: []string{"/etc/hosts"}, want: policy.Accepted},
+		"its image is accepted":         {[]string{"/vol/one"}, map[digestOf]policy.Reason{first: policy.Accepted}, policy.Accepted, ""},
+		"its image is not":              {[]string{"/vol/one"}, map[digestOf]policy.Reason{first: policy.Unsigned}, policy.Unsigned, "/mnt/vol/one"},
+		"of another pod":                {mounts: []string{"/vol/other"}, want: policy.UnknownOrigin, volume: "/mnt/vol/other"},
+		"of no image here":              {mounts: []string{"/vol/none"}, want: policy.UnknownOrigin, volume: "/mnt/vol/none"},
+		"one of several images will do": {[]string{"/vol/many"}, map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Accepted}, policy.Accepted, ""},
+		"none of several images does": {
+			[]string{"/vol/many"},
+			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Unsigned, third: policy.Rejected},
+			policy.Rejected, "/mnt/vol/many",
+		},
+		"one that may yet be accepted is what is said, the first": {
+			[]string{"/vol/many"},
+			map[digestOf]policy.Reason{first: policy.Pending, second: policy.Rejected, third: policy.Rejected},
+			policy.Pending, "/mnt/vol/many",
+		},
+		"one that may yet be accepted is what is said, the last": {
+			[]string{"/vol/many"},
+			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Rejected, third: policy.Pending},
+			policy.Pending, "/mnt/vol/many",
+		},
+		"each volume counts": {
+			[]string{"/vol/one", "/etc/hosts", "/vol/two"},
+			map[digestOf]policy.Reason{first: policy.Accepted, second: policy.Rejected}, policy.Rejected, "/mnt/vol/two",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			handler, told := newHandler()
+			handler.Volume = func(_ context.Context, sandbox, source string) ([]digestOf, bool, error) {
+				if source == "/vol/other" {
+					return nil, true, policy.Refuse(policy.UnknownOrigin, "the volume is another sandbox's than %s", sandbox)
+				}
+				configs, isVolume := volumes[source]
+				return configs, isVolume, nil
+			}
+			handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+				if q.Config == config {
+					return accept(ctx, q)
+				}
+				if q.Namespace != "prod" || q.Reference != q.Config.String() {
+					t.Errorf("asked %v: a volume's image has no other name than its ID", q)
+				}
+				if test.verdicts[q.Config] == policy.Accepted {
+					return accept(ctx, q)
+				}
+				return policy.Verdict{Reason: test.verdicts[q.Config]}
+			}
+			creation := sample()
+			for _, source := range test.mounts {
+				creation.Mounts = append(creation.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
+			}
+			err := handler.Validate(t.Context(), creation)
+			report := told.list()[0]
+			if report.Verdict.Reason != test.want || report.Volume != test.volume || (err == nil) != (test.want == policy.Accepted) {
+				t.Fatalf("reason %q of volume %q, err %v; want %q of %q", report.Verdict.Reason, report.Volume, err, test.want, test.volume)
+			}
+			if err != nil && (!strings.Contains(err.Error(), ": image volume at "+test.volume+": ") ||
+				strings.Contains(err.Error(), "registry.example")) {
+				t.Errorf("the message names not the mount point, or the image: %v", err)
+			}
+		})
+	}
+}
+
+func TestVolumesAreNotLookedAtForRefusedImage(t *testing.T) {
+	a := newAsked()
+	a.Decide = deny(policy.Rejected)
+	creation := sample()
+	creation.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
+	if err := a.Validate(t.Context(), creation); err == nil {
+		t.Error("admitted")
+	}
+	if diff := cmp.Diff([]string{"rootfs c1 sha256:111"}, a.calls); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+}
+
+// Several creations may be validated at once; each has its own answer.
+func TestConcurrentValidations(t *testing.T) {
+	handler, told := newHandler()
+	handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+		if q.Namespace == "prod" {
+			return policy.Verdict{Reason: policy.Unsigned}
+		}
+		return accept(ctx, q)
+	}
+	results := make(chan error)
+	for i := range 50 {
+		go func() {
+			creation := sample()
+			if i%2 == 0 {
+				creation.Namespace = "lax"
+			}
+			err := handler.Validate(t.Context(), creation)
+			if (err == nil) != (creation.Namespace == "lax") {
+				results <- fmt.Errorf("namespace %s: %w", creation.Namespace, err)
+				return
+			}
+			results <- nil
+		}()
+	}
+	for range 50 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	told.await(t, 50)
+}
