@@ -2,6 +2,7 @@ package nri
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -22,7 +23,8 @@ type Plugin struct {
 	Socket  string
 	Handler *Handler
 	Logger  *slog.Logger
-	// Registered is told whenever the plugin has been registered, and whenever that is over.
+	// Registered is told true whenever the plugin has been registered, and false whenever that is over, or an attempt
+	// has failed.
 	Registered func(bool)
 }
 
@@ -30,10 +32,12 @@ type Plugin struct {
 // others, which is how the stub finds out what to subscribe to.
 type session struct {
 	*Plugin
+	exchange   *exchange
 	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
 	running    sync.WaitGroup  // what runs already is being judged
-	answering  sync.WaitGroup  // containerd is waiting
-	refused    chan error
+	// What became of it. Written by what containerd asks, read when all that has been answered.
+	configured, synchronized bool
+	refused                  error
 }
 
 var (
@@ -42,13 +46,16 @@ var (
 	_ stub.ValidateContainerAdjustmentInterface = (*session)(nil)
 )
 
+var errNotConfigured = errors.New("the connection was lost before the registration was complete")
+
 // Configure implements [stub.ConfigureInterface]. An error makes containerd drop the plugin.
 func (s *session) Configure(_ context.Context, _, runtime, version string) (api.EventMask, error) {
-	if err := checkRuntime(runtime, version); err != nil {
-		s.refused <- err
-		return 0, err
+	if s.exchange.over() {
+		return 0, errNotConfigured
 	}
-	return 0, nil
+	s.configured = true
+	s.refused = checkRuntime(runtime, version)
+	return 0, s.refused
 }
 
 // Synchronize implements [stub.SynchronizeInterface]. It answers at once, for containerd waits two seconds at most,
@@ -65,6 +72,7 @@ func (s *session) Synchronize(
 		running = append(running, NewCreation(sandboxes[container.GetPodSandboxId()], container))
 	}
 	s.Logger.Info("registered with containerd", "running_containers", len(running))
+	s.synchronized = true
 	s.Registered(true)
 	s.running.Go(func() { s.review(s.background, running) })
 	return nil, nil
@@ -75,7 +83,5 @@ func (s *session) Synchronize(
 func (s *session) ValidateContainerAdjustment(
 	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
 ) error {
-	s.answering.Add(1)
-	defer s.answering.Done()
 	return s.Handler.Validate(ctx, NewCreation(request.GetPod(), request.GetContainer()))
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
-	"sync"
+	"strconv"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
+	nrinet "github.com/containerd/nri/pkg/net"
 	"github.com/containerd/nri/pkg/stub"
 )
 
@@ -19,6 +21,9 @@ const (
 	shortestBackoff = 100 * time.Millisecond
 	longestBackoff  = 10 * time.Second
 )
+
+// linger is for how long nothing must have been asked before the connection is closed.
+const linger = 100 * time.Millisecond
 
 // ErrConnectionLost is returned by [Plugin.Run] of a plugin that containerd started itself: a connection that
 // containerd handed over cannot be made again, and a containerd that comes back starts a plugin of its own.
@@ -33,7 +38,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 	)
 	for {
 		started := time.Now()
-		err := p.register(ctx)
+		registered, err := p.register(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -44,7 +49,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 			backoff = shortestBackoff
 		}
 		// Said once for each cause: a containerd that is away for an hour is one line, not hundreds.
-		if err.Error() != reported {
+		if registered || err.Error() != reported {
 			reported = err.Error()
 			p.Logger.Warn("not registered with containerd, trying again", "socket", p.Socket, "error", err)
 		}
@@ -60,66 +65,79 @@ func (p *Plugin) Run(ctx context.Context) error {
 // StartedByContainerd is whether the program was found in /opt/nri/plugins: its connection is then an open file.
 func StartedByContainerd() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
 
-// register makes one registration and returns when it is over, always with an error.
-func (p *Plugin) register(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	session := &session{Plugin: p, background: ctx, refused: make(chan error, 1)}
+// connect returns the connection that containerd started this plugin with, or one to its socket.
+func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
+	if descriptor := os.Getenv(api.PluginSocketEnvVar); descriptor != "" {
+		number, err := strconv.Atoi(descriptor)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", api.PluginSocketEnvVar, err)
+		}
+		connection, err := nrinet.NewFdConn(number)
+		if err != nil {
+			return nil, fmt.Errorf("taking over the connection of %s: %w", api.PluginSocketEnvVar, err)
+		}
+		return connection, nil
+	}
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", err)
+	}
+	return connection, nil
+}
+
+// register makes one registration and returns when it is over, always with an error. It tells whether the
+// registration was complete.
+func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
+	defer p.Registered(false)
+	connection, err := p.connect(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer connection.Close()
+
+	background, cancel := context.WithCancel(ctx)
+	session := &session{Plugin: p, background: background, exchange: newExchange()}
 	defer session.running.Wait()
 	defer cancel()
-	defer p.Registered(false)
-
-	lost := make(chan struct{})
 	options := []stub.Option{
 		stub.WithPluginName(Name),
 		stub.WithLogger(quiet{p.Logger}),
-		// Without a handler of its own the stub ends the process when the connection is lost.
-		stub.WithOnClose(func() {}),
+		stub.WithConnection(connection),
+		stub.WithTTRPCOptions(nil, session.exchange.options()),
 		// From NRI 0.12.4 on a runtime is told what to do should we fail to answer; older ones refuse a container for
 		// that in the validation anyway.
 		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: true, KeepConnected: true}),
 	}
+	// One that containerd started has the index of its file's name.
 	if !StartedByContainerd() {
-		connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
-		if err != nil {
-			return fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", err)
-		}
-		watched := &watchedConn{Conn: connection, lost: lost}
-		defer watched.Close()
-		options = append(options, stub.WithPluginIdx(Index), stub.WithConnection(watched))
+		options = append(options, stub.WithPluginIdx(Index))
 	}
 	plugin, err := stub.New(session, options...)
 	if err != nil {
-		return fmt.Errorf("preparing the NRI plugin: %w", err)
+		return false, fmt.Errorf("preparing the NRI plugin: %w", err)
 	}
-	return session.serve(ctx, plugin, lost)
+	err = session.serve(ctx, plugin, connection)
+	return session.synchronized, err
 }
 
-// serve runs the stub until it ends, or until its connection has ended and it has not noticed: a runtime that dies
-// between taking a registration and configuring the plugin leaves the stub of NRI 0.12.5 waiting for ever. When the
-// context ends, what containerd waits for is answered first.
-func (s *session) serve(ctx context.Context, plugin stub.Stub, lost <-chan struct{}) error {
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+// serve runs the stub until its connection ends. When the context ends, what containerd waits for is answered first.
+func (s *session) serve(ctx context.Context, plugin stub.Stub, connection io.Closer) error {
 	ended := make(chan error, 1)
-	go func() { ended <- plugin.Run(serving) }()
+	go func() { ended <- plugin.Run(context.WithoutCancel(ctx)) }()
 	var err error
 	select {
-	case <-ctx.Done():
-		s.answering.Wait()
-		stop()
-		err = ctx.Err()
 	case err = <-ended:
-	case <-lost:
-		select {
-		case err = <-ended:
-		case <-time.After(time.Second):
-			err = errors.New("the connection was lost before the registration was complete")
-		}
+	case <-s.exchange.lost:
+		connection.Close()
+		err = s.release(plugin, ended)
+	case <-ctx.Done():
+		s.drain()
+		connection.Close()
+		err = s.release(plugin, ended)
 	}
-	select {
-	case refused := <-s.refused:
-		return fmt.Errorf("refusing to serve: %w", refused)
-	default:
+	s.exchange.end()
+	if s.refused != nil {
+		return fmt.Errorf("refusing to serve: %w", s.refused)
 	}
 	if err == nil {
 		err = errors.New("the connection ended")
@@ -127,20 +145,43 @@ func (s *session) serve(ctx context.Context, plugin stub.Stub, lost <-chan struc
 	return fmt.Errorf("registered with NRI no longer: %w", err)
 }
 
-// watchedConn tells when the connection has ended, whoever reads from it.
-type watchedConn struct {
-	net.Conn
-	lost chan struct{}
-	once sync.Once
+// drain waits for what is being answered, but no longer than containerd does. Then it lingers: NRI's other half picks
+// at random between an answer that has arrived and the end of the connection, when it learns of both at once.
+func (s *session) drain() {
+	giveUp := time.After(api.DefaultPluginRequestTimeout)
+	for {
+		select {
+		case <-s.exchange.settle():
+		case <-s.exchange.lost:
+			return
+		case <-giveUp:
+			return
+		}
+		questions := s.exchange.questions()
+		select {
+		case <-time.After(linger):
+		case <-s.exchange.lost:
+			return
+		}
+		if s.exchange.questions() == questions {
+			return
+		}
+	}
 }
 
-// Read implements [net.Conn].
-func (c *watchedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if err != nil {
-		c.once.Do(func() { close(c.lost) })
+// release waits for the stub, whose connection is closed. That of NRI 0.12.5 would wait for ever, holding its lock,
+// for a configuration that a runtime has not sent when it dies, so it is told that there will be none.
+func (s *session) release(plugin stub.Stub, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-s.exchange.lost:
 	}
-	return n, err //nolint:wrapcheck // A connection's errors are compared by its readers.
+	s.exchange.end()
+	if waiting, ok := plugin.(api.PluginService); ok && !s.configured {
+		_, _ = waiting.Configure(context.Background(), &api.ConfigureRequest{})
+	}
+	return <-ended
 }
 
 // quiet hands the stub's chatter to our log, as what it is: of interest to those who look for a fault.

@@ -1,0 +1,148 @@
+package nri_test
+
+import (
+	"testing"
+
+	"github.com/countersign/countersign/policy"
+)
+
+func TestRegistersAgain(t *testing.T) {
+	handler, _ := newHandler()
+	c, s := registered(t, handler)
+	for range 3 {
+		s.awaitRegistered(t, true)
+		c.die()
+		s.awaitRegistered(t, false)
+		c.start(t)
+		c.awaitPlugin(t)
+		if err := c.create(request()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSocketThatIsNotThereYet(t *testing.T) {
+	c := newContainerd(t)
+	handler, _ := newHandler()
+	s := start(t, c.socket(), handler)
+	s.log.await(t, "is NRI enabled in containerd", 1)
+	c.start(t)
+	c.awaitPlugin(t)
+	s.awaitRegistered(t, true)
+}
+
+func TestSomethingElseListens(t *testing.T) {
+	handler, _ := newHandler()
+	listener, socket := bareSocket(t)
+	s := start(t, socket, handler)
+	connection, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connection.Write([]byte("220 smtp.example\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	connection.Close()
+	s.log.await(t, "not registered with containerd", 1)
+	runtime := acceptBare(t, listener)
+	await(t, runtime.registered, "a registration")
+}
+
+// A loss is news each time, even when it reads the same as the one before.
+func TestEachLossIsSaid(t *testing.T) {
+	handler, _ := newHandler()
+	c, s := registered(t, handler)
+	for i := range 3 {
+		s.awaitRegistered(t, true)
+		c.wire.cut()
+		s.log.await(t, "not registered with containerd", i+1)
+	}
+}
+
+func TestRuntimeThatStaysAwayIsSaidOnce(t *testing.T) {
+	c := newContainerd(t)
+	handler, _ := newHandler()
+	s := start(t, c.socket(), handler)
+	for range 4 {
+		s.awaitRegistered(t, false)
+	}
+	s.stop(t)
+	s.log.await(t, "not registered with containerd", 1)
+	if got := countOf(s.log.String(), "not registered with containerd"); got != 1 {
+		t.Errorf("said %d times, want once:\n%s", got, s.log)
+	}
+}
+
+// The stub of NRI 0.12.5 waits for ever, holding its lock, for a configuration that will not come.
+func TestRuntimeDiesBeforeItConfigures(t *testing.T) {
+	handler, _ := newHandler()
+	listener, socket := bareSocket(t)
+	s := start(t, socket, handler)
+	for range 3 {
+		runtime := acceptBare(t, listener)
+		await(t, runtime.registered, "a registration")
+		runtime.die()
+	}
+	healthy := acceptBare(t, listener)
+	await(t, healthy.registered, "a registration")
+	healthy.configure(t)
+	healthy.synchronize(t)
+	s.awaitRegistered(t, true)
+	s.stop(t)
+	awaitNothingRuns(t)
+}
+
+func TestStoppedWhileRuntimeIsSilent(t *testing.T) {
+	for _, after := range []string{"connecting", "registering", "configuring"} {
+		t.Run(after, func(t *testing.T) {
+			handler, _ := newHandler()
+			listener, socket := bareSocket(t)
+			s := start(t, socket, handler)
+			if after == "connecting" {
+				connection, err := listener.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer connection.Close()
+			} else {
+				runtime := acceptBare(t, listener)
+				await(t, runtime.registered, "a registration")
+				if after == "configuring" {
+					runtime.configure(t)
+				}
+			}
+			s.stop(t)
+			awaitNothingRuns(t)
+			if s.err != nil {
+				t.Errorf("Run returned %v", s.err)
+			}
+		})
+	}
+}
+
+func TestStoppedWhileThereIsNoSocket(t *testing.T) {
+	handler, _ := newHandler()
+	s := start(t, t.TempDir()+"/nri.sock", handler)
+	s.awaitRegistered(t, false)
+	s.stop(t)
+	awaitNothingRuns(t)
+}
+
+func TestConnectionLostDuringValidation(t *testing.T) {
+	handler, told := newHandler()
+	deciding, release := blocking(handler)
+	defer release()
+	c, s := registered(t, handler)
+	s.awaitRegistered(t, true)
+	result := make(chan error, 1)
+	go func() { result <- c.create(request()) }()
+	await(t, deciding, "the decision to begin")
+	c.wire.cut()
+	if err := await(t, result, "the runtime's refusal"); err == nil {
+		t.Error("admitted without an answer")
+	}
+	if report := told.await(t, 1)[0]; report.Verdict.Reason != policy.Pending {
+		t.Errorf("reported %q, want pending", report.Verdict.Reason)
+	}
+	s.awaitRegistered(t, true)
+}
