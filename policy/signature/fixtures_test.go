@@ -60,7 +60,7 @@ func sigstoreFixtures() map[string]fixtureCase {
 		one   = "cosign-valid.signature"
 		two   = "cosign-valid.signature cosign-valid-2.signature"
 		mixed = "unknown-cosign-key.signature cosign-valid.signature"
-		tag   = "cosign-valid-with-tag.manifest.json"
+		tag   = "../skopeo/manifest.json"
 		login = "https://github.com/login/oauth"
 	)
 	key := sigstoreSigned(keyPath("cosign.pub"), matchRepository)
@@ -82,9 +82,9 @@ func sigstoreFixtures() map[string]fixtureCase {
 		"a manifest of no digest":     {"v2s1-invalid-signatures.manifest.json", one, sampleRepository, key, policy.Rejected},
 		"an attachment, no signature": {valid, "cosign-other-attachment.signature", sampleRepository, key, policy.Rejected},
 		"unsigned":                    {valid, "", sampleRepository, key, policy.Unsigned},
-		"the signed tag, exactly":     {tag, "cosign-valid-with-tag.signature", "192.168.64.2:5000/skopeo-signed:tag", exact, policy.Accepted},
-		"the signed tag":              {tag, "cosign-valid-with-tag.signature", "192.168.64.2:5000/skopeo-signed:tag", sigstoreSigned(keyPath("cosign.pub"), ""), policy.Accepted},
-		"another tag":                 {tag, "cosign-valid-with-tag.signature", "192.168.64.2:5000/skopeo-signed:othertag", exact, policy.Rejected},
+		"the signed tag, exactly":     {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:tag", exact, policy.Accepted},
+		"the signed tag":              {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:tag", sigstoreSigned(keyPath("cosign.pub"), ""), policy.Accepted},
+		"another tag":                 {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:othertag", exact, policy.Rejected},
 		"a key and the log":           {"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository, logKey, policy.Accepted},
 		"a key and another log": {
 			"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository,

@@ -1,0 +1,142 @@
+package signature_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// benchmarkJudge compares a judgement with the bare call of containers/image for the same image: reading the same
+// files with a policy parsed before. The bound is 1.2 times that.
+func benchmarkJudge(b *testing.B, requirement, name string, app sample) {
+	ref := named(b, name)
+	// containers/image is to have the keys as data too, or it reads them from files each time.
+	parsed := parse(b, requirement)[0]
+	if parsed.Problem != "" {
+		b.Fatal(parsed.Problem)
+	}
+	document := containersPolicy(b, list(string(parsed.Alternatives[0])))
+	judge := signature.NewJudge()
+	b.Run("countersign", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if finding := judge.Judge(b.Context(), parsed, ref, app.manifest, app.evidence); !finding.Met {
+				b.Fatal(finding.Detail)
+			}
+		}
+	})
+	b.Run("containers-image", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := bare(b.Context(), document, ref, app); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkJudgeKey(b *testing.B) {
+	app, requirement := signedApp(b)
+	benchmarkJudge(b, string(requirement.Alternatives[0]), appReference, app)
+}
+
+func BenchmarkJudgeKeyRekor(b *testing.B) {
+	log, key := newKey(b), newKey(b)
+	raw := manifestOf("app")
+	keyPEM := publicPEM(b, key.Public())
+	app := newSample(b, raw, logged(b, log, key, keyPEM, time.Now(), appReference, digest.FromBytes(raw)))
+	benchmarkJudge(b, sigstoreSigned(`"keyData":`+data(keyPEM)+`,"rekorPublicKeyData":`+data(publicPEM(b, log.Public())), ""), appReference, app)
+}
+
+func BenchmarkJudgeFulcio(b *testing.B) {
+	benchmarkFixture(b, sigstoreFixtures()["keyless"])
+}
+
+func BenchmarkJudgePKI(b *testing.B) {
+	benchmarkFixture(b, pkiFixtures()["certified for a person and a host"])
+}
+
+func BenchmarkJudgeGPG(b *testing.B) {
+	benchmarkFixture(b, gpgFixtures()["GPG"])
+}
+
+func benchmarkFixture(b *testing.B, c fixtureCase) {
+	benchmarkJudge(b, c.requirement, c.reference, newSample(b, fixture(b, c.manifest), fixture(b, c.signatures)))
+}
+
+// renderDocuments writes documents of some 8 KiB as OpenShift's machine config operator does: each namespace's has
+// the cluster's scopes, under "docker" and under "atomic", and one or two of its own.
+func renderDocuments(b *testing.B, count int) (directory string, size int) {
+	b.Helper()
+	directory = b.TempDir()
+	key := data(fixture(b, "cosign.pub"))
+	var cluster []string
+	for i := range 9 {
+		cluster = append(cluster, fmt.Sprintf(`      "registry-%d.example.com/team": [
+        {"type": "sigstoreSigned", "keyData": %s, "signedIdentity": {"type": "matchRepository"}}
+      ]`, i, key))
+	}
+	shared := strings.Join(cluster, ",\n")
+	for i := range count {
+		own := fmt.Sprintf(`      "registry.example.com/namespace-%d": [
+        {"type": "sigstoreSigned", "keyData": %s, "signedIdentity": {"type": "exactRepository", "dockerRepository": "registry.example.com/ns%d"}}
+      ]`, i, key, i)
+		scopes := shared + ",\n" + own
+		raw := fmt.Sprintf(`{
+  "default": [{"type": "insecureAcceptAnything"}],
+  "transports": {
+    "docker": {
+%s
+    },
+    "atomic": {
+%s
+    },
+    "docker-daemon": {"": [{"type": "insecureAcceptAnything"}]}
+  }
+}
+`, scopes, scopes)
+		size += len(raw)
+		write(b, filepath.Join(directory, fmt.Sprintf("namespace-%d.json", i)), []byte(raw))
+	}
+	return directory, size
+}
+
+// BenchmarkParse10000Documents reads and parses 10,000 files of 8 KiB, on two goroutines. The bound is one second, to
+// leave another of the two seconds to whoever lists and watches the files.
+func BenchmarkParse10000Documents(b *testing.B) {
+	const count = 10_000
+	directory, size := renderDocuments(b, count)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		parser := signature.NewParser()
+		documents := make([]*policy.Document, count)
+		var group sync.WaitGroup
+		for worker := range 2 {
+			group.Go(func() {
+				for i := worker; i < count; i += 2 {
+					raw, err := os.ReadFile(filepath.Join(directory, fmt.Sprintf("namespace-%d.json", i)))
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					if documents[i], err = parser.Parse(raw, os.ReadFile); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		group.Wait()
+	}
+	b.ReportMetric(float64(size)/count, "bytes/document")
+}

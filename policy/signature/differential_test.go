@@ -1,0 +1,212 @@
+package signature_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// compare asks containers/image about a whole document, and us for the scope and then for each requirement in it.
+func compare(t *testing.T, judge *signature.Judge, parser *signature.Parser, document, ref string, s sample) (allowed bool) {
+	t.Helper()
+	theirs := bare(t.Context(), containersPolicy(t, document), named(t, ref), s)
+	ours, err := parser.Parse([]byte(document), noFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, requirements := ours.Select(named(t, ref))
+	finding := judgeAll(t, judge, requirements, named(t, ref), s)
+	if finding.Met != (theirs == nil) {
+		t.Errorf("%s under %s: containers/image says %v; we %s: %s", ref, document, theirs, reason(finding), finding.Detail)
+	}
+	return finding.Met
+}
+
+// TestScopesAreChosenAlike: for each reference, each scope by itself, and each pair of scopes that contradict.
+func TestScopesAreChosenAlike(t *testing.T) {
+	raw := manifestOf("scopes")
+	unsigned := newSample(t, raw)
+	pinned := "@" + digest.FromBytes(raw).String()
+	references := []string{
+		"busybox", "busybox:1.36", "docker.io/busybox", "docker.io/library/busybox" + pinned, "user/app:v1",
+		"index.docker.io/library/busybox", "registry-1.docker.io/library/busybox",
+		"example.com/a/b/c:v1", "example.com:5000/a:v1", "a.b.example.com/x", "a.b.example.com:5000/x" + pinned,
+		"localhost/x", "localhost:5000/x/y", "192.168.0.1:5000/x", "UPPER.example.com/x",
+	}
+	scopes := []string{
+		"", "busybox", "library/busybox", "docker.io", "docker.io/library", "docker.io/library/busybox",
+		"docker.io/library/busybox:latest", "docker.io/library/busybox:1.36", "docker.io/library/busybox" + pinned,
+		"docker.io/user", "*.docker.io", "*.io", "*", "*.", "*.*", "index.docker.io", "registry-1.docker.io",
+		"example.com", "example.com:5000", "example.com/a", "example.com/a/b/c", "example.com/a/b/c:v1", "example.com/a/b/",
+		"*.com", "*.example.com", "*.b.example.com", "*.example.com:5000", "*.example.com/x", "a.b.example.com",
+		"a.b.example.com:5000", "a.b.example.com:5000/x", "a.b.example.com:5000/x" + pinned, "localhost", "localhost:5000",
+		"localhost:5000/x", "*.localhost", "192.168.0.1:5000", "*.168.0.1", "*.0.1:5000", "*.1", "upper.example.com", "UPPER.example.com",
+	}
+	judge, parser := signature.NewJudge(), signature.NewParser()
+	var allowed, denied int
+	for _, ref := range references {
+		t.Run(ref, func(t *testing.T) {
+			for i, scope := range scopes {
+				for _, other := range scopes[i:] {
+					document := fmt.Sprintf(`{"default":%s,"transports":{"docker":{%s:%s`, rejectList, data(scope), acceptList)
+					if other != scope {
+						document += fmt.Sprintf(`,%s:%s`, data(other), rejectList)
+					}
+					if compare(t, judge, parser, document+"}}}", ref, unsigned) {
+						allowed++
+					} else {
+						denied++
+					}
+				}
+			}
+		})
+	}
+	if allowed < 1000 || denied < 1000 {
+		t.Errorf("%d were allowed and %d denied: there is nothing to compare", allowed, denied)
+	}
+}
+
+// parties are those who sign in the comparison of verdicts.
+type parties struct {
+	requirements map[string]string
+	images       map[string]sample
+}
+
+const (
+	signedHost = "registry.example:5000"
+	signedName = signedHost + "/team/app"
+)
+
+// newParties makes images that are signed by nobody, by the right key under several names, and by others.
+func newParties(t *testing.T) parties {
+	t.Helper()
+	right, other, gpg := newKey(t), newKey(t), newGPGKey(t, nil)
+	raw := manifestOf("parties")
+	pinned := digest.FromBytes(raw)
+	good := func(name string) []byte { return cosigned(t, right, name, pinned) }
+	images := map[string]sample{
+		"unsigned":                newSample(t, raw),
+		"by another key":          newSample(t, raw, cosigned(t, other, signedName+":v1", pinned)),
+		"by another and the key":  newSample(t, raw, cosigned(t, other, signedName+":v1", pinned), good(signedName+":v1")),
+		"for another manifest":    newSample(t, raw, cosigned(t, right, signedName+":v1", digest.FromString("x"))),
+		"by GPG":                  newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned)),
+		"by GPG and another key":  newSample(t, raw, cosigned(t, other, signedName, pinned), gpgSigned(t, gpg, nil, signedName+":v1", pinned)),
+		"by GPG and the key":      newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned), good(signedName+":v1")),
+		"by the key and nonsense": newSample(t, raw, sigstoreFile("text/plain", []byte("x"), nil), sigstoreFile(simpleSigningType, nil, nil), good(signedName+":v1")),
+	}
+	for _, name := range []string{
+		signedName, signedName + ":v1", signedName + ":v2", signedName + "@" + pinned.String(),
+		signedName + ":v1@" + pinned.String(), "upstream.example/team/app:v1", "app:v1", "docker.io/library/app:v1", "", "NO NAME",
+	} {
+		images["by the key as "+name] = newSample(t, raw, good(name))
+	}
+	keys := map[string]string{
+		"key":     `"type":"sigstoreSigned","keyData":` + data(publicPEM(t, right.Public())),
+		"keys":    `"type":"sigstoreSigned","keyDatas":` + data([][]byte{publicPEM(t, other.Public()), publicPEM(t, right.Public())}),
+		"no key":  `"type":"sigstoreSigned","keyData":"YWJj"`,
+		"GPG":     `"type":"signedBy","keyType":"GPGKeys","keyData":` + data(keyring(t, gpg)),
+		"no GPG":  `"type":"signedBy","keyType":"GPGKeys","keyData":"YWJj"`,
+		"not GPG": `"type":"signedBy","keyType":"signedByGPGKeys","keyData":` + data(keyring(t, gpg)),
+	}
+	requirements := map[string]string{
+		"accept": `{"type":"insecureAcceptAnything"}`,
+		"reject": `{"type":"reject"}`,
+	}
+	for name, key := range keys {
+		for matcher, identity := range matchers(pinned) {
+			requirements[name+" "+matcher] = signed(key, identity)
+		}
+	}
+	return parties{requirements, images}
+}
+
+// matchers are the six kinds of signedIdentity.
+func matchers(pinned digest.Digest) map[string]string {
+	return map[string]string{
+		"default":                  "",
+		"matchExact":               `{"type":"matchExact"}`,
+		"matchRepoDigestOrExact":   `{"type":"matchRepoDigestOrExact"}`,
+		"matchRepository":          `{"type":"matchRepository"}`,
+		"exactReference":           `{"type":"exactReference","dockerReference":"` + signedName + `:v1"}`,
+		"exactReference by digest": `{"type":"exactReference","dockerReference":"` + signedName + "@" + pinned.String() + `"}`,
+		"exactReference, short":    `{"type":"exactReference","dockerReference":"app:v1"}`,
+		"exactRepository":          `{"type":"exactRepository","dockerRepository":"` + signedName + `"}`,
+		"exactRepository, short":   `{"type":"exactRepository","dockerRepository":"app"}`,
+		"remapIdentity":            `{"type":"remapIdentity","prefix":"mirror.example","signedPrefix":"` + signedHost + `"}`,
+		"remapIdentity of a team":  `{"type":"remapIdentity","prefix":"` + signedHost + `/team","signedPrefix":"upstream.example/team"}`,
+	}
+}
+
+// TestVerdictsAreAlike compares whole decisions: each requirement by itself and in pairs, for each image and name.
+func TestVerdictsAreAlike(t *testing.T) {
+	p := newParties(t)
+	pinned := p.images["unsigned"].manifest.Digest.String()
+	references := []string{
+		signedName + ":v1", signedName + ":v2", signedName + "@" + pinned, signedHost + "/team/other:v1",
+		"mirror.example/team/app:v1", "mirror.example/team/app@" + pinned, "app:v1",
+	}
+	judge, parser := signature.NewJudge(), signature.NewParser()
+	var allowed, denied int
+	for _, name := range slices.Sorted(maps.Keys(p.images)) {
+		t.Run(name, func(t *testing.T) {
+			for _, ref := range references {
+				for _, requirement := range p.requirements {
+					if compare(t, judge, parser, list(requirement), ref, p.images[name]) {
+						allowed++
+					} else {
+						denied++
+					}
+				}
+			}
+		})
+	}
+	if allowed < 100 || denied < 1000 {
+		t.Errorf("%d were allowed and %d denied: there is nothing to compare", allowed, denied)
+	}
+}
+
+// TestListsAreANDed: all requirements of a list, each by whichever signature.
+func TestListsAreANDed(t *testing.T) {
+	p := newParties(t)
+	names := []string{"accept", "reject", "key default", "keys matchRepository", "GPG matchExact", "GPG exactRepository", "no GPG default"}
+	judge, parser := signature.NewJudge(), signature.NewParser()
+	var both bool
+	for image, s := range p.images {
+		for _, first := range names {
+			for _, second := range names {
+				allowed := compare(t, judge, parser, list(p.requirements[first]+","+p.requirements[second]), signedName+":v1", s)
+				both = both || allowed && first == "key default" && second == "GPG matchExact" && image == "by GPG and the key"
+			}
+		}
+	}
+	if !both {
+		t.Error("two requirements met by two signatures are not met together")
+	}
+}
+
+// TestABaseLayerIsDenied is apart from the others because containers/image logs an error each time.
+func TestABaseLayerIsDenied(t *testing.T) {
+	document := list(`{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}`)
+	unsigned := newSample(t, manifestOf("app"))
+	if compare(t, signature.NewJudge(), signature.NewParser(), document, signedName+":v1", unsigned) {
+		t.Error("a base layer that no one looks for is found")
+	}
+}
+
+// TestAFindingSaysUnsignedOnlyOfWhatHasNoSignature: whoever is told so will sign.
+func TestAFindingSaysUnsignedOnlyOfWhatHasNoSignature(t *testing.T) {
+	p := newParties(t)
+	requirement := parse(t, p.requirements["key default"])
+	for name, s := range p.images {
+		finding := judgeAll(t, signature.NewJudge(), requirement, named(t, signedName+":v1"), s)
+		if (reason(finding) == policy.Unsigned) != (name == "unsigned") {
+			t.Errorf("%s: %s: %s", name, reason(finding), finding.Detail)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package signature_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// certifiedApp is an image signed with a certificate that is valid for some time from now, of authorities that are
+// valid for a year, and the requirement for it.
+func certifiedApp(t *testing.T, from, to time.Duration) (sample, *policy.Requirement) {
+	t.Helper()
+	year := 365 * 24 * time.Hour
+	now := time.Now()
+	root := newAuthority(t, "root", now.Add(-year), now.Add(year), nil)
+	between := newAuthority(t, "intermediate", now.Add(-year), now.Add(year), root)
+	certificate := leaf(t, between, now.Add(from), now.Add(to))
+	raw := manifestOf("certified")
+	app := newSample(t, raw,
+		cosigned(t, certificate.key, appReference, digest.FromBytes(raw), certified(certificate, between, root)))
+	trust := `"pki":` + data(map[string]any{
+		"caRootsData": root.pem, "caIntermediatesData": between.pem,
+		"subjectEmail": "build@example.com", "subjectHostname": "build.example.com",
+	})
+	return app, parse(t, sigstoreSigned(trust, ""))[0]
+}
+
+// TestCertificatesAreJudgedNow: what they met or did not meet is true until the next of their dates, an hour at most.
+func TestCertificatesAreJudgedNow(t *testing.T) {
+	for name, test := range map[string]struct {
+		from, to time.Duration
+		met      bool
+		lasts    time.Duration
+	}{
+		"valid for long":          {-time.Hour, 24 * time.Hour, true, time.Hour},
+		"valid for a minute more": {-time.Hour, time.Minute, true, time.Minute + time.Nanosecond},
+		"valid at this moment":    {-time.Hour, 0, true, time.Nanosecond},
+		"expired":                 {-time.Hour, -time.Minute, false, time.Hour},
+		"valid in a minute":       {time.Minute, time.Hour, false, time.Minute},
+		"valid tomorrow":          {24 * time.Hour, 48 * time.Hour, false, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				app, requirement := certifiedApp(t, test.from, test.to)
+				judge := signature.NewJudge()
+				ask := func() policy.Finding {
+					return judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+				}
+				finding := ask()
+				if finding.Met != test.met {
+					t.Fatalf("met: %t (%s)", finding.Met, finding.Detail)
+				}
+				if lasts := time.Until(finding.Until); lasts != test.lasts {
+					t.Fatalf("it lasts %s, want %s", lasts, test.lasts)
+				}
+				// To the last moment of the finding, asking again gives the same; then the certificate may have begun or ended.
+				time.Sleep(test.lasts - 1)
+				if again := ask(); again.Met != test.met {
+					t.Error("it has changed before its time")
+				}
+				time.Sleep(1)
+				if again := ask(); test.lasts < time.Hour && again.Met == test.met {
+					t.Error("it has not changed when its time was over")
+				}
+			})
+		})
+	}
+}
+
+func TestGPGIsJudgedNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := newGPGKey(t, &packet.Config{KeyLifetimeSecs: 90 * 60})
+		raw := manifestOf("app")
+		app := newSample(t, raw, gpgSigned(t, key, nil, appReference, digest.FromBytes(raw)))
+		requirement := parse(t, signedBy(`"keyData":`+data(keyring(t, key)), ""))[0]
+		judge := signature.NewJudge()
+		for i, met := range []bool{true, true, false} {
+			finding := judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+			if finding.Met != met {
+				t.Errorf("after %d hours: met: %t (%s)", i, finding.Met, finding.Detail)
+			}
+			if lasts := time.Until(finding.Until); lasts != time.Hour {
+				t.Errorf("it lasts %s", lasts)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+// TestKeyedAndKeylessDoNotExpire: a key has no dates, and Fulcio's certificates, the authority's included, are judged
+// at the time at which the log has seen the signature.
+func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		log, key := newKey(t), newKey(t)
+		authority := newAuthority(t, "fulcio", now.Add(-time.Hour), now.Add(time.Hour), nil)
+		certificate := fulcioLeaf(t, authority, now, now.Add(10*time.Minute), "https://accounts.example")
+		raw := manifestOf("app")
+		pinned := digest.FromBytes(raw)
+		signedAt := func(at time.Time) sample {
+			return newSample(t, raw, logged(t, log, certificate.key, certificate.pem, at, appReference, pinned, certified(certificate, authority)))
+		}
+		publicLog := `,"rekorPublicKeyData":` + data(publicPEM(t, log.Public()))
+		keyless := sigstoreSigned(`"fulcio":`+data(map[string]any{
+			"caData": authority.pem, "oidcIssuer": "https://accounts.example", "subjectEmail": "build@example.com",
+		})+publicLog, "")
+		keyed := sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public()))+publicLog, "")
+		byKey := newSample(t, raw, logged(t, log, key, publicPEM(t, key.Public()), now, appReference, pinned))
+		early, late := signedAt(now.Add(time.Minute)), signedAt(now.Add(11*time.Minute))
+		for range 2 {
+			for name, test := range map[string]struct {
+				requirement string
+				app         sample
+				met         bool
+			}{
+				"by a key":                            {keyed, byKey, true},
+				"keyless, while the certificate held": {keyless, early, true},
+				"keyless, after the certificate":      {keyless, late, false},
+				"keyless, where a key is asked for":   {keyed, early, false},
+				"by a key, where keyless is asked":    {keyless, byKey, false},
+			} {
+				finding := signature.NewJudge().Judge(t.Context(), parse(t, test.requirement)[0],
+					named(t, appReference), test.app.manifest, test.app.evidence)
+				if finding.Met != test.met || !finding.Until.IsZero() {
+					t.Errorf("%s: met: %t until %s (%s)", name, finding.Met, finding.Until, finding.Detail)
+				}
+			}
+			time.Sleep(5 * 365 * 24 * time.Hour)
+		}
+	})
+}
