@@ -123,7 +123,9 @@ func TestContainersImageVerifies(t *testing.T) {
 		"keyless, without the intermediate": {
 			keyless, bare.Certified(signer, ours.Root).Logged(t, ours.Log, signer.PEM, issued), "unknown authority",
 		},
-		"keyless, in no log": {keyless, bare.Certified(signer, ours.Intermediate, ours.Root), "missing dev.sigstore.cosign/bundle"},
+		"keyless, in no log": {
+			keyless, bare.Certified(signer, ours.Intermediate, ours.Root), "missing dev.sigstore.cosign/bundle",
+		},
 		"keyless, with the log's entry of another signature": {
 			keyless, swapped, "signature in Rekor SET does not match",
 		},
@@ -195,7 +197,8 @@ func shape(t *testing.T, file []byte) []string {
 	}
 	found := []string{signature.MIMEType}
 	for _, document := range [][]byte{
-		contents, signature.Payload, []byte(signature.Annotations["dev.sigstore.cosign/bundle"]), entry.Payload, recorded.Body,
+		contents, signature.Payload, []byte(signature.Annotations["dev.sigstore.cosign/bundle"]),
+		entry.Payload, recorded.Body,
 	} {
 		var value any
 		if err := json.Unmarshal(document, &value); err != nil {
