@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// fetchTimeout bounds one fetch, over all hosts and layers.
+	// fetchTimeout bounds one fetch.
 	fetchTimeout = 10 * time.Second
 	// maxManifest bounds the manifest under a signatures' tag, in bytes.
 	maxManifest = 4 << 20
@@ -30,6 +30,8 @@ type fetcher struct {
 	// hosts is containerd's registry config_path, authFile a docker config.json; both may be empty.
 	hosts    string
 	authFile string
+	// timeout bounds one look, over all hosts and layers.
+	timeout time.Duration
 }
 
 // look is a [lookFunc]. Hosts are asked in the order of hosts.toml until one has signatures. That there are none is
@@ -42,7 +44,7 @@ func (f *fetcher) look(
 		// No registry can have such a tag.
 		return &finding{source: source{Reference: repository.Name()}, detail: err.Error()}, nil //nolint:nilerr // As said.
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	ctx = silence(ctx)
 	credentials := newCredentials(ctx, f.authFile, repository)

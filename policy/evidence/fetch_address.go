@@ -25,11 +25,11 @@ func inward(address netip.Addr) bool {
 		address.IsMulticast() || address.IsInterfaceLocalMulticast()
 }
 
-// permit notes an address that the operator has configured, as that of a proxy.
-func (r *registry) permit(at *url.URL) {
+// permit notes a proxy. That it is on this node does not mean that the registry is.
+func (r *registry) permit(proxy *url.URL) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.own[withPort(at)] = true
+	r.proxies[withPort(proxy)] = true
 }
 
 // mayAsk returns an error for a URL that names an address where we may not be sent. Names are looked at when they
@@ -61,6 +61,9 @@ func (r *registry) reached(name string, at net.Addr) error {
 	address := tcp.AddrPort().Addr().Unmap()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.proxies[name] {
+		return nil
+	}
 	if r.own[name] {
 		r.at[address] = true
 		return nil

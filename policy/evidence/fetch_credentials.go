@@ -55,10 +55,7 @@ func (c *credentials) lookup(host string) (username, secret string, err error) {
 	if c.file == "" {
 		return "", "", nil
 	}
-	if host == "registry-1.docker.io" {
-		// That is where docker.io is served.
-		host = "docker.io"
-	}
+	host = canonicalHost(host)
 	found, err := c.read(host)
 	if err != nil {
 		return "", "", &credentialsError{file: c.file, err: err}
@@ -74,6 +71,15 @@ func (c *credentials) lookup(host string) (username, secret string, err error) {
 		c.found[host] = true
 	}
 	return username, secret, nil
+}
+
+// canonicalHost returns the name by which files of credentials have a host.
+func canonicalHost(host string) string {
+	if host == "registry-1.docker.io" {
+		// That is where docker.io is served.
+		return "docker.io"
+	}
+	return host
 }
 
 func (c *credentials) read(host string) (types.DockerAuthConfig, error) {
@@ -135,6 +141,7 @@ func (c *credentials) run(helper, host string) (types.DockerAuthConfig, error) {
 
 // advise says what was tried with a host that wanted credentials, and what to do.
 func (c *credentials) advise(host string) string {
+	host = canonicalHost(host)
 	c.mu.Lock()
 	found := c.found[host]
 	c.mu.Unlock()

@@ -56,7 +56,7 @@ func (r *registry) explain(ctx context.Context, tag reference.Named, host docker
 		}
 		e.problem = fmt.Sprintf("%s; %s", statusText(status), r.credentials.advise(answeredBy))
 	case ctx.Err() != nil:
-		e.problem = fmt.Sprintf("no answer within the %s that a fetch may take", fetchTimeout)
+		e.problem = "no answer within the time that a fetch may take"
 	default:
 		e.problem = plain(err)
 	}

@@ -24,9 +24,10 @@ type registry struct {
 	mu sync.Mutex
 	// transports are those in use; the hosts of a registry may share one.
 	transports []*http.Transport
-	// own are the addresses, host:port, that the operator has configured; at are those of them that were reached.
-	own map[string]bool
-	at  map[netip.Addr]bool
+	// own are the names, host:port, of the host that is asked, at the addresses where it was reached, and proxies the
+	// names of proxies on the way to it.
+	own, proxies map[string]bool
+	at           map[netip.Addr]bool
 	// status is the last answer's, and manifest that of the last answer about a manifest.
 	status, manifest int
 	// answeredBy is the host that gave the last answer.
@@ -44,7 +45,7 @@ func (r *registry) begin(host docker.RegistryHost) {
 	for _, t := range r.transports {
 		t.CloseIdleConnections()
 	}
-	r.own, r.at = map[string]bool{}, map[netip.Addr]bool{}
+	r.own, r.proxies, r.at = map[string]bool{}, map[string]bool{}, map[netip.Addr]bool{}
 	r.status, r.manifest, r.answeredBy = 0, 0, ""
 	// With TLS on localhost containerd falls back to plain HTTP, which is another port where none is given.
 	r.own[withPort(&url.URL{Scheme: "https", Host: host.Host})] = true
@@ -145,7 +146,7 @@ func acceptable(response *http.Response) error {
 // retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
-		return max(0, min(time.Duration(seconds)*time.Second, maxRetryAfter))
+		return time.Duration(max(0, min(seconds, int(maxRetryAfter/time.Second)))) * time.Second
 	}
 	if date, err := http.ParseTime(header); err == nil {
 		return max(0, min(date.Sub(now), maxRetryAfter))

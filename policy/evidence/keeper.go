@@ -56,7 +56,7 @@ type Keeper struct {
 
 // Open returns a Keeper at work. It fails only for a configuration that makes no sense.
 func Open(config Config) (*Keeper, error) {
-	f := &fetcher{hosts: config.HostsDirectory, authFile: config.AuthFile}
+	f := &fetcher{hosts: config.HostsDirectory, authFile: config.AuthFile, timeout: fetchTimeout}
 	return open(config, f.look)
 }
 

@@ -94,6 +94,10 @@ func (v *volume) read(k key) (*held, error) {
 // readHeld reads and verifies the record and the signatures of a key below a version's directory.
 func readHeld(root string, k key) (*held, error) {
 	base := filepath.Join(root, k.path())
+	// Nothing is read through a link, for nothing is written through one.
+	if _, err := stampOf(base); err != nil {
+		return nil, err
+	}
 	raw, err := readFile(filepath.Join(base, recordName), maxRecord)
 	if err != nil {
 		return nil, err

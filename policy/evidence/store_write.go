@@ -65,22 +65,24 @@ func (v *volume) clearWay(base string) {
 }
 
 // writeSet writes signatures into a new directory that no record names yet.
-func writeSet(base string, files [][]byte) (directory string, err error) {
-	directory, err = os.MkdirTemp(base, setPrefix)
+func writeSet(base string, files [][]byte) (string, error) {
+	directory, err := os.MkdirTemp(base, setPrefix)
 	if err != nil {
 		return "", fmt.Errorf("keeping signatures: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			removeAll(directory)
-		}
-	}()
 	for i, content := range files {
-		if err := writeSynced(filepath.Join(directory, signatureName(i)), content); err != nil {
-			return "", err
+		if err = writeSynced(filepath.Join(directory, signatureName(i)), content); err != nil {
+			break
 		}
 	}
-	return directory, syncDirectory(directory)
+	if err == nil {
+		err = syncDirectory(directory)
+	}
+	if err != nil {
+		removeAll(directory)
+		return "", err
+	}
+	return directory, nil
 }
 
 // writeRecord puts a record into the place of the one before it.

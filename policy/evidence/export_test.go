@@ -1,0 +1,111 @@
+package evidence
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+// What the tests of this package, which are outside it, need to reach within.
+
+const (
+	MaxManifest = maxManifest
+	MaxPayload  = maxPayload
+)
+
+// Look stands for a registry in tests of time, which a network would keep from passing.
+type Look func(repository reference.Named, manifest, known digest.Digest) (Found, error)
+
+// Found is what a Look found.
+type Found struct {
+	Unchanged bool
+	Files     [][]byte
+	Tag       digest.Digest
+}
+
+// OpenLooking opens a Keeper that asks a Look instead of a network.
+func OpenLooking(config Config, look Look) (*Keeper, error) {
+	return open(config, func(
+		ctx context.Context, repository reference.Named, manifest, known digest.Digest,
+	) (*finding, error) {
+		found, err := look(repository, manifest, known)
+		if err != nil {
+			return nil, err
+		}
+		return &finding{unchanged: found.Unchanged, files: found.Files, source: source{Digest: found.Tag}}, ctx.Err()
+	})
+}
+
+// OpenHasty opens a Keeper whose fetches may take only so long.
+func OpenHasty(config Config, timeout time.Duration) (*Keeper, error) {
+	f := &fetcher{hosts: config.HostsDirectory, authFile: config.AuthFile, timeout: timeout}
+	return open(config, f.look)
+}
+
+// Busy returns the error of a registry that wants to be left alone.
+func Busy(after time.Duration) error { return &busyError{after: after} }
+
+// SignatureFile returns a signature as it is kept.
+func SignatureFile(mediaType string, payload []byte, annotations map[string]string) ([]byte, error) {
+	return signatureFile(mediaType, payload, annotations)
+}
+
+// Location returns where evidence is kept below the directory of a Keeper.
+func Location(directory string, manifest digest.Digest, repository string) string {
+	return filepath.Join(directory, versionDirectory, key{manifest: manifest, repository: repository}.path())
+}
+
+// Write keeps signatures as a Keeper does, in a volume that it opens, and returns where.
+func Write(directory string, manifest digest.Digest, repository string, files [][]byte) error {
+	k := key{manifest: manifest, repository: repository}
+	f := &finding{files: files}
+	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(k, f.record(k), files, true)
+	return err
+}
+
+// Sweep does what a start does with what an earlier process left.
+func Sweep(directory string) {
+	v := newVolume(filepath.Join(directory, versionDirectory), 1<<30)
+	v.sweep(context.Background())
+	v.reap(time.Now(), true)
+}
+
+// ParseRecord parses a record.json.
+func ParseRecord(raw []byte, manifest digest.Digest, repository string) (files int, err error) {
+	r, err := parseRecord(raw, key{manifest: manifest, repository: repository})
+	return len(r.Signatures), err
+}
+
+// ParseLayers parses the manifest under a signatures' tag.
+func ParseLayers(raw []byte) (layers int, omitted int, err error) {
+	found, omitted, err := parseLayers(raw)
+	return len(found), omitted, err
+}
+
+// RetryAfter reads a Retry-After header.
+func RetryAfter(header string, now time.Time) time.Duration { return retryAfter(header, now) }
+
+// Way is the way to a host of a registry.
+type Way struct{ registry *registry }
+
+// NewWay returns the way to a host.
+func NewWay(host string) Way {
+	r := newRegistry(nil)
+	r.begin(docker.RegistryHost{Host: host})
+	return Way{registry: r}
+}
+
+// Reached says that a connection to a name has come to an address.
+func (w Way) Reached(name string, address net.Addr) error { return w.registry.reached(name, address) }
+
+// MayAsk says whether a URL may be asked.
+func (w Way) MayAsk(to *url.URL) error { return w.registry.mayAsk(to) }
+
+// Permit notes a proxy.
+func (w Way) Permit(proxy *url.URL) { w.registry.permit(proxy) }

@@ -1,0 +1,317 @@
+package evidence_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+func always(status int) func(http.Handler) http.Handler {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+	}
+}
+
+// onlyFor spoils the requests whose path contains a text.
+func onlyFor(part string, spoiled http.HandlerFunc) func(http.Handler) http.Handler {
+	return func(sound http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, part) {
+				spoiled(w, r)
+				return
+			}
+			sound.ServeHTTP(w, r)
+		})
+	}
+}
+
+func redirect(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) }
+}
+
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func reset(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// slow serves a byte at a time, with pauses.
+func slow(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Length", "1000")
+	for range 1000 {
+		_, _ = w.Write([]byte("x"))
+		w.(http.Flusher).Flush() //nolint:forcetypeassert // The server's has it.
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// announce says that a body has another length than it has.
+func announce(length int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(length))
+		w.Header().Set("Docker-Content-Digest", digest.FromString("x").String())
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+	}
+}
+
+func serve(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(http.Handler) http.Handler
+		want  string
+	}{
+		"wants credentials":              {always(http.StatusUnauthorized), "401 Unauthorized; no file with credentials"},
+		"forbids":                        {always(http.StatusForbidden), "403 Forbidden; no file with credentials"},
+		"has a fault":                    {always(http.StatusInternalServerError), "500 Internal Server Error"},
+		"is behind a broken gateway":     {always(http.StatusBadGateway), "502 Bad Gateway"},
+		"wants to be left alone":         {always(http.StatusTooManyRequests), "429 Too Many Requests"},
+		"hangs":                          {onlyFor("/manifests/", hang), "no answer within the time"},
+		"hangs at a blob":                {onlyFor("/blobs/", hang), "no answer within the time"},
+		"is slow at a blob":              {onlyFor("/blobs/", slow), "no answer within the time"},
+		"resets":                         {onlyFor("/v2/", reset), "closed in the middle"},
+		"resets at a blob":               {onlyFor("/blobs/", reset), "closed in the middle"},
+		"forbids a blob":                 {onlyFor("/blobs/", status(http.StatusForbidden)), "403 Forbidden"},
+		"fails at a blob":                {onlyFor("/blobs/", status(http.StatusInternalServerError)), "500 Internal"},
+		"has lost every blob":            {onlyFor("/blobs/", status(http.StatusNotFound)), "does not have sha256:"},
+		"serves another blob":            {onlyFor("/blobs/", serveAs(len(signed(1).payload))), "has another digest"},
+		"serves a longer blob":           {onlyFor("/blobs/", serveAs(500)), "than the"},
+		"serves a shorter blob":          {onlyFor("/blobs/", serveAs(3)), "were announced"},
+		"serves another manifest":        {onlyFor("/manifests/sha256:", serve(`{"schemaVersion":2}`)), "announced"},
+		"serves no JSON":                 {onlyFor("/manifests/", serve("<html>sign in</html>")), "is not JSON"},
+		"serves an old kind of manifest": {onlyFor("/manifests/", serve(`{"schemaVersion":1}`)), "not an image manifest"},
+		"announces a manifest of 2 GiB":  {onlyFor("/manifests/", announce(2<<30)), "more than the 4194304"},
+		"announces a manifest of 5 MiB":  {onlyFor("/manifests/", announce(5<<20)), "more than the 4194304"},
+		"sends us in a circle":           {circle, "stopped after 10 redirects"},
+		"sends us to the link": {
+			onlyFor("/blobs/", redirect("http://169.254.169.254/latest/meta-data")), "sent us on to 169.254.169.254",
+		},
+		"sends us to the link, in IPv6 clothes": {
+			onlyFor("/v2/", redirect("http://[::ffff:169.254.169.254]/x")), "sent us on to 169.254.169.254",
+		},
+		"sends us to no address": {onlyFor("/v2/", redirect("http://0.0.0.0:1/x")), "sent us on to 0.0.0.0"},
+		"asks for a token at the link": {
+			onlyFor("/v2/", challenge(`Bearer realm="http://169.254.169.254/token",service="x"`)), "sent us on to 169.254",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			m := manifestOf("image")
+			r.sign(t, "app", m, signed(1))
+			r.spoilBy(test.spoil)
+			named, config := r.named(t, "app"), evidence.Config{Directory: t.TempDir()}
+			if strings.Contains(test.want, "within the time") {
+				keeper := hasty(t, config)
+				check(t, fetched(t, keeper, named, m), test.want)
+				keeper.Close()
+			}
+			keeper := open(t, config)
+			if !strings.Contains(test.want, "within the time") {
+				check(t, fetched(t, keeper, named, m), test.want)
+			}
+			r.spoilBy(nil)
+			if name == "wants to be left alone" {
+				return
+			}
+			if got := fetched(t, keeper, named, m); got.State != policy.Found || got.Signatures != 1 {
+				t.Errorf("the next try: %+v", got)
+			}
+		})
+	}
+}
+
+// hasty opens a Keeper whose fetches may take no time to speak of.
+func hasty(t *testing.T, config evidence.Config) *evidence.Keeper {
+	t.Helper()
+	config.MaxSize = 1 << 20
+	keeper, err := evidence.OpenHasty(config, 300*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(keeper.Close)
+	return keeper
+}
+
+// check returns when evidence is a failure that says what it should, in one line.
+func check(t *testing.T, got policy.Evidence, want string) {
+	t.Helper()
+	if got.State != policy.Failed || !strings.Contains(got.Detail, want) {
+		t.Errorf("%+v\nlacks %q", got, want)
+	}
+	if strings.ContainsAny(got.Detail, "\n") || len(got.Detail) > 500 {
+		t.Errorf("not one line: %q", got.Detail)
+	}
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func serveAs(length int) http.HandlerFunc { return serve(strings.Repeat("x", length)) }
+
+func circle(http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { redirect(r.URL.Path)(w, r) })
+}
+
+func challenge(header string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", header)
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+}
+
+func TestARegistryThatIsNotThereIsAFailure(t *testing.T) {
+	r := newRegistry(t)
+	r.server.Close()
+	got := fetched(t, open(t, evidence.Config{}), r.named(t, "app"), manifestOf("image"))
+	if got.State != policy.Failed || !strings.Contains(got.Detail, "connection refused") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// layersManifest is a manifest under a signatures' tag, made by hand.
+func layersManifest(t *testing.T, layers ...map[string]any) string {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "layers": layers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func layer(s signature, size int) map[string]any {
+	return map[string]any{
+		"mediaType": s.mediaType, "digest": digest.FromString(s.payload), "size": size, "annotations": s.annotations(),
+		// What nobody may follow.
+		"urls": []string{"http://169.254.169.254/x"}, "data": []byte("not the payload"),
+	}
+}
+
+// serving has a registry serve a manifest under every tag, and blobs.
+func serving(manifest string, blobs ...string) func(http.Handler) http.Handler {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/manifests/") {
+				http.ServeContent(w, r, "manifest.json", time.Time{}, bytes.NewReader([]byte(manifest)))
+				return
+			}
+			for _, blob := range blobs {
+				if strings.HasSuffix(r.URL.Path, digest.FromString(blob).String()) {
+					_, _ = w.Write([]byte(blob))
+					return
+				}
+			}
+			w.WriteHeader(http.StatusNotFound)
+		})
+	}
+}
+
+func TestWhatIsWrongWithOneSignatureDoesNotSpoilTheOthers(t *testing.T) {
+	good, bad := signed(1), signed(2)
+	sound := layer(good, len(good.payload))
+	large := strings.Repeat("x", evidence.MaxPayload+1)
+	for name, test := range map[string]struct {
+		bad    map[string]any
+		blobs  []string
+		detail string
+	}{
+		"a layer of 2 GiB is announced":     {layer(bad, 2<<30), nil, "has 2147483648 bytes"},
+		"a layer of more than 1 MiB":        {layer(signature{large, simpleSigning, "s"}, len(large)), []string{large}, "at most"},
+		"a layer that is not there":         {layer(bad, len(bad.payload)), nil, "does not have"},
+		"a layer longer than announced":     {layer(bad, 3), []string{bad.payload}, "more than the 3 bytes"},
+		"a layer shorter than announced":    {layer(bad, len(bad.payload)+9), []string{bad.payload}, "were announced"},
+		"a layer with a size below nothing": {layer(bad, -1), []string{bad.payload}, "has -1 bytes"},
+		"a layer without a digest":          {map[string]any{"mediaType": simpleSigning, "size": 3}, nil, "has the digest"},
+		"a layer with a path for a digest": {
+			map[string]any{"mediaType": simpleSigning, "size": 3, "digest": "sha256:../../../x"}, nil, "has the digest",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			r.spoilBy(serving(layersManifest(t, test.bad, sound), append(test.blobs, good.payload)...))
+			got := fetched(t, open(t, evidence.Config{}), r.named(t, "app"), manifestOf("image"))
+			if got.State != policy.Found || got.Signatures != 1 || !strings.Contains(got.Detail, test.detail) {
+				t.Fatalf("%+v\nlacks %q", got, test.detail)
+			}
+			if filesIn(t, got.Directory)[0] != string(good.file(t)) {
+				t.Error("the good one is not what was kept")
+			}
+		})
+	}
+}
+
+func TestLayersOfOtherTypesAreNoSignatures(t *testing.T) {
+	r := newRegistry(t)
+	m := manifestOf("image")
+	other := signature{payload: "text", mediaType: "text/plain", signed: "s"}
+	var list []signature
+	for range 100 {
+		list = append(list, other)
+	}
+	r.sign(t, "app", m, append(list, signed(1))...)
+	got := fetched(t, open(t, evidence.Config{}), r.named(t, "app"), m)
+	if got.State != policy.Found || got.Signatures != 1 || got.Detail != "" {
+		t.Errorf("%+v", got)
+	}
+	only := manifestOf("only others")
+	r.sign(t, "app", only, other)
+	if got := fetched(t, open(t, evidence.Config{}), r.named(t, "app"), only); got.State != policy.None {
+		t.Errorf("with nothing but others: %+v", got)
+	}
+}
+
+func TestOfTenThousandSignaturesTheNewestCount(t *testing.T) {
+	good := signed(1)
+	layers := make([]map[string]any, 0, 10_000)
+	for range 9_999 {
+		layers = append(layers, map[string]any{
+			"mediaType": simpleSigning, "digest": digest.FromString(good.payload), "size": len(good.payload),
+		})
+	}
+	manifest := layersManifest(t, append(layers, layer(good, len(good.payload)))...)
+	if len(manifest) > evidence.MaxManifest {
+		t.Fatal("the manifest is too large for the test")
+	}
+	r := newRegistry(t)
+	r.spoilBy(serving(manifest, good.payload))
+	got := fetched(t, open(t, evidence.Config{}), r.named(t, "app"), manifestOf("image"))
+	if got.State != policy.Found || got.Signatures != 64 || !strings.Contains(got.Detail, "9936 signatures were left out") {
+		t.Fatalf("%+v", got)
+	}
+	if files := filesIn(t, got.Directory); files[63] != string(good.file(t)) {
+		t.Error("the last one is not the last")
+	}
+	if asked := r.asked(); len(asked) > 5 {
+		t.Errorf("one payload was asked for %d times", len(asked))
+	}
+}
+
+func TestARedirectToABlobElsewhereIsFollowed(t *testing.T) {
+	r := newRegistry(t)
+	m := manifestOf("image")
+	r.sign(t, "app", m, signed(1))
+	blobs := httptest.NewServer(serve(signed(1).payload))
+	t.Cleanup(blobs.Close)
+	r.spoilBy(onlyFor("/blobs/", redirect(blobs.URL+"/some/where?secret=x")))
+	got := fetched(t, open(t, evidence.Config{}), r.named(t, "app"), m)
+	if got.State != policy.Found {
+		t.Errorf("%+v", got)
+	}
+}
