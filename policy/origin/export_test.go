@@ -28,3 +28,11 @@ func (c *Containerd) Kept() [6]int {
 
 // DropBytes forgets the bytes of manifests and indexes, as happens when there are too many.
 func (c *Containerd) DropBytes() { c.bytes.kept.Purge() }
+
+// Target is where memory has a name lead to.
+func (c *Containerd) Target(stored string) digest.Digest {
+	m := c.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.names[stored].target
+}

@@ -46,6 +46,8 @@ type stores struct {
 
 	calls  atomic.Int64
 	listed atomic.Int64
+	// markers were made to wait for events.
+	markers atomic.Int64
 	// sizes are pretended: nobody wants to write 300 MiB to have it refused.
 	sizes map[digest.Digest]int64
 
