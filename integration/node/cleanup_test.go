@@ -17,12 +17,22 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// remains lists what there is of a node: processes, mounts, cgroups and its directory.
+// remains lists what there is of a node: processes, mounts, cgroups and its directory. It looks for processes in a way
+// of its own: by arguments, and by the cgroups a process says it is in.
 func remains(t *testing.T, path string) []string {
 	t.Helper()
 	var found []string
-	for _, pid := range node.ProcessesOf(path) {
-		found = append(found, fmt.Sprint("process ", pid))
+	for _, file := range []string{"cmdline", "cgroup"} {
+		all, err := filepath.Glob("/proc/[0-9]*/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, process := range all {
+			contents, err := os.ReadFile(process)
+			if err == nil && strings.Contains(string(contents), "/"+filepath.Base(path)+"/") {
+				found = append(found, "process "+process)
+			}
+		}
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
