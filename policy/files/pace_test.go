@@ -7,6 +7,7 @@ import (
 )
 
 func TestWhenToLookAgain(t *testing.T) {
+	const ms = time.Millisecond
 	now := time.Unix(1e9, 0)
 	tests := map[string]struct {
 		result result
@@ -14,9 +15,9 @@ func TestWhenToLookAgain(t *testing.T) {
 		want   time.Duration
 	}{
 		"all is well":                         {want: time.Minute},
-		"a document is missing":               {result: result{gone: now.Add(-300 * time.Millisecond)}, want: 700 * time.Millisecond},
-		"a file was just written":             {result: result{unsettled: true}, want: 200 * time.Millisecond},
-		"a file was just written, and gone":   {result: result{unsettled: true, gone: now.Add(-900 * time.Millisecond)}, want: 100 * time.Millisecond},
+		"a document is missing":               {result: result{gone: now.Add(-300 * ms)}, want: 700 * ms},
+		"a file was just written":             {result: result{unsettled: true}, want: 200 * ms},
+		"a file was just written, and gone":   {result: result{unsettled: true, gone: now.Add(-900 * ms)}, want: 100 * ms},
 		"the directory is missing":            {result: result{trouble: true}, want: 5 * time.Second},
 		"there are no notifications":          {deaf: true, want: 5 * time.Second},
 		"no notifications, a file is missing": {deaf: true, result: result{gone: now}, want: time.Second},
@@ -38,10 +39,14 @@ func TestWhenToLookAfterHints(t *testing.T) {
 		wake  time.Duration
 		want  time.Duration
 	}{
-		"none":                                {wake: time.Minute, want: time.Minute},
-		"one":                                 {hints: []time.Duration{0}, wake: time.Minute, want: 100 * ms},
-		"several":                             {hints: []time.Duration{0, 50 * ms, 120 * ms}, wake: time.Minute, want: 220 * ms},
-		"they do not end":                     {hints: []time.Duration{0, 400 * ms, 950 * ms}, wake: time.Minute, want: 1000 * ms},
+		"none": {wake: time.Minute, want: time.Minute},
+		"one":  {hints: []time.Duration{0}, wake: time.Minute, want: 100 * ms},
+		"several": {
+			hints: []time.Duration{0, 50 * ms, 120 * ms}, wake: time.Minute, want: 220 * ms,
+		},
+		"they do not end": {
+			hints: []time.Duration{0, 400 * ms, 950 * ms}, wake: time.Minute, want: 1000 * ms,
+		},
 		"a missing document's time is sooner": {hints: []time.Duration{0}, wake: 30 * ms, want: 30 * ms},
 	}
 	for name, test := range tests {
@@ -71,7 +76,8 @@ func TestWhetherTheTimesOfAFileVouchForItsContents(t *testing.T) {
 		"changed when it was read":            {changed: now},
 		"changed in the future":               {changed: now.Add(time.Hour)},
 		"changed in the future, but known for a while": {
-			before: sighting{identity: file(now.Add(time.Hour)), first: now.Add(-settleByWait)}, changed: now.Add(time.Hour), want: true,
+			before:  sighting{identity: file(now.Add(time.Hour)), first: now.Add(-settleByWait)},
+			changed: now.Add(time.Hour), want: true,
 		},
 		"another was known for a while": {
 			before: sighting{identity: file(now.Add(-time.Hour)), first: now.Add(-time.Hour)}, changed: now,

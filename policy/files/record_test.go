@@ -103,6 +103,12 @@ func given(r *record) string {
 func TestWhetherADirectoryIsBelieved(t *testing.T) {
 	here, elsewhere := place{1, 1}, place{1, 2}
 	full := map[string]bool{"prod": false}
+	known := directory{known: true, place: here}
+	unknown := directory{err: errors.ErrUnsupported}
+	lost := directory{known: true, place: here, err: errors.ErrUnsupported}
+	nothing, fullThere := listing{place: here}, listing{place: here, namespaces: full}
+	nothingElsewhere, fullElsewhere := listing{place: elsewhere}, listing{place: elsewhere, namespaces: full}
+	unreadable := listing{err: errors.ErrUnsupported}
 	tests := map[string]struct {
 		before     directory
 		held       int
@@ -110,20 +116,20 @@ func TestWhetherADirectoryIsBelieved(t *testing.T) {
 		found      listing
 		want       error
 	}{
-		"full, at start":                     {found: listing{place: here, namespaces: full}},
-		"full, and remembered so":            {found: listing{place: here, namespaces: full}, remembered: true},
-		"empty, at start":                    {found: listing{place: here}},
-		"empty, but remembered full":         {found: listing{place: here}, remembered: true, want: errNothingThere},
-		"emptied while we looked":            {before: directory{known: true, place: here}, held: 1, found: listing{place: here}},
-		"emptied, and remembered full":       {before: directory{known: true, place: here}, held: 1, remembered: true, found: listing{place: here}},
-		"empty, and another than before":     {before: directory{known: true, place: here}, held: 1, found: listing{place: elsewhere}, want: errOtherPlace},
-		"empty elsewhere, and empty before":  {before: directory{known: true, place: here}, found: listing{place: elsewhere}},
-		"full, and another than before":      {before: directory{known: true, place: here}, held: 1, found: listing{place: elsewhere, namespaces: full}},
-		"not readable, at start":             {found: listing{err: errors.ErrUnsupported}, want: errors.ErrUnsupported},
-		"not readable any more":              {before: directory{known: true, place: here}, held: 1, found: listing{err: errors.ErrUnsupported}, want: errors.ErrUnsupported},
-		"empty elsewhere, after unreadable":  {before: directory{known: true, place: here, err: errors.ErrUnsupported}, held: 1, found: listing{place: elsewhere}, want: errOtherPlace},
-		"readable again":                     {before: directory{known: true, place: here, err: errors.ErrUnsupported}, held: 1, found: listing{place: here, namespaces: full}},
-		"empty, remembered, after no answer": {before: directory{err: errors.ErrUnsupported}, remembered: true, found: listing{place: here}, want: errNothingThere},
+		"full, at start":                     {found: fullThere},
+		"full, and remembered so":            {found: fullThere, remembered: true},
+		"empty, at start":                    {found: nothing},
+		"empty, but remembered full":         {found: nothing, remembered: true, want: errNothingThere},
+		"emptied while we looked":            {before: known, held: 1, found: nothing},
+		"emptied, and remembered full":       {before: known, held: 1, remembered: true, found: nothing},
+		"empty, and another than before":     {before: known, held: 1, found: nothingElsewhere, want: errOtherPlace},
+		"empty elsewhere, and empty before":  {before: known, found: nothingElsewhere},
+		"full, and another than before":      {before: known, held: 1, found: fullElsewhere},
+		"not readable, at start":             {found: unreadable, want: errors.ErrUnsupported},
+		"not readable any more":              {before: known, held: 1, found: unreadable, want: errors.ErrUnsupported},
+		"empty elsewhere, after unreadable":  {before: lost, held: 1, found: nothingElsewhere, want: errOtherPlace},
+		"readable again":                     {before: lost, held: 1, found: fullThere},
+		"empty, remembered, after no answer": {before: unknown, remembered: true, found: nothing, want: errNothingThere},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,224 @@
+package conf_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign/countersign/conf"
+)
+
+func TestEveryFaultIsReportedAtOnce(t *testing.T) {
+	const written = `[policy]
+system = "policy.json"
+sytem = "/etc/containers/policy.json"
+directory = 7
+[enforce]
+mode = "warn"
+answer_within = "2s"
+[enforce.namespaces]
+"../etc" = "audit"
+prod = true
+[evidence]
+max_size = "12"
+[polcy]
+system = "/x"
+`
+	_, err := conf.Parse("config.toml", []byte(written))
+	want := []string{
+		`config.toml:2: policy.system is "policy.json"; it must be an absolute path`,
+		`config.toml:3: unknown key policy.sytem; remove or correct it; known here are: directory, system`,
+		`config.toml:4: policy.directory is an integer; it must be a string: put it in quotes`,
+		`config.toml:6: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
+		`config.toml:7: enforce.answer_within is 2s; it must be between 10ms and 1.5s, for containerd waits 2s ` +
+			`and creates containers one after the other`,
+		`config.toml:9: enforce.namespaces: "../etc" cannot be a namespace of Kubernetes; write lower-case letters, ` +
+			`digits and dashes, at most 63`,
+		`config.toml:10: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
+		`config.toml:12: evidence.max_size: "12" is no size; write a whole number and a unit, like "512MiB" or "1GiB"`,
+		`config.toml:13: unknown key polcy; remove or correct it; known here are: bundles, containerd, enforce, ` +
+			`evidence, listen, log, policy, registry`,
+	}
+	if err == nil {
+		t.Fatal("there is no error")
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+	var faults conf.Faults
+	if !errors.As(err, &faults) || len(faults) != len(want) {
+		t.Errorf("the error is a %T, want %d faults", err, len(want))
+	}
+}
+
+func TestOneFault(t *testing.T) {
+	tests := map[string]struct{ line, with, want string }{
+		"no TOML": {`mode = "enforce"`, `mode = enforce`, "; see https://toml.io"},
+		"a key twice": {
+			`mode = "enforce"`, "mode = \"enforce\"\nmode = \"audit\"", "is already defined; see https://toml.io",
+		},
+		"a table in place of a value": {
+			`system = "/etc/containers/policy.json"`, `system = {}`, "policy.system is a table",
+		},
+		"an array in place of a value": {`level = "info"`, `level = ["info"]`, "log.level is an array"},
+		"a date in place of a value": {
+			`level = "info"`, `level = 2026-11-22`, "log.level is a date or time",
+		},
+		"a float in place of a value": {`level = "info"`, `level = 1.5`, "log.level is a float"},
+		"a value in place of a table": {`[log]`, "log = \"debug\"\n[log2]", "unknown key"},
+		"an empty system policy": {
+			`system = "/etc/containers/policy.json"`, `system = ""`, `policy.system is ""; it must be an absolute`,
+		},
+		"a relative policy directory": {
+			`directory = "/etc/countersign/policies"`, `directory = "policies"`, "policy.directory is",
+		},
+		"a zero byte in a path": {
+			`directory = "/etc/countersign/policies"`, `directory = "/etc\u0000"`, "policy.directory is",
+		},
+		"no evidence directory": {
+			`directory = "/var/lib/countersign/evidence"`, `directory = ""`, "evidence.directory is",
+		},
+		"a small store": {
+			`max_size = "1GiB"`, `max_size = "1023KiB"`, "evidence.max_size is 1023KiB; it must be at least 1MiB",
+		},
+		"a negative store":              {`max_size = "1GiB"`, `max_size = "-1GiB"`, "is no size"},
+		"a store of more than there is": {`max_size = "1GiB"`, `max_size = "9999999TiB"`, "is no size"},
+		"a duration without a unit": {
+			`answer_within = "250ms"`, `answer_within = "250"`,
+			`enforce.answer_within: "250" is no duration; write a number and a unit`,
+		},
+		"too short a time to answer": {
+			`answer_within = "250ms"`, `answer_within = "9ms"`,
+			"enforce.answer_within is 9ms; it must be between 10ms and 1.5s",
+		},
+		"an unknown level": {
+			`level = "info"`, `level = "INFO"`,
+			`log.level: "INFO" is not known; use "debug" or "info" or "warn" or "error"`,
+		},
+		"an unknown format": {
+			`format = "json"`, `format = "logfmt"`, `log.format: "logfmt" is not known; use "json" or "text"`,
+		},
+		"an unknown identity": {
+			`identity = "annotation"`, `identity = "none"`,
+			`bundles.identity: "none" is not known; use "annotation" or "digest"`,
+		},
+		"metrics for the network": {
+			`metrics = "127.0.0.1:9470"`, `metrics = "0.0.0.0:9470"`, "it must be a loopback address",
+		},
+		"metrics on a name": {
+			`metrics = "127.0.0.1:9470"`, `metrics = "node.example:9470"`, "it must be a loopback address",
+		},
+		"metrics on all addresses": {
+			`metrics = "127.0.0.1:9470"`, `metrics = ":9470"`, "it must be a loopback address",
+		},
+		"metrics without a port": {
+			`metrics = "127.0.0.1:9470"`, `metrics = "127.0.0.1"`, "it must be an address and a port",
+		},
+		"metrics on a port by name": {
+			`metrics = "127.0.0.1:9470"`, `metrics = "127.0.0.1:http"`, "its port must be a number",
+		},
+		"metrics on no port there is": {
+			`metrics = "127.0.0.1:9470"`, `metrics = "127.0.0.1:65536"`, "its port must be a number",
+		},
+		"a relative socket": {
+			`address = "/run/containerd/containerd.sock"`, `address = "unix:///run/x.sock"`, "containerd.address is",
+		},
+		"no socket": {
+			`socket = "/run/countersign/countersign.sock"`, `socket = ""`, "listen.socket is",
+		},
+		"a socket's path that is too long": {
+			`socket = "/run/countersign/countersign.sock"`, `socket = "/` + strings.Repeat("x", 107) + `"`,
+			"listen.socket has 108 bytes; the path of a unix socket may have 107",
+		},
+		"no namespace of containerd": {
+			`namespace = "k8s.io"`, `namespace = "k8s io"`, `containerd.namespace is "k8s io"`,
+		},
+		"an exception that is no exception": {
+			`[enforce.namespaces]`, "[enforce.namespaces]\nprod = \"off\"",
+			`enforce.namespaces.prod: "off" is not known`,
+		},
+		"an exception for a bad namespace": {
+			`[bundles.namespaces]`, "[bundles.namespaces]\nProd = \"digest\"", `"Prod" cannot be a namespace`,
+		},
+		"several tables of one name": {`[log]`, `[[log]]`, "log is an array; it must be a table: [log]"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			written := set(t, test.line, test.with)
+			config, err := conf.Parse("config.toml", []byte(written))
+			if err == nil {
+				t.Fatal("there is no error")
+			}
+			if config != nil {
+				t.Error("there is a configuration beside the error")
+			}
+			var faults conf.Faults
+			if !errors.As(err, &faults) {
+				t.Fatalf("the error is a %T", err)
+			}
+			if !strings.Contains(faults[0].Problem, test.want) {
+				t.Errorf("%q does not say %q", faults[0].Problem, test.want)
+			}
+			line := 1 + strings.Count(written[:strings.Index(written, test.with)], "\n")
+			last := line + strings.Count(test.with, "\n")
+			if at := faults[0].Line; at < line || at > last {
+				t.Errorf("the fault is said to be in line %d, and is in %d to %d", at, line, last)
+			}
+		})
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]conf.Size{
+		"0B": 0, "1B": 1, "1023B": 1023, "1KiB": conf.KiB, "1025B": 1025, "3MiB": 3 * conf.MiB, "1GiB": conf.GiB,
+		"2TiB": 2 * conf.TiB, "8388607TiB": 8388607 * conf.TiB,
+	} {
+		var got conf.Size
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want || got.String() != text {
+			t.Errorf("%s is %d, %v and written %s; want %d", text, got, err, got, want)
+		}
+	}
+	for _, text := range []string{"", "1", "B", "GiB", "1.5GiB", "+1GiB", "1GB", "1gib", "8388608TiB", "1 2GiB", "1GiB "} {
+		if err := new(conf.Size).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken for a size", text)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(string(file(f, "config.toml")))
+	f.Add("[policy]\nsytem = 1\n[[log]]\n")
+	f.Add("enforce.namespaces = { a = \"audit\", \"b.c\" = { d = 1 } }\n")
+	f.Add("a.b.c = [{x = 1}, [2]]\n[a]\n")
+	f.Add("listen = { metrics = \"[::1%lo]:1\" }")
+	f.Fuzz(func(t *testing.T, written string) {
+		config, err := conf.Parse("config.toml", []byte(written))
+		if err == nil {
+			if again, err := conf.Parse("config.toml", []byte(written)); err != nil || !cmp.Equal(config, again) {
+				t.Errorf("read again it is %+v, %v, and was %+v", again, err, config)
+			}
+			return
+		}
+		var faults conf.Faults
+		if config != nil || !errors.As(err, &faults) || len(faults) == 0 {
+			t.Fatalf("%v, %v: want faults and nothing else", config, err)
+		}
+		lines := strings.Count(written, "\n") + 1
+		for _, fault := range faults {
+			if fault.Line < 1 || fault.Line > lines || strings.Contains(fault.Error(), "\n") {
+				t.Errorf("%q: want one line, that is about one of %d", fault.Error(), lines)
+			}
+		}
+	})
+}
+
+func ExampleParse() {
+	_, err := conf.Parse("config.toml", []byte("[enforce]\nmode = \"warn\"\nanswer_in = \"1s\"\n"))
+	fmt.Println(err)
+	// Output:
+	// config.toml:2: enforce.mode: "warn" is not known; use "enforce" or "audit"
+	// config.toml:3: unknown key enforce.answer_in; remove or correct it; known here are: answer_within, mode, namespaces
+}

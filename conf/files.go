@@ -1,0 +1,12 @@
+package conf
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed config.toml containerd.toml countersign.service policies/*.json policies/README.md
+var files embed.FS
+
+// Files returns the files that an operator installs and edits, by their names in this folder.
+func Files() fs.FS { return files }

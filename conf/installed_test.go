@@ -1,0 +1,76 @@
+package conf_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/countersign/countersign/conf"
+)
+
+func TestTheDropInMakesContainerdRequireCountersign(t *testing.T) {
+	var got map[string]any
+	if err := toml.Unmarshal(file(t, "containerd.toml"), &got); err != nil {
+		t.Fatal(err)
+	}
+	// What is not in here is not set, and tolerate_missing_plugins_annotation must not be.
+	want := map[string]any{
+		"version": int64(3),
+		"plugins": map[string]any{"io.containerd.nri.v1.nri": map[string]any{
+			"disable": false,
+			"default_validator": map[string]any{
+				"enable": true, "required_plugins": []any{"countersign"},
+			},
+		}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
+	unit := string(file(t, "countersign.service"))
+	config := conf.Default()
+	var writable []string
+	for line := range strings.Lines(unit) {
+		if paths, found := strings.CutPrefix(strings.TrimSpace(line), "ReadWritePaths="); found {
+			writable = strings.Fields(paths)
+		}
+	}
+	for _, path := range []string{config.Evidence.Directory, config.StateFile(), config.Listen.Socket} {
+		if !slices.Contains(writable, filepath.Dir(path)) {
+			t.Errorf("%s is written by default, and the service may write in %v only", path, writable)
+		}
+	}
+	for _, line := range []string{
+		"Type=notify", "Restart=always", "StartLimitIntervalSec=0", "ProtectSystem=strict", "NoNewPrivileges=yes",
+		"After=containerd.service network.target", "Before=kubelet.service", "ExecStart=/usr/local/bin/countersign run",
+	} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("the service has no line %s", line)
+		}
+	}
+}
+
+func TestTheServiceIsOneThatSystemdAccepts(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("there is no systemd-analyze here")
+	}
+	// It wants the program to exist.
+	unit := strings.Replace(string(file(t, "countersign.service")), "/usr/local/bin/countersign run", "/bin/true", 1)
+	path := filepath.Join(t.TempDir(), "countersign.service")
+	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), analyze, "verify", path).CombinedOutput()
+	if err != nil || strings.Contains(string(output), "countersign.service:") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, output)
+	}
+}

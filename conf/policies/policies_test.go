@@ -1,0 +1,77 @@
+// Package policies_test loads the documents to start from as the daemon does, with the real parser and from real
+// files. Packages conf and policy do not link that parser into their own tests: the fuzzer would slow down a hundred
+// times for all its code.
+package policies_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/files"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// installed writes the documents as policies/README.md says, and loads them as the daemon does.
+func installed(t *testing.T) (*policy.Set, files.Status) {
+	t.Helper()
+	directory := t.TempDir()
+	entries, err := fs.Glob(conf.Files(), "policies/*.json")
+	if err != nil || len(entries) < 4 {
+		t.Fatalf("the documents are %v, %v", entries, err)
+	}
+	for _, name := range entries {
+		raw, err := fs.ReadFile(conf.Files(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(directory, filepath.Base(name)), raw)
+	}
+	system := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.Rename(filepath.Join(directory, "system.json"), system); err != nil {
+		t.Fatal(err)
+	}
+	documents := files.Open(files.Config{System: system, Directory: directory, Parse: signature.NewParser().Parse})
+	return documents.Current(), documents.Status()
+}
+
+func TestTheDocumentsToStartFrom(t *testing.T) {
+	set, status := installed(t)
+	if status.Failures > 0 {
+		t.Fatalf("problems: %v", status.Problems)
+	}
+	for _, problem := range status.Problems {
+		if !strings.Contains(problem.Text, "/etc/countersign/keys/") {
+			t.Errorf("problem: %s; want none but for keys, which the operator brings", problem.Text)
+		}
+	}
+	tests := map[string]struct{ namespace, image, want string }{
+		"the pause image":                      {"kube-system", "registry.k8s.io/pause:3.10", "insecureAcceptAnything"},
+		"Kubernetes itself":                    {"kube-system", "registry.k8s.io/kube-proxy:v1.37.0", "insecureAcceptAnything"},
+		"any other where there is no document": {"kube-system", "docker.io/library/busybox", "reject"},
+		"any in dev":                           {"dev", "busybox", "insecureAcceptAnything"},
+		"one of prod in prod":                  {"prod", "registry.example/prod/app:v1", "sigstoreSigned"},
+		"another in prod":                      {"prod", "registry.example/staging/app:v1", "reject"},
+		"one of staging in staging":            {"staging", "registry.example/staging/app:v1", "sigstoreSigned"},
+		"another in staging":                   {"staging", "busybox", "reject"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			document, err := set.For(test.namespace)
+			if err != nil {
+				t.Fatal(err)
+			}
+			image, err := policy.Normalize(test.image)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, list := document.Select(image); len(list) != 1 || list[0].Type != test.want {
+				t.Errorf("%v asks for %+v, want %s", image, list, test.want)
+			}
+		})
+	}
+}
