@@ -1,0 +1,100 @@
+// Bench measures on real nodes the bounds that the project has set itself, and prints each figure beside its bound.
+//
+// Figures are ratios wherever the machine's own speed would else be what is measured, and both sides of a ratio are
+// measured in the same run. A bound that is missed is printed as missed; the exit status is 1 then.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+func main() {
+	pairs := flag.Int("pairs", 5000, "how many pairs of containers to create")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if flag.Arg(0) == idlePlugin {
+		err = runIdlePlugin(ctx, flag.Arg(1))
+	} else {
+		err = measure(ctx, *pairs)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, pairs int) error {
+	if err := node.Supported(); err != nil {
+		return fmt.Errorf("the benchmark needs nodes: %w", err)
+	}
+	tools, err := node.BuildTools(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	directory, err := os.MkdirTemp("", "countersign-bench-")
+	if err != nil {
+		return fmt.Errorf("making a directory for the benchmark: %w", err)
+	}
+	defer os.RemoveAll(directory)
+	program, err := tools.BuildProgram(ctx, "./plugin/countersign", directory, false)
+	if err != nil {
+		return err
+	}
+	report := &report{out: os.Stdout}
+	bench := &bench{tools: tools, program: program, directory: directory, pairs: pairs, report: report}
+	for _, part := range []func(context.Context) error{bench.creation, bench.smallNode, bench.largeNode} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	if report.missed > 0 {
+		return fmt.Errorf("%d bounds are missed", report.missed)
+	}
+	return nil
+}
+
+// bench is what all measurements share.
+type bench struct {
+	tools     *node.Tools
+	program   string
+	directory string
+	pairs     int
+	report    *report
+}
+
+// image pushes an image, signed by a key of its own, and returns it with a policy that asks for that signature.
+func (b *bench) image(ctx context.Context, registry *node.Registry) (node.Pushed, node.Policy, error) {
+	made, err := b.tools.Image("benchmark")
+	if err != nil {
+		return node.Pushed{}, node.Policy{}, err
+	}
+	pushed, err := registry.Push(ctx, "bench/app:v1", made)
+	if err != nil {
+		return node.Pushed{}, node.Policy{}, err
+	}
+	key, err := b.tools.GenerateKey(ctx, b.directory, "bench")
+	if err != nil {
+		return node.Pushed{}, node.Policy{}, err
+	}
+	err = b.tools.Sign(ctx, node.Signing{Image: pushed, Key: key, OldFormat: true})
+	scopes := map[string]node.Requirement{registry.Host: node.Cosign(key.Public)}
+	return pushed, node.Policy{Default: node.Reject(), Scopes: scopes}, err
+}
+
+// closing joins what closing returns to an error.
+func closing(err *error, closers ...func() error) {
+	for _, closer := range closers {
+		*err = errors.Join(*err, closer())
+	}
+}
