@@ -51,8 +51,7 @@ func TestTheInstalledConfigurationExplainsEveryKey(t *testing.T) {
 	lines := strings.Split(string(file(t, "config.toml")), "\n")
 	var walk func(table string, of reflect.Type)
 	walk = func(table string, of reflect.Type) {
-		for i := range of.NumField() {
-			field := of.Field(i)
+		for field := range of.Fields() {
 			key := field.Tag.Get("toml")
 			if key == "" {
 				t.Errorf("%s.%s has no toml tag", of, field.Name)
@@ -161,10 +160,10 @@ func TestRead(t *testing.T) {
 	if _, err := conf.Read(path); err == nil || !strings.Contains(err.Error(), path+": no such file or directory") {
 		t.Errorf("a named file that does not exist: %v, want an error that names it", err)
 	}
-	if err := os.WriteFile(path, []byte("[log]\nlevel = \"warn\"\nlevle = \"info\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("[log]\nlevel = \"warn\"\nleevl = \"info\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conf.Read(path); err == nil || !strings.HasPrefix(err.Error(), path+":3: unknown key log.levle;") {
+	if _, err := conf.Read(path); err == nil || !strings.HasPrefix(err.Error(), path+":3: unknown key log.leevl;") {
 		t.Errorf("a file with an unknown key: %v, want an error with its path and line", err)
 	}
 	if _, err := conf.Read(directory); err == nil {

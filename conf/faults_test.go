@@ -14,7 +14,7 @@ import (
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	const written = `[policy]
 system = "policy.json"
-sytem = "/etc/containers/policy.json"
+systen = "/etc/containers/policy.json"
 directory = 7
 [enforce]
 mode = "warn"
@@ -30,7 +30,7 @@ system = "/x"
 	_, err := conf.Parse("config.toml", []byte(written))
 	want := []string{
 		`config.toml:2: policy.system is "policy.json"; it must be an absolute path`,
-		`config.toml:3: unknown key policy.sytem; remove or correct it; known here are: directory, system`,
+		`config.toml:3: unknown key policy.systen; remove or correct it; known here are: directory, system`,
 		`config.toml:4: policy.directory is an integer; it must be a string: put it in quotes`,
 		`config.toml:6: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
 		`config.toml:7: enforce.answer_within is 2s; it must be between 10ms and 1.5s, for containerd waits 2s ` +
@@ -155,19 +155,25 @@ func TestOneFault(t *testing.T) {
 			if config != nil {
 				t.Error("there is a configuration beside the error")
 			}
-			var faults conf.Faults
-			if !errors.As(err, &faults) {
-				t.Fatalf("the error is a %T", err)
-			}
-			if !strings.Contains(faults[0].Problem, test.want) {
-				t.Errorf("%q does not say %q", faults[0].Problem, test.want)
-			}
-			line := 1 + strings.Count(written[:strings.Index(written, test.with)], "\n")
-			last := line + strings.Count(test.with, "\n")
-			if at := faults[0].Line; at < line || at > last {
-				t.Errorf("the fault is said to be in line %d, and is in %d to %d", at, line, last)
-			}
+			before, _, _ := strings.Cut(written, test.with)
+			first := 1 + strings.Count(before, "\n")
+			found(t, err, test.want, first, first+strings.Count(test.with, "\n"))
 		})
+	}
+}
+
+// found checks what the first fault says, and that its line is one of these.
+func found(t *testing.T, err error, want string, first, last int) {
+	t.Helper()
+	var faults conf.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("the error is a %T", err)
+	}
+	if !strings.Contains(faults[0].Problem, want) {
+		t.Errorf("%q does not say %q", faults[0].Problem, want)
+	}
+	if at := faults[0].Line; at < first || at > last {
+		t.Errorf("the fault is said to be in line %d, and is in %d to %d", at, first, last)
 	}
 }
 
@@ -190,7 +196,7 @@ func TestSizes(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(string(file(f, "config.toml")))
-	f.Add("[policy]\nsytem = 1\n[[log]]\n")
+	f.Add("[policy]\nsysten = 1\n[[log]]\n")
 	f.Add("enforce.namespaces = { a = \"audit\", \"b.c\" = { d = 1 } }\n")
 	f.Add("a.b.c = [{x = 1}, [2]]\n[a]\n")
 	f.Add("listen = { metrics = \"[::1%lo]:1\" }")

@@ -50,14 +50,14 @@ func TestTheDocumentsToStartFrom(t *testing.T) {
 		}
 	}
 	tests := map[string]struct{ namespace, image, want string }{
-		"the pause image":                      {"kube-system", "registry.k8s.io/pause:3.10", "insecureAcceptAnything"},
-		"Kubernetes itself":                    {"kube-system", "registry.k8s.io/kube-proxy:v1.37.0", "insecureAcceptAnything"},
-		"any other where there is no document": {"kube-system", "docker.io/library/busybox", "reject"},
-		"any in dev":                           {"dev", "busybox", "insecureAcceptAnything"},
-		"one of prod in prod":                  {"prod", "registry.example/prod/app:v1", "sigstoreSigned"},
-		"another in prod":                      {"prod", "registry.example/staging/app:v1", "reject"},
-		"one of staging in staging":            {"staging", "registry.example/staging/app:v1", "sigstoreSigned"},
-		"another in staging":                   {"staging", "busybox", "reject"},
+		"the pause image":              {"kube-system", "registry.k8s.io/pause:3.10", "insecureAcceptAnything"},
+		"Kubernetes itself":            {"kube-system", "registry.k8s.io/kube-proxy:v1.37.0", "insecureAcceptAnything"},
+		"any other without a document": {"kube-system", "docker.io/library/busybox", "reject"},
+		"any in dev":                   {"dev", "busybox", "insecureAcceptAnything"},
+		"one of prod in prod":          {"prod", "registry.example/prod/app:v1", "sigstoreSigned"},
+		"another in prod":              {"prod", "registry.example/staging/app:v1", "reject"},
+		"one of staging in staging":    {"staging", "registry.example/staging/app:v1", "sigstoreSigned"},
+		"another in staging":           {"staging", "busybox", "reject"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

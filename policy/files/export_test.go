@@ -16,7 +16,8 @@ func DocumentName(name string) (string, bool) { return documentName(name) }
 func Look(config Config) func() {
 	d := open(config, defaultPace())
 	w := newWatch()
-	for d.follow(w).Before(time.Now().Add(d.pace.trouble)) { //nolint:revive // It looks until there is no need to.
+	// It looks until nothing is left to settle.
+	for d.follow(w).Before(time.Now().Add(d.pace.trouble)) {
 	}
 	return func() { d.follow(w) }
 }

@@ -77,7 +77,7 @@ func (k *keyReads) changed() map[string]bool {
 // remember returns what is known after a scan of the key files that documents name. A file that was read for a
 // document after it had been found unchanged keeps its old sighting: should it have changed in between, then the next
 // scan must find that, for the sake of the other documents that name it.
-func (k *keyReads) remember(named map[string]bool, changed map[string]bool) keys {
+func (k *keyReads) remember(named, changed map[string]bool) keys {
 	next := make(keys, len(named))
 	for path := range named {
 		known, ok := k.known[path]

@@ -133,16 +133,7 @@ func TestEverySnapshotIsWhole(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
-			for {
-				set := n.documents.Current()
-				first := governs(set, "ns-0")
-				for i := range namespaces {
-					// All name one key file, and it is read once for a snapshot.
-					if got := governs(set, fmt.Sprintf("ns-%d", i)); got != first {
-						t.Errorf("in one snapshot ns-0 is governed by %q and ns-%d by %q", first, i, got)
-						return
-					}
-				}
+			for n.whole(namespaces) {
 				select {
 				case <-stop:
 					return
@@ -152,10 +143,22 @@ func TestEverySnapshotIsWhole(t *testing.T) {
 		})
 	}
 	for generation := range 5 {
-		n.write(".new", fmt.Sprint(generation+1))
-		n.rename(".new", "shared.pub")
+		n.put("shared.pub", fmt.Sprint(generation+1))
 		n.until("ns-7", fmt.Sprintf("strict+%d", generation+1))
 	}
 	close(stop)
 	readers.Wait()
+}
+
+// whole checks that in the snapshot there is now, all documents saw the same contents of the key file they share.
+func (n *node) whole(namespaces int) bool {
+	set := n.documents.Current()
+	first := governs(set, "ns-0")
+	for i := range namespaces {
+		if got := governs(set, fmt.Sprintf("ns-%d", i)); got != first {
+			n.Errorf("in one snapshot ns-0 is governed by %q and ns-%d by %q", first, i, got)
+			return false
+		}
+	}
+	return true
 }

@@ -13,9 +13,9 @@ import (
 
 const edited = `{"is": "edited"}`
 
-// witness keeps looking at what governs a namespace until the test calls the function it returns, which fails the
+// witness keeps looking at what governs prod until the test calls the function it returns, which fails the
 // test if that was ever anything but one of these.
-func (n *node) witness(namespace string, allowed ...string) (check func()) {
+func (n *node) witness(allowed ...string) (check func()) {
 	n.Helper()
 	var others sync.Map
 	stop := make(chan struct{})
@@ -24,7 +24,7 @@ func (n *node) witness(namespace string, allowed ...string) (check func()) {
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for {
-			got := governs(n.documents.Current(), namespace)
+			got := governs(n.documents.Current(), "prod")
 			if !strings.Contains(" "+strings.Join(allowed, " ")+" ", " "+got+" ") {
 				others.Store(got, true)
 			}
@@ -40,7 +40,7 @@ func (n *node) witness(namespace string, allowed ...string) (check func()) {
 		close(stop)
 		looking.Wait()
 		others.Range(func(got, _ any) bool {
-			n.Errorf("%s was governed by %q for a moment, want only %q", namespace, got, allowed)
+			n.Errorf("prod was governed by %q for a moment, want only %q", got, allowed)
 			return true
 		})
 	}
@@ -84,7 +84,7 @@ func TestAnEditedDocumentReplacesTheOldOneAndNothingShowsBetween(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
-			check := n.witness("prod", "strict", "edited")
+			check := n.witness("strict", "edited")
 			edit(n, "policies/prod.json")
 			n.until("prod", "edited")
 			check()
@@ -92,7 +92,7 @@ func TestAnEditedDocumentReplacesTheOldOneAndNothingShowsBetween(t *testing.T) {
 		t.Run(name+": the system's", func(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, map[string]string{"system.json": strict, "policies/qa.json": lax}).run()
-			check := n.witness("prod", "strict", "edited")
+			check := n.witness("strict", "edited")
 			edit(n, "system.json")
 			n.until("prod", "edited")
 			check()
@@ -103,7 +103,7 @@ func TestAnEditedDocumentReplacesTheOldOneAndNothingShowsBetween(t *testing.T) {
 func TestASlowWriterIsWaitedForWithTheLastGoodDocument(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
-	check := n.witness("prod", "strict", "edited")
+	check := n.witness("strict", "edited")
 	file, err := os.Create(n.path("policies/prod.json"))
 	n.must(err)
 	defer file.Close()
@@ -158,7 +158,7 @@ func TestADocumentThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
 			t.Parallel()
 			n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
 			before := n.documents.Current().Namespaces["prod"].Document
-			check := n.witness("prod", "strict")
+			check := n.witness("strict")
 			n.rename("policies/prod.json", "kept")
 			place(n, "policies/prod.json")
 			n.problem("reading policy " + n.path("policies/prod.json"))

@@ -86,7 +86,7 @@ func (s *state) unreadable(t target, l look, err error) look {
 			err = errors.New("it is a symlink to what is not there")
 		}
 	}
-	l.err = fmt.Errorf("reading policy %s: %w", t.path, err)
+	l.finding, l.err = unreadable, fmt.Errorf("reading policy %s: %w", t.path, err)
 	return l
 }
 

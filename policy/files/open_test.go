@@ -175,12 +175,12 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 
 func TestASocketInThePlaceOfADocumentDenies(t *testing.T) {
 	// The path of a socket is at most 107 bytes long, which that of a test's own directory may be already.
-	directory, err := os.MkdirTemp("", "s")
+	directory, err := os.MkdirTemp("", "s") //nolint:usetesting // t.TempDir is too long.
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(directory) })
-	listener, err := net.Listen("unix", filepath.Join(directory, "prod.json"))
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", filepath.Join(directory, "prod.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +221,9 @@ func TestStatusAtStart(t *testing.T) {
 	if !status.LastGood.IsZero() {
 		t.Errorf("LastGood is %s although something is wrong", status.LastGood)
 	}
+	prod := n.path("policies/prod.json")
 	want := files.Status{Documents: 5, Failures: 1, Problems: []files.Problem{
-		{Text: "parsing policy " + n.path("policies/prod.json") + ": unexpected EOF", Namespace: "prod", Path: n.path("policies/prod.json")},
+		{Text: "parsing policy " + prod + ": unexpected EOF", Namespace: "prod", Path: prod},
 		{Text: "reading key file /nowhere/a.pub: no such file or directory"},
 	}}
 	if diff := cmp.Diff(want, status); diff != "" {

@@ -172,10 +172,10 @@ func (s *state) records() []*record {
 
 // remember writes down whether the directory holds documents, where that is known.
 func (s *state) remember() error {
-	if !s.directory.known || s.directory.err != nil {
-		return nil
+	if s.directory.known && s.directory.err == nil {
+		return s.marker.remember(len(s.namespaces) > 0)
 	}
-	return s.marker.remember(len(s.namespaces) > 0)
+	return nil
 }
 
 // set returns a snapshot.
