@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/containerd/nri/pkg/api"
@@ -50,9 +51,15 @@ func started(t *testing.T, handler *nri.Handler) (*subject, *bare) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The plugin closes the descriptor it is given, so it must be nobody else's.
+	descriptor, err := syscall.Dup(int(pair.PeerFile().Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair.PeerClose()
 	t.Setenv(api.PluginNameEnvVar, "countersign")
 	t.Setenv(api.PluginIdxEnvVar, "42")
-	t.Setenv(api.PluginSocketEnvVar, strconv.Itoa(int(pair.PeerFile().Fd())))
+	t.Setenv(api.PluginSocketEnvVar, strconv.Itoa(descriptor))
 	runtime := serveBare(t, trunk)
 	return start(t, "/nonexistent/nri.sock", handler), runtime
 }
