@@ -71,14 +71,26 @@ func flip(content []byte) []byte {
 // damages are the ways in which what lies on a disk is not what was put there.
 func damages() map[string]func(place) {
 	return map[string]func(place){
-		"the record is cut short":            func(p place) { p.change(p.record(), cut) },
-		"the record is empty":                func(p place) { p.change(p.record(), func([]byte) []byte { return nil }) },
-		"the record is garbage":              func(p place) { p.change(p.record(), func([]byte) []byte { return []byte("\x00\xff") }) },
-		"the record is null":                 func(p place) { p.change(p.record(), func([]byte) []byte { return []byte("null") }) },
-		"the record is gone":                 func(p place) { p.do(os.Remove(p.record())) },
-		"the record is huge":                 func(p place) { p.do(os.Truncate(p.record(), 1<<30)) },
-		"the record is a directory":          func(p place) { p.do(os.Remove(p.record())); p.do(os.MkdirAll(p.record()+"/x", 0o700)) },
-		"the record is a named pipe":         func(p place) { p.do(os.Remove(p.record())); p.do(unix.Mkfifo(p.record(), 0o600)) },
+		"the record is cut short": func(p place) { p.change(p.record(), cut) },
+		"the record is empty": func(p place) {
+			p.change(p.record(), func([]byte) []byte { return nil })
+		},
+		"the record is garbage": func(p place) {
+			p.change(p.record(), func([]byte) []byte { return []byte("\x00\xff") })
+		},
+		"the record is null": func(p place) {
+			p.change(p.record(), func([]byte) []byte { return []byte("null") })
+		},
+		"the record is gone": func(p place) { p.do(os.Remove(p.record())) },
+		"the record is huge": func(p place) { p.do(os.Truncate(p.record(), 1<<30)) },
+		"the record is a directory": func(p place) {
+			p.do(os.Remove(p.record()))
+			p.do(os.MkdirAll(p.record()+"/x", 0o700))
+		},
+		"the record is a named pipe": func(p place) {
+			p.do(os.Remove(p.record()))
+			p.do(unix.Mkfifo(p.record(), 0o600))
+		},
 		"the record is of a newer version":   func(p place) { p.edit("version", 2) },
 		"the record is of another manifest":  func(p place) { p.edit("manifest", manifestOf("another")) },
 		"the record is of another place":     func(p place) { p.edit("repository", "registry.example/other") },
@@ -94,22 +106,37 @@ func damages() map[string]func(place) {
 		"a signature is cut short":        func(p place) { p.change(p.signature(2), cut) },
 		"a signature has one bit changed": func(p place) { p.change(p.signature(1), flip) },
 		"a signature is empty":            func(p place) { p.do(os.Truncate(p.signature(1), 0)) },
-		"a signature is longer":           func(p place) { p.change(p.signature(1), func(b []byte) []byte { return append(b, ' ') }) },
-		"a signature is gone":             func(p place) { p.do(os.Remove(p.signature(2))) },
+		"a signature is longer": func(p place) {
+			p.change(p.signature(1), func(b []byte) []byte { return append(b, ' ') })
+		},
+		"a signature is gone": func(p place) { p.do(os.Remove(p.signature(2))) },
 		"a signature is a link": func(p place) {
 			p.do(os.Rename(p.signature(1), p.base+"/x"))
 			p.do(os.Symlink(p.base+"/x", p.signature(1)))
 		},
-		"a signature is a named pipe":      func(p place) { p.do(os.Remove(p.signature(1))); p.do(unix.Mkfifo(p.signature(1), 0o600)) },
-		"a signature is a directory":       func(p place) { p.do(os.Remove(p.signature(1))); p.do(os.Mkdir(p.signature(1), 0o700)) },
-		"two signatures changed places":    func(p place) { swap(p, p.signature(1), p.signature(2)) },
-		"there is a signature more":        func(p place) { write(p.t, p.set+"/signature-3", "x") },
-		"the set is gone":                  func(p place) { p.do(os.RemoveAll(p.set)) },
-		"the set is a file":                func(p place) { p.do(os.RemoveAll(p.set)); write(p.t, p.set, "x") },
-		"everything is gone":               func(p place) { p.do(os.RemoveAll(p.base)) },
-		"a file is in the way":             func(p place) { p.do(os.RemoveAll(p.base)); write(p.t, p.base, "x") },
-		"a file is in the way, further up": func(p place) { up := filepath.Dir(p.base); p.do(os.RemoveAll(up)); write(p.t, up, "x") },
-		"a link is in the way":             func(p place) { p.do(os.Rename(p.base, p.base+"x")); p.do(os.Symlink(p.base+"x", p.base)) },
+		"a signature is a named pipe": func(p place) {
+			p.do(os.Remove(p.signature(1)))
+			p.do(unix.Mkfifo(p.signature(1), 0o600))
+		},
+		"a signature is a directory": func(p place) {
+			p.do(os.Remove(p.signature(1)))
+			p.do(os.Mkdir(p.signature(1), 0o700))
+		},
+		"two signatures changed places": func(p place) { swap(p, p.signature(1), p.signature(2)) },
+		"there is a signature more":     func(p place) { write(p.t, p.set+"/signature-3", "x") },
+		"the set is gone":               func(p place) { p.do(os.RemoveAll(p.set)) },
+		"the set is a file":             func(p place) { p.do(os.RemoveAll(p.set)); write(p.t, p.set, "x") },
+		"everything is gone":            func(p place) { p.do(os.RemoveAll(p.base)) },
+		"a file is in the way":          func(p place) { p.do(os.RemoveAll(p.base)); write(p.t, p.base, "x") },
+		"a file is in the way, further up": func(p place) {
+			up := filepath.Dir(p.base)
+			p.do(os.RemoveAll(up))
+			write(p.t, up, "x")
+		},
+		"a link is in the way": func(p place) {
+			p.do(os.Rename(p.base, p.base+"x"))
+			p.do(os.Symlink(p.base+"x", p.base))
+		},
 	}
 }
 

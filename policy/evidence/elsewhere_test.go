@@ -16,8 +16,6 @@ type proxy struct {
 }
 
 // elsewhere is the proxy of this process. Go reads the variable that names it once, so there is one.
-//
-//nolint:gochecknoglobals // As said.
 var elsewhere = &proxy{hosts: map[string]http.Handler{}}
 
 // start has this process use the proxy for plain HTTP to anywhere but this node.

@@ -132,8 +132,7 @@ func (k *Keeper) fail(e *entry, err error) {
 	e.failures++
 	e.failure = shorten(err.Error())
 	wait := backoff(e.failures)
-	var busy *busyError
-	if errors.As(err, &busy) {
+	if busy, ok := errors.AsType[*busyError](err); ok {
 		wait = max(wait, min(busy.after, maxRetryAfter))
 		maps.DeleteFunc(k.paused, func(_ string, until time.Time) bool { return time.Now().After(until) })
 		k.paused[e.key.host()] = time.Now().Add(wait)

@@ -83,7 +83,7 @@ func ParseRecord(raw []byte, manifest digest.Digest, repository string) (files i
 }
 
 // ParseLayers parses the manifest under a signatures' tag.
-func ParseLayers(raw []byte) (layers int, omitted int, err error) {
+func ParseLayers(raw []byte) (layers, omitted int, err error) {
 	found, omitted, err := parseLayers(raw)
 	return len(found), omitted, err
 }

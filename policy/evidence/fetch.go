@@ -42,7 +42,7 @@ func (f *fetcher) look(
 	tag, err := signatureTag(repository, manifest)
 	if err != nil {
 		// No registry can have such a tag.
-		return &finding{source: source{Reference: repository.Name()}, detail: err.Error()}, nil //nolint:nilerr // As said.
+		return &finding{source: source{Reference: repository.Name()}, detail: err.Error()}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()

@@ -46,7 +46,8 @@ func (r *registry) mayAsk(to *url.URL) error {
 	}
 	address, err := netip.ParseAddr(name)
 	if err != nil {
-		return nil //nolint:nilerr // A name.
+		// A name.
+		return nil
 	}
 	return r.mayReach(address)
 }

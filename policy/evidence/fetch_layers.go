@@ -58,8 +58,7 @@ func readSignatures(ctx context.Context, from remotes.Fetcher, raw []byte) (*fin
 		if err == nil && total+int64(len(content)) > maxDirectory {
 			err = &badLayer{fmt.Sprintf("all signatures together have more than %d bytes", maxDirectory)}
 		}
-		var bad *badLayer
-		if errors.As(err, &bad) {
+		if _, ok := errors.AsType[*badLayer](err); ok {
 			firstBad = err
 			continue
 		}

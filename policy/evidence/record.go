@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"crypto/sha256"
+	// The algorithms that digests of images have; package digest links none by itself.
+	_ "crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,9 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	// The algorithms that digests of images have; package digest links none by itself.
-	_ "crypto/sha512"
 
 	"github.com/opencontainers/go-digest"
 

@@ -2,8 +2,7 @@ package evidence_test
 
 import (
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -44,19 +43,20 @@ type registry struct {
 
 func newRegistry(t testing.TB) *registry {
 	t.Helper()
+	silent := slog.NewLogLogger(slog.DiscardHandler, 0)
 	r := &registry{}
-	backend := memory.New(memory.Logger(log.New(io.Discard, "", 0)))
+	backend := memory.New(memory.Logger(silent))
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, request.Method+" "+request.URL.Path)
-		handler := http.Handler(backend)
+		handler := backend
 		if r.spoil != nil {
 			handler = r.spoil(backend)
 		}
 		r.mu.Unlock()
 		handler.ServeHTTP(w, request)
 	}))
-	r.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r.server.Config.ErrorLog = silent
 	t.Cleanup(r.server.Close)
 	r.host = strings.TrimPrefix(r.server.URL, "http://")
 	return r

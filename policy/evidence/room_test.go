@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +69,33 @@ func (c crowd) has(host string, most int) int {
 	return count
 }
 
+// check returns when of so many images of a registry a number is on disk.
+func (c crowd) check(host string, most, want int, otherwise string) {
+	c.t.Helper()
+	if has := c.has(host, most); has != want {
+		c.t.Errorf("%s: it has %d of %s, not %d", otherwise, has, host, want)
+	}
+}
+
+// sizeOf returns what a directory takes in blocks of 4 KiB.
+func sizeOf(t *testing.T, root string) (size int64) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		size += 4 << 10
+		if info, err := entry.Info(); err == nil && !entry.IsDir() {
+			size += info.Size() &^ 4095
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return size
+}
+
 func TestTheStoreStaysWithinItsSize(t *testing.T) {
 	inCrowd(t, 400, func(c crowd) {
 		for n := range 100 {
@@ -79,20 +105,9 @@ func TestTheStoreStaysWithinItsSize(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		var size int64
-		err := filepath.WalkDir(c.root, func(_ string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			size += 4 << 10
-			if info, err := entry.Info(); err == nil && !entry.IsDir() {
-				size += info.Size() &^ 4095
-			}
-			return nil
-		})
 		// The three directories at the top are there before there is evidence.
-		if err != nil || size > 412<<10 {
-			t.Errorf("it takes %d bytes, %v", size, err)
+		if size := sizeOf(t, c.root); size > 412<<10 {
+			t.Errorf("it takes %d bytes", size)
 		}
 		if has := c.has("registry.example", 100); has < 10 {
 			t.Errorf("it holds only %d", has)
@@ -137,21 +152,15 @@ func TestWhatADecisionWaitsForTakesThePlaceOfWhatNoneHasUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if has := c.has("registry.example", 5); has != 5 {
-			t.Errorf("evidence in use made room for evidence that nobody used: %d are left of 5", has)
-		}
+		c.check("registry.example", 5, 5, "evidence in use made room for evidence that nobody used")
 		unused := c.has("prefetch.example", 100)
 		for n := range 3 {
 			if got := c.decide("new.example", n); got.State != policy.Found {
 				t.Errorf("%+v", got)
 			}
 		}
-		if has := c.has("prefetch.example", 100); has != unused-3 {
-			t.Errorf("three came, and of what nobody used %d are left of %d", has, unused)
-		}
-		if has := c.has("registry.example", 5); has != 5 {
-			t.Errorf("evidence in use went before evidence that nobody used: %d are left of 5", has)
-		}
+		c.check("prefetch.example", 100, unused-3, "three came, and so much of what nobody used did not go")
+		c.check("registry.example", 5, 5, "evidence in use went before evidence that nobody used")
 	})
 }
 
@@ -178,138 +187,6 @@ func TestWhatIsLargerThanTheStoreIsKeptInMemory(t *testing.T) {
 		got := c.decide("registry.example", 0)
 		if got.State != policy.Found || strings.HasPrefix(got.Directory, c.root) || len(filesIn(t, got.Directory)) != 1 {
 			t.Errorf("%+v", got)
-		}
-	})
-}
-
-// slots counts the fetches that run at once.
-type slots struct {
-	mu       sync.Mutex
-	running  map[string]int
-	most     map[string]int
-	total    int
-	mostEver int
-	order    []string
-}
-
-func (s *slots) look(named reference.Named, manifest, _ digest.Digest) (evidence.Found, error) {
-	host := reference.Domain(named)
-	s.mu.Lock()
-	s.running[host]++
-	s.total++
-	s.most[host] = max(s.most[host], s.running[host])
-	s.mostEver = max(s.mostEver, s.total)
-	s.order = append(s.order, host+" "+manifest.Encoded()[:8])
-	s.mu.Unlock()
-	time.Sleep(10 * time.Second)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running[host]--
-	s.total--
-	return evidence.Found{}, nil
-}
-
-func inSlots(t *testing.T, test func(t *testing.T, keeper *evidence.Keeper, s *slots)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		s := &slots{running: map[string]int{}, most: map[string]int{}}
-		keeper, err := evidence.OpenLooking(evidence.Config{Directory: t.TempDir(), MaxSize: 1 << 30}, s.look)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer keeper.Close()
-		test(t, keeper, s)
-	})
-}
-
-// many returns that many manifests.
-func many(from, n int) []policy.Manifest {
-	var list []policy.Manifest
-	for i := range n {
-		list = append(list, policy.Manifest{Digest: manifestOf(fmt.Sprint(from + i))})
-	}
-	return list
-}
-
-func TestRegistriesThatHangDoNotHoldUpOthers(t *testing.T) {
-	inSlots(t, func(t *testing.T, keeper *evidence.Keeper, s *slots) {
-		for _, host := range []string{"a.example", "b.example", "c.example"} {
-			for from := range 10 {
-				keeper.Kept(many(from*64, 64), parse(t, host+"/app:v1"))
-			}
-		}
-		synctest.Wait()
-		s.mu.Lock()
-		for host, most := range s.most {
-			if most > 4 {
-				t.Errorf("%s has %d at once", host, most)
-			}
-		}
-		if s.mostEver != 8 {
-			t.Errorf("%d run at once", s.mostEver)
-		}
-		s.mu.Unlock()
-		start := time.Now()
-		if err := keeper.Fetch(t.Context(), manifestOf("x"), parse(t, "d.example/app")); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(start); took > 40*time.Minute {
-			t.Errorf("by hand it took %v", took)
-		}
-		named := parse(t, "e.example/app:v1")
-		for from := range 4 {
-			keeper.Kept(many(from*64, 64), parse(t, "a.example/app:v1"))
-			keeper.Kept(many(from*64, 64), parse(t, "b.example/app:v1"))
-		}
-		start = time.Now()
-		kept(keeper, named, manifestOf("y"))
-		for kept(keeper, named, manifestOf("y")).State == policy.Unknown {
-			time.Sleep(time.Second)
-		}
-		if took := time.Since(start); took > 21*time.Second {
-			t.Errorf("a decision waited %v", took)
-		}
-	})
-}
-
-func TestManifestsAreFetchedInTheOrderGivenAndOnce(t *testing.T) {
-	inSlots(t, func(t *testing.T, keeper *evidence.Keeper, s *slots) {
-		list, named := many(0, 12), parse(t, "a.example/app:v1")
-		for range 5 {
-			keeper.Kept(list, named)
-			keeper.Ask(list, named)
-		}
-		time.Sleep(35 * time.Second)
-		synctest.Wait()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for i, group := range [][]policy.Manifest{list[:4], list[4:8], list[8:]} {
-			for _, m := range group {
-				at := s.order[i*4 : i*4+4]
-				if !strings.Contains(strings.Join(at, ","), m.Digest.Encoded()[:8]) {
-					t.Errorf("manifest %s is not among the fetches %v", m.Digest, at)
-				}
-			}
-		}
-	})
-}
-
-func TestTheEndDoesNotWaitForThoseWhoWait(t *testing.T) {
-	inSlots(t, func(t *testing.T, keeper *evidence.Keeper, s *slots) {
-		keeper.Kept(many(0, 64), parse(t, "a.example/app:v1"))
-		failed := make(chan error, 1)
-		go func() { failed <- keeper.Fetch(t.Context(), manifestOf("63"), parse(t, "a.example/app:v1")) }()
-		synctest.Wait()
-		start := time.Now()
-		keeper.Close()
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("it took %v", took)
-		}
-		if err := <-failed; err == nil {
-			t.Error("a fetch that was not made did not fail")
-		}
-		if err := keeper.Fetch(t.Context(), manifestOf("x"), parse(t, "a.example/app:v1")); err == nil {
-			t.Error("a fetch after the end did not fail")
 		}
 	})
 }
