@@ -54,7 +54,8 @@ func BenchmarkJudgeKeyRekor(b *testing.B) {
 	raw := manifestOf("app")
 	keyPEM := publicPEM(b, key.Public())
 	app := newSample(b, raw, logged(b, log, key, keyPEM, time.Now(), appReference, digest.FromBytes(raw)))
-	benchmarkJudge(b, sigstoreSigned(`"keyData":`+data(keyPEM)+`,"rekorPublicKeyData":`+data(publicPEM(b, log.Public())), ""), appReference, app)
+	benchmarkJudge(b, sigstoreSigned(`"keyData":`+data(keyPEM)+`,"rekorPublicKeyData":`+data(publicPEM(b,
+		log.Public())), ""), appReference, app)
 }
 
 func BenchmarkJudgeFulcio(b *testing.B) {
@@ -88,7 +89,8 @@ func renderDocuments(b *testing.B, count int) (directory string, size int) {
 	shared := strings.Join(cluster, ",\n")
 	for i := range count {
 		own := fmt.Sprintf(`      "registry.example.com/namespace-%d": [
-        {"type": "sigstoreSigned", "keyData": %s, "signedIdentity": {"type": "exactRepository", "dockerRepository": "registry.example.com/ns%d"}}
+        {"type": "sigstoreSigned", "keyData": %s, "signedIdentity": {"type": "exactRepository",
+	"dockerRepository": "registry.example.com/ns%d"}}
       ]`, i, key, i)
 		scopes := shared + ",\n" + own
 		raw := fmt.Sprintf(`{

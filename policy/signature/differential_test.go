@@ -13,7 +13,9 @@ import (
 )
 
 // compare asks containers/image about a whole document, and us for the scope and then for each requirement in it.
-func compare(t *testing.T, judge *signature.Judge, parser *signature.Parser, document, ref string, s sample) (allowed bool) {
+func compare(t *testing.T, judge *signature.Judge, parser *signature.Parser, document, ref string,
+	s sample,
+) (allowed bool) {
 	t.Helper()
 	theirs := bare(t.Context(), containersPolicy(t, document), named(t, ref), s)
 	ours, err := parser.Parse([]byte(document), noFiles)
@@ -46,7 +48,8 @@ func TestScopesAreChosenAlike(t *testing.T) {
 		"example.com", "example.com:5000", "example.com/a", "example.com/a/b/c", "example.com/a/b/c:v1", "example.com/a/b/",
 		"*.com", "*.example.com", "*.b.example.com", "*.example.com:5000", "*.example.com/x", "a.b.example.com",
 		"a.b.example.com:5000", "a.b.example.com:5000/x", "a.b.example.com:5000/x" + pinned, "localhost", "localhost:5000",
-		"localhost:5000/x", "*.localhost", "192.168.0.1:5000", "*.168.0.1", "*.0.1:5000", "*.1", "upper.example.com", "UPPER.example.com",
+		"localhost:5000/x", "*.localhost", "192.168.0.1:5000", "*.168.0.1", "*.0.1:5000", "*.1", "upper.example.com",
+		"UPPER.example.com",
 	}
 	judge, parser := signature.NewJudge(), signature.NewParser()
 	var allowed, denied int
@@ -91,24 +94,29 @@ func newParties(t *testing.T) parties {
 	pinned := digest.FromBytes(raw)
 	good := func(name string) []byte { return cosigned(t, right, name, pinned) }
 	images := map[string]sample{
-		"unsigned":                newSample(t, raw),
-		"by another key":          newSample(t, raw, cosigned(t, other, signedName+":v1", pinned)),
-		"by another and the key":  newSample(t, raw, cosigned(t, other, signedName+":v1", pinned), good(signedName+":v1")),
-		"for another manifest":    newSample(t, raw, cosigned(t, right, signedName+":v1", digest.FromString("x"))),
-		"by GPG":                  newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned)),
-		"by GPG and another key":  newSample(t, raw, cosigned(t, other, signedName, pinned), gpgSigned(t, gpg, nil, signedName+":v1", pinned)),
-		"by GPG and the key":      newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned), good(signedName+":v1")),
-		"by the key and nonsense": newSample(t, raw, sigstoreFile("text/plain", []byte("x"), nil), sigstoreFile(simpleSigningType, nil, nil), good(signedName+":v1")),
+		"unsigned":               newSample(t, raw),
+		"by another key":         newSample(t, raw, cosigned(t, other, signedName+":v1", pinned)),
+		"by another and the key": newSample(t, raw, cosigned(t, other, signedName+":v1", pinned), good(signedName+":v1")),
+		"for another manifest":   newSample(t, raw, cosigned(t, right, signedName+":v1", digest.FromString("x"))),
+		"by GPG":                 newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned)),
+		"by GPG and another key": newSample(t, raw, cosigned(t, other, signedName, pinned), gpgSigned(t, gpg, nil,
+			signedName+":v1", pinned)),
+		"by GPG and the key": newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned), good(signedName+":v1")),
+		"by the key and nonsense": newSample(t, raw, sigstoreFile("text/plain", []byte("x"), nil),
+			sigstoreFile(simpleSigningType, nil, nil),
+			good(signedName+":v1")),
 	}
 	for _, name := range []string{
 		signedName, signedName + ":v1", signedName + ":v2", signedName + "@" + pinned.String(),
-		signedName + ":v1@" + pinned.String(), "upstream.example/team/app:v1", "app:v1", "docker.io/library/app:v1", "", "NO NAME",
+		signedName + ":v1@" + pinned.String(), "upstream.example/team/app:v1", "app:v1", "docker.io/library/app:v1",
+		"", "NO NAME",
 	} {
 		images["by the key as "+name] = newSample(t, raw, good(name))
 	}
 	keys := map[string]string{
-		"key":     `"type":"sigstoreSigned","keyData":` + data(publicPEM(t, right.Public())),
-		"keys":    `"type":"sigstoreSigned","keyDatas":` + data([][]byte{publicPEM(t, other.Public()), publicPEM(t, right.Public())}),
+		"key": `"type":"sigstoreSigned","keyData":` + data(publicPEM(t, right.Public())),
+		"keys": `"type":"sigstoreSigned","keyDatas":` + data([][]byte{publicPEM(t, other.Public()), publicPEM(t,
+			right.Public())}),
 		"no key":  `"type":"sigstoreSigned","keyData":"YWJj"`,
 		"GPG":     `"type":"signedBy","keyType":"GPGKeys","keyData":` + data(keyring(t, gpg)),
 		"no GPG":  `"type":"signedBy","keyType":"GPGKeys","keyData":"YWJj"`,
@@ -129,17 +137,19 @@ func newParties(t *testing.T) parties {
 // matchers are the six kinds of signedIdentity.
 func matchers(pinned digest.Digest) map[string]string {
 	return map[string]string{
-		"default":                  "",
-		"matchExact":               `{"type":"matchExact"}`,
-		"matchRepoDigestOrExact":   `{"type":"matchRepoDigestOrExact"}`,
-		"matchRepository":          `{"type":"matchRepository"}`,
-		"exactReference":           `{"type":"exactReference","dockerReference":"` + signedName + `:v1"}`,
-		"exactReference by digest": `{"type":"exactReference","dockerReference":"` + signedName + "@" + pinned.String() + `"}`,
-		"exactReference, short":    `{"type":"exactReference","dockerReference":"app:v1"}`,
-		"exactRepository":          `{"type":"exactRepository","dockerRepository":"` + signedName + `"}`,
-		"exactRepository, short":   `{"type":"exactRepository","dockerRepository":"app"}`,
-		"remapIdentity":            `{"type":"remapIdentity","prefix":"mirror.example","signedPrefix":"` + signedHost + `"}`,
-		"remapIdentity of a team":  `{"type":"remapIdentity","prefix":"` + signedHost + `/team","signedPrefix":"upstream.example/team"}`,
+		"default":                "",
+		"matchExact":             `{"type":"matchExact"}`,
+		"matchRepoDigestOrExact": `{"type":"matchRepoDigestOrExact"}`,
+		"matchRepository":        `{"type":"matchRepository"}`,
+		"exactReference":         `{"type":"exactReference","dockerReference":"` + signedName + `:v1"}`,
+		"exactReference by digest": `{"type":"exactReference","dockerReference":"` + signedName + "@" +
+			pinned.String() + `"}`,
+		"exactReference, short":  `{"type":"exactReference","dockerReference":"app:v1"}`,
+		"exactRepository":        `{"type":"exactRepository","dockerRepository":"` + signedName + `"}`,
+		"exactRepository, short": `{"type":"exactRepository","dockerRepository":"app"}`,
+		"remapIdentity":          `{"type":"remapIdentity","prefix":"mirror.example","signedPrefix":"` + signedHost + `"}`,
+		"remapIdentity of a team": `{"type":"remapIdentity","prefix":"` + signedHost +
+			`/team","signedPrefix":"upstream.example/team"}`,
 	}
 }
 
@@ -174,7 +184,10 @@ func TestVerdictsAreAlike(t *testing.T) {
 // TestListsAreANDed: all requirements of a list, each by whichever signature.
 func TestListsAreANDed(t *testing.T) {
 	p := newParties(t)
-	names := []string{"accept", "reject", "key default", "keys matchRepository", "GPG matchExact", "GPG exactRepository", "no GPG default"}
+	names := []string{
+		"accept", "reject", "key default", "keys matchRepository", "GPG matchExact",
+		"GPG exactRepository", "no GPG default",
+	}
 	judge, parser := signature.NewJudge(), signature.NewParser()
 	var both bool
 	for image, s := range p.images {

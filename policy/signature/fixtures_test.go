@@ -70,22 +70,39 @@ func sigstoreFixtures() map[string]fixtureCase {
 		return sigstoreSigned(fulcio(ca, issuer, email)+rekor(log), matchRepository)
 	}
 	return map[string]fixtureCase{
-		"signed by the key":           {valid, one, sampleRepository, key, policy.Accepted},
-		"signed by one of two keys":   {valid, one, sampleRepository, sigstoreSigned(keyPaths("cosign2.pub", "cosign.pub"), matchRepository), policy.Accepted},
-		"another key":                 {valid, one, sampleRepository, sigstoreSigned(keyPath("cosign2.pub"), matchRepository), policy.Rejected},
-		"another repository":          {valid, one, "192.168.64.2:5000/other", key, policy.Rejected},
-		"the identity has no tag":     {valid, one, sampleRepository, sigstoreSigned(keyPath("cosign.pub"), ""), policy.Rejected},
-		"the log is missing":          {valid, one, sampleRepository, sigstoreSigned(keyPath("cosign.pub")+rekor("rekor.pub"), matchRepository), policy.Rejected},
+		"signed by the key": {valid, one, sampleRepository, key, policy.Accepted},
+		"signed by one of two keys": {
+			valid, one, sampleRepository, sigstoreSigned(keyPaths("cosign2.pub", "cosign.pub"), matchRepository),
+			policy.Accepted,
+		},
+		"another key": {valid, one, sampleRepository, sigstoreSigned(keyPath("cosign2.pub"),
+			matchRepository), policy.Rejected},
+		"another repository":      {valid, one, "192.168.64.2:5000/other", key, policy.Rejected},
+		"the identity has no tag": {valid, one, sampleRepository, sigstoreSigned(keyPath("cosign.pub"), ""), policy.Rejected},
+		"the log is missing": {
+			valid, one, sampleRepository, sigstoreSigned(keyPath("cosign.pub")+rekor("rekor.pub"), matchRepository),
+			policy.Rejected,
+		},
 		"two signatures, both good":   {valid, two, sampleRepository, key, policy.Accepted},
 		"a bad one before the good":   {valid, mixed, sampleRepository, key, policy.Accepted},
 		"another manifest":            {"cosign-modified.manifest.json", one, sampleRepository, key, policy.Rejected},
 		"a manifest of no digest":     {"v2s1-invalid-signatures.manifest.json", one, sampleRepository, key, policy.Rejected},
 		"an attachment, no signature": {valid, "cosign-other-attachment.signature", sampleRepository, key, policy.Rejected},
 		"unsigned":                    {valid, "", sampleRepository, key, policy.Unsigned},
-		"the signed tag, exactly":     {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:tag", exact, policy.Accepted},
-		"the signed tag":              {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:tag", sigstoreSigned(keyPath("cosign.pub"), ""), policy.Accepted},
-		"another tag":                 {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:othertag", exact, policy.Rejected},
-		"a key and the log":           {"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository, logKey, policy.Accepted},
+		"the signed tag, exactly": {
+			tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:tag", exact,
+			policy.Accepted,
+		},
+		"the signed tag": {
+			tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:tag",
+			sigstoreSigned(keyPath("cosign.pub"),
+				""), policy.Accepted,
+		},
+		"another tag": {tag, "../skopeo/signature-1", "192.168.64.2:5000/skopeo-signed:othertag", exact, policy.Rejected},
+		"a key and the log": {
+			"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository, logKey,
+			policy.Accepted,
+		},
 		"a key and another log": {
 			"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository,
 			sigstoreSigned(keyPath("cosign2.pub")+rekor("cosign.pub"), matchRepository), policy.Rejected,
@@ -126,8 +143,11 @@ func pkiFixtures() map[string]fixtureCase {
 	)
 	certified := func(members ...string) string { return sigstoreSigned(pki(members...), matchRepository) }
 	return map[string]fixtureCase{
-		"certified for a person and a host": {manifest, one, "localhost:5000/test", certified("caRootsPath", roots,
-			"caIntermediatesPath", between, "subjectEmail", "qiwan@redhat.com", "subjectHostname", "myhost.example.com"), policy.Accepted},
+		"certified for a person and a host": {
+			manifest, one, "localhost:5000/test", certified("caRootsPath", roots,
+				"caIntermediatesPath", between, "subjectEmail", "qiwan@redhat.com", "subjectHostname", "myhost.example.com"),
+			policy.Accepted,
+		},
 		"certified, the chain is in the signature": {
 			manifest, one, "localhost:5000/test",
 			certified("caRootsPath", roots, "subjectEmail", "qiwan@redhat.com"), policy.Accepted,
@@ -138,7 +158,8 @@ func pkiFixtures() map[string]fixtureCase {
 		},
 		"certified for another host": {
 			manifest, one, "localhost:5000/test",
-			certified("caRootsPath", roots, "caIntermediatesPath", between, "subjectHostname", "other.example.com"), policy.Rejected,
+			certified("caRootsPath", roots, "caIntermediatesPath", between, "subjectHostname", "other.example.com"),
+			policy.Rejected,
 		},
 		"certified by another authority": {
 			manifest, one, "localhost:5000/test",
@@ -155,25 +176,46 @@ func gpgFixtures() map[string]fixtureCase {
 	key := signedBy(keyPath("public-key.gpg"), "")
 	anyTag := signedBy(keyPath("public-key.gpg"), matchRepository)
 	return map[string]fixtureCase{
-		"GPG":                              {manifest, "valid.signature", latest, key, policy.Accepted},
-		"GPG, another tag":                 {manifest, "valid.signature", "testing/manifest:other", key, policy.Rejected},
-		"GPG, two good ones":               {manifest, "valid.signature valid-2.signature", latest, key, policy.Accepted},
-		"GPG, a bad one before the good":   {manifest, "unknown-key.signature valid.signature", latest, key, policy.Accepted},
-		"GPG, another manifest":            {"modified.manifest.json", "valid.signature", latest, key, policy.Rejected},
-		"GPG, unsigned":                    {manifest, "", latest, key, policy.Unsigned},
-		"GPG, image":                       {manifest, "image.signature", "testing/manifest", anyTag, policy.Accepted},
-		"GPG, no optional fields":          {manifest, "no-optional-fields.signature", "testing/manifest", anyTag, policy.Accepted},
-		"GPG, corrupt":                     {manifest, "corrupt.signature", "testing/manifest", anyTag, policy.Rejected},
-		"GPG, the key has expired":         {manifest, "expired.signature", "testing/manifest", anyTag, policy.Rejected},
-		"GPG, an unknown key":              {manifest, "unknown-key.signature", "testing/manifest", anyTag, policy.Rejected},
-		"GPG, a statement that is none":    {manifest, "invalid-blob.signature", "testing/manifest", anyTag, policy.Rejected},
-		"GPG, another image's name":        {manifest, "invalid-reference.signature", "testing/manifest", anyTag, policy.Rejected},
-		"GPG, a literal without signature": {manifest, "unsigned-literal.signature", "testing/manifest", anyTag, policy.Rejected},
-		"GPG, encrypted without signature": {manifest, "unsigned-encrypted.signature", "testing/manifest", anyTag, policy.Unavailable},
-		"GPG, cleartext":                   {manifest, "invalid-cleartext.signature", "testing/manifest", anyTag, policy.Unavailable},
-		"GPG, both kinds of signature":     {manifest, "cosign-valid.signature valid.signature", latest, key, policy.Accepted},
+		"GPG":                            {manifest, "valid.signature", latest, key, policy.Accepted},
+		"GPG, another tag":               {manifest, "valid.signature", "testing/manifest:other", key, policy.Rejected},
+		"GPG, two good ones":             {manifest, "valid.signature valid-2.signature", latest, key, policy.Accepted},
+		"GPG, a bad one before the good": {manifest, "unknown-key.signature valid.signature", latest, key, policy.Accepted},
+		"GPG, another manifest":          {"modified.manifest.json", "valid.signature", latest, key, policy.Rejected},
+		"GPG, unsigned":                  {manifest, "", latest, key, policy.Unsigned},
+		"GPG, image":                     {manifest, "image.signature", "testing/manifest", anyTag, policy.Accepted},
+		"GPG, no optional fields": {
+			manifest, "no-optional-fields.signature", "testing/manifest", anyTag,
+			policy.Accepted,
+		},
+		"GPG, corrupt":                  {manifest, "corrupt.signature", "testing/manifest", anyTag, policy.Rejected},
+		"GPG, the key has expired":      {manifest, "expired.signature", "testing/manifest", anyTag, policy.Rejected},
+		"GPG, an unknown key":           {manifest, "unknown-key.signature", "testing/manifest", anyTag, policy.Rejected},
+		"GPG, a statement that is none": {manifest, "invalid-blob.signature", "testing/manifest", anyTag, policy.Rejected},
+		"GPG, another image's name": {
+			manifest, "invalid-reference.signature", "testing/manifest", anyTag,
+			policy.Rejected,
+		},
+		"GPG, a literal without signature": {
+			manifest, "unsigned-literal.signature", "testing/manifest", anyTag,
+			policy.Rejected,
+		},
+		"GPG, encrypted without signature": {
+			manifest, "unsigned-encrypted.signature", "testing/manifest", anyTag,
+			policy.Unavailable,
+		},
+		"GPG, cleartext": {
+			manifest, "invalid-cleartext.signature", "testing/manifest", anyTag,
+			policy.Unavailable,
+		},
+		"GPG, both kinds of signature": {
+			manifest, "cosign-valid.signature valid.signature", latest, key,
+			policy.Accepted,
+		},
 		"GPG, a signature of another kind": {manifest, "cosign-valid.signature", latest, key, policy.Rejected},
-		"GPG, a key for certificates":      {manifest, "valid.signature", latest, signedBy(keyPath("some-rsa-key.pub"), ""), policy.InvalidPolicy},
+		"GPG, a key for certificates": {
+			manifest, "valid.signature", latest,
+			signedBy(keyPath("some-rsa-key.pub"), ""), policy.InvalidPolicy,
+		},
 		"GPG, a subkey": {
 			manifest, "subkey.signature", "testing/manifest",
 			signedBy(keyPath("public-key-with-subkey.gpg"), matchRepository), policy.Accepted,

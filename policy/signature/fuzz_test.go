@@ -106,11 +106,14 @@ func fuzzRequirements(t testing.TB) []*policy.Requirement {
 		keyPath("cosign.pub"),
 		keyPath("cosign2.pub") + rekor("rekor.pub"),
 		fulcio("fulcio_v1.crt.pem", "https://github.com/login/oauth", "mitr@redhat.com") + rekor("rekor.pub"),
-		pki("caRootsPath", "pki_root_crts.pem", "caIntermediatesPath", "pki_intermediate_crts.pem", "subjectEmail", "qiwan@redhat.com"),
+		pki("caRootsPath", "pki_root_crts.pem", "caIntermediatesPath", "pki_intermediate_crts.pem", "subjectEmail",
+			"qiwan@redhat.com"),
 	} {
 		for _, identity := range []string{"192.168.64.2:5000/cosign-signed/key-1", "localhost:5000/test"} {
-			all = append(all, parse(t, sigstoreSigned(trust, `{"type":"exactRepository","dockerRepository":"`+identity+`"}`))...)
+			all = append(all, parse(t, sigstoreSigned(trust, `{"type":"exactRepository","dockerRepository":"`+identity+
+				`"}`))...)
 		}
 	}
-	return append(all, parse(t, signedBy(keyPath("public-key.gpg"), `{"type":"exactRepository","dockerRepository":"testing/manifest"}`))...)
+	return append(all, parse(t, signedBy(keyPath("public-key.gpg"),
+		`{"type":"exactRepository","dockerRepository":"testing/manifest"}`))...)
 }

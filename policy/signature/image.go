@@ -141,7 +141,8 @@ func (i *image) checkManifest() (finding policy.Finding, ok bool) {
 		return unmet(policy.Internal, "the manifest has digest %s, not %s", got, want), false
 	}
 	if manifest.GuessMIMEType(i.manifest.Bytes) == manifest.DockerV2Schema1SignedMediaType {
-		return unmet(policy.Rejected, "manifest %s is of schema 1: a signature on it need not be about what runs", want), false
+		return unmet(policy.Rejected,
+			"manifest %s is of schema 1: a signature on it need not be about what runs", want), false
 	}
 	return policy.Finding{}, true
 }

@@ -19,8 +19,8 @@ const gpgKeys = "GPGKeys"
 // joinKeyrings replaces the key sources of a signedBy requirement by keyData with one keyring.
 //
 // Where keyPaths names several files, containers/image makes one keyring of them, in their order, and looks only at
-// the first key in it that has the signature's key ID. A judge that asked about each file by itself would accept a key that
-// an earlier file revokes.
+// the first key in it that has the signature's key ID. A judge that asked about each file by itself would accept a key
+// that an earlier file revokes.
 func joinKeyrings(object fields, read func(path string) ([]byte, error)) (fields, error) {
 	var source struct {
 		KeyType  string   `json:"keyType"`

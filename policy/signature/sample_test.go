@@ -115,7 +115,9 @@ func named(t testing.TB, s string) reference.Named {
 }
 
 // judgeAll judges a list of requirements as a decision does: each must be met.
-func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, ref reference.Named, s sample) policy.Finding {
+func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, ref reference.Named,
+	s sample,
+) policy.Finding {
 	t.Helper()
 	for _, requirement := range list {
 		evidence := s.evidence

@@ -56,7 +56,9 @@ func statement(kind, identity string, manifest digest.Digest) []byte {
 }
 
 // cosigned is a signature in the format of cosign 2, with annotations for whatever goes beside it.
-func cosigned(t testing.TB, key crypto.Signer, identity string, manifest digest.Digest, extra ...map[string]string) []byte {
+func cosigned(t testing.TB, key crypto.Signer, identity string, manifest digest.Digest,
+	extra ...map[string]string,
+) []byte {
 	t.Helper()
 	payload := statement("cosign container image signature", identity, manifest)
 	annotations := map[string]string{"dev.cosignproject.cosign/signature": sign(t, key, payload)}
@@ -159,7 +161,9 @@ func armored(t testing.TB, ring []byte) []byte {
 }
 
 // gpgSigned is a simple signing signature.
-func gpgSigned(t testing.TB, entity *openpgp.Entity, config *packet.Config, identity string, manifest digest.Digest) []byte {
+func gpgSigned(t testing.TB, entity *openpgp.Entity, config *packet.Config, identity string,
+	manifest digest.Digest,
+) []byte {
 	t.Helper()
 	return gpgMessage(t, entity, config, statement("atomic container signature", identity, manifest))
 }

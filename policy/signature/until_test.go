@@ -104,7 +104,8 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 		raw := manifestOf("app")
 		pinned := digest.FromBytes(raw)
 		signedAt := func(at time.Time) sample {
-			return newSample(t, raw, logged(t, log, certificate.key, certificate.pem, at, appReference, pinned, certified(certificate, authority)))
+			return newSample(t, raw, logged(t, log, certificate.key, certificate.pem, at, appReference, pinned,
+				certified(certificate, authority)))
 		}
 		publicLog := `,"rekorPublicKeyData":` + data(publicPEM(t, log.Public()))
 		keyless := sigstoreSigned(`"fulcio":`+data(map[string]any{

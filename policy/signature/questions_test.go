@@ -1,0 +1,74 @@
+package signature_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/distribution/reference"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// TestQuestionsThatMakeNoSense are answered all the same, and nothing is met.
+func TestQuestionsThatMakeNoSense(t *testing.T) {
+	app, good := signedApp(t)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	ref := named(t, appReference)
+	for name, test := range map[string]struct {
+		ctx         context.Context
+		requirement *policy.Requirement
+		ref         string
+		want        policy.Reason
+	}{
+		"the time is up":           {ended, good, appReference, policy.Unavailable},
+		"a requirement of nothing": {t.Context(), &policy.Requirement{}, appReference, policy.Internal},
+		"a requirement in another way": {
+			t.Context(), &policy.Requirement{Alternatives: [][]byte{[]byte(`{}`)}},
+			appReference, policy.Internal,
+		},
+		"two requirements in one": {
+			t.Context(),
+			&policy.Requirement{Alternatives: [][]byte{[]byte(`{"type":"insecureAcceptAnything"}],` +
+				`"default":[{"type":"reject"}`)}},
+			appReference, policy.Internal,
+		},
+		"a requirement with a problem": {
+			t.Context(), &policy.Requirement{
+				Type: "insecureAcceptAnything", Problem: "no key",
+				Alternatives: [][]byte{[]byte(`{"type":"insecureAcceptAnything"}`)},
+			},
+			appReference, policy.InvalidPolicy,
+		},
+		// containers/image asks the image for its signatures, and there is nothing to ask.
+		"a panic": {
+			t.Context(), &policy.Requirement{Type: good.Type, Alternatives: good.Alternatives}, appReference, policy.Internal,
+		},
+		"accept": {t.Context(), parse(t, `{"type":"insecureAcceptAnything"}`)[0], appReference, policy.Accepted},
+		"reject": {t.Context(), parse(t, `{"type":"reject"}`)[0], appReference, policy.Rejected},
+		"a base layer": {
+			t.Context(), parse(t, `{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}`)[0],
+			appReference, policy.Rejected,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			evidence := policy.Evidence{}
+			if test.requirement.NeedsEvidence {
+				evidence = app.evidence
+			}
+			finding := signature.NewJudge().Judge(test.ctx, test.requirement, ref, app.manifest, evidence)
+			if got := reason(finding); got != test.want {
+				t.Errorf("%s: %s; want %s", got, finding.Detail, test.want)
+			}
+		})
+	}
+	both, err := reference.ParseNormalizedNamed(appReference + "@" + app.manifest.Digest.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if finding := signature.NewJudge().Judge(t.Context(), good, both, app.manifest,
+		app.evidence); reason(finding) != policy.Internal {
+		t.Errorf("a tag beside a digest: %s: %s", reason(finding), finding.Detail)
+	}
+}
