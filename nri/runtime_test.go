@@ -70,6 +70,7 @@ func (c *containerd) start(t testing.TB) {
 	if err := runtime.Start(); err != nil {
 		t.Fatal(err)
 	}
+	<-c.synced // with the plugins it found installed
 	c.Adaptation = runtime
 	c.wire = lay(t, c.socket(), behind)
 	t.Cleanup(func() { c.die() })
