@@ -73,7 +73,8 @@ func helpers(t *testing.T) string {
 		"evidencetest": `read host; echo '{"ServerURL":"'$host'","Username":"user","Secret":"pass"}'`,
 		"evidencefail": `echo 'the secret is pass'; exit 1`,
 		"evidencenone": `echo 'credentials not found in native keychain'; exit 1`,
-		"evidencehang": `exec cat /dev/zero | cat > /dev/null`,
+		// A child of the helper that reads a pipe nobody writes to.
+		"evidencehang": `mkfifo '` + directory + `/fifo'; cat '` + directory + `/fifo' & echo $! > '` + directory + `/child'; wait`,
 	} {
 		path := filepath.Join(directory, "docker-credential-"+name)
 		write(t, path, "#!/bin/sh\n"+script+"\n")

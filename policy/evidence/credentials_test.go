@@ -1,12 +1,15 @@
 package evidence_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
@@ -102,8 +105,9 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 	}
 }
 
-func TestAHelperThatHangsIsAFailure(t *testing.T) {
-	t.Setenv("PATH", helpers(t)+":"+os.Getenv("PATH"))
+func TestAHelperThatHangsIsAFailureAndLeavesNothingBehind(t *testing.T) {
+	directory := helpers(t)
+	t.Setenv("PATH", directory+":"+os.Getenv("PATH"))
 	r := newRegistry(t)
 	r.spoilBy(basic)
 	file := filepath.Join(t.TempDir(), "config.json")
@@ -111,6 +115,27 @@ func TestAHelperThatHangsIsAFailure(t *testing.T) {
 	keeper := hasty(t, evidence.Config{AuthFile: file, Directory: t.TempDir()})
 	got := fetched(t, keeper, r.named(t, "app"), manifestOf("image"))
 	check(t, got, "asking docker-credential-evidencehang failed")
+	child, err := os.ReadFile(filepath.Join(directory, "child"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(child)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !ended(pid) {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the helper's child is left behind")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// ended is whether a process is gone, or waits for no more than that somebody takes note of its end.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func TestATokenForAnybodyNeedsNoCredentials(t *testing.T) {

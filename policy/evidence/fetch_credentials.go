@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/distribution/reference"
@@ -123,6 +124,9 @@ func (c *credentials) run(helper, host string) (types.DockerAuthConfig, error) {
 	program := func(args ...string) helperclient.Program {
 		command := exec.CommandContext(c.ctx, "docker-credential-"+helper, args...)
 		command.WaitDelay = time.Second
+		// A helper is often a script; what it started has to end with it.
+		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 		return &helperProgram{command: command}
 	}
 	found, err := helperclient.Get(program, host)
