@@ -131,7 +131,7 @@ func TestEverySnapshotIsWhole(t *testing.T) {
 	n.follow(files.Open(n.config))
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		readers.Go(func() {
 			for n.whole(namespaces) {
 				select {
