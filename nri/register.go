@@ -19,7 +19,7 @@ import (
 // Backoff between attempts to register.
 const (
 	shortestBackoff = 100 * time.Millisecond
-	longestBackoff  = 10 * time.Second
+	longestBackoff  = 2 * time.Second
 )
 
 // linger is for how long nothing must have been asked before the connection is closed.
