@@ -105,7 +105,10 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 	}
 	defer source.close()
 	documents := files.Open(files.Config{
-		System: config.Policy.System, Directory: config.Policy.Directory, Parse: signature.NewParser().Parse,
+		System:    config.Policy.System,
+		Directory: config.Policy.Directory,
+		StateFile: config.StateFile(),
+		Parse:     signature.NewParser().Parse,
 	})
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: documents.Current,
