@@ -1,0 +1,61 @@
+package attack_test
+
+import (
+	"fmt"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+func oneConfigTwice(t *testing.T, l *lab) {
+	for i, order := range []string{"the signed one is pulled first", "the unsigned one is pulled first"} {
+		t.Run(order, func(t *testing.T) {
+			marker := fmt.Sprintf("twice %d", i)
+			good, signed := l.signed(t, fmt.Sprintf("shop/twice-%d:v1", i), marker)
+			other := l.push(t, fmt.Sprintf("aaa/twice-%d:v1", i), node.Wrap(good, map[string]string{"by": "the attacker"}))
+			if other.Config != signed.Config || other.Digest == signed.Digest {
+				t.Fatal("the two are not two manifests of one config")
+			}
+			if first := []node.Pushed{signed, other}[i]; first == signed {
+				pull(t, l.Node, signed.Reference)
+				pull(t, l.Node, other.Reference)
+			} else {
+				pull(t, l.Node, other.Reference)
+				l.refused(t, strict, node.Container{Image: other.Config.String()}, "unsigned")
+				pull(t, l.Node, signed.Reference)
+			}
+			l.runs(t, l.Node, strict, signed.Reference, marker)
+			l.refused(t, strict, node.Container{Image: other.Reference}, "unsigned")
+			// By its ID it is both, and one that is accepted is enough.
+			l.runs(t, l.Node, strict, signed.Config.String(), marker)
+		})
+	}
+}
+
+// withEntrypoint returns an image of the same layers that runs something else.
+func withEntrypoint(t *testing.T, image v1.Image, entrypoint ...string) v1.Image {
+	t.Helper()
+	config := must(image.ConfigFile())(t).DeepCopy()
+	config.Config.Entrypoint = entrypoint
+	return must(mutate.ConfigFile(image, config))(t)
+}
+
+func borrowedLayers(t *testing.T, l *lab) {
+	good, signed := l.signed(t, "shop/layers:v1", "signed layers")
+	l.runs(t, l.Node, strict, signed.Reference, "signed layers")
+	evil := withEntrypoint(t, good, "/witness", "print", "/marker", "/etc/hostname")
+	for _, name := range []string{"aaa/layers:v1", "shop/layers:v2"} {
+		t.Run(name, func(t *testing.T) {
+			pushed := l.push(t, name, evil)
+			pull(t, l.bare, pushed.Reference)
+			l.begin(t, l.bare, strict, node.Container{Image: pushed.Reference})
+			pull(t, l.Node, pushed.Reference)
+			l.refused(t, strict, node.Container{Image: pushed.Reference}, "unsigned")
+			l.refused(t, strict, node.Container{Image: pushed.Config.String()}, "unsigned")
+		})
+	}
+	l.runs(t, l.Node, strict, signed.Reference, "signed layers")
+}

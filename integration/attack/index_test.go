@@ -1,0 +1,105 @@
+package attack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// described is a descriptor of bytes.
+func described(mediaType types.MediaType, contents []byte) v1.Descriptor {
+	hash, err := v1.NewHash(digest.FromBytes(contents).String())
+	if err != nil {
+		panic(err) // A digest is a hash.
+	}
+	return v1.Descriptor{MediaType: mediaType, Size: int64(len(contents)), Digest: hash}
+}
+
+// pushRawIndex pushes an index whose children need not be there.
+func pushRawIndex(t *testing.T, registry *node.Registry, name string, children []v1.Descriptor) node.Pushed {
+	t.Helper()
+	raw := must(json.Marshal(v1.IndexManifest{
+		SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: children,
+	}))(t)
+	return must(registry.PushManifest(t.Context(), name, string(types.OCIImageIndex), raw))(t)
+}
+
+// descriptorOf describes an image as an index would.
+func descriptorOf(t *testing.T, image v1.Image) v1.Descriptor {
+	t.Helper()
+	descriptor := described(types.OCIManifestSchema1, must(image.RawManifest())(t))
+	descriptor.Platform = node.Linux(runtime.GOARCH)
+	return descriptor
+}
+
+func wideIndexes(t *testing.T, l *lab) {
+	good, signed := l.signed(t, "shop/wide:v1", "signed, wide")
+	evil := l.image(t, "evil, wide")
+	absent := make([]v1.Descriptor, 10_000)
+	for i := range absent {
+		absent[i] = described(types.OCIManifestSchema1, fmt.Append(nil, i))
+		absent[i].Platform = node.Linux("s390x")
+	}
+	tests := map[string]struct {
+		image  v1.Image
+		absent int
+		reason string // In the strict namespace; empty: admitted in the lax one.
+	}{
+		"10,000 with the image's":     {evil, 9_999, ""},
+		"one more than are read":      {l.image(t, "evil, wider"), 10_000, "unavailable"},
+		"as many around a signed one": {good, 10_000, "unknown-origin"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			repository := fmt.Sprintf("aaa/wide-%d-%d", test.absent, len(name))
+			l.push(t, repository+":plain", test.image)
+			children := append([]v1.Descriptor{descriptorOf(t, test.image)}, absent[:test.absent]...)
+			index := pushRawIndex(t, l.registry, repository+":v1", children)
+			pull(t, l.Node, index.Reference)
+			if test.reason == "" {
+				l.runs(t, l.Node, lax, index.Reference, "evil, wide")
+				l.refused(t, strict, node.Container{Image: index.Reference}, "unsigned")
+				return
+			}
+			l.runs(t, l.Node, strict, signed.Reference, "signed, wide")
+			l.refused(t, lax, node.Container{Image: index.Reference}, test.reason)
+			l.refused(t, strict, node.Container{Image: index.Reference}, test.reason)
+		})
+	}
+	l.runs(t, l.Node, strict, signed.Reference, "signed, wide")
+}
+
+func nestedIndexes(t *testing.T, l *lab) {
+	nested := func(image v1.Image, depth int) v1.ImageIndex {
+		index := node.Index(node.Child{Manifest: image})
+		for range depth - 1 {
+			index = node.Index(node.Child{Manifest: index})
+		}
+		return index
+	}
+	for depth, reason := range map[int]string{3: "", 8: "", 9: "unavailable", 40: "unavailable"} {
+		t.Run(fmt.Sprintf("%d deep", depth), func(t *testing.T) {
+			marker := fmt.Sprintf("nested %d", depth)
+			image := l.image(t, marker)
+			name := fmt.Sprintf("shop/nested-%d", depth)
+			l.sign(t, l.push(t, name+":plain", image))
+			index := l.pushIndex(t, name+":v1", nested(image, depth))
+			pull(t, l.Node, index.Reference)
+			if reason == "" {
+				l.runs(t, l.Node, strict, index.Reference, marker)
+				return
+			}
+			l.refused(t, strict, node.Container{Image: index.Reference}, reason)
+			l.refused(t, lax, node.Container{Image: index.Reference}, reason)
+			// The same image by the name of the manifest itself is as good as ever.
+			l.runs(t, l.Node, strict, l.registry.Host+"/"+name+":plain", marker)
+		})
+	}
+}

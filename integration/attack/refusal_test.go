@@ -1,0 +1,84 @@
+package attack_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+)
+
+// prefix is what the text of every refusal by countersign begins with; what stands before it is containerd's.
+const prefix = "SignatureValidationFailed: "
+
+// refusal is what somebody was told who wanted to create a container.
+type refusal struct {
+	namespace, pod string
+	wrote          []string // What the author of the pod wrote: references, and where volumes are mounted.
+	text           string
+}
+
+// refusals are all refusals of the tests.
+type refusals struct {
+	mutex sync.Mutex
+	all   []refusal
+}
+
+func (r *refusals) add(one refusal) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.all = append(r.all, one)
+}
+
+// Reasons a container can be refused for.
+var reason = regexp.MustCompile(
+	` \((rejected|unsigned|pending|unavailable|invalid-policy|unknown-origin|bad-request|internal)\)$`)
+
+// tells finds what tells of other people's images: a repository of a registry, or a digest in full or in part.
+var tells = regexp.MustCompile(`localhost:\d+/[\w./:@-]+|[0-9a-f]{12,}`)
+
+// check holds every refusal to what the tenants of a namespace may read: nothing of other namespaces, no reference that
+// they did not write, no file of the node, no credentials, and not more than an event can show.
+func (r *refusals) check(t *testing.T, l *lab) {
+	t.Helper()
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if len(r.all) < 50 {
+		t.Errorf("there were %d refusals: too few to mean much", len(r.all))
+	}
+	for _, one := range r.all {
+		at := strings.Index(one.text, prefix)
+		if at < 0 {
+			t.Errorf("refused, and not by countersign: %s", one.text)
+			continue
+		}
+		ours := one.text[at:]
+		if length := utf8.RuneCountInString(ours); length >= 300 || !reason.MatchString(ours) {
+			t.Errorf("a refusal of %d characters: %s", length, ours)
+		}
+		for _, secret := range r.secrets(l, one) {
+			if strings.Contains(one.text, secret) {
+				t.Errorf("a tenant of %s reads %q in: %s", one.namespace, secret, one.text)
+			}
+		}
+		for _, told := range tells.FindAllString(one.text, -1) {
+			told = strings.TrimRight(told, ":.")
+			own := func(wrote string) bool { return strings.Contains(wrote, told) }
+			if !slices.ContainsFunc(one.wrote, own) {
+				t.Errorf("a tenant of %s wrote %q and reads %q in: %s", one.namespace, one.wrote, told, one.text)
+			}
+		}
+	}
+	t.Logf("%d refusals were held to what tenants may read", len(r.all))
+}
+
+func (*refusals) secrets(l *lab, one refusal) []string {
+	secrets := []string{l.keys, "operator.pub", l.Path(), l.PolicyDirectory(), "policy.json", password, "root:x:0:0"}
+	for _, namespace := range []string{strict, lax, crowd} {
+		if !strings.Contains(one.namespace, namespace) {
+			secrets = append(secrets, namespace)
+		}
+	}
+	return secrets
+}
