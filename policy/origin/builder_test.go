@@ -135,7 +135,9 @@ func line(mediaType string, d digest.Digest, repositories ...string) string {
 }
 
 // of makes the line of a descriptor.
-func of(d ocispec.Descriptor, repositories ...string) string { return line(d.MediaType, d.Digest, repositories...) }
+func of(d ocispec.Descriptor, repositories ...string) string {
+	return line(d.MediaType, d.Digest, repositories...)
+}
 
 // sorted returns lines in the order of answers: manifests first and then indexes, each by digest.
 func sorted(lines ...string) []string {

@@ -16,7 +16,9 @@ func ParseVolume(source string) (key, sandbox string, ok bool, err error) {
 	return volume.key, volume.sandbox, ok, err
 }
 
-func RemappedKey(chain string, labels map[string]string) (string, error) { return remappedKey(chain, labels) }
+func RemappedKey(chain string, labels map[string]string) (string, error) {
+	return remappedKey(chain, labels)
+}
 
 // Kept counts everything that memory holds: names, roots, manifests and indexes, what lists them, configs, chains.
 func (c *Containerd) Kept() [6]int {

@@ -69,7 +69,8 @@ var imageCases = map[string]func(s *stores) known{
 			Manifests: sorted(
 				of(m, "example.com/inner", "example.com/outer"),
 				of(inner, "example.com/inner", "example.com/outer"),
-				of(outer, "example.com/outer")),
+				of(outer, "example.com/outer"),
+			),
 			Originals: []string{"example.com/inner:v1", "example.com/outer:v1"},
 		}}
 	},

@@ -72,14 +72,14 @@ func (q *queue) next(kind int) (digest.Digest, bool) {
 
 // readRoot reads a target, unless somebody else does or did.
 func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind int) {
-	change, ok := c.memory.begin(target)
-	if !ok {
+	r, change := c.memory.begin(target)
+	if r == nil {
 		return
 	}
 	within, cancel := context.WithTimeout(ctx, maxReading)
 	defer cancel()
 	failure, when := c.read(within, target, change)
-	stale, news := c.memory.settle(target, failure, when)
+	stale, news := c.memory.settle(target, r, failure, when)
 	if news && ctx.Err() == nil {
 		c.log.Warn("image not read", "target", target, "error", failure)
 	}
@@ -88,25 +88,27 @@ func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind in
 	}
 }
 
-// begin notes that a root is being read now, if it is to be.
-func (m *memory) begin(target digest.Digest) (change uint64, ok bool) {
+// begin notes that a root is being read now, and returns nil if it is not to be.
+func (m *memory) begin(target digest.Digest) (r *root, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.roots[target]
+	r = m.roots[target]
 	if r == nil || r.state != unread {
-		return 0, false
+		return nil, 0
 	}
 	r.state, r.stale = reading, false
-	return r.change, true
+	return r, r.change
 }
 
 // settle notes how reading a root went. It says whether the root has to be read again now, and whether the failure is
-// another than the last time.
-func (m *memory) settle(target digest.Digest, failure string, when again) (stale, news bool) {
+// another than the last time. A root that was forgotten meanwhile says nothing, and another of the same target that came
+// instead has to be read by itself, for what was read may have been forgotten too.
+func (m *memory) settle(
+	target digest.Digest, r *root, failure string, when again,
+) (stale, news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.roots[target]
-	if r == nil || r.state != reading {
+	if m.roots[target] != r {
 		return false, false
 	}
 	news = failure != "" && failure != r.failure

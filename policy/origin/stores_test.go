@@ -61,6 +61,11 @@ type stores struct {
 
 func newStores(tb testing.TB) *stores {
 	tb.Helper()
+	return newStoresWith(tb, exchange.NewExchange())
+}
+
+func newStoresWith(tb testing.TB, bus client.EventService) *stores {
+	tb.Helper()
 	s := &stores{
 		tb: tb, ctx: namespaces.WithNamespace(tb.Context(), kubernetes), root: tb.TempDir(),
 		sizes: map[digest.Digest]int64{}, snapshotters: map[string]snapshots.Snapshotter{},
@@ -76,7 +81,6 @@ func newStores(tb testing.TB) *stores {
 		must(tb, err)
 		s.plugins = append(s.plugins, name)
 	}
-	bus := exchange.NewExchange()
 	db := metadata.NewDB(bolt, blobs, backends, metadata.WithEventsPublisher(bus))
 	must(tb, db.Init(s.ctx))
 	s.content, s.images = db.ContentStore(), metadata.NewImageStore(db)
@@ -177,6 +181,13 @@ func (s *stores) loseEvents() {
 	s.lose = nil
 }
 
+// subscribed says whether there is a stream that could be lost.
+func (s *stores) subscribed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.lose) > 0
+}
+
 func (s *stores) call(name, argument string) error {
 	s.calls.Add(1)
 	s.mu.Lock()
@@ -259,7 +270,7 @@ func (c countedSnapshotter) Stat(ctx context.Context, key string) (snapshots.Inf
 
 // losableEvents is an event service whose streams a test can end.
 type losableEvents struct {
-	*exchange.Exchange
+	client.EventService
 	s *stores
 }
 
@@ -273,7 +284,7 @@ func (l losableEvents) Subscribe(ctx context.Context, filters ...string) (<-chan
 	l.s.mu.Lock()
 	l.s.lose = append(l.s.lose, lose)
 	l.s.mu.Unlock()
-	return l.Exchange.Subscribe(ctx, filters...)
+	return l.EventService.Subscribe(ctx, filters...)
 }
 
 // fakeIntrospection lists snapshotters as plugins; a whole containerd would be needed for the real thing, which

@@ -89,20 +89,18 @@ func (w *walk) visit(ctx context.Context, d, wide digest.Digest, depth int) (her
 }
 
 // open returns a node, known or read, and all that it lists.
-func (w *walk) open(ctx context.Context, d, wide digest.Digest) (*node, []digest.Digest, error) {
-	known := w.c.memory.node(d)
-	if known != nil && !known.wide() {
-		w.link(wide, d)
-		return known, known.children, nil
-	}
-	n, children, err := w.c.open(ctx, d)
-	if err != nil {
-		return nil, nil, err
+func (w *walk) open(ctx context.Context, d, wide digest.Digest) (n *node, children []digest.Digest, err error) {
+	n = w.c.memory.node(d)
+	if n == nil || n.wide() {
+		if n, children, err = w.c.open(ctx, d); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		children = n.children
 	}
 	w.link(wide, d)
-	if known == nil {
-		w.c.memory.add(d, n, w.change)
-	}
+	// Also if it was known: until it is linked, it may be forgotten.
+	w.c.memory.add(d, n, w.change)
 	return n, children, nil
 }
 
