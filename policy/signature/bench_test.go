@@ -18,6 +18,7 @@ import (
 // benchmarkJudge compares a judgement with the bare call of containers/image for the same image: reading the same
 // files with a policy parsed before. The bound is 1.2 times that.
 func benchmarkJudge(b *testing.B, requirement, name string, app sample) {
+	b.Helper()
 	ref := named(b, name)
 	// containers/image is to have the keys as data too, or it reads them from files each time.
 	parsed := parse(b, requirement)[0]
@@ -71,6 +72,7 @@ func BenchmarkJudgeGPG(b *testing.B) {
 }
 
 func benchmarkFixture(b *testing.B, c fixtureCase) {
+	b.Helper()
 	benchmarkJudge(b, c.requirement, c.reference, newSample(b, fixture(b, c.manifest), fixture(b, c.signatures)))
 }
 
@@ -126,19 +128,25 @@ func BenchmarkParse10000Documents(b *testing.B) {
 		for worker := range 2 {
 			group.Go(func() {
 				for i := worker; i < count; i += 2 {
-					raw, err := os.ReadFile(filepath.Join(directory, fmt.Sprintf("namespace-%d.json", i)))
-					if err != nil {
-						b.Error(err)
-						return
-					}
-					if documents[i], err = parser.Parse(raw, os.ReadFile); err != nil {
-						b.Error(err)
-						return
-					}
+					documents[i] = load(b, parser, filepath.Join(directory, fmt.Sprintf("namespace-%d.json", i)))
 				}
 			})
 		}
 		group.Wait()
 	}
 	b.ReportMetric(float64(size)/count, "bytes/document")
+}
+
+func load(b *testing.B, parser *signature.Parser, path string) *policy.Document {
+	b.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		b.Error(err)
+		return nil
+	}
+	document, err := parser.Parse(raw, os.ReadFile)
+	if err != nil {
+		b.Error(err)
+	}
+	return document
 }

@@ -12,20 +12,42 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// compare asks containers/image about a whole document, and us for the scope and then for each requirement in it.
-func compare(t *testing.T, judge *signature.Judge, parser *signature.Parser, document, ref string,
-	s sample,
-) (allowed bool) {
+// comparison counts what was allowed and what denied, by us and by containers/image alike.
+type comparison struct {
+	parser          *signature.Parser
+	judge           *signature.Judge
+	allowed, denied int
+}
+
+func newComparison() *comparison {
+	return &comparison{parser: signature.NewParser(), judge: signature.NewJudge()}
+}
+
+// enough makes sure that there was something to compare.
+func (c *comparison) enough(t *testing.T, allowed, denied int) {
+	t.Helper()
+	if c.allowed < allowed || c.denied < denied {
+		t.Errorf("only %d were allowed and %d denied: there is nothing to compare", c.allowed, c.denied)
+	}
+}
+
+// ask asks containers/image about a whole document, and us for the scope and then for each requirement in it.
+func (c *comparison) ask(t *testing.T, document, ref string, s sample) (allowed bool) {
 	t.Helper()
 	theirs := bare(t.Context(), containersPolicy(t, document), named(t, ref), s)
-	ours, err := parser.Parse([]byte(document), noFiles)
+	ours, err := c.parser.Parse([]byte(document), noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, requirements := ours.Select(named(t, ref))
-	finding := judgeAll(t, judge, requirements, named(t, ref), s)
+	finding := judgeAll(t, c.judge, requirements, named(t, ref), s)
 	if finding.Met != (theirs == nil) {
 		t.Errorf("%s under %s: containers/image says %v; we %s: %s", ref, document, theirs, reason(finding), finding.Detail)
+	}
+	if finding.Met {
+		c.allowed++
+	} else {
+		c.denied++
 	}
 	return finding.Met
 }
@@ -51,28 +73,30 @@ func TestScopesAreChosenAlike(t *testing.T) {
 		"localhost:5000/x", "*.localhost", "192.168.0.1:5000", "*.168.0.1", "*.0.1:5000", "*.1", "upper.example.com",
 		"UPPER.example.com",
 	}
-	judge, parser := signature.NewJudge(), signature.NewParser()
-	var allowed, denied int
+	comparison := newComparison()
 	for _, ref := range references {
 		t.Run(ref, func(t *testing.T) {
-			for i, scope := range scopes {
-				for _, other := range scopes[i:] {
-					document := fmt.Sprintf(`{"default":%s,"transports":{"docker":{%s:%s`, rejectList, data(scope), acceptList)
-					if other != scope {
-						document += fmt.Sprintf(`,%s:%s`, data(other), rejectList)
-					}
-					if compare(t, judge, parser, document+"}}}", ref, unsigned) {
-						allowed++
-					} else {
-						denied++
-					}
-				}
+			for _, document := range contradictions(scopes) {
+				comparison.ask(t, document, ref, unsigned)
 			}
 		})
 	}
-	if allowed < 1000 || denied < 1000 {
-		t.Errorf("%d were allowed and %d denied: there is nothing to compare", allowed, denied)
+	comparison.enough(t, 1000, 1000)
+}
+
+// contradictions are documents that accept in one scope, and in another, if there is one, reject.
+func contradictions(scopes []string) []string {
+	var documents []string
+	for i, scope := range scopes {
+		for _, other := range scopes[i:] {
+			document := transports + fmt.Sprintf(`{"docker":{%s:%s`, data(scope), acceptList)
+			if other != scope {
+				document += fmt.Sprintf(`,%s:%s`, data(other), rejectList)
+			}
+			documents = append(documents, document+"}}}")
+		}
 	}
+	return documents
 }
 
 // parties are those who sign in the comparison of verdicts.
@@ -98,10 +122,9 @@ func newParties(t *testing.T) parties {
 		"by another key":         newSample(t, raw, cosigned(t, other, signedName+":v1", pinned)),
 		"by another and the key": newSample(t, raw, cosigned(t, other, signedName+":v1", pinned), good(signedName+":v1")),
 		"for another manifest":   newSample(t, raw, cosigned(t, right, signedName+":v1", digest.FromString("x"))),
-		"by GPG":                 newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned)),
-		"by GPG and another key": newSample(t, raw, cosigned(t, other, signedName, pinned), gpgSigned(t, gpg, nil,
-			signedName+":v1", pinned)),
-		"by GPG and the key": newSample(t, raw, gpgSigned(t, gpg, nil, signedName+":v1", pinned), good(signedName+":v1")),
+		"by GPG":                 newSample(t, raw, gpgSigned(t, gpg, pinned)),
+		"by GPG and another key": newSample(t, raw, cosigned(t, other, signedName, pinned), gpgSigned(t, gpg, pinned)),
+		"by GPG and the key":     newSample(t, raw, gpgSigned(t, gpg, pinned), good(signedName+":v1")),
 		"by the key and nonsense": newSample(t, raw, sigstoreFile("text/plain", []byte("x"), nil),
 			sigstoreFile(simpleSigningType, nil, nil),
 			good(signedName+":v1")),
@@ -161,24 +184,17 @@ func TestVerdictsAreAlike(t *testing.T) {
 		signedName + ":v1", signedName + ":v2", signedName + "@" + pinned, signedHost + "/team/other:v1",
 		"mirror.example/team/app:v1", "mirror.example/team/app@" + pinned, "app:v1",
 	}
-	judge, parser := signature.NewJudge(), signature.NewParser()
-	var allowed, denied int
+	comparison := newComparison()
 	for _, name := range slices.Sorted(maps.Keys(p.images)) {
 		t.Run(name, func(t *testing.T) {
-			for _, ref := range references {
-				for _, requirement := range p.requirements {
-					if compare(t, judge, parser, list(requirement), ref, p.images[name]) {
-						allowed++
-					} else {
-						denied++
-					}
+			for _, requirement := range p.requirements {
+				for _, ref := range references {
+					comparison.ask(t, list(requirement), ref, p.images[name])
 				}
 			}
 		})
 	}
-	if allowed < 100 || denied < 1000 {
-		t.Errorf("%d were allowed and %d denied: there is nothing to compare", allowed, denied)
-	}
+	comparison.enough(t, 100, 1000)
 }
 
 // TestListsAreANDed: all requirements of a list, each by whichever signature.
@@ -188,12 +204,12 @@ func TestListsAreANDed(t *testing.T) {
 		"accept", "reject", "key default", "keys matchRepository", "GPG matchExact",
 		"GPG exactRepository", "no GPG default",
 	}
-	judge, parser := signature.NewJudge(), signature.NewParser()
+	comparison := newComparison()
 	var both bool
 	for image, s := range p.images {
 		for _, first := range names {
 			for _, second := range names {
-				allowed := compare(t, judge, parser, list(p.requirements[first]+","+p.requirements[second]), signedName+":v1", s)
+				allowed := comparison.ask(t, list(p.requirements[first]+","+p.requirements[second]), signedName+":v1", s)
 				both = both || allowed && first == "key default" && second == "GPG matchExact" && image == "by GPG and the key"
 			}
 		}
@@ -207,7 +223,7 @@ func TestListsAreANDed(t *testing.T) {
 func TestABaseLayerIsDenied(t *testing.T) {
 	document := list(`{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}`)
 	unsigned := newSample(t, manifestOf("app"))
-	if compare(t, signature.NewJudge(), signature.NewParser(), document, signedName+":v1", unsigned) {
+	if newComparison().ask(t, document, signedName+":v1", unsigned) {
 		t.Error("a base layer that no one looks for is found")
 	}
 }

@@ -121,7 +121,7 @@ func badDocuments() map[string]string {
 		"single quotes":                   `{'default':[{'type':'reject'}]}`,
 		"a byte order mark":               "\xef\xbb\xbf" + `{"default":` + rejectList + `}`,
 		"a control character in a string": "{\"default\":[{\"type\":\"reject\n\"}]}",
-		"an escape that is none":          `{"default":[{"type":"rej\xect"}]}`,
+		"an escape that is none":          `{"default":[{"type":"re\xject"}]}`,
 		"transports null":                 transports + `null}`,
 		"transports an array":             transports + `[]}`,
 		"transports twice":                transports + `{},"transports":{}}`,

@@ -22,7 +22,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 	key := newGPGKey(t, &packet.Config{Time: then})
 	sound := keyring(t, key)
 	manifest := manifestOf("app")
-	app := newSample(t, manifest, gpgSigned(t, key, nil, appReference, digest.FromBytes(manifest)))
+	app := newSample(t, manifest, gpgSigned(t, key, digest.FromBytes(manifest)))
 	if err := key.RevokeKey(packet.KeyCompromised, "stolen", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 func TestCompressedSignaturesAreNotInflated(t *testing.T) {
 	key := newGPGKey(t, nil)
 	manifest := manifestOf("app")
-	good := gpgSigned(t, key, nil, appReference, digest.FromBytes(manifest))
+	good := gpgSigned(t, key, digest.FromBytes(manifest))
 	large := bomb(t, 64<<20)
 	app := newSample(t, manifest, large)
 	requirement := parse(t, signedBy(`"keyData":`+data(keyring(t, key)), ""))

@@ -48,10 +48,14 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 		},
 		"no directory is named": {func(_ *testing.T, e *policy.Evidence) { e.Directory = "" }, policy.Unavailable},
 		"found, but none at all": {
-			func(t *testing.T, e *policy.Evidence) { e.Directory, e.Signatures = t.TempDir(), 0 }, policy.Unsigned,
+			func(t *testing.T, e *policy.Evidence) {
+				t.Helper()
+				e.Directory, e.Signatures = t.TempDir(), 0
+			}, policy.Unsigned,
 		},
 		"the file is a directory": {
 			func(t *testing.T, e *policy.Evidence) {
+				t.Helper()
 				e.Directory = t.TempDir()
 				if err := os.Mkdir(filepath.Join(e.Directory, "signature-1"), 0o700); err != nil {
 					t.Fatal(err)
@@ -60,15 +64,20 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 		},
 		"the file is cut short": {
 			func(t *testing.T, e *policy.Evidence) {
+				t.Helper()
 				write(t, filepath.Join(e.Directory, "signature-1"), []byte("\x00sigstore-json\n{\"mime"))
 			}, policy.Unavailable,
 		},
 		"the file is empty": {
-			func(t *testing.T, e *policy.Evidence) { write(t, filepath.Join(e.Directory, "signature-1"), nil) },
+			func(t *testing.T, e *policy.Evidence) {
+				t.Helper()
+				write(t, filepath.Join(e.Directory, "signature-1"), nil)
+			},
 			policy.Unavailable,
 		},
 		"a second file cannot be read": {
 			func(t *testing.T, e *policy.Evidence) {
+				t.Helper()
 				write(t, filepath.Join(e.Directory, "signature-2"), []byte("junk"))
 				e.Signatures = 2
 			}, policy.Unavailable,

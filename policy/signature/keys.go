@@ -38,16 +38,16 @@ func checkKeys(kind string, requirement []byte) error {
 	if err := json.Unmarshal(requirement, &t); err != nil {
 		return fmt.Errorf("reading the keys: %w", err)
 	}
-	rekorKeys, err := publicKeys("Rekor public key", t.RekorPublicKeyData, t.RekorPublicKeyDatas)
+	rekorKeys, err := publicKeys(" of Rekor", t.RekorPublicKeyData, t.RekorPublicKeyDatas)
 	if err != nil {
 		return err
 	}
 	for i, key := range rekorKeys {
 		if _, ok := key.(*ecdsa.PublicKey); !ok {
-			return fmt.Errorf("Rekor public key %d is not an ECDSA key, and no other kind is supported", i+1)
+			return fmt.Errorf("public key %d of Rekor is not an ECDSA key, and no other kind is supported", i+1)
 		}
 	}
-	keys, err := publicKeys("public key", t.KeyData, t.KeyDatas)
+	keys, err := publicKeys("", t.KeyData, t.KeyDatas)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,8 @@ func checkKeys(kind string, requirement []byte) error {
 	return t.checkCertificates()
 }
 
-func publicKeys(what string, one []byte, several [][]byte) ([]crypto.PublicKey, error) {
+// publicKeys reads keys in PEM, of Rekor or of no one else.
+func publicKeys(whose string, one []byte, several [][]byte) ([]crypto.PublicKey, error) {
 	if one != nil {
 		several = [][]byte{one}
 	}
@@ -68,7 +69,7 @@ func publicKeys(what string, one []byte, several [][]byte) ([]crypto.PublicKey, 
 	for i, raw := range several {
 		key, err := cryptoutils.UnmarshalPEMToPublicKey(raw)
 		if err != nil {
-			return nil, fmt.Errorf("%s %d cannot be read: %w", what, i+1, err)
+			return nil, fmt.Errorf("public key %d%s cannot be read: %w", i+1, whose, err)
 		}
 		keys[i] = key
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-
 	// These transports check the scopes written under their names, which decides whether a document loads.
 	_ "go.podman.io/image/v5/directory"
 	_ "go.podman.io/image/v5/docker"

@@ -123,17 +123,23 @@ func TestEqualListsAreKeptOnce(t *testing.T) {
 func TestDocumentsAreNotKept(t *testing.T) {
 	parser := signature.NewParser()
 	requirement := sigstoreSigned(keyPath("cosign.pub"), `{"type":"exactRepository","dockerRepository":"example.com/a"}`)
-	raw := []byte(`{"default":[` + requirement + `],"transports":{"docker":{"example.com/a":[` + requirement + `]}}}`)
-	document, err := parser.Parse(raw, os.ReadFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := weak.Make(&raw[0])
-	raw = nil
+	raw := `{"default":[` + requirement + `],"transports":{"docker":{"example.com/a":[` + requirement + `]}}}`
+	document, kept := parseAndForget(t, parser, raw)
 	runtime.GC()
 	if kept.Value() != nil {
 		t.Error("the bytes of the document are still in memory")
 	}
 	runtime.KeepAlive(document)
 	runtime.KeepAlive(parser)
+}
+
+// parseAndForget parses a copy of the bytes that nobody else has.
+func parseAndForget(t *testing.T, parser *signature.Parser, raw string) (*policy.Document, weak.Pointer[byte]) {
+	t.Helper()
+	bytes := []byte(raw)
+	document, err := parser.Parse(bytes, os.ReadFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document, weak.Make(&bytes[0])
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -63,9 +64,7 @@ func cosigned(t testing.TB, key crypto.Signer, identity string, manifest digest.
 	payload := statement("cosign container image signature", identity, manifest)
 	annotations := map[string]string{"dev.cosignproject.cosign/signature": sign(t, key, payload)}
 	for _, more := range extra {
-		for name, value := range more {
-			annotations[name] = value
-		}
+		maps.Copy(annotations, more)
 	}
 	return sigstoreFile(simpleSigningType, payload, annotations)
 }
@@ -115,9 +114,7 @@ func logged(t testing.TB, rekor, key crypto.Signer, keyOrCertificate []byte, at 
 		}),
 	}
 	for _, more := range extra {
-		for name, value := range more {
-			annotations[name] = value
-		}
+		maps.Copy(annotations, more)
 	}
 	return sigstoreFile(simpleSigningType, payload, annotations)
 }
@@ -160,22 +157,15 @@ func armored(t testing.TB, ring []byte) []byte {
 	return buffer.Bytes()
 }
 
-// gpgSigned is a simple signing signature.
-func gpgSigned(t testing.TB, entity *openpgp.Entity, config *packet.Config, identity string,
-	manifest digest.Digest,
-) []byte {
-	t.Helper()
-	return gpgMessage(t, entity, config, statement("atomic container signature", identity, manifest))
-}
-
-func gpgMessage(t testing.TB, entity *openpgp.Entity, config *packet.Config, message []byte) []byte {
+// gpgSigned is a simple signing signature for appReference.
+func gpgSigned(t testing.TB, entity *openpgp.Entity, manifest digest.Digest) []byte {
 	t.Helper()
 	var buffer bytes.Buffer
-	writer, err := openpgp.Sign(&buffer, entity, nil, config)
+	writer, err := openpgp.Sign(&buffer, entity, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := writer.Write(message); err != nil {
+	if _, err := writer.Write(statement("atomic container signature", appReference, manifest)); err != nil {
 		t.Fatal(err)
 	}
 	if err := writer.Close(); err != nil {
