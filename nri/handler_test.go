@@ -99,12 +99,22 @@ func TestImageVolumes(t *testing.T) {
 		want     policy.Reason
 		volume   string
 	}{
-		"a mount of another kind":       {mounts: []string{"/etc/hosts"}, want: policy.Accepted},
-		"its image is accepted":         {[]string{"/vol/one"}, map[digestOf]policy.Reason{first: policy.Accepted}, policy.Accepted, ""},
-		"its image is not":              {[]string{"/vol/one"}, map[digestOf]policy.Reason{first: policy.Unsigned}, policy.Unsigned, "/mnt/vol/one"},
-		"of another pod":                {mounts: []string{"/vol/other"}, want: policy.UnknownOrigin, volume: "/mnt/vol/other"},
-		"of no image here":              {mounts: []string{"/vol/none"}, want: policy.UnknownOrigin, volume: "/mnt/vol/none"},
-		"one of several images will do": {[]string{"/vol/many"}, map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Accepted}, policy.Accepted, ""},
+		"a mount of another kind": {mounts: []string{"/etc/hosts"}, want: policy.Accepted},
+		"its image is accepted": {
+			[]string{"/vol/one"}, map[digestOf]policy.Reason{first: policy.Accepted}, policy.Accepted, "",
+		},
+		"its image is not": {
+			[]string{"/vol/one"}, map[digestOf]policy.Reason{first: policy.Unsigned}, policy.Unsigned, "/mnt/vol/one",
+		},
+		"of another pod": {
+			mounts: []string{"/vol/other"}, want: policy.UnknownOrigin, volume: "/mnt/vol/other",
+		},
+		"of no image here": {mounts: []string{"/vol/none"}, want: policy.UnknownOrigin, volume: "/mnt/vol/none"},
+		"one of several images will do": {
+			[]string{"/vol/many"},
+			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Accepted},
+			policy.Accepted, "",
+		},
 		"none of several images does": {
 			[]string{"/vol/many"},
 			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Unsigned, third: policy.Rejected},
@@ -122,7 +132,8 @@ func TestImageVolumes(t *testing.T) {
 		},
 		"each volume counts": {
 			[]string{"/vol/one", "/etc/hosts", "/vol/two"},
-			map[digestOf]policy.Reason{first: policy.Accepted, second: policy.Rejected}, policy.Rejected, "/mnt/vol/two",
+			map[digestOf]policy.Reason{first: policy.Accepted, second: policy.Rejected},
+			policy.Rejected, "/mnt/vol/two",
 		},
 	}
 	for name, test := range tests {
@@ -153,8 +164,9 @@ func TestImageVolumes(t *testing.T) {
 			}
 			err := handler.Validate(t.Context(), creation)
 			report := told.list()[0]
-			if report.Verdict.Reason != test.want || report.Volume != test.volume || (err == nil) != (test.want == policy.Accepted) {
-				t.Fatalf("reason %q of volume %q, err %v; want %q of %q", report.Verdict.Reason, report.Volume, err, test.want, test.volume)
+			reason := report.Verdict.Reason
+			if reason != test.want || report.Volume != test.volume || (err == nil) != (reason == policy.Accepted) {
+				t.Fatalf("reason %q of volume %q, err %v; want %q of %q", reason, report.Volume, err, test.want, test.volume)
 			}
 			if err != nil && (!strings.Contains(err.Error(), ": image volume at "+test.volume+": ") ||
 				strings.Contains(err.Error(), "registry.example")) {

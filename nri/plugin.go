@@ -61,7 +61,7 @@ func (s *session) Configure(_ context.Context, _, runtime, version string) (api.
 // Synchronize implements [stub.SynchronizeInterface]. It answers at once, for containerd waits two seconds at most,
 // and with thousands of containers; what runs already is judged in the background, and only reported.
 func (s *session) Synchronize(
-	_ context.Context, pods []*api.PodSandbox, containers []*api.Container,
+	ctx context.Context, pods []*api.PodSandbox, containers []*api.Container,
 ) ([]*api.ContainerUpdate, error) {
 	sandboxes := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
@@ -71,7 +71,7 @@ func (s *session) Synchronize(
 	for _, container := range containers {
 		running = append(running, NewCreation(sandboxes[container.GetPodSandboxId()], container))
 	}
-	s.Logger.Info("registered with containerd", "running_containers", len(running))
+	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
 	s.synchronized = true
 	s.Registered(true)
 	s.running.Go(func() { s.review(s.background, running) })

@@ -40,7 +40,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 		started := time.Now()
 		registered, err := p.register(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // To stop because one was told to is no failure.
 		}
 		if StartedByContainerd() {
 			return fmt.Errorf("%w: %w", ErrConnectionLost, err)
@@ -51,7 +51,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 		// Said once for each cause: a containerd that is away for an hour is one line, not hundreds.
 		if registered || err.Error() != reported {
 			reported = err.Error()
-			p.Logger.Warn("not registered with containerd, trying again", "socket", p.Socket, "error", err)
+			p.Logger.WarnContext(ctx, "not registered with containerd, trying again", "socket", p.Socket, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -128,11 +128,11 @@ func (s *session) serve(ctx context.Context, plugin stub.Stub, connection io.Clo
 	select {
 	case err = <-ended:
 	case <-s.exchange.lost:
-		connection.Close()
+		_ = connection.Close()
 		err = s.release(plugin, ended)
 	case <-ctx.Done():
 		s.drain()
-		connection.Close()
+		_ = connection.Close()
 		err = s.release(plugin, ended)
 	}
 	s.exchange.end()

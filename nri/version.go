@@ -16,7 +16,8 @@ const (
 // would be denied without anyone knowing why.
 func checkRuntime(name, version string) error {
 	if name != "containerd" {
-		return fmt.Errorf("the runtime is %q: countersign serves containerd 2.4 and later (CRI-O checks signatures itself)", name)
+		return fmt.Errorf(
+			"the runtime is %q: countersign serves containerd 2.4 and later (CRI-O checks signatures itself)", name)
 	}
 	found := regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.\d`).FindStringSubmatch(version)
 	if found == nil {

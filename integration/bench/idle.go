@@ -16,6 +16,8 @@ const idlePlugin = "idle-plugin"
 type idle struct{ registered chan<- struct{} }
 
 // Synchronize says that it is registered.
+//
+//nolint:unparam // The signature is NRI's.
 func (i idle) Synchronize(context.Context, []*api.PodSandbox, []*api.Container) ([]*api.ContainerUpdate, error) {
 	close(i.registered)
 	return nil, nil

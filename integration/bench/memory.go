@@ -100,7 +100,8 @@ func fill(ctx context.Context, n *node.Node, count int) error {
 			return err
 		}
 		repository := fmt.Sprintf("registry.example/team-%d/app-%d", i%20, i)
-		for _, name := range []string{repository + ":v1", repository + "@" + target.Digest.String(), described.Digest.String()} {
+		names := []string{repository + ":v1", repository + "@" + target.Digest.String(), described.Digest.String()}
+		for _, name := range names {
 			// The CRI hears of an image and adds its ID to the names by itself.
 			_, err := containerd.ImageService().Create(ctx, images.Image{Name: name, Target: target})
 			if err != nil && !errdefs.IsAlreadyExists(err) {
@@ -129,7 +130,8 @@ func write(
 func writeDocuments(n *node.Node, count int) error {
 	scopes := make(map[string]node.Requirement)
 	for i := range 40 {
-		scopes[fmt.Sprintf("registry-%d.example/some/organisation/with-a-long-name/%s", i, strings.Repeat("n", 60))] = node.Accept()
+		scope := fmt.Sprintf("registry-%d.example/some/organisation/with-a-long-name/%s", i, strings.Repeat("n", 60))
+		scopes[scope] = node.Accept()
 	}
 	system := node.Policy{Default: node.Reject(), Scopes: scopes}
 	if err := n.WritePolicy("", system.JSON()); err != nil {

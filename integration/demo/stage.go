@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/countersign/countersign/integration/node"
 )
@@ -116,8 +117,8 @@ func (s *stage) prodPolicy() node.Policy {
 // close ends everything, the last that was started first.
 func (s *stage) close() error {
 	var failures []error
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		failures = append(failures, s.closers[i]())
+	for _, closer := range slices.Backward(s.closers) {
+		failures = append(failures, closer())
 	}
 	s.closers = nil
 	return errors.Join(failures...)

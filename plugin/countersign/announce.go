@@ -48,10 +48,10 @@ func (d *daemon) lookWhetherRequired(ctx context.Context) {
 	defer cancel()
 	if err := requiredBy(ctx, d.config.Containerd.Address); err != nil {
 		d.metrics.Required(false, err.Error())
-		d.logger.Error("containerd does not require countersign: containers start unchecked whenever it is away",
-			"error", err)
+		d.logger.ErrorContext(ctx,
+			"containerd does not require countersign: containers start unchecked whenever it is away", "error", err)
 		return
 	}
 	d.metrics.Required(true, "containerd refuses containers while countersign is away")
-	d.logger.Info("containerd requires countersign")
+	d.logger.InfoContext(ctx, "containerd requires countersign")
 }

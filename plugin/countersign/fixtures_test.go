@@ -44,20 +44,31 @@ func TestCheckFixtures(t *testing.T) {
 			"cosign-valid", []string{"cosign-valid"}, sample, sigstoreKey("cosign.pub", repository), 0, "accepted",
 		},
 		"two signatures are as good as one": {
-			"cosign-valid", []string{"cosign-valid", "cosign-valid-2"}, sample, sigstoreKey("cosign.pub", repository), 0, "accepted",
+			"cosign-valid",
+			[]string{"cosign-valid", "cosign-valid-2"},
+			sample,
+			sigstoreKey("cosign.pub", repository), 0, "accepted",
 		},
 		"a bad signature before the good one does no harm": {
-			"cosign-valid", []string{"unknown-cosign-key", "cosign-valid"}, sample,
+			"cosign-valid",
+			[]string{"unknown-cosign-key", "cosign-valid"},
+			sample,
 			sigstoreKey("cosign.pub", repository), 0, "accepted",
 		},
 		"another key is rejected": {
 			"cosign-valid", []string{"cosign-valid"}, sample, sigstoreKey("cosign2.pub", repository), 1, "rejected",
 		},
 		"the signature of another repository is rejected": {
-			"cosign-valid", []string{"cosign-valid"}, "192.168.64.2:5000/another", sigstoreKey("cosign.pub", repository), 1, "rejected",
+			"cosign-valid",
+			[]string{"cosign-valid"},
+			"192.168.64.2:5000/another",
+			sigstoreKey("cosign.pub", repository), 1, "rejected",
 		},
 		"cosign's identity without a tag does not match exactly": {
-			"cosign-valid", []string{"cosign-valid"}, sample, sigstoreKey("cosign.pub", `"signedIdentity":{"type":"matchExact"}`), 1, "rejected",
+			"cosign-valid",
+			[]string{"cosign-valid"},
+			sample,
+			sigstoreKey("cosign.pub", `"signedIdentity":{"type":"matchExact"}`), 1, "rejected",
 		},
 		"a changed manifest is rejected": {
 			"cosign-modified", []string{"cosign-valid"}, sample, sigstoreKey("cosign.pub", repository), 1, "rejected",
@@ -66,19 +77,27 @@ func TestCheckFixtures(t *testing.T) {
 			"cosign-valid", []string{"cosign-other-attachment"}, sample, sigstoreKey("cosign.pub", repository), 1, "rejected",
 		},
 		"a signed tag is admitted under that tag": {
-			"cosign-valid-with-tag", []string{"cosign-valid-with-tag"}, "192.168.64.2:5000/skopeo-signed:tag",
+			"cosign-valid-with-tag",
+			[]string{"cosign-valid-with-tag"},
+			"192.168.64.2:5000/skopeo-signed:tag",
 			sigstoreKey("cosign.pub", `"signedIdentity":{"type":"matchExact"}`), 0, "accepted",
 		},
 		"a signed tag is rejected under another": {
-			"cosign-valid-with-tag", []string{"cosign-valid-with-tag"}, "192.168.64.2:5000/skopeo-signed:othertag",
+			"cosign-valid-with-tag",
+			[]string{"cosign-valid-with-tag"},
+			"192.168.64.2:5000/skopeo-signed:othertag",
 			sigstoreKey("cosign.pub", `"signedIdentity":{"type":"matchExact"}`), 1, "rejected",
 		},
 		"an identity from Fulcio that Rekor has seen is admitted": {
-			"cosign-fulcio-rekor-valid", []string{"cosign-fulcio-rekor-valid"}, "192.168.64.2:5000/cosign-signed/fulcio-rekor-1",
+			"cosign-fulcio-rekor-valid",
+			[]string{"cosign-fulcio-rekor-valid"},
+			"192.168.64.2:5000/cosign-signed/fulcio-rekor-1",
 			fulcio("fulcio_v1.crt.pem", "mitr@redhat.com", "rekor.pub"), 0, "accepted",
 		},
 		"another identity from Fulcio is rejected": {
-			"cosign-fulcio-rekor-valid", []string{"cosign-fulcio-rekor-valid"}, "192.168.64.2:5000/cosign-signed/fulcio-rekor-1",
+			"cosign-fulcio-rekor-valid",
+			[]string{"cosign-fulcio-rekor-valid"},
+			"192.168.64.2:5000/cosign-signed/fulcio-rekor-1",
 			fulcio("fulcio_v1.crt.pem", "someone@else.example", "rekor.pub"), 1, "rejected",
 		},
 		"a certificate of the organisation's own is admitted": {

@@ -10,7 +10,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/containerd/log"
+	"github.com/containerd/log" //nolint:depguard // Only to silence it.
 )
 
 func main() {

@@ -151,7 +151,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	context.AfterFunc(background, stopAnswering)
 	d.announce(background, others)
 	err := d.plugin.Run(answering)
-	d.logger.Info("stopping")
+	d.logger.InfoContext(ctx, "stopping")
 	stopBackground()
 	if failed := others.Wait(); failed != nil {
 		return failed
