@@ -65,16 +65,23 @@ func checkSecret(t *testing.T, detail string) {
 	}
 }
 
+// forPrograms is a directory from which programs can be run, as they often cannot be from one in memory.
+var forPrograms = os.TempDir()
+
 // helpers writes credential helpers and returns their directory.
 func helpers(t *testing.T) string {
 	t.Helper()
-	directory := t.TempDir()
+	directory, err := os.MkdirTemp(forPrograms, "evidence") //nolint:usetesting // Not one in memory.
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
 	for name, script := range map[string]string{
 		"evidencetest": `read host; echo '{"ServerURL":"'$host'","Username":"user","Secret":"pass"}'`,
 		"evidencefail": `echo 'the secret is pass'; exit 1`,
 		"evidencenone": `echo 'credentials not found in native keychain'; exit 1`,
 		// A child of the helper that reads a pipe nobody writes to.
-		"evidencehang": `mkfifo '` + directory + `/fifo'; cat '` + directory + `/fifo' & echo $! > '` + directory + `/child'; wait`,
+		"evidencehang": `cd '` + directory + `'; mkfifo fifo; cat fifo & echo $! > child; wait`,
 	} {
 		path := filepath.Join(directory, "docker-credential-"+name)
 		write(t, path, "#!/bin/sh\n"+script+"\n")
