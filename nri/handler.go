@@ -32,12 +32,14 @@ type Report struct {
 	Creation
 	Stage Stage
 	// Volume is where in the container the image volume is mounted that the verdict is about. It is empty when the
-	// verdict is about the container's own image.
+	// verdict is about the container's own image. A container with image volumes that is admitted has a report for
+	// itself and one for each of these; one that is denied has one, for what denies it.
 	Volume  string
 	Verdict policy.Verdict
 	// Audit says that the namespace's mode is audit: a denial is reported and not enforced.
 	Audit bool
-	Took  time.Duration
+	// Took is how long the answer took. It is zero for a volume that was let in: the container's report has it all.
+	Took time.Duration
 }
 
 // WouldDeny says that the container was admitted for no other reason than the mode.
@@ -65,19 +67,21 @@ func (h *Handler) Validate(ctx context.Context, creation Creation) error {
 	return errors.New(message(report))
 }
 
-// judge decides and reports.
+// judge decides and reports: the container, and then each image volume that was let in with it.
 func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Report {
 	start := time.Now()
 	report := Report{Creation: creation, Stage: stage, Audit: h.Audit(creation.Namespace)}
-	// The volume is a result of the decision, and a decision that comes too late must not touch the report any more.
-	volume := make(chan string, 1)
+	// What else is found belongs to the answer, and a decision that comes too late must not touch the report any more.
+	found := make(chan findings, 1)
 	report.Verdict = h.Deadline.Answer(ctx, func(ctx context.Context) policy.Verdict {
-		verdict, at := h.decide(ctx, creation)
-		volume <- at
+		verdict, more := h.decide(ctx, creation)
+		found <- more
 		return verdict
 	})
+	var more findings
 	select {
-	case report.Volume = <-volume:
+	case more = <-found:
+		report.Volume = more.denied
 	default:
 	}
 	if verdict := &report.Verdict; !verdict.Admitted() && !refuses(verdict.Reason) {
@@ -86,7 +90,24 @@ func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Rep
 	}
 	report.Took = time.Since(start)
 	h.Report(ctx, report)
+	for _, volume := range more.admitted {
+		h.Report(ctx, Report{
+			Creation: creation, Stage: stage, Volume: volume.at, Verdict: volume.verdict, Audit: report.Audit,
+		})
+	}
 	return report
+}
+
+// findings are what a decision says beside its verdict: the image volume that is denied, if that is what denies, or
+// else those that were let in, by where they are mounted.
+type findings struct {
+	denied   string
+	admitted []admittedVolume
+}
+
+type admittedVolume struct {
+	at      string
+	verdict policy.Verdict
 }
 
 // refuses reports whether a denial can have that reason.
@@ -96,12 +117,12 @@ func refuses(reason policy.Reason) bool {
 
 // decide asks first what no name and no digest can tell: whether the prepared root filesystem is the image's. Then
 // whether the policy lets that image in, and then the same of each image volume.
-func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy.Verdict, volume string) {
+func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy.Verdict, more findings) {
 	if err := creation.check(); err != nil {
-		return policy.Denial(err), ""
+		return policy.Denial(err), findings{}
 	}
 	if err := h.Rootfs(ctx, creation.ID, creation.Config); err != nil {
-		return policy.Denial(err), ""
+		return policy.Denial(err), findings{}
 	}
 	verdict = h.Decide(ctx, creation.Question())
 	for _, mount := range creation.Mounts {
@@ -110,16 +131,18 @@ func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy
 		}
 		configs, isVolume, err := h.Volume(ctx, creation.Sandbox, mount.Source)
 		if err != nil {
-			return policy.Denial(err), mount.Destination
+			return policy.Denial(err), findings{denied: mount.Destination}
 		}
 		if !isVolume {
 			continue
 		}
-		if found := h.decideVolume(ctx, creation.Namespace, configs); !found.Admitted() {
-			return found, mount.Destination
+		found := h.decideVolume(ctx, creation.Namespace, configs)
+		if !found.Admitted() {
+			return found, findings{denied: mount.Destination}
 		}
+		more.admitted = append(more.admitted, admittedVolume{mount.Destination, found})
 	}
-	return verdict, ""
+	return verdict, more
 }
 
 // decideVolume judges an image volume as if the pod had named its image by ID: a mount tells its content, not what

@@ -176,6 +176,30 @@ func TestImageVolumes(t *testing.T) {
 	}
 }
 
+func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
+	handler, told := newHandler()
+	handler.Volume = func(_ context.Context, _, source string) ([]digestOf, bool, error) {
+		return []digestOf{config}, source != "/etc/hosts", nil
+	}
+	creation := sample()
+	for _, source := range []string{"/vol/one", "/etc/hosts", "/vol/two"} {
+		creation.Mounts = append(creation.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
+	}
+	if err := handler.Validate(t.Context(), creation); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, report := range told.list() {
+		if !report.Verdict.Admitted() || (report.Took > 0) != (report.Volume == "") {
+			t.Errorf("on record: %+v", report)
+		}
+		got = append(got, report.Volume)
+	}
+	if want := []string{"", "/mnt/vol/one", "/mnt/vol/two"}; !slices.Equal(got, want) {
+		t.Errorf("reports are about %q, want %q", got, want)
+	}
+}
+
 func TestVolumesAreNotLookedAtForRefusedImage(t *testing.T) {
 	a := newAsked()
 	a.Decide = deny(policy.Rejected)

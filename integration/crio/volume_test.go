@@ -36,6 +36,21 @@ func TestImageVolumes(t *testing.T) {
 				},
 				prints: l.markerOf(test.image),
 			}, test.want)
+			if test.want.reason == "accepted" {
+				l.expectVolume(t, daemon, test.image)
+			}
 		})
+	}
+}
+
+// expectVolume checks that a volume that was let in is on record by itself, with the rule that let it in.
+func (l *lab) expectVolume(t *testing.T, daemon *node.Daemon, image node.Pushed) {
+	t.Helper()
+	_, err := daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		return d.Record["volume"] == "/volume" && d.Outcome == "admit" && d.Scope == image.Repository &&
+			d.ConfigDigest == l.signed.Config.String()
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

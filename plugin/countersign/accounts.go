@@ -28,7 +28,8 @@ func newAccounts(log *audit.Log, figures *metrics.Metrics) *accounts {
 func (a *accounts) take(_ context.Context, report nri.Report) {
 	record := recordOf(report)
 	a.metrics.Decided(record)
-	if record.Stage == audit.Creation {
+	// A volume that was let in came with the answer about its container.
+	if record.Stage == audit.Creation && report.Took > 0 {
 		a.metrics.Answered(report.Took)
 	}
 	select {
