@@ -56,8 +56,10 @@ func TestKeyFiles(t *testing.T) {
 		},
 		"GPG": {signedBy(`"keyPath":"/ring"`, ""), signedBy(`"keyData":`+data(ring), ""), []string{"/ring"}},
 		"beside what is ignored": {
-			sigstoreSigned(`"keyPath":"/key","keyData":null,"rekorPublicKeyPath":""`, ""), sigstoreSigned(`"keyData":`+
-				data(key), ""), []string{"/key"},
+			sigstoreSigned(`"keyPath":"/key","keyData":null,"rekorPublicKeyPath":"","rekorPublicKeyData":null`, ""),
+			sigstoreSigned(`"keyData":`+
+				data(key), ""),
+			[]string{"/key"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

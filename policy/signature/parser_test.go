@@ -68,10 +68,13 @@ func TestErrorsNameThePlace(t *testing.T) {
 func TestScopesAreThoseOfDocker(t *testing.T) {
 	raw := `{"default":` + rejectList + `,"transports":{
 		"docker":{"":` + acceptList + `,"example.com":` + rejectList + `,"*.example.com":` + acceptList + `},
-		"docker-daemon":{"":` + acceptList + `},"dir":{"/x":` + acceptList + `}}}`
+		"":{"x":` + acceptList + `},"docker-daemon":{"":` + acceptList + `},"dir":{"/x":` + acceptList + `}}}`
 	document, err := signature.NewParser().Parse([]byte(raw), noFiles)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if document.Default[0].Type != "reject" {
+		t.Errorf("the default is %s", document.Default[0].Type)
 	}
 	got := make(map[string]string)
 	for scope, list := range document.Scopes {

@@ -72,3 +72,21 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		t.Errorf("a tag beside a digest: %s: %s", reason(finding), finding.Detail)
 	}
 }
+
+// TestRequirementsWithoutIdentityAreNotMixedUp: a requirement that some other code made need not have an ID.
+func TestRequirementsWithoutIdentityAreNotMixedUp(t *testing.T) {
+	app, _ := signedApp(t)
+	judge := signature.NewJudge()
+	for kind, want := range map[string]policy.Reason{
+		"insecureAcceptAnything": policy.Accepted,
+		"reject":                 policy.Rejected,
+	} {
+		for range 2 {
+			requirement := &policy.Requirement{Alternatives: [][]byte{[]byte(`{"type":"` + kind + `"}`)}}
+			finding := judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, policy.Evidence{})
+			if reason(finding) != want {
+				t.Errorf("%s: %s: %s", kind, reason(finding), finding.Detail)
+			}
+		}
+	}
+}

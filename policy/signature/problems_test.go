@@ -1,0 +1,137 @@
+package signature_test
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// TestRequirementsThatNothingMeets: each image has a signature that is good but for what is wrong with the
+// requirement. containers/image denies it, and would deny any other; we say so when the document is loaded.
+func TestRequirementsThatNothingMeets(t *testing.T) {
+	key, log, gpg := newKey(t), newKey(t), newGPGKey(t, nil)
+	exchange, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	root := newAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
+	certificate := leaf(t, root, now.Add(-time.Hour), now.Add(time.Hour))
+	raw := manifestOf("app")
+	pinned := digest.FromBytes(raw)
+	good, other := publicPEM(t, key.Public()), publicPEM(t, exchange.PublicKey())
+	byKey := cosigned(t, key, appReference, pinned)
+	byLog := logged(t, log, key, good, now, appReference, pinned)
+	byRoot := cosigned(t, certificate.key, appReference, pinned, certified(certificate))
+	byGPG := gpgSigned(t, gpg, pinned)
+	ring := data(keyring(t, gpg))
+	authority := func(members map[string]any) string {
+		members["subjectEmail"] = "build@example.com"
+		return `"pki":` + data(members)
+	}
+	for name, test := range map[string]struct {
+		requirement string
+		signature   []byte
+		problem     string
+	}{
+		"no PEM": {sigstoreSigned(someKey, ""), byKey, "public key 1 cannot be read"},
+		"the second is no key": {
+			sigstoreSigned(`"keyDatas":`+data([][]byte{good, nil}), ""), byKey,
+			"public key 2 cannot be read",
+		},
+		"a key of a kind that signs nothing": {
+			sigstoreSigned(`"keyDatas":`+data([][]byte{good, other}), ""), byKey, "public key 2 cannot be used",
+		},
+		"the log's key is none": {
+			sigstoreSigned(`"keyData":`+data(good)+`,"rekorPublicKeyData":""`, ""), byLog,
+			"public key 1 of Rekor cannot be read",
+		},
+		"the log's key is RSA": {
+			sigstoreSigned(`"keyData":`+data(good)+`,"rekorPublicKeyDatas":`+
+				data([][]byte{publicPEM(t, log.Public()), fixture(t, "some-rsa-key.pub")}), ""),
+			byLog, "public key 2 of Rekor is not an ECDSA key",
+		},
+		"Fulcio without certificates": {
+			sigstoreSigned(`"fulcio":{"caData":"","oidcIssuer":"i","subjectEmail":"e"},"rekorPublicKeyData":`+
+				data(publicPEM(t, log.Public())), ""), byLog, "no certificate among the Fulcio",
+		},
+		"roots without certificates": {
+			sigstoreSigned(authority(map[string]any{"caRootsData": good}), ""), byRoot, "no certificate among the CA roots",
+		},
+		"intermediates that are none": {
+			sigstoreSigned(authority(map[string]any{"caRootsData": root.pem, "caIntermediatesData": good}), ""),
+			byRoot, "CA intermediates cannot be read",
+		},
+		"GPG, no keyring": {signedBy(someKey, ""), byGPG, "no OpenPGP keyring"},
+		"GPG, no key":     {signedBy(`"keyData":""`, ""), byGPG, "there is no key"},
+		"GPG, no file":    {signedBy(`"keyPaths":[]`, ""), byGPG, "there is no key"},
+		"GPG, keys that sign keys": {
+			`{"type":"signedBy","keyType":"signedByGPGKeys","keyData":` + ring + `}`, byGPG,
+			"keyType signedByGPGKeys is not implemented",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := newSample(t, raw, test.signature)
+			if err := bare(t.Context(), containersPolicy(t, list(test.requirement)), named(t, appReference), app); err == nil {
+				t.Fatal("containers/image accepts it")
+			}
+			requirement := parse(t, test.requirement)[0]
+			if !strings.Contains(requirement.Problem, test.problem) {
+				t.Errorf("the problem is %q, want %q", requirement.Problem, test.problem)
+			}
+			if len(requirement.Alternatives) != 0 || !requirement.NeedsEvidence {
+				t.Errorf("%d alternatives, needs evidence: %t", len(requirement.Alternatives), requirement.NeedsEvidence)
+			}
+		})
+	}
+}
+
+// TestRequirementsThatCanBeMet are those of the table above with what is wrong made right.
+func TestRequirementsThatCanBeMet(t *testing.T) {
+	key, log := newKey(t), newKey(t)
+	now := time.Now()
+	root := newAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
+	certificate := leaf(t, root, now.Add(-time.Hour), now.Add(time.Hour))
+	exchange, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := manifestOf("app")
+	pinned := digest.FromBytes(raw)
+	good := publicPEM(t, key.Public())
+	for name, test := range map[string]struct {
+		requirement string
+		signature   []byte
+	}{
+		// With a log, only the key that the log names is used.
+		"a key that signs nothing beside a log": {
+			sigstoreSigned(`"keyDatas":`+data([][]byte{good, publicPEM(t, exchange.PublicKey())})+
+				`,"rekorPublicKeyData":`+data(publicPEM(t, log.Public())), ""),
+			logged(t, log, key, good, now, appReference, pinned),
+		},
+		"intermediates of no certificate": {
+			sigstoreSigned(`"pki":`+data(map[string]any{
+				"caRootsData": root.pem, "caIntermediatesData": []byte{}, "subjectEmail": "build@example.com",
+			}), ""),
+			cosigned(t, certificate.key, appReference, pinned, certified(certificate)),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := newSample(t, raw, test.signature)
+			if err := bare(t.Context(), containersPolicy(t, list(test.requirement)), named(t, appReference), app); err != nil {
+				t.Fatalf("containers/image denies it: %v", err)
+			}
+			finding := judgeAll(t, signature.NewJudge(), parse(t, test.requirement), named(t, appReference), app)
+			if reason(finding) != policy.Accepted {
+				t.Errorf("%s: %s", reason(finding), finding.Detail)
+			}
+		})
+	}
+}
