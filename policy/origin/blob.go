@@ -30,6 +30,7 @@ func (c *Containerd) readBlob(ctx context.Context, blob digest.Digest) ([]byte, 
 	if err := blob.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUseless, err)
 	}
+	ctx = c.in(ctx)
 	reader, err := c.client.ContentStore().ReaderAt(ctx, ocispec.Descriptor{Digest: blob})
 	if errdefs.IsNotFound(err) {
 		return nil, errAbsent
@@ -37,7 +38,7 @@ func (c *Containerd) readBlob(ctx context.Context, blob digest.Digest) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("opening: %w", err)
 	}
-	defer reader.Close() //nolint:errcheck // nothing was written
+	defer reader.Close()
 	size := reader.Size()
 	if size < 0 || size > maxBlob {
 		return nil, fmt.Errorf("%w: its size is %d bytes, and %d are allowed", errUseless, size, maxBlob)

@@ -4,46 +4,48 @@ import (
 	"context"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/opencontainers/go-digest"
 )
 
-// maxConfirming is for how many configs at a time a confirmation can be under way; who asks beyond that asks again.
+// maxConfirming is for how many questions at a time a confirmation can be under way; who asks beyond that asks again.
 const maxConfirming = 256
 
 // Confirm has what is remembered of a question's image compared with containerd, and put right. It does not wait: when
-// that is done, [policy.Image].Confirmed is true until an event that concerns the image is heard of. Questions about
-// one config share a confirmation.
+// that is done, [policy.Image].Confirmed is true for that question until an event that concerns the image is heard of.
+// Another question about the same image, say by the name under which it was pulled just now, is confirmed by itself;
+// those that are asked at the same time share a list.
 func (c *Containerd) Confirm(q policy.Question) {
-	found, followed, confirmed := c.memory.recall(q.Config)
+	found, followed, confirmed := c.memory.recall(q)
 	if found == nil || !followed || confirmed {
 		// There is nothing to compare: Image looks by itself, or need not.
 		return
 	}
-	if !c.looks.beginConfirming(q.Config) {
+	if !c.looks.beginConfirming(q) {
 		return
 	}
 	l := c.look(q.Config, 0)
 	started := c.start(func(context.Context) {
-		<-l.done
-		c.looks.endConfirming(q.Config)
+		if <-l.done; l.err == nil {
+			c.memory.confirm(q, l.change)
+		}
+		c.looks.endConfirming(q)
 	})
 	if !started {
-		c.looks.endConfirming(q.Config)
+		c.looks.endConfirming(q)
 	}
 }
 
-func (l *looks) beginConfirming(config digest.Digest) bool {
+func (l *looks) beginConfirming(q policy.Question) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, under := l.confirming[config]; under || len(l.confirming) >= maxConfirming {
+	if _, under := l.confirming[q]; under || len(l.confirming) >= maxConfirming {
 		return false
 	}
-	l.confirming[config] = struct{}{}
+	l.confirming[q] = struct{}{}
 	return true
 }
 
-func (l *looks) endConfirming(config digest.Digest) {
+func (l *looks) endConfirming(q policy.Question) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.confirming, config)
+	delete(l.confirming, q)
 }

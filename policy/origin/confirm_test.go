@@ -22,9 +22,8 @@ func TestAnEventUnconfirmsWhatItConcernsAndNoMore(t *testing.T) {
 	s.name("example.com/a:v1", a)
 	s.name("example.com/b:v1", b)
 	o := s.following()
-	if !confirmed(t, o, question(ca)) || !confirmed(t, o, question(cb)) {
-		t.Fatal("what was listed at the start is not confirmed")
-	}
+	confirm(t, s, o, "a")
+	confirm(t, s, o, "b")
 	s.name("example.com/b:v2", s.index(b))
 	s.settled(o)
 	if confirmed(t, o, question(cb)) {
@@ -50,11 +49,30 @@ func TestAnUpdateOfTheSameTargetUnconfirmsNothing(t *testing.T) {
 	a, ca := s.image("a")
 	s.name("example.com/a:v1", s.index(a))
 	o := s.following()
+	confirm(t, s, o, "a")
 	s.name("example.com/a:v1", s.index(a))
 	s.settled(o)
 	if !confirmed(t, o, question(ca)) {
 		t.Error("an image is not confirmed though nothing changed")
 	}
+}
+
+func TestAnotherQuestionIsConfirmedByItself(t *testing.T) {
+	s := newStores(t)
+	a, ca := s.image("a")
+	s.name("example.com/a:v1", a)
+	o := s.following()
+	if confirmed(t, o, question(ca)) {
+		t.Error("an answer from memory is confirmed though nobody asked for that")
+	}
+	confirm(t, s, o, "a")
+	other := question(ca)
+	other.Reference = "example.com/pulled-just-now:v1"
+	if confirmed(t, o, other) {
+		t.Error("a question is confirmed though another was")
+	}
+	o.Confirm(other)
+	eventually(t, "confirmation", func() bool { return confirmed(t, o, other) })
 }
 
 func TestConfirmationChangesTheGeneration(t *testing.T) {

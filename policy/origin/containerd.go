@@ -40,10 +40,13 @@ type Containerd struct {
 func Open(address, namespace string, log *slog.Logger) (*Containerd, error) {
 	connection := grpc.WithConnectParams(grpc.ConnectParams{
 		// The client's own parameters let ten seconds pass before it tries a restarted containerd again.
-		Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+		Backoff: backoff.Config{
+			BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second,
+		},
 		MinConnectTimeout: 5 * time.Second,
 	})
-	c, err := client.New(address, client.WithDefaultNamespace(namespace), client.WithExtraDialOpts([]grpc.DialOption{connection}))
+	c, err := client.New(address,
+		client.WithDefaultNamespace(namespace), client.WithExtraDialOpts([]grpc.DialOption{connection}))
 	if err != nil {
 		return nil, fmt.Errorf("making a client of containerd at %s: %w", address, err)
 	}

@@ -38,3 +38,13 @@ func (c *Containerd) Target(stored string) digest.Digest {
 	defer m.mu.Unlock()
 	return m.names[stored].target
 }
+
+// Joined is how many wait for a look that has not begun.
+func (c *Containerd) Joined() int {
+	c.looks.mu.Lock()
+	defer c.looks.mu.Unlock()
+	if c.looks.next == nil {
+		return 0
+	}
+	return len(c.looks.next.wanted)
+}

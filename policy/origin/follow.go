@@ -22,7 +22,7 @@ const probeTopic = "/countersign/probe"
 // How long is waited before trying again.
 const (
 	minBackoff   = 100 * time.Millisecond
-	maxBackoff   = 5 * time.Second
+	maxBackoff   = time.Second
 	probeEvery   = 50 * time.Millisecond
 	maxProbing   = 5 * time.Second
 	minReadAgain = time.Second
@@ -37,11 +37,11 @@ func (c *Containerd) Run(ctx context.Context) error {
 		followed, err := c.follow(ctx)
 		c.memory.lose()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it has done what it was asked to
 		}
 		if followed {
 			backoff = minBackoff
-			c.log.Warn("containerd events lost", "error", err)
+			c.log.WarnContext(ctx, "containerd events lost", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -83,7 +83,8 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 			}
 			followed, done = true, nil
 			state := c.memory.state()
-			c.log.Info("following containerd", "names", state.Names, "images", state.Images, "unreadable", state.Unreadable)
+			c.log.InfoContext(ctx, "following containerd",
+				"names", state.Names, "images", state.Images, "unreadable", state.Unreadable)
 		case <-timer.C:
 			wait = c.readAgain(wait)
 			timer.Reset(wait)

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/countersign/countersign/policy"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Image is a [policy.ImageFunc]. An image that is known is answered for from memory, without a call to containerd
@@ -21,27 +22,31 @@ import (
 // The refusals: unknown-origin when no image here has that config, unavailable when that cannot be told because
 // containerd or some image could not be read, and pending.
 func (c *Containerd) Image(ctx context.Context, q policy.Question) (*policy.Image, error) {
-	ctx = c.in(ctx)
-	if found, followed, confirmed := c.memory.recall(q.Config); found != nil && followed {
+	if found, followed, confirmed := c.memory.recall(q); found != nil && followed {
 		return c.assemble(ctx, q, found, confirmed)
 	}
-	complete, err := c.await(ctx, q.Config, func() bool {
-		found, _, _ := c.memory.recall(q.Config)
+	complete, change, err := c.await(ctx, q.Config, func() bool {
+		found, _, _ := c.memory.recall(q)
 		return found != nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	found, _, _ := c.memory.recall(q.Config)
+	found, _, _ := c.memory.recall(q)
 	if found == nil {
 		return nil, c.unknown(q.Config)
+	}
+	if complete {
+		c.memory.confirm(q, change)
 	}
 	return c.assemble(ctx, q, found, complete)
 }
 
-// await has containerd's names listed and waits until all is read, and then reports that it is complete. When half of
-// the time has passed it is content with what makes known true.
-func (c *Containerd) await(ctx context.Context, wanted digest.Digest, known func() bool) (complete bool, err error) {
+// await has containerd's names listed and waits until all is read. Then it reports that what memory has is complete, up
+// to a change. When half of the time has passed it is content with what makes known true.
+func (c *Containerd) await(
+	ctx context.Context, wanted digest.Digest, known func() bool,
+) (complete bool, change uint64, err error) {
 	var patience <-chan time.Time
 	if deadline, ok := ctx.Deadline(); ok {
 		timer := time.NewTimer(time.Until(deadline) / 2)
@@ -54,11 +59,11 @@ func (c *Containerd) await(ctx context.Context, wanted digest.Digest, known func
 		changed := c.memory.awaitChange()
 		select {
 		case <-l.done:
-			return l.err == nil, lookError(l.err)
+			return l.err == nil, l.change, lookError(l.err)
 		default:
 		}
 		if impatient && l.isListed() && known() {
-			return false, nil
+			return false, 0, nil
 		}
 		select {
 		case <-l.done:
@@ -66,7 +71,7 @@ func (c *Containerd) await(ctx context.Context, wanted digest.Digest, known func
 		case <-patience:
 			impatient = true
 		case <-ctx.Done():
-			return false, policy.Refuse(policy.Pending, "containerd's images are still being read")
+			return false, 0, policy.Refuse(policy.Pending, "containerd's images are still being read")
 		}
 	}
 }

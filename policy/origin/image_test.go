@@ -89,7 +89,8 @@ var imageCases = map[string]func(s *stores) known{
 	"names that are no references lead to it as well": func(s *stores) known {
 		m, c := s.image("app")
 		for _, stored := range []string{
-			"example.com/app:v1", "example.com/UPPER:v1", "overlayfs/@/x", c.Digest.String(), "sha256:abcdef", c.Digest.Encoded(),
+			"example.com/app:v1", "example.com/UPPER:v1", "overlayfs/@/x",
+			c.Digest.String(), "sha256:abcdef", c.Digest.Encoded(),
 			"sha512:" + digest.SHA512.FromString("x").Encoded(),
 		} {
 			s.name(stored, m)
@@ -184,8 +185,8 @@ func TestImage(t *testing.T) {
 			t.Parallel()
 			s := newStores(t)
 			k := build(s)
-			k.want.Confirmed = true
 			for way, make := range map[string]func() *origin.Containerd{"looked up": s.origin, "remembered": s.following} {
+				k.want.Confirmed = way == "looked up"
 				image, err := make().Image(t.Context(), question(k.config))
 				if err != nil {
 					t.Fatalf("%s: %v", way, err)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Looking is bounded: a list takes milliseconds, and one that takes longer than this is a failure. Names are listed
@@ -22,8 +24,8 @@ type looks struct {
 	next    *look
 	slots   chan struct{}
 	listing sync.Mutex
-	// confirming are the configs for which a confirmation is under way.
-	confirming map[digest.Digest]struct{}
+	// confirming are the questions for which a confirmation is under way.
+	confirming map[policy.Question]struct{}
 }
 
 // look is one listing of all names, and the reading of what was not known.
@@ -33,11 +35,13 @@ type look struct {
 	follow uint64
 	// listed is closed when names have been listed, and done when all their targets were read as well, or err is set.
 	listed, done chan struct{}
-	err          error
+	// change is that up to which the list tells the truth.
+	change uint64
+	err    error
 }
 
 func newLooks() looks {
-	return looks{slots: make(chan struct{}, maxLooks), confirming: map[digest.Digest]struct{}{}}
+	return looks{slots: make(chan struct{}, maxLooks), confirming: map[policy.Question]struct{}{}}
 }
 
 // look has containerd's names listed. What a wanted config leads to is read before all else.
@@ -74,19 +78,17 @@ func (c *Containerd) runLook(ctx context.Context, l *look) {
 		l.err = ctx.Err()
 		return
 	}
-	missing, change, err := c.list(ctx, l)
+	missing, err := c.list(ctx, l)
 	if err != nil {
 		l.err = err
 		return
 	}
 	close(l.listed)
-	if l.err = c.memory.await(ctx, missing); l.err == nil {
-		c.memory.confirm(change)
-	}
+	l.err = c.memory.await(ctx, missing)
 }
 
 // list lists names and puts right what memory has.
-func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest, change uint64, err error) {
+func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest, err error) {
 	c.looks.listing.Lock()
 	defer c.looks.listing.Unlock()
 	c.looks.mu.Lock()
@@ -95,17 +97,17 @@ func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest
 
 	ctx, cancel := context.WithTimeout(ctx, maxListing)
 	defer cancel()
-	change = c.memory.listing()
+	l.change = c.memory.listing()
 	images, err := c.client.ImageService().List(ctx)
 	if err != nil {
 		c.memory.unlisted()
-		return nil, 0, err
+		return nil, err
 	}
 	list := make(map[string]digest.Digest, len(images))
 	for _, image := range images {
 		list[image.Name] = image.Target.Digest
 	}
-	missing = c.memory.compare(list, change)
+	missing = c.memory.compare(list, l.change)
 	c.memory.follow(l.follow)
 	for _, config := range l.wanted {
 		// The CRI plugin stores every image under its config digest, too.
@@ -114,7 +116,7 @@ func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest
 		}
 	}
 	c.enqueue(ahead, missing...)
-	return missing, change, nil
+	return missing, nil
 }
 
 // await waits until roots were read, or are gone. One that has to be read again and again is not waited for: who pulls

@@ -5,7 +5,10 @@ import (
 	"sync/atomic"
 
 	"github.com/distribution/reference"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // memory mirrors containerd's image names and what was read of their targets. It does no input or output.
@@ -29,11 +32,11 @@ type memory struct {
 	images  map[digest.Digest]*image
 	chains  map[string][]digest.Digest
 
-	// changes counts what was heard of. An image is confirmed while it was not concerned by any change after the one
-	// at which names were last listed: changes up to listed were compared with containerd.
-	changes uint64
-	listed  uint64
-	unread  int
+	// changes counts what was heard of, and confirmed says for questions up to which change the answer was compared
+	// with containerd: it is confirmed while the image was not concerned by a later one.
+	changes   uint64
+	confirmed *simplelru.LRU[policy.Question, uint64]
+	unread    int
 	// heard are the names that events were about while names were being listed: the list may be older.
 	heard map[string]struct{}
 
@@ -114,16 +117,21 @@ type image struct {
 	view *view
 }
 
+// maxConfirmed is how many questions are known to be confirmed; beyond that they are confirmed anew.
+const maxConfirmed = 4096
+
 func newMemory() *memory {
+	confirmed, _ := simplelru.NewLRU[policy.Question, uint64](maxConfirmed, nil)
 	return &memory{
-		names:   map[string]name{},
-		roots:   map[digest.Digest]*root{},
-		nodes:   map[digest.Digest]*node{},
-		parents: map[digest.Digest][]digest.Digest{},
-		images:  map[digest.Digest]*image{},
-		chains:  map[string][]digest.Digest{},
-		changed: make(chan struct{}),
-		epoch:   1,
+		confirmed: confirmed,
+		names:     map[string]name{},
+		roots:     map[digest.Digest]*root{},
+		nodes:     map[digest.Digest]*node{},
+		parents:   map[digest.Digest][]digest.Digest{},
+		images:    map[digest.Digest]*image{},
+		chains:    map[string][]digest.Digest{},
+		changed:   make(chan struct{}),
+		epoch:     1,
 	}
 }
 

@@ -3,9 +3,10 @@ package origin
 import (
 	"strings"
 
-	"github.com/countersign/countersign/policy"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // original returns the reference an image-store name stands for, or nil where it is none: the CRI plugin stores every
@@ -159,12 +160,13 @@ func (m *memory) follow(epoch uint64) {
 	}
 }
 
-// confirm notes that all that was heard of up to a change was compared with containerd.
-func (m *memory) confirm(change uint64) {
+// confirm notes that for a question all that was heard of up to a change was compared with containerd.
+func (m *memory) confirm(q policy.Question, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if change > m.listed {
-		m.listed = change
-		m.lockedNotify()
+	if before, ok := m.confirmed.Get(q); ok && before >= change {
+		return
 	}
+	m.confirmed.Add(q, change)
+	m.lockedNotify()
 }

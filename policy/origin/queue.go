@@ -81,7 +81,7 @@ func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind in
 	failure, when := c.read(within, target, change)
 	stale, news := c.memory.settle(target, r, failure, when)
 	if news && ctx.Err() == nil {
-		c.log.Warn("image not read", "target", target, "error", failure)
+		c.log.WarnContext(ctx, "image not read", "target", target, "error", failure)
 	}
 	if stale {
 		c.enqueue(kind, target)
@@ -101,8 +101,8 @@ func (m *memory) begin(target digest.Digest) (r *root, change uint64) {
 }
 
 // settle notes how reading a root went. It says whether the root has to be read again now, and whether the failure is
-// another than the last time. A root that was forgotten meanwhile says nothing, and another of the same target that came
-// instead has to be read by itself, for what was read may have been forgotten too.
+// another than the last time. Of a root that was forgotten meanwhile nothing is noted: another of the same target that
+// came instead has to be read by itself, for what was read may have been forgotten too.
 func (m *memory) settle(
 	target digest.Digest, r *root, failure string, when again,
 ) (stale, news bool) {

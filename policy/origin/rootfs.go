@@ -5,8 +5,9 @@ import (
 	"errors"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
-	"github.com/countersign/countersign/policy"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Rootfs is a [policy.RootfsFunc]. The snapshot whose key is the container's ID exists when a container is validated

@@ -50,7 +50,8 @@ func mapped() snapshots.Opt { return client.WithRemapperLabels(0, 65536, 0, 6553
 // remappedSnapshot.ID): the hash of this JSON.
 func remapped(chain string) string {
 	mapping := `[{"containerID":0,"hostID":65536,"size":65536}]`
-	return digest.FromString(`{"Parent":"` + chain + `","IDMap":{"UidMap":` + mapping + `,"GidMap":` + mapping + `}}`).String()
+	hashed := `{"Parent":"` + chain + `","IDMap":{"UidMap":` + mapping + `,"GidMap":` + mapping + `}}`
+	return digest.FromString(hashed).String()
 }
 
 // rootfs is a config and how its container is refused; no reason: it is not.

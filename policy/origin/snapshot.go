@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/errdefs"
+
 	"github.com/countersign/countersign/policy"
 )
 
@@ -52,7 +53,8 @@ func (c *Containerd) snapshot(ctx context.Context, key string) (snapshots.Info, 
 	if in != nil || err != nil {
 		return info, in, err
 	}
-	return snapshots.Info{}, nil, policy.Refuse(policy.UnknownOrigin, "no snapshotter of containerd has a snapshot %s", key)
+	return snapshots.Info{}, nil, policy.Refuse(policy.UnknownOrigin,
+		"no snapshotter of containerd has a snapshot %s", key)
 }
 
 // statIn returns a nil snapshotter when none of those named has the snapshot.

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/countersign/countersign/policy"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // view is the answer for one config digest, without the bytes of its manifests.
@@ -19,19 +20,20 @@ type view struct {
 	originals []reference.Named
 }
 
-// recall returns what memory has of a config, nil when it has nothing. It is confirmed when nothing is left to read
-// and no change that concerns it was heard of since names were listed.
-func (m *memory) recall(config digest.Digest) (found *view, followed, confirmed bool) {
+// recall returns what memory has of a question's image, nil when it has nothing. It is confirmed when it was compared
+// with containerd for that question, no change that concerns the image was heard of since, and nothing is left to read.
+func (m *memory) recall(q policy.Question) (found *view, followed, confirmed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := m.images[config]
+	i := m.images[q.Config]
 	if i == nil {
 		return nil, m.followed, false
 	}
 	if i.view == nil {
 		i.view = m.lockedView(i)
 	}
-	return i.view, m.followed, m.unread == 0 && i.change <= m.listed
+	compared, ok := m.confirmed.Get(q)
+	return i.view, m.followed, ok && m.unread == 0 && i.change <= compared
 }
 
 // lockedView climbs from the manifests of an image to all indexes that list them, and to the names of all these.

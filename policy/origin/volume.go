@@ -6,8 +6,9 @@ import (
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
-	"github.com/countersign/countersign/policy"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Volume says whose files a mount holds, whose source on the host is given: the config digests of all images here that
@@ -42,7 +43,7 @@ func (c *Containerd) configs(ctx context.Context, chain string) ([]digest.Digest
 	if found, followed := c.memory.configs(chain); len(found) > 0 && followed {
 		return found, nil
 	}
-	_, err := c.await(ctx, "", func() bool {
+	_, _, err := c.await(ctx, "", func() bool {
 		found, _ := c.memory.configs(chain)
 		return len(found) > 0
 	})

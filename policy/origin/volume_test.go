@@ -23,13 +23,21 @@ func TestVolumeIsToldByItsPath(t *testing.T) {
 		source, key, sandbox string
 		refused              bool
 	}{
-		"an image volume":                         {source: volume, key: volume, sandbox: "sandbox"},
-		"a directory in it":                       {source: volume + "/a/b", key: volume, sandbox: "sandbox"},
-		"a directory in it that looks like one":   {source: volume + "/image-volumes/x/" + hex, key: volume, sandbox: "sandbox"},
-		"another state directory":                 {source: "/s/image-volumes/x/" + hex, key: "/s/image-volumes/x/" + hex, sandbox: "x"},
-		"a state directory that looks like one":   {source: "/image-volumes/a/b" + volume, key: "/image-volumes/a/b" + volume, sandbox: "sandbox"},
-		"a digest of another algorithm":           {source: volume + hex, key: volume + hex, sandbox: "sandbox"},
-		"slashes and dots too many":               {source: "//" + strings.ReplaceAll(volume, "/", "//./") + "/", key: volume, sandbox: "sandbox"},
+		"an image volume":   {source: volume, key: volume, sandbox: "sandbox"},
+		"a directory in it": {source: volume + "/a/b", key: volume, sandbox: "sandbox"},
+		"a directory in it that looks like one": {
+			source: volume + "/image-volumes/x/" + hex, key: volume, sandbox: "sandbox",
+		},
+		"another state directory": {
+			source: "/s/image-volumes/x/" + hex, key: "/s/image-volumes/x/" + hex, sandbox: "x",
+		},
+		"a state directory that looks like one": {
+			source: "/image-volumes/a/b" + volume, key: "/image-volumes/a/b" + volume, sandbox: "sandbox",
+		},
+		"a digest of another algorithm": {source: volume + hex, key: volume + hex, sandbox: "sandbox"},
+		"slashes and dots too many": {
+			source: "//" + strings.ReplaceAll(volume, "/", "//./") + "/", key: volume, sandbox: "sandbox",
+		},
 		"a directory of the host":                 {source: "/var/lib/data"},
 		"nothing":                                 {source: ""},
 		"the directory of all image volumes":      {source: state + "/image-volumes"},

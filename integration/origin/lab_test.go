@@ -1,0 +1,119 @@
+package origin_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/origin"
+)
+
+// lab is a node with two kinds of snapshotters, a registry, and what is tested, following the node's containerd.
+type lab struct {
+	*node.Node
+	registry *node.Registry
+	origin   *origin.Containerd
+}
+
+func newLab(tb testing.TB) *lab {
+	tb.Helper()
+	tools := node.NewTools(tb)
+	l := &lab{
+		registry: node.NewRegistry(tb, node.RegistryConfig{Tools: tools}),
+		Node:     node.Start(tb, node.Config{Tools: tools}),
+	}
+	l.origin = must(origin.Open(l.ContainerdSocket(), "k8s.io", slog.New(slog.DiscardHandler)))(tb)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- l.origin.Run(ctx) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := errors.Join(<-ended, l.origin.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	l.awaitFollowing(tb)
+	return l
+}
+
+func (l *lab) awaitFollowing(tb testing.TB) {
+	tb.Helper()
+	await(tb, "events to be followed", func() bool {
+		state := l.origin.State()
+		return state.Following && state.Unread == 0
+	})
+}
+
+func await(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			tb.Fatalf("waited in vain for %s", what)
+		case <-again.C:
+		}
+	}
+}
+
+// must returns a result, and ends the test where there is an error instead.
+func must[T any](result T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return result
+	}
+}
+
+func (l *lab) image(tb testing.TB, marker string) v1.Image {
+	tb.Helper()
+	return must(l.Tools.Image(marker))(tb)
+}
+
+// push pushes an image of that marker.
+func (l *lab) push(tb testing.TB, name, marker string) node.Pushed {
+	tb.Helper()
+	return must(l.registry.Push(tb.Context(), name, l.image(tb, marker)))(tb)
+}
+
+// run runs a pod of one container and returns it with the container's ID.
+func (l *lab) run(tb testing.TB, container node.Container) (pod *node.RunningPod, id string) {
+	tb.Helper()
+	pod = must(l.RunPod(tb.Context(), node.Pod{Namespace: "default", Container: container}))(tb)
+	return pod, pod.Containers["main"]
+}
+
+func question(pushed node.Pushed) policy.Question {
+	return policy.Question{Namespace: "default", Reference: pushed.Reference, Config: pushed.Config}
+}
+
+// originals asks for an image and returns its original references.
+func (l *lab) originals(tb testing.TB, pushed node.Pushed) []string {
+	tb.Helper()
+	image := must(l.origin.Image(tb.Context(), question(pushed)))(tb)
+	var all []string
+	for _, original := range image.Originals {
+		all = append(all, original.String())
+	}
+	return all
+}
+
+func refused(tb testing.TB, err error, reason policy.Reason, words string) {
+	tb.Helper()
+	refusal := new(policy.Refusal)
+	if !errors.As(err, &refusal) || refusal.Reason != reason || !strings.Contains(refusal.Detail, words) {
+		tb.Errorf("want a refusal as %s that says %q, got %v", reason, words, err)
+	}
+}
