@@ -54,7 +54,7 @@ func BenchmarkJudgeKeyRekor(b *testing.B) {
 	log, key := newKey(b), newKey(b)
 	raw := manifestOf("app")
 	keyPEM := publicPEM(b, key.Public())
-	app := newSample(b, raw, logged(b, log, key, keyPEM, time.Now(), appReference, digest.FromBytes(raw)))
+	app := newSample(b, raw, logged(b, log, key, keyPEM, time.Now(), digest.FromBytes(raw)))
 	benchmarkJudge(b, sigstoreSigned(`"keyData":`+data(keyPEM)+`,"rekorPublicKeyData":`+data(publicPEM(b,
 		log.Public())), ""), appReference, app)
 }

@@ -108,7 +108,7 @@ func TestInstancesOfAnIndex(t *testing.T) {
 			raw := manifestOf("instance")
 			instance := algorithm.FromBytes(raw)
 			app := newSample(t, raw)
-			// containers/image knows the names of instances, and signatures, by SHA-256 alone.
+			// The name of the usual algorithm is left out.
 			prefix := instance.Encoded()
 			if algorithm != digest.SHA256 {
 				prefix = algorithm.String() + "-" + prefix

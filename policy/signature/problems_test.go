@@ -28,7 +28,7 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 	pinned := digest.FromBytes(raw)
 	good, other := publicPEM(t, key.Public()), publicPEM(t, exchange.PublicKey())
 	byKey := cosigned(t, key, appReference, pinned)
-	byLog := logged(t, log, key, good, now, appReference, pinned)
+	byLog := logged(t, log, key, good, now, pinned)
 	byRoot := cosigned(t, certificate.key, appReference, pinned, certified(certificate))
 	byGPG := gpgSigned(t, gpg, pinned)
 	ring := data(keyring(t, gpg))
@@ -114,7 +114,7 @@ func TestRequirementsThatCanBeMet(t *testing.T) {
 		"a key that signs nothing beside a log": {
 			sigstoreSigned(`"keyDatas":`+data([][]byte{good, publicPEM(t, exchange.PublicKey())})+
 				`,"rekorPublicKeyData":`+data(publicPEM(t, log.Public())), ""),
-			logged(t, log, key, good, now, appReference, pinned),
+			logged(t, log, key, good, now, pinned),
 		},
 		"intermediates of no certificate": {
 			sigstoreSigned(`"pki":`+data(map[string]any{

@@ -87,12 +87,13 @@ func sigstoreFile(mimeType string, payload []byte, annotations map[string]string
 	})...)
 }
 
-// logged is a signature that a Rekor server with the given key has recorded, under the signer's key or certificate.
+// logged is a signature that a Rekor server with the given key has recorded, under the signer's key or certificate, for
+// appReference.
 func logged(t testing.TB, rekor, key crypto.Signer, keyOrCertificate []byte, at time.Time,
-	identity string, manifest digest.Digest, extra ...map[string]string,
+	manifest digest.Digest, extra ...map[string]string,
 ) []byte {
 	t.Helper()
-	payload := statement("cosign container image signature", identity, manifest)
+	payload := statement("cosign container image signature", appReference, manifest)
 	signature := sign(t, key, payload)
 	hash := sha256.Sum256(payload)
 	body := data(map[string]any{

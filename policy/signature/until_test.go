@@ -109,7 +109,7 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 		raw := manifestOf("app")
 		pinned := digest.FromBytes(raw)
 		signedAt := func(at time.Time) sample {
-			return newSample(t, raw, logged(t, log, certificate.key, certificate.pem, at, appReference, pinned,
+			return newSample(t, raw, logged(t, log, certificate.key, certificate.pem, at, pinned,
 				certified(certificate, authority)))
 		}
 		publicLog := `,"rekorPublicKeyData":` + data(publicPEM(t, log.Public()))
