@@ -2,10 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"time"
 
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/stub"
 )
@@ -13,7 +19,11 @@ import (
 // idlePlugin is the argument that makes this program an NRI plugin that does nothing: what countersign is compared to.
 const idlePlugin = "idle-plugin"
 
-type idle struct{ registered chan<- struct{} }
+type idle struct {
+	registered chan<- struct{}
+	// stat, where set, asks for the container's snapshot and notes how long that took.
+	stat func(ctx context.Context, container string) error
+}
 
 // Synchronize says that it is registered.
 //
@@ -24,14 +34,30 @@ func (i idle) Synchronize(context.Context, []*api.PodSandbox, []*api.Container) 
 }
 
 // ValidateContainerAdjustment admits everything.
-func (idle) ValidateContainerAdjustment(context.Context, *api.ValidateContainerAdjustmentRequest) error {
-	return nil
+func (i idle) ValidateContainerAdjustment(
+	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
+) error {
+	if i.stat == nil {
+		return nil
+	}
+	return i.stat(ctx, request.GetContainer().GetId())
 }
 
-// runIdlePlugin registers with NRI, closes its standard output when it has, and serves until the context ends.
-func runIdlePlugin(ctx context.Context, socket string) error {
+// runIdlePlugin registers with NRI, closes its standard output when it has, and serves until the context ends. With
+// containerd's socket and a file it asks for each container's snapshot, and in the end writes what that took, in
+// seconds, to the file.
+func runIdlePlugin(ctx context.Context, socket, containerd, file string) error {
 	registered := make(chan struct{})
-	plugin, err := stub.New(idle{registered}, stub.WithPluginName("idle"), stub.WithPluginIdx("10"),
+	doing := idle{registered: registered}
+	if containerd != "" {
+		stats, err := newStats(containerd)
+		if err != nil {
+			return err
+		}
+		defer stats.write(file)
+		doing.stat = stats.take
+	}
+	plugin, err := stub.New(doing, stub.WithPluginName("idle"), stub.WithPluginIdx("10"),
 		stub.WithSocketPath(socket), stub.WithOnClose(func() {}))
 	if err != nil {
 		return fmt.Errorf("preparing the idle plugin: %w", err)
@@ -47,12 +73,12 @@ func runIdlePlugin(ctx context.Context, socket string) error {
 }
 
 // startIdlePlugin starts this program again as the idle plugin and waits until it is registered.
-func startIdlePlugin(ctx context.Context, socket string) (stop func() error, err error) {
+func startIdlePlugin(ctx context.Context, arguments ...string) (stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	command := exec.CommandContext(ctx, self, idlePlugin, socket)
+	command := exec.CommandContext(ctx, self, append([]string{idlePlugin}, arguments...)...)
 	output, err := command.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("preparing the idle plugin: %w", err)
@@ -70,4 +96,35 @@ func startIdlePlugin(ctx context.Context, socket string) (stop func() error, err
 		_ = command.Wait()
 		return nil
 	}, nil
+}
+
+// stats are how long it took to ask containerd for snapshots, from where countersign asks: a plugin that was idle a
+// moment ago, while containerd waits for its answer.
+type stats struct {
+	snapshots snapshots.Snapshotter
+	close     func() error
+	seconds   []float64
+}
+
+func newStats(socket string) (*stats, error) {
+	containerd, err := client.New(socket, client.WithDefaultNamespace("k8s.io"))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to containerd: %w", err)
+	}
+	return &stats{snapshots: containerd.SnapshotService("overlayfs"), close: containerd.Close}, nil
+}
+
+// take is called for one container at a time, for NRI calls are serialised.
+func (s *stats) take(ctx context.Context, container string) error {
+	start := time.Now()
+	_, err := s.snapshots.Stat(namespaces.WithNamespace(ctx, "k8s.io"), container)
+	s.seconds = append(s.seconds, time.Since(start).Seconds())
+	return err
+}
+
+func (s *stats) write(file string) {
+	raw, err := json.Marshal(s.seconds)
+	if err := errors.Join(err, os.WriteFile(file, raw, 0o600), s.close()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 }

@@ -23,7 +23,7 @@ func main() {
 	defer stop()
 	var err error
 	if flag.Arg(0) == idlePlugin {
-		err = runIdlePlugin(ctx, flag.Arg(1))
+		err = runIdlePlugin(ctx, flag.Arg(1), flag.Arg(2), flag.Arg(3))
 	} else {
 		err = measure(ctx, *pairs)
 	}
