@@ -117,7 +117,7 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 			"caData": authority.pem, "oidcIssuer": "https://accounts.example", "subjectEmail": "build@example.com",
 		})+publicLog, "")
 		keyed := sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public()))+publicLog, "")
-		byKey := newSample(t, raw, logged(t, log, key, publicPEM(t, key.Public()), now, appReference, pinned))
+		byKey := newSample(t, raw, logged(t, log, key, publicPEM(t, key.Public()), now, pinned))
 		early, late := signedAt(now.Add(time.Minute)), signedAt(now.Add(11*time.Minute))
 		for range 2 {
 			for name, test := range map[string]struct {
