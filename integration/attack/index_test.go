@@ -1,42 +1,20 @@
 package attack_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/integration/node"
 )
 
-// described is a descriptor of bytes.
-func described(mediaType types.MediaType, contents []byte) v1.Descriptor {
-	hash, err := v1.NewHash(digest.FromBytes(contents).String())
-	if err != nil {
-		panic(err) // A digest is a hash.
-	}
-	return v1.Descriptor{MediaType: mediaType, Size: int64(len(contents)), Digest: hash}
-}
-
-// pushRawIndex pushes an index whose children need not be there.
-func pushRawIndex(t *testing.T, registry *node.Registry, name string, children []v1.Descriptor) node.Pushed {
-	t.Helper()
-	raw := must(json.Marshal(v1.IndexManifest{
-		SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: children,
-	}))(t)
-	return must(registry.PushManifest(t.Context(), name, string(types.OCIImageIndex), raw))(t)
-}
-
 // descriptorOf describes an image as an index would.
 func descriptorOf(t *testing.T, image v1.Image) v1.Descriptor {
 	t.Helper()
-	descriptor := described(types.OCIManifestSchema1, must(image.RawManifest())(t))
-	descriptor.Platform = node.Linux(runtime.GOARCH)
-	return descriptor
+	return described(types.OCIManifestSchema1, must(image.RawManifest())(t), node.Linux(runtime.GOARCH))
 }
 
 func wideIndexes(t *testing.T, l *lab) {
@@ -44,8 +22,7 @@ func wideIndexes(t *testing.T, l *lab) {
 	evil := l.image(t, "evil, wide")
 	absent := make([]v1.Descriptor, 10_000)
 	for i := range absent {
-		absent[i] = described(types.OCIManifestSchema1, fmt.Append(nil, i))
-		absent[i].Platform = node.Linux("s390x")
+		absent[i] = described(types.OCIManifestSchema1, fmt.Append(nil, i), node.Linux("s390x"))
 	}
 	tests := map[string]struct {
 		image  v1.Image
