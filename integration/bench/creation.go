@@ -109,7 +109,7 @@ func (b *bench) tightLoop(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	defer stats.close()
+	defer func() { _ = stats.close() }()
 	running, err := n.CRI.Runtime.ListContainers(ctx, &cri.ListContainersRequest{})
 	if err != nil || len(running.GetContainers()) == 0 {
 		return fmt.Errorf("looking for a container on the node: %w", err)

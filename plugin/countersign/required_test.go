@@ -42,15 +42,21 @@ func TestRequired(t *testing.T) {
 		main, dropIns string // drop-ins are separated by a line of dashes
 		want          string // empty: required
 	}{
-		"nothing configured":             {"", "", "do not configure NRI"},
-		"required by the main file":      {ours, "", ""},
-		"required under its full name":   {validator + "required_plugins = ['10-countersign']\n", "", ""},
-		"required among others":          {validator + "required_plugins = ['vendor', 'countersign']\n", "", ""},
-		"required by a drop-in":          {validator + "required_plugins = ['vendor']\n", ours, ""},
-		"switched off by a later one":    {"", ours + "---\n" + validator + "required_plugins = ['vendor']\n", "is [vendor], without"},
-		"the validator is not enabled":   {strings.Replace(ours, "true", "false", 1), "", "do not enable"},
-		"NRI is disabled":                {"", ours + "---\nversion = 4\n[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n", "disable NRI"},
-		"pods may do without":            {ours + "tolerate_missing_plugins_annotation = 'example.com/x'\n", "", "author of a pod"},
+		"nothing configured":           {"", "", "do not configure NRI"},
+		"required by the main file":    {ours, "", ""},
+		"required under its full name": {validator + "required_plugins = ['10-countersign']\n", "", ""},
+		"required among others":        {validator + "required_plugins = ['vendor', 'countersign']\n", "", ""},
+		"required by a drop-in":        {validator + "required_plugins = ['vendor']\n", ours, ""},
+		"switched off by a later one": {
+			"", ours + "---\n" + validator + "required_plugins = ['vendor']\n", "is [vendor], without",
+		},
+		"the validator is not enabled": {strings.Replace(ours, "true", "false", 1), "", "do not enable"},
+		"NRI is disabled": {
+			"", ours + "---\nversion = 4\n[plugins.'io.containerd.nri.v1.nri']\ndisable = true\n", "disable NRI",
+		},
+		"pods may do without": {
+			ours + "tolerate_missing_plugins_annotation = 'example.com/x'\n", "", "author of a pod",
+		},
 		"another plugin of a like name":  {validator + "required_plugins = ['countersign2']\n", "", "without"},
 		"required in the older versions": {strings.Replace(ours, "version = 4", "version = 3", 1), "", ""},
 	}
