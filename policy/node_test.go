@@ -105,7 +105,7 @@ func evidenceOf(manifest digest.Digest, signers string) policy.Evidence {
 // signedBy is met by a manifest that has that signer's signature.
 func signedBy(name string) *policy.Requirement {
 	return &policy.Requirement{
-		ID: digestOf("signed by " + name), Type: "signedBy", Alternatives: [][]byte{[]byte(name)}, NeedsEvidence: true,
+		ID: digestOf("signed by " + name), Type: "signedBy", JSON: []byte(name), NeedsEvidence: true,
 	}
 }
 
@@ -128,10 +128,10 @@ func readSigners(
 		return policy.Finding{Reason: policy.Rejected, Detail: "the policy rejects everything"}
 	case e.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no signature"}
-	case slices.Contains(strings.Fields(e.Directory), string(r.Alternatives[0])):
+	case slices.Contains(strings.Fields(e.Directory), string(r.JSON)):
 		return policy.Finding{Met: true}
 	default:
-		return policy.Finding{Reason: policy.Rejected, Detail: "not signed by " + string(r.Alternatives[0])}
+		return policy.Finding{Reason: policy.Rejected, Detail: "not signed by " + string(r.JSON)}
 	}
 }
 

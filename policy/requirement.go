@@ -16,9 +16,9 @@ type Requirement struct {
 	ID digest.Digest
 	// Type is the requirement's "type": sigstoreSigned, signedBy, reject, insecureAcceptAnything, ….
 	Type string
-	// Alternatives are policy requirements in JSON, of which one that is met is enough. There is one, but for signedBy
-	// with keyPaths, which gives one for each file.
-	Alternatives [][]byte
+	// JSON is the policy requirement, with the keys themselves in place of their paths. It is empty where Problem is
+	// not.
+	JSON []byte
 	// NeedsEvidence says that whether it is met depends on signatures.
 	NeedsEvidence bool
 	// Problem says why the requirement cannot be met whatever is signed: a key file that cannot be read, say. It is

@@ -25,7 +25,7 @@ func benchmarkJudge(b *testing.B, requirement, name string, app sample) {
 	if parsed.Problem != "" {
 		b.Fatal(parsed.Problem)
 	}
-	document := containersPolicy(b, list(string(parsed.Alternatives[0])))
+	document := containersPolicy(b, list(string(parsed.JSON)))
 	judge := signature.NewJudge()
 	b.Run("countersign", func(b *testing.B) {
 		b.ReportAllocs()
@@ -47,7 +47,7 @@ func benchmarkJudge(b *testing.B, requirement, name string, app sample) {
 
 func BenchmarkJudgeKey(b *testing.B) {
 	app, requirement := signedApp(b)
-	benchmarkJudge(b, string(requirement.Alternatives[0]), appReference, app)
+	benchmarkJudge(b, string(requirement.JSON), appReference, app)
 }
 
 func BenchmarkJudgeKeyRekor(b *testing.B) {

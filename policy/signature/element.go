@@ -43,18 +43,18 @@ func (e element) requirement(files *keyFiles) *policy.Requirement {
 		Type:          e.kind,
 		NeedsEvidence: e.kind == "sigstoreSigned" || e.kind == "signedBy",
 	}
-	alternatives, err := e.alternatives(files)
+	raw, err := e.resolve(files)
 	if err != nil {
 		requirement.Problem = err.Error()
 	} else {
-		requirement.Alternatives = alternatives
+		requirement.JSON = raw
 	}
 	requirement.ID = identify(requirement)
 	return requirement
 }
 
-// alternatives returns the requirement in JSON without paths, or an error if nothing can ever meet it.
-func (e element) alternatives(files *keyFiles) ([][]byte, error) {
+// resolve returns the requirement in JSON without paths, or an error if nothing can ever meet it.
+func (e element) resolve(files *keyFiles) ([]byte, error) {
 	read := func(path string) ([]byte, error) {
 		file := files.get(path)
 		return file.data, file.err
@@ -77,7 +77,7 @@ func (e element) alternatives(files *keyFiles) ([][]byte, error) {
 	if err := checkKeys(e.kind, raw); err != nil {
 		return nil, err
 	}
-	return [][]byte{raw}, nil
+	return raw, nil
 }
 
 // inline replaces every path by the data in the file: keyPath by keyData, rekorPublicKeyPaths by rekorPublicKeyDatas,
@@ -158,7 +158,7 @@ func inlinePaths(value json.RawMessage, read func(path string) ([]byte, error)) 
 
 // identify hashes what a requirement says.
 func identify(requirement *policy.Requirement) digest.Digest {
-	raw, err := json.Marshal([]any{requirement.Type, requirement.Alternatives, requirement.Problem})
+	raw, err := json.Marshal([]any{requirement.Type, string(requirement.JSON), requirement.Problem})
 	if err != nil {
 		panic(fmt.Sprintf("strings that cannot be written as JSON: %v", err))
 	}

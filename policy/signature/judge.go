@@ -88,17 +88,12 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	return finding
 }
 
-// judge asks containers/image about each alternative. Whatever it says other than yes is a no.
+// judge asks containers/image. Whatever it says other than yes is a no.
 func (r *ready) judge(ctx context.Context, image *image) policy.Finding {
-	reasons := make([]string, 0, len(r.alternatives))
-	for _, alternative := range r.alternatives {
-		err := allowed(ctx, alternative, image)
-		if err == nil {
-			return policy.Finding{Met: true}
-		}
-		reasons = append(reasons, err.Error())
+	if err := allowed(ctx, r.policy, image); err != nil {
+		return unmet(policy.Rejected, "%v", err)
 	}
-	return unmet(policy.Rejected, "%s", strings.Join(reasons, "; "))
+	return policy.Finding{Met: true}
 }
 
 // allowed returns nil if the policy allows the image to run. Errors of containers/image are of no use for telling a

@@ -86,8 +86,8 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 			if !strings.Contains(requirement.Problem, test.problem) {
 				t.Errorf("the problem is %q, want %q", requirement.Problem, test.problem)
 			}
-			if len(requirement.Alternatives) != 0 || !requirement.NeedsEvidence {
-				t.Errorf("%d alternatives, needs evidence: %t", len(requirement.Alternatives), requirement.NeedsEvidence)
+			if len(requirement.JSON) != 0 || !requirement.NeedsEvidence {
+				t.Errorf("%q, needs evidence: %t", requirement.JSON, requirement.NeedsEvidence)
 			}
 		})
 	}

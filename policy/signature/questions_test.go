@@ -25,25 +25,25 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		"the time is up":           {ended, good, appReference, policy.Unavailable},
 		"a requirement of nothing": {t.Context(), &policy.Requirement{}, appReference, policy.Internal},
 		"a requirement in another way": {
-			t.Context(), &policy.Requirement{Alternatives: [][]byte{[]byte(`{}`)}},
+			t.Context(), &policy.Requirement{JSON: []byte(`{}`)},
 			appReference, policy.Internal,
 		},
 		"two requirements in one": {
 			t.Context(),
-			&policy.Requirement{Alternatives: [][]byte{[]byte(`{"type":"insecureAcceptAnything"}],` +
-				`"default":[{"type":"reject"}`)}},
+			&policy.Requirement{JSON: []byte(`{"type":"insecureAcceptAnything"}],` +
+				`"default":[{"type":"reject"}`)},
 			appReference, policy.Internal,
 		},
 		"a requirement with a problem": {
 			t.Context(), &policy.Requirement{
 				Type: "insecureAcceptAnything", Problem: "no key",
-				Alternatives: [][]byte{[]byte(`{"type":"insecureAcceptAnything"}`)},
+				JSON: []byte(`{"type":"insecureAcceptAnything"}`),
 			},
 			appReference, policy.InvalidPolicy,
 		},
 		// containers/image asks the image for its signatures, and there is nothing to ask.
 		"a panic": {
-			t.Context(), &policy.Requirement{Type: good.Type, Alternatives: good.Alternatives}, appReference, policy.Internal,
+			t.Context(), &policy.Requirement{Type: good.Type, JSON: good.JSON}, appReference, policy.Internal,
 		},
 		"accept": {t.Context(), parse(t, `{"type":"insecureAcceptAnything"}`)[0], appReference, policy.Accepted},
 		"reject": {t.Context(), parse(t, `{"type":"reject"}`)[0], appReference, policy.Rejected},
@@ -82,7 +82,7 @@ func TestRequirementsWithoutIdentityAreNotMixedUp(t *testing.T) {
 		"reject":                 policy.Rejected,
 	} {
 		for range 2 {
-			requirement := &policy.Requirement{Alternatives: [][]byte{[]byte(`{"type":"` + kind + `"}`)}}
+			requirement := &policy.Requirement{JSON: []byte(`{"type":"` + kind + `"}`)}
 			finding := judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, policy.Evidence{})
 			if reason(finding) != want {
 				t.Errorf("%s: %s: %s", kind, reason(finding), finding.Detail)

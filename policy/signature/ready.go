@@ -23,7 +23,7 @@ const (
 
 // ready is a requirement as containers/image wants it.
 type ready struct {
-	alternatives []*signature.Policy
+	policy *signature.Policy
 	// expires says that whether the requirement is met depends on the time of day.
 	expires bool
 	// certificates says that it depends on those in the signatures, and edges are when those of the requirement begin
@@ -32,26 +32,20 @@ type ready struct {
 	edges        []time.Time
 }
 
-// ready returns a requirement's policies, each with an alternative as its default and nothing else.
+// ready returns a requirement as a policy that has it as its default and nothing else.
 func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
 	if known, ok := j.requirements.Get(requirement.ID); ok && requirement.ID != "" {
 		return known, nil
 	}
-	if len(requirement.Alternatives) == 0 {
-		return nil, fmt.Errorf("requirement %s has no alternative", requirement.ID)
+	document := bytes.Join([][]byte{[]byte(`{"default":[`), requirement.JSON, []byte(`]}`)}, nil)
+	parsed, err := signature.NewPolicyFromBytes(document)
+	if err != nil {
+		return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
 	}
-	made := &ready{expires: requirement.Type == "signedBy"}
-	for _, alternative := range requirement.Alternatives {
-		document := bytes.Join([][]byte{[]byte(`{"default":[`), alternative, []byte(`]}`)}, nil)
-		parsed, err := signature.NewPolicyFromBytes(document)
-		if err != nil {
-			return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
-		}
-		made.alternatives = append(made.alternatives, parsed)
-		if requirement.Type == "sigstoreSigned" {
-			if err := made.addCertificates(alternative); err != nil {
-				return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
-			}
+	made := &ready{policy: parsed, expires: requirement.Type == "signedBy"}
+	if requirement.Type == "sigstoreSigned" {
+		if err := made.addCertificates(requirement.JSON); err != nil {
+			return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
 		}
 	}
 	j.requirements.Add(requirement.ID, made)
@@ -59,9 +53,9 @@ func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
 }
 
 // addCertificates notes when the certificates of a requirement with "pki" begin and end.
-func (r *ready) addCertificates(alternative []byte) error {
+func (r *ready) addCertificates(requirement []byte) error {
 	var t trust
-	if err := json.Unmarshal(alternative, &t); err != nil {
+	if err := json.Unmarshal(requirement, &t); err != nil {
 		return fmt.Errorf("reading the keys: %w", err)
 	}
 	if t.PKI == nil {
