@@ -1,6 +1,7 @@
 package attack_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func (l *lab) alias(t *testing.T, n *node.Node, name string, signed, evil v1.Ima
 	return pushed
 }
 
-func aliasOfRootfs(t *testing.T, l *lab) {
+func (l *lab) aliasOfRootfs(t *testing.T) {
 	signed, victim := l.signed(t, "shop/alias:v1", "signed")
 	evil := l.image(t, "the attacker's")
 	l.runs(t, l.bare, strict, victim.Reference, "signed")
@@ -78,12 +79,7 @@ func (l *lab) awaitGone(t *testing.T, image, name string) {
 	t.Helper()
 	err := retry(t, func() (bool, error) {
 		status, err := l.CRI.Images.ImageStatus(t.Context(), imageStatus(image))
-		for _, tag := range status.GetImage().GetRepoTags() {
-			if tag == name {
-				return false, err
-			}
-		}
-		return true, err
+		return !slices.Contains(status.GetImage().GetRepoTags(), name), err
 	})
 	if err != nil {
 		t.Fatal(err)

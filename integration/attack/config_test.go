@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-func oneConfigTwice(t *testing.T, l *lab) {
+func (l *lab) oneConfigTwice(t *testing.T) {
 	for i, order := range []string{"the signed one is pulled first", "the unsigned one is pulled first"} {
 		t.Run(order, func(t *testing.T) {
 			marker := fmt.Sprintf("twice %d", i)
@@ -43,7 +43,7 @@ func withEntrypoint(t *testing.T, image v1.Image, entrypoint ...string) v1.Image
 	return must(mutate.ConfigFile(image, config))(t)
 }
 
-func borrowedLayers(t *testing.T, l *lab) {
+func (l *lab) borrowedLayers(t *testing.T) {
 	good, signed := l.signed(t, "shop/layers:v1", "signed layers")
 	l.runs(t, l.Node, strict, signed.Reference, "signed layers")
 	evil := withEntrypoint(t, good, "/witness", "print", "/marker", "/etc/hostname")

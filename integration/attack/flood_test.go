@@ -33,7 +33,7 @@ func hangingRegistry(t *testing.T) *node.Registry {
 
 // flood has two hundred containers refused, each of a repository of its own in a registry that hangs, and wants each of
 // the signed containers that others create meanwhile: of images that the node has seen, and of images that it has not.
-func flood(t *testing.T, l *lab) {
+func (l *lab) flood(t *testing.T) {
 	const floods, flooders, seen, unseen = 200, 8, 12, 6
 	hanging := hangingRegistry(t)
 	image := l.image(t, "flooding")

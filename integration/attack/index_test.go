@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/countersign/countersign/integration/node"
 )
@@ -14,15 +13,15 @@ import (
 // descriptorOf describes an image as an index would.
 func descriptorOf(t *testing.T, image v1.Image) v1.Descriptor {
 	t.Helper()
-	return described(types.OCIManifestSchema1, must(image.RawManifest())(t), node.Linux(runtime.GOARCH))
+	return described(must(image.RawManifest())(t), node.Linux(runtime.GOARCH))
 }
 
-func wideIndexes(t *testing.T, l *lab) {
+func (l *lab) wideIndexes(t *testing.T) {
 	good, signed := l.signed(t, "shop/wide:v1", "signed, wide")
 	evil := l.image(t, "evil, wide")
 	absent := make([]v1.Descriptor, 10_000)
 	for i := range absent {
-		absent[i] = described(types.OCIManifestSchema1, fmt.Append(nil, i), node.Linux("s390x"))
+		absent[i] = described(fmt.Append(nil, i), node.Linux("s390x"))
 	}
 	tests := map[string]struct {
 		image  v1.Image
@@ -53,7 +52,7 @@ func wideIndexes(t *testing.T, l *lab) {
 	l.runs(t, l.Node, strict, signed.Reference, "signed, wide")
 }
 
-func nestedIndexes(t *testing.T, l *lab) {
+func (l *lab) nestedIndexes(t *testing.T) {
 	nested := func(image v1.Image, depth int) v1.ImageIndex {
 		index := node.Index(node.Child{Manifest: image})
 		for range depth - 1 {

@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-func movedTag(t *testing.T, l *lab) {
+func (l *lab) movedTag(t *testing.T) {
 	_, signed := l.signed(t, "shop/moved:v1", "signed before")
 	l.runs(t, l.Node, strict, signed.Reference, "signed before")
 	evil := l.push(t, "shop/moved:v1", l.image(t, "moved to evil"))
@@ -71,12 +71,12 @@ func (l *lab) move(ctx context.Context, r race, toEvil bool) error {
 }
 
 // movingTags has names moved for as long as the strict namespace creates containers.
-func movingTags(t *testing.T, l *lab) {
+func (l *lab) movingTags(t *testing.T) {
 	r, victim := l.newRace(t)
 	pull(t, l.Node, r.moving.Reference)
 	l.runs(t, l.Node, strict, victim.Reference, "signed racer")
 
-	const moves = 40
+	const moves = 100
 	done := make(chan error, 1)
 	go func() {
 		var failures error

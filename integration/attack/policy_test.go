@@ -13,7 +13,7 @@ import (
 
 // escapingNamespace: the API server lets no such namespace be, and who speaks to containerd without one does not get
 // out of the policy directory either.
-func escapingNamespace(t *testing.T, l *lab) {
+func (l *lab) escapingNamespace(t *testing.T) {
 	unsigned := l.push(t, "aaa/escape:v1", l.image(t, "escaped"))
 	pull(t, l.Node, unsigned.Reference)
 	outside := filepath.Join(filepath.Dir(l.PolicyDirectory()), "outside.json")
@@ -30,7 +30,7 @@ func escapingNamespace(t *testing.T, l *lab) {
 }
 
 // strangeDocuments: each harms the namespace it is called after, and no other, now and after a restart.
-func strangeDocuments(t *testing.T, l *lab) {
+func (l *lab) strangeDocuments(t *testing.T) {
 	_, signed := l.signed(t, "shop/strange:v1", "signed strange")
 	at := func(namespace string) string { return filepath.Join(l.PolicyDirectory(), namespace+".json") }
 	strange := map[string]error{

@@ -26,7 +26,7 @@ func (l *lab) forged(
 	return l.create(t, request)
 }
 
-func forgedReferences(t *testing.T, l *lab) {
+func (l *lab) forgedReferences(t *testing.T) {
 	_, signed := l.signed(t, "shop/reference:v1", "signed reference")
 	evil := l.push(t, "aaa/reference:v1", l.image(t, "evil reference"))
 	pull(t, l.Node, evil.Reference)
@@ -91,7 +91,7 @@ func forgedReferences(t *testing.T, l *lab) {
 	})
 }
 
-func forgedAnnotations(t *testing.T, l *lab) {
+func (l *lab) forgedAnnotations(t *testing.T) {
 	_, signed := l.signed(t, "shop/annotated:v1", "signed annotated")
 	evil := l.push(t, "aaa/annotated:v1", l.image(t, "evil annotated"))
 	pull(t, l.Node, evil.Reference)
@@ -139,7 +139,7 @@ func forgedAnnotations(t *testing.T, l *lab) {
 	})
 }
 
-func nameWithOtherDigest(t *testing.T, l *lab) {
+func (l *lab) nameWithOtherDigest(t *testing.T) {
 	_, signed := l.signed(t, "shop/pinned:v1", "signed pinned")
 	evil := l.push(t, "shop/pinned:evil", l.image(t, "evil pinned"))
 	pull(t, l.Node, signed.Reference)

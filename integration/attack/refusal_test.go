@@ -38,10 +38,10 @@ var reason = regexp.MustCompile(
 // tells finds what tells of other people's images: a repository of a registry, or a digest in full or in part.
 var tells = regexp.MustCompile(`localhost:\d+/[\w./:@-]+|[0-9a-f]{12,}`)
 
-// check holds every refusal to what the tenants of a namespace may read: nothing of other namespaces, no reference that
-// they did not write, no file of the node, no credentials, and not more than an event can show.
-func (r *refusals) check(t *testing.T, l *lab) {
-	t.Helper()
+// readableRefusals holds every refusal to what the tenants of a namespace may read: nothing of other namespaces, no
+// reference that they did not write, no file of the node, no credentials, and not more than an event can show.
+func (l *lab) readableRefusals(t *testing.T) {
+	r := l.refusals
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	if len(r.all) < 50 {
@@ -57,7 +57,7 @@ func (r *refusals) check(t *testing.T, l *lab) {
 		if length := utf8.RuneCountInString(ours); length >= 300 || !reason.MatchString(ours) {
 			t.Errorf("a refusal of %d characters: %s", length, ours)
 		}
-		for _, secret := range r.secrets(l, one) {
+		for _, secret := range l.secrets(one) {
 			if strings.Contains(one.text, secret) {
 				t.Errorf("a tenant of %s reads %q in: %s", one.namespace, secret, one.text)
 			}
@@ -73,7 +73,7 @@ func (r *refusals) check(t *testing.T, l *lab) {
 	t.Logf("%d refusals were held to what tenants may read", len(r.all))
 }
 
-func (*refusals) secrets(l *lab, one refusal) []string {
+func (l *lab) secrets(one refusal) []string {
 	secrets := []string{l.keys, "operator.pub", l.Path(), l.PolicyDirectory(), "policy.json", password, "root:x:0:0"}
 	for _, namespace := range []string{strict, lax, crowd} {
 		if !strings.Contains(one.namespace, namespace) {

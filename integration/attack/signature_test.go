@@ -33,7 +33,7 @@ func junk(t *testing.T, mediaType types.MediaType, count, size int) v1.Image {
 	return must(mutate.Append(mutate.ConfigMediaType(image, types.OCIConfigJSON), addenda...))(t)
 }
 
-func junkSignatures(t *testing.T, l *lab) {
+func (l *lab) junkSignatures(t *testing.T) {
 	good, victim := l.signed(t, "shop/junk:v1", "signed among junk")
 	tests := map[string]struct {
 		repository string
@@ -83,7 +83,7 @@ func (l *lab) copySignatures(t *testing.T, from node.Pushed, repository string, 
 	must(l.registry.PushManifest(t.Context(), tag, string(parsed.MediaType), raw))(t)
 }
 
-func copiedSignatures(t *testing.T, l *lab) {
+func (l *lab) copiedSignatures(t *testing.T) {
 	good, signed := l.signed(t, "shop/copied:v1", "signed and copied")
 	l.runs(t, l.Node, strict, signed.Reference, "signed and copied")
 	tests := map[string]struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-func aliasOfVolume(t *testing.T, l *lab) {
+func (l *lab) aliasOfVolume(t *testing.T) {
 	signed, victim := l.signed(t, "shop/data:v1", "signed data")
 	_, app := l.signed(t, "shop/reader:v1", "signed reader")
 	evil := l.push(t, "aaa/data:v1", l.image(t, "the attacker's data"))
@@ -55,7 +55,7 @@ func aliasOfVolume(t *testing.T, l *lab) {
 	}
 }
 
-func unsignedVolume(t *testing.T, l *lab) {
+func (l *lab) unsignedVolume(t *testing.T) {
 	_, app := l.signed(t, "shop/mounts:v1", "signed mounts")
 	evil := l.push(t, "aaa/mounted:v1", withFolder(t, l.image(t, "mounted")))
 	pull(t, l.Node, evil.Reference)
@@ -75,7 +75,7 @@ func unsignedVolume(t *testing.T, l *lab) {
 }
 
 // Nothing of a volume's image but its files gets into the container, and the files are the signed ones.
-func borrowedVolume(t *testing.T, l *lab) {
+func (l *lab) borrowedVolume(t *testing.T) {
 	_, app := l.signed(t, "shop/mounter:v1", "signed mounter")
 	good := l.image(t, "signed files")
 	unsigned := l.push(t, "aaa/files:v1", withEntrypoint(t, good, "/witness", "exit"))
