@@ -82,7 +82,8 @@ func (n *Node) prepare() error {
 			return err
 		}
 	}
-	for _, name := range []string{"conf.d", "certs.d", "verifiers", "nri/plugins", "nri/conf.d", "cni/bin", "s"} {
+	// Logs lie in a directory of their own: countersign watches the directories above its policies.
+	for _, name := range []string{"log", "conf.d", "certs.d", "verifiers", "nri/plugins", "nri/conf.d", "cni/bin", "s"} {
 		if err := os.MkdirAll(n.directory.join(name), 0o700); err != nil {
 			return fmt.Errorf("preparing containerd: %w", err)
 		}

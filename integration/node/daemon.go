@@ -112,7 +112,7 @@ func (d *Daemon) toml() ([]byte, error) {
 func (d *Daemon) ConfigFile() string { return d.node.Path(d.name + ".toml") }
 
 // LogFile is the file of the daemon's standard output and error.
-func (d *Daemon) LogFile() string { return d.node.Path(d.name + ".log") }
+func (d *Daemon) LogFile() string { return d.node.Path("log", d.name+".log") }
 
 // Socket is the daemon's own socket.
 func (d *Daemon) Socket() string { return d.node.Path(d.name + ".sock") }

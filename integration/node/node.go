@@ -110,7 +110,7 @@ func (n *Node) Path(elements ...string) string { return n.directory.join(element
 func (n *Node) ContainerdSocket() string { return n.Path("containerd.sock") }
 
 // ContainerdLog is the file of containerd's log.
-func (n *Node) ContainerdLog() string { return n.Path("containerd.log") }
+func (n *Node) ContainerdLog() string { return n.Path("log", "containerd.log") }
 
 // ContainerdConfig is the file of containerd's configuration.
 func (n *Node) ContainerdConfig() string { return n.Path("containerd.toml") }
