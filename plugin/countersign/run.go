@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -146,6 +148,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	others.Go(func() error { return d.images.Run(background) })
 	others.Go(func() error { d.accounts.run(background); return nil })
 
+	// All documents are read by now. From here on the daemon waits most of the time, and one processor is faster at
+	// that than two that wake each other: docs/decisions/0005-answer-on-one-processor.md.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
 	answering, stopAnswering := context.WithCancel(ctx)
 	defer stopAnswering()
 	context.AfterFunc(background, stopAnswering)
