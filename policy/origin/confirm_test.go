@@ -75,6 +75,26 @@ func TestAnotherQuestionIsConfirmedByItself(t *testing.T) {
 	eventually(t, "confirmation", func() bool { return confirmed(t, o, other) })
 }
 
+func TestNothingIsConfirmedWhileATargetIsRead(t *testing.T) {
+	s := newStores(t)
+	a, ca := s.image("a")
+	s.name("example.com/a:v1", a)
+	o := s.following()
+	confirm(t, s, o, "a")
+	index := s.index(a)
+	begun, proceed := s.holdReading(index.Digest)
+	s.name("example.com/b:v1", index)
+	<-begun
+	if confirmed(t, o, question(ca)) {
+		t.Error("an image is confirmed though a name may lead to it whose target is still being read")
+	}
+	close(proceed)
+	eventually(t, "all to be read", func() bool { return o.State().Unread == 0 })
+	if confirmed(t, o, question(ca)) {
+		t.Error("an image is confirmed though an index was read that lists it")
+	}
+}
+
 func TestConfirmationChangesTheGeneration(t *testing.T) {
 	s := newStores(t)
 	o := s.following()

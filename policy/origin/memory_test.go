@@ -149,6 +149,46 @@ func TestNothingIsKeptThatNoNameLeadsTo(t *testing.T) {
 	same(t, o.Kept(), empty)
 }
 
+// TestWhatIsForgottenWhileItIsReadForAnotherNameIsKept has an index of hundreds lead to another, whose own name goes
+// while that is being read again.
+func TestWhatIsForgottenWhileItIsReadForAnotherNameIsKept(t *testing.T) {
+	s := newStores(t)
+	m, c := s.image("app")
+	inner := s.index(append(absentMany(300, "inner"), m)...)
+	s.name("example.com/inner:v1", inner)
+	o := s.following()
+	o.DropBytes()
+	begun, proceed := s.holdReading(inner.Digest)
+	s.name("example.com/outer:v1", s.index(append(absentMany(300, "outer"), inner)...))
+	<-begun
+	s.unname("example.com/inner:v1")
+	eventually(t, "the name to go", func() bool { return o.Target("example.com/inner:v1") == "" })
+	close(proceed)
+	eventually(t, "all to be read", func() bool { return o.State().Unread == 0 })
+	before := s.calls.Load()
+	same(t, originals(t, o, question(c)), []string{"example.com/outer:v1"})
+	if calls := s.calls.Load() - before; calls != 0 {
+		t.Errorf("%d calls to containerd, want none", calls)
+	}
+}
+
+func TestNameThatGoesWhileItIsReadLeavesNothing(t *testing.T) {
+	s := newStores(t)
+	o := s.following()
+	empty := o.Kept()
+	m, _ := s.image("app")
+	index := s.index(m)
+	begun, proceed := s.holdReading(index.Digest)
+	s.name("example.com/app:v1", index)
+	<-begun
+	s.unname("example.com/app:v1")
+	eventually(t, "the name to go", func() bool { return o.State().Names == 0 })
+	close(proceed)
+	// It waits for those who read.
+	must(t, o.Close())
+	same(t, o.Kept(), empty)
+}
+
 func TestLostEventsEmptyTheMemory(t *testing.T) {
 	s := newStores(t)
 	a, ca := s.image("a")
@@ -322,6 +362,8 @@ func TestBlobThatWentAwayIsNoticedWhenItIsNeeded(t *testing.T) {
 	s.name("example.com/app:v1", i)
 	s.name("example.com/app:v2", m)
 	o := s.following()
+	o.Confirm(question(c))
+	eventually(t, "confirmation", func() bool { return confirmed(t, o, question(c)) })
 	o.DropBytes()
 	s.discard(i.Digest)
 	image, err := o.Image(t.Context(), question(c))

@@ -12,9 +12,6 @@ import (
 // original returns the reference an image-store name stands for, or nil where it is none: the CRI plugin stores every
 // image under its image ID too (sha256:<hex>), which would parse as a repository of Docker Hub.
 func original(stored string) reference.Named {
-	if _, isID := (policy.Question{Reference: stored}).ImageID(); isID {
-		return nil
-	}
 	if algorithm, _, _ := strings.Cut(stored, ":"); digest.Algorithm(algorithm).Available() {
 		return nil
 	}

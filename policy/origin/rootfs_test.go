@@ -127,6 +127,12 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 		s.prepare("first", "container", s.unpack("first", "base", "evil"), mapped())
 		return rootfs{s.config("app", "base"), policy.UnknownOrigin, nil}
 	},
+	"a user namespace has a copy and the container has not": func(s *stores) rootfs {
+		chain := s.unpack("first", "base")
+		s.commit("first", remapped(chain), chain)
+		s.prepare("first", "container", s.unpack("first", "evil"), mapped())
+		return rootfs{s.config("app", "base"), policy.UnknownOrigin, nil}
+	},
 	"what is called the copy was made from another image": func(s *stores) rootfs {
 		s.commit("first", remapped(chainOf("base")), s.unpack("first", "evil"))
 		s.prepare("first", "container", remapped(chainOf("base")), mapped())

@@ -172,6 +172,20 @@ func (s *stores) waitAfterList(wait func()) {
 	s.afterList = wait
 }
 
+// holdReading has the next who reads a blob wait until proceed is closed, once begun is.
+func (s *stores) holdReading(blob digest.Digest) (begun, proceed chan struct{}) {
+	begun, proceed = make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
+	s.fail(func(call, argument string) error {
+		if call == "ReaderAt" && argument == blob.String() {
+			begin()
+			<-proceed
+		}
+		return nil
+	})
+	return begun, proceed
+}
+
 func (s *stores) loseEvents() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
