@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,24 +22,29 @@ import (
 // containerdConfig is where containerd reads its configuration when it is not told where.
 const containerdConfig = "/etc/containerd/config.toml"
 
-// requiredBy says whether containerd refuses containers while this plugin is away: nil, or why it does not. It reads
-// the configuration files that the running containerd was started with, merged as containerd merges them: a drop-in
-// whose name sorts later may replace the list that names us, and then nothing tells but this.
-func requiredBy(ctx context.Context, address string) error {
+// runningConfig reads the configuration files that the running containerd was started with, merged as containerd merges
+// them: a drop-in whose name sorts later may replace the list that names us, and then nothing tells but this.
+func runningConfig(ctx context.Context, address string) (merged *config.Config, path string, err error) {
+	// The client waits ten seconds for a containerd that is not there.
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+	if err != nil {
+		return nil, "", fmt.Errorf("connecting to containerd: %w", err)
+	}
+	_ = connection.Close()
 	containerd, err := client.New(address)
 	if err != nil {
-		return fmt.Errorf("connecting to containerd: %w", err)
+		return nil, "", fmt.Errorf("connecting to containerd: %w", err)
 	}
 	defer containerd.Close()
-	path, err := configPath(ctx, containerd.IntrospectionService())
+	path, err = configPath(ctx, containerd.IntrospectionService())
 	if err != nil {
-		return fmt.Errorf("finding containerd's configuration: %w", err)
+		return nil, "", fmt.Errorf("finding containerd's configuration: %w", err)
 	}
-	merged := &config.Config{}
+	merged = &config.Config{}
 	if err := config.LoadConfig(ctx, path, merged); err != nil {
-		return fmt.Errorf("reading containerd's configuration %s: %w", path, err)
+		return nil, "", fmt.Errorf("reading containerd's configuration %s: %w", path, err)
 	}
-	return requiredIn(merged, path)
+	return merged, path, nil
 }
 
 // configPath asks the running containerd who it is, and its process how it was started.
@@ -90,7 +96,8 @@ func configFlag(arguments []string) string {
 	return path
 }
 
-// requiredIn looks for us in a merged configuration.
+// requiredIn says whether containerd refuses containers while this plugin is away, by its merged configuration: nil, or
+// why it does not.
 func requiredIn(merged *config.Config, path string) error {
 	const advice = "; install 99-countersign.toml as the last of containerd's imports, with every required plugin in it"
 	section, ok := merged.Plugins["io.containerd.nri.v1.nri"].(map[string]any)
