@@ -1,0 +1,246 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+func daemons(t *testing.T, w *workshop) {
+	l := w.newLab(t, node.DaemonConfig{})
+	l.start(t)
+	b := l.newBases(t)
+	for _, test := range []struct {
+		name string
+		test func(*testing.T, *bases)
+	}{
+		{"it is killed while containers are created", killedInBetween},
+		{"what it keeps of signatures is damaged", damagedEvidence},
+		{"two of them run at once", twoAtOnce},
+		{"the disk is full", fullDisk},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.test(t, b) })
+	}
+}
+
+// attempt is one try to create a container.
+type attempt struct {
+	image        node.Pushed
+	began, ended time.Time
+	err          error
+}
+
+// crowd tries to create containers of images in one pod, each image by one worker, until it is told to stop.
+type crowd struct {
+	mutex    sync.Mutex
+	attempts []attempt
+}
+
+func (c *crowd) work(ctx context.Context, l *lab, pod *node.RunningPod, image node.Pushed) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		// What was begun is finished, so that no container is left over.
+		err := l.another(context.WithoutCancel(ctx), pod, image)
+		c.mutex.Lock()
+		c.attempts = append(c.attempts, attempt{image, began, time.Now(), err})
+		c.mutex.Unlock()
+	}
+}
+
+// await waits for so many attempts of each image that began after a moment and satisfy a condition.
+func (c *crowd) await(t *testing.T, after time.Time, count int, condition func(attempt) bool, images ...node.Pushed) {
+	t.Helper()
+	eventually(t, "attempts", func() error {
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		found := make(map[node.Pushed]int)
+		for _, attempt := range c.attempts {
+			if attempt.began.After(after) && condition(attempt) {
+				found[attempt.image]++
+			}
+		}
+		for _, image := range images {
+			if found[image] < count {
+				return errors.New("there were not enough of " + image.Reference)
+			}
+		}
+		return nil
+	})
+}
+
+func killedInBetween(t *testing.T, b *bases) {
+	ctx, stop := context.WithCancel(t.Context())
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer stop()
+	c := &crowd{}
+	for _, image := range []node.Pushed{b.signed, b.unsigned} {
+		working.Go(func() { c.work(ctx, b.lab, b.pods[strict], image) })
+	}
+	every := func(attempt) bool { return true }
+	created := func(a attempt) bool { return a.err == nil }
+	c.await(t, time.Time{}, 3, created, b.signed)
+	c.await(t, time.Time{}, 3, every, b.unsigned)
+	b.daemon.Kill()
+	killed := time.Now()
+	c.await(t, killed, 5, every, b.signed, b.unsigned)
+	back := time.Now()
+	b.start(t)
+	c.await(t, back, 3, created, b.signed)
+	c.await(t, back, 3, func(a attempt) bool { return isRefused(a.err, "unsigned") }, b.unsigned)
+	stop()
+	working.Wait()
+	for _, attempt := range c.attempts {
+		if attempt.err == nil && attempt.image == b.unsigned {
+			t.Error("an unsigned image was admitted")
+		}
+		if attempt.err == nil && attempt.began.After(killed) && attempt.ended.Before(back) {
+			t.Error("a container was created while the daemon was away")
+		}
+	}
+	b.others(t)
+}
+
+// keeps is the directory in which the daemon keeps evidence of a manifest in its repository.
+func (l *lab) keeps(t *testing.T, image node.Pushed) string {
+	t.Helper()
+	pattern := filepath.Join(l.daemon.EvidenceDirectory(), "v*", "sha256", image.Digest.Encoded(), "*")
+	found := must(filepath.Glob(pattern))(t)
+	if len(found) != 1 {
+		t.Fatalf("evidence of %s is in %v", image.Reference, found)
+	}
+	return found[0]
+}
+
+func damagedEvidence(t *testing.T, b *bases) {
+	second := b.lab.signed(t, "shop/signed:v2")
+	b.runs(t, strict, second)
+	signed, unsigned, other := b.keeps(t, b.signed), b.keeps(t, b.unsigned), b.keeps(t, second)
+	swap := func(a, b string) error {
+		return errors.Join(os.Rename(a, a+"-away"), os.Rename(b, a), os.Rename(a+"-away", b))
+	}
+	for name, damage := range map[string]func() error{
+		"every file is cut short":                      func() error { return cut(signed, unsigned) },
+		"swapped with those of an unsigned image":      func() error { return swap(signed, unsigned) },
+		"swapped with those of another signed image":   func() error { return swap(signed, other) },
+		"those of an unsigned image are a signed one's": func() error { return replace(unsigned, signed) },
+		"gone": func() error { return os.RemoveAll(b.daemon.EvidenceDirectory()) },
+		"a file in place of the directory": func() error {
+			return errors.Join(os.RemoveAll(signed), os.WriteFile(signed, []byte("{}"), 0o600))
+		},
+	} {
+		check := func(t *testing.T) {
+			t.Helper()
+			b.others(t)
+			b.is(t, b.pods[strict], second, "")
+		}
+		t.Run(name, func(t *testing.T) {
+			no(t, b.daemon.Terminate(t.Context()))
+			no(t, damage())
+			b.start(t)
+			check(t)
+			b.restart(t)
+			check(t)
+		})
+	}
+}
+
+// cut cuts every file below directories to half its length.
+func cut(directories ...string) error {
+	var failures error
+	for _, directory := range directories {
+		failures = errors.Join(failures, filepath.WalkDir(directory, func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			info, err := entry.Info()
+			if err != nil {
+				return err
+			}
+			return os.Truncate(path, info.Size()/2)
+		}))
+	}
+	return failures
+}
+
+// replace puts a copy of one directory in the place of another.
+func replace(directory, by string) error {
+	return errors.Join(os.RemoveAll(directory), os.CopyFS(directory, os.DirFS(by)))
+}
+
+func twoAtOnce(t *testing.T, b *bases) {
+	second := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
+		"evidence": {"directory": b.daemon.EvidenceDirectory()},
+	}})
+	no(t, second.Start())
+	no(t, second.Ready(t.Context()))
+	b.logged(t, second, "evidence is kept in memory only, and is lost at a restart", "another process works in it")
+	b.others(t)
+	// NRI asks one after the other until one refuses: both must admit.
+	for _, daemon := range []*node.Daemon{b.daemon, second} {
+		_, err := daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+			return d.Pod == b.pods[strict].Pod.Name && d.Stage == "creation" && d.Reason == "accepted"
+		})
+		if err != nil {
+			t.Errorf("one of the two is not asked: %v", err)
+		}
+	}
+	no(t, second.Terminate(t.Context()))
+	b.others(t)
+
+	same := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
+		"listen": {"metrics": b.daemon.MetricsAddress},
+	}})
+	no(t, same.Start())
+	code, err := same.Wait(t.Context())
+	if err != nil || code == 0 {
+		t.Errorf("a daemon with the address of another ends with %d, %v", code, err)
+	}
+	_ = same.Terminate(t.Context()) // It has ended, and not well.
+	said := string(must(os.ReadFile(same.LogFile()))(t))
+	if !strings.Contains(said, "countersign: ") || !strings.Contains(said, "address already in use") {
+		t.Errorf("a daemon with the address of another says:\n%s", said)
+	}
+	b.others(t)
+}
+
+func fullDisk(t *testing.T, b *bases) {
+	disk := t.TempDir()
+	no(t, syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"))
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	no(t, b.daemon.Terminate(t.Context()))
+	full := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
+		"evidence": {"directory": filepath.Join(disk, "evidence")},
+	}})
+	no(t, full.Start())
+	no(t, full.Ready(t.Context()))
+	err := os.WriteFile(filepath.Join(disk, "filling"), make([]byte, 1<<20), 0o600)
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	b.others(t)
+	const line = "evidence cannot be kept on disk, and is kept in memory"
+	if said := b.logged(t, full, line, "no space left on device"); len(said) != 1 {
+		t.Errorf("it is said %d times that the disk is full", len(said))
+	}
+	no(t, os.Remove(filepath.Join(disk, "filling")))
+	fresh := b.lab.signed(t, "shop/fresh:v1")
+	b.pull(t, fresh)
+	b.is(t, b.pods[strict], fresh, "")
+	b.logged(t, full, "evidence is kept on disk again")
+	no(t, full.Terminate(t.Context()))
+	b.start(t)
+	b.others(t)
+}

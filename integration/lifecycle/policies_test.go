@@ -1,0 +1,233 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// bases are a lab with a signed and an unsigned image that the node has, and a pod in each namespace to which
+// containers can be added.
+type bases struct {
+	*lab
+	signed, unsigned node.Pushed
+	pods             map[string]*node.RunningPod
+}
+
+func (l *lab) newBases(t *testing.T, namespaces ...string) *bases {
+	t.Helper()
+	b := &bases{
+		lab: l, signed: l.signed(t, "shop/signed:v1"), unsigned: l.push(t, "shop/unsigned:v1"),
+		pods: make(map[string]*node.RunningPod),
+	}
+	for _, namespace := range append(namespaces, strict, loose, plain) {
+		b.pods[namespace] = l.begin(t, namespace, b.signed)
+	}
+	l.pull(t, b.unsigned)
+	l.is(t, b.pods[loose], b.unsigned, "")
+	l.is(t, b.pods[strict], b.unsigned, "unsigned")
+	return b
+}
+
+// others wants every namespace but these to be governed as ever.
+func (b *bases) others(t *testing.T, but ...string) {
+	t.Helper()
+	for namespace, pod := range b.pods {
+		if strings.Contains(strings.Join(but, " "), namespace) {
+			continue
+		}
+		b.is(t, pod, b.signed, "")
+		if namespace == strict || namespace == plain {
+			b.is(t, pod, b.unsigned, "unsigned")
+		}
+	}
+}
+
+// invalid wants a namespace to be denied everything, and the record to have these words.
+func (b *bases) invalid(t *testing.T, namespace string, words ...string) {
+	t.Helper()
+	pod := b.pods[namespace]
+	for _, image := range []node.Pushed{b.signed, b.unsigned} {
+		b.is(t, pod, image, "invalid-policy")
+	}
+	_, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		return d.Pod == pod.Pod.Name && d.Reason == "invalid-policy" && says(map[string]any{"detail": d.Detail}, words)
+	})
+	if err != nil {
+		t.Errorf("no record of %s has %q: %v", namespace, words, err)
+	}
+}
+
+const edited = "edited"
+
+func policies(t *testing.T, w *workshop) {
+	l := w.newLab(t, node.DaemonConfig{})
+	l.write(t, edited, accepting())
+	l.start(t)
+	b := l.newBases(t, edited)
+	for _, test := range []struct {
+		name string
+		test func(*testing.T, *bases)
+	}{
+		{"a document is edited after the pull", editedDocument},
+		{"a document breaks while the daemon runs, and is broken when it starts", brokenDocument},
+		{"a document is deleted after the pull", deletedDocument},
+		{"a key file cannot be read", unreadableKey},
+		{"the system's document is missing or broken", brokenSystem},
+		{"the policy directory is absent or is none", brokenDirectory},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.test(t, b) })
+	}
+}
+
+func editedDocument(t *testing.T, b *bases) {
+	pod := b.pods[edited]
+	b.is(t, pod, b.unsigned, "")
+	b.write(t, edited, b.signatures())
+	b.becomes(t, pod, b.unsigned, "unsigned")
+	b.write(t, edited, node.Policy{})
+	b.becomes(t, pod, b.signed, "rejected")
+	b.write(t, edited, accepting())
+	b.becomes(t, pod, b.unsigned, "")
+	b.others(t, edited)
+}
+
+func brokenDocument(t *testing.T, b *bases) {
+	pod, path := b.pods[edited], b.document(edited)
+	for name, document := range map[string]string{
+		"cut short":      accepting().JSON()[:20],
+		"an unknown key": `{"default": [{"type": "reject"}], "exceptions": []}`,
+		"empty":          "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			kept := b.more(t, "policy problem", path, "earlier_version_kept:true")
+			b.writeRaw(t, edited, document)
+			t.Run("the last good one counts", func(t *testing.T) {
+				kept()
+				b.is(t, pod, b.unsigned, "")
+				b.others(t, edited)
+			})
+			t.Run("with none the namespace is denied", func(t *testing.T) {
+				lacking := b.more(t, "policy problem", path, "earlier_version_kept:false")
+				b.restart(t)
+				lacking()
+				b.invalid(t, edited, path)
+				b.others(t, edited)
+			})
+			gone := b.more(t, "policy problem is gone", path)
+			b.write(t, edited, accepting())
+			b.becomes(t, pod, b.unsigned, "")
+			gone()
+		})
+	}
+}
+
+// deletedDocument: an editor may take a file away for a moment, so it has to stay away for a second.
+func deletedDocument(t *testing.T, b *bases) {
+	pod := b.pods[edited]
+	b.is(t, pod, b.unsigned, "")
+	deleted := time.Now()
+	no(t, b.RemovePolicy(edited))
+	b.becomes(t, pod, b.unsigned, "unsigned")
+	decision, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		return d.Pod == pod.Pod.Name && d.Document == b.document("")
+	})
+	no(t, err)
+	if after := moment(t, decision).Sub(deleted); after < time.Second {
+		t.Errorf("the system's document took over after %s", after)
+	}
+	b.is(t, pod, b.signed, "")
+	b.others(t, edited)
+	b.write(t, edited, accepting())
+	b.becomes(t, pod, b.unsigned, "")
+}
+
+// moment is when a question arrived.
+func moment(t *testing.T, decision node.Decision) time.Time {
+	t.Helper()
+	return must(time.Parse(time.RFC3339Nano, fmt.Sprint(decision.Record["time"])))(t)
+}
+
+func unreadableKey(t *testing.T, b *bases) {
+	pod, key := b.pods[edited], b.Path("edited.pub")
+	good := must(os.ReadFile(b.key.Public))(t)
+	b.write(t, edited, node.Policy{Scopes: map[string]node.Requirement{
+		b.signed.Repository: node.Cosign(key), b.unsigned.Repository: node.Accept(),
+	}})
+	// A key that is read and is then none leaves the last good document in force, so each begins with a restart.
+	for name, spoil := range map[string]func() error{
+		"absent":      func() error { return nil },
+		"a directory": func() error { return os.Mkdir(key, 0o700) },
+		"no key":      func() error { return os.WriteFile(key, []byte("no key"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			no(t, os.RemoveAll(key))
+			no(t, spoil())
+			said := b.more(t, "policy problem", key)
+			b.restart(t)
+			said()
+			b.is(t, pod, b.signed, "invalid-policy")
+			b.is(t, pod, b.unsigned, "")
+			b.others(t, edited)
+			no(t, os.RemoveAll(key))
+			no(t, os.WriteFile(key, good, 0o600))
+			b.becomes(t, pod, b.signed, "")
+		})
+	}
+	b.write(t, edited, accepting())
+}
+
+func brokenSystem(t *testing.T, b *bases) {
+	path := b.document("")
+	no(t, b.RemovePolicy(""))
+	b.logged(t, b.daemon, "policy problem", path, "no such file", "earlier_version_kept:true")
+	b.others(t)
+	b.restart(t)
+	b.logged(t, b.daemon, "policy problem", path, "no such file", "earlier_version_kept:false")
+	b.invalid(t, plain, path, "no such file")
+	b.others(t, plain)
+	b.writeRaw(t, "", `{"default": [{"type": "insecureAcceptAnything"}]`)
+	b.logged(t, b.daemon, "policy problem", "parsing policy "+path)
+	b.invalid(t, plain, "parsing policy "+path)
+	b.restart(t)
+	b.invalid(t, plain, "parsing policy "+path)
+	b.others(t, plain)
+	b.write(t, "", b.signatures())
+	b.becomes(t, b.pods[plain], b.signed, "")
+	b.others(t)
+}
+
+func brokenDirectory(t *testing.T, b *bases) {
+	path, away := b.PolicyDirectory(), b.Path("policies-away")
+	for name, test := range map[string]struct {
+		put  func() error
+		says string
+	}{
+		"absent":   {func() error { return nil }, "no such file or directory"},
+		"a file":   {func() error { return os.WriteFile(path, []byte("{}"), 0o600) }, "not a directory"},
+		"unmount":  {func() error { return os.Mkdir(path, 0o700) }, "it is empty, but held documents before"},
+		"nowhere":  {func() error { return os.Symlink("/nonexistent", path) }, "no such file or directory"},
+		"a device": {func() error { return os.Symlink("/dev/null", path) }, "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			no(t, b.daemon.Terminate(t.Context()))
+			no(t, os.Rename(path, away))
+			no(t, test.put())
+			said := b.more(t, "policy problem", "reading policy directory "+path, test.says)
+			b.start(t)
+			said()
+			// Nobody can say which namespaces have a document.
+			for namespace := range b.pods {
+				b.invalid(t, namespace, path)
+			}
+			no(t, os.RemoveAll(path))
+			no(t, os.Rename(away, path))
+			b.becomes(t, b.pods[loose], b.unsigned, "")
+			b.others(t)
+		})
+	}
+}

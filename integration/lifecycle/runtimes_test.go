@@ -1,0 +1,237 @@
+package lifecycle_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+func runtimes(t *testing.T, w *workshop) {
+	path := t.TempDir() + "/notify"
+	l := w.newLab(t, node.DaemonConfig{Environment: []string{"NOTIFY_SOCKET=" + path}})
+	manager := newManager(t, path)
+	var b *bases
+	t.Run("the daemon is there before NRI's socket", func(t *testing.T) { socketAppears(t, l, manager) })
+	b = l.newBases(t)
+	for _, test := range []struct {
+		name string
+		test func(*testing.T, *bases)
+	}{
+		{"containerd is killed", containerdKilled},
+		{"the content of an image is gone", contentGone},
+		{"containerd does not require the daemon any more", notRequired},
+		{"NRI is switched off", disabledNRI},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.test(t, b) })
+	}
+	t.Run("the daemon is told to stop", func(t *testing.T) { stopped(t, l, manager) })
+}
+
+// manager is what systemd is to a service: somebody who listens at NOTIFY_SOCKET.
+type manager struct{ told chan string }
+
+func newManager(t *testing.T, path string) *manager {
+	t.Helper()
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	no(t, err)
+	m := &manager{told: make(chan string, 16)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		datagram := make([]byte, 1024)
+		for {
+			n, err := socket.Read(datagram)
+			if err != nil {
+				return
+			}
+			m.told <- string(datagram[:n])
+		}
+	}()
+	t.Cleanup(func() {
+		if err := socket.Close(); err != nil {
+			t.Error(err)
+		}
+		<-ended
+	})
+	return m
+}
+
+// hears waits for the next thing that the service says.
+func (m *manager) hears(t *testing.T, want string) {
+	t.Helper()
+	eventually(t, want, func() error {
+		select {
+		case got := <-m.told:
+			if got != want {
+				t.Errorf("the service says %q; want %q", got, want)
+			}
+			return nil
+		default:
+			return errors.New("the service says nothing")
+		}
+	})
+}
+
+// isGauge waits until a gauge has a value.
+func (l *lab) isGauge(t *testing.T, name string, want float64) {
+	t.Helper()
+	eventually(t, name, func() error {
+		got, err := l.daemon.Metric(t.Context(), name)
+		if err == nil && got != want {
+			err = fmt.Errorf("it is %v; want %v", got, want)
+		}
+		return err
+	})
+}
+
+const (
+	registered    = "registered with containerd"
+	notRegistered = "not registered with containerd, trying again"
+	required      = "containerd requires countersign"
+	isNotRequired = "containerd does not require countersign: containers start unchecked whenever it is away"
+)
+
+// more waits until the daemon's log has more such lines than before, and each of them is one line.
+func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) {
+	t.Helper()
+	count := func() int {
+		found := 0
+		for _, record := range must(l.daemon.Log(message))(t) {
+			if says(record, words) {
+				found++
+			}
+		}
+		return found
+	}
+	before := count()
+	return func() {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%q with %q in the log", message, words), func() error {
+			if count() == before {
+				return fmt.Errorf("there are %d as before", before)
+			}
+			return nil
+		})
+	}
+}
+
+// socketAppears also shows that systemd is not told before the daemon is of use.
+func socketAppears(t *testing.T, l *lab, manager *manager) {
+	no(t, l.StopContainerd(t.Context()))
+	no(t, l.daemon.Start())
+	l.logged(t, l.daemon, notRegistered, l.NRISocket(), "is NRI enabled in containerd")
+	l.isGauge(t, "countersign_nri_registered", 0)
+	if len(manager.told) > 0 {
+		t.Errorf("the service says %q before it is registered", <-manager.told)
+	}
+	no(t, l.StartContainerd(t.Context()))
+	no(t, l.daemon.Ready(t.Context()))
+	manager.hears(t, "READY=1")
+	l.logged(t, l.daemon, required)
+	l.isGauge(t, "countersign_required", 1)
+	if tries := must(l.daemon.Log(notRegistered))(t); len(tries) > 2 {
+		t.Errorf("it is said %d times that the socket is missing: %v", len(tries), tries)
+	}
+}
+
+func containerdKilled(t *testing.T, b *bases) {
+	again := b.more(t, registered)
+	b.KillContainerd()
+	no(t, b.StartContainerd(t.Context()))
+	again()
+	b.others(t)
+	// What was there before is on record, and what is new is judged.
+	b.runs(t, strict, b.signed)
+	b.refused(t, strict, b.unsigned, "unsigned")
+}
+
+// contentGone: containerd itself cannot create a container of an image whose manifest it lost. Nobody else is harmed.
+func contentGone(t *testing.T, b *bases) {
+	gone := b.lab.signed(t, "shop/gone:v1")
+	b.runs(t, strict, gone)
+	for name, lost := range map[string]digest.Digest{"its manifest": gone.Digest, "its config": gone.Config} {
+		t.Run(name, func(t *testing.T) {
+			_, err := b.Ctr(t.Context(), "content", "rm", lost.String())
+			no(t, err)
+			if err := b.another(t.Context(), b.pods[strict], gone); err == nil {
+				t.Error("a container is created of an image whose content is gone")
+			}
+			unread := b.more(t, "image not read", gone.Digest.String())
+			b.restart(t)
+			if lost == gone.Digest {
+				unread() // Nothing else is read of an image before somebody asks for it.
+			}
+			if err := b.another(t.Context(), b.pods[strict], gone); err == nil {
+				t.Error("a container is created of an image whose content is gone")
+			}
+			b.others(t)
+			b.pull(t, gone)
+			b.becomes(t, b.pods[strict], gone, "")
+		})
+	}
+}
+
+// dropIn has containerd read one more file, and no longer when the test ends.
+func (l *lab) dropIn(t *testing.T, name, contents string) (remove func()) {
+	t.Helper()
+	no(t, l.DropIn(name, "version = 3\n"+contents))
+	no(t, l.RestartContainerd(t.Context()))
+	return func() {
+		t.Helper()
+		no(t, os.Remove(l.Path("conf.d", name)))
+		no(t, l.RestartContainerd(t.Context()))
+	}
+}
+
+func notRequired(t *testing.T, b *bases) {
+	said, again := b.more(t, isNotRequired, "required_plugins", "without"), b.more(t, registered)
+	remove := b.dropIn(t, "99-zz.toml", `[plugins."io.containerd.nri.v1.nri".default_validator]
+  required_plugins = []
+`)
+	again()
+	said()
+	b.isGauge(t, "countersign_required", 0)
+	// While it is there it is asked all the same.
+	b.others(t)
+	said, again = b.more(t, required), b.more(t, registered)
+	remove()
+	again()
+	said()
+	b.isGauge(t, "countersign_required", 1)
+	b.others(t)
+}
+
+func disabledNRI(t *testing.T, b *bases) {
+	said := b.more(t, isNotRequired, "disable NRI: countersign is not asked at all")
+	remove := b.dropIn(t, "98-off.toml", "[plugins.\"io.containerd.nri.v1.nri\"]\n  disable = true\n")
+	b.logged(t, b.daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
+	b.isGauge(t, "countersign_nri_registered", 0)
+	said()
+	b.isGauge(t, "countersign_required", 0)
+	again := b.more(t, registered)
+	remove()
+	again()
+	b.isGauge(t, "countersign_required", 1)
+	b.others(t)
+}
+
+func stopped(t *testing.T, l *lab, manager *manager) {
+	for len(manager.told) > 0 {
+		<-manager.told
+	}
+	running := l.daemon.Process()
+	no(t, running.Signal(syscall.SIGTERM))
+	code, err := l.daemon.Wait(t.Context())
+	if err != nil || code != 0 {
+		t.Errorf("told to stop it ends with %d, %v", code, err)
+	}
+	manager.hears(t, "STOPPING=1")
+	l.logged(t, l.daemon, "stopping")
+}

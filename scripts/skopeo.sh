@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Tests read what skopeo writes: the one that operators have, from their distribution. Where there is none, apt installs
+# it for root. Several tests may want it at once: one installs, the others wait.
+set -euo pipefail
+if ! command -v skopeo >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+	exec 9>"${TMPDIR:-/tmp}/countersign-skopeo.lock"
+	flock 9
+	if ! command -v skopeo >/dev/null; then
+		{
+			apt-get update -q || true
+			DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends skopeo || true
+		} >&2
+	fi
+fi
+if ! command -v skopeo >/dev/null; then
+	echo "there is no skopeo: install it (Debian: skopeo)" >&2
+	exit 1
+fi
+command -v skopeo
