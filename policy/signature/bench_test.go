@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // benchmarkJudge compares a judgement with the bare call of containers/image for the same image: reading the same
@@ -51,12 +52,13 @@ func BenchmarkJudgeKey(b *testing.B) {
 }
 
 func BenchmarkJudgeKeyRekor(b *testing.B) {
-	log, key := newKey(b), newKey(b)
+	log, key := signaturetest.NewKey(b), signaturetest.NewKey(b)
 	raw := manifestOf("app")
-	keyPEM := publicPEM(b, key.Public())
-	app := newSample(b, raw, logged(b, log, key, keyPEM, time.Now(), digest.FromBytes(raw)))
-	benchmarkJudge(b, sigstoreSigned(`"keyData":`+data(keyPEM)+`,"rekorPublicKeyData":`+data(publicPEM(b,
-		log.Public())), ""), appReference, app)
+	keyPEM := signaturetest.PublicPEM(b, key.Public())
+	app := newSample(b, raw, signaturetest.Sign(b, key, appReference, digest.FromBytes(raw)).
+		Logged(b, log, keyPEM, time.Now()).File(b))
+	benchmarkJudge(b, sigstoreSigned(`"keyData":`+data(keyPEM)+`,"rekorPublicKeyData":`+
+		data(signaturetest.PublicPEM(b, log.Public())), ""), appReference, app)
 }
 
 func BenchmarkJudgeFulcio(b *testing.B) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // comparison counts what was allowed and what denied, by us and by containers/image alike.
@@ -113,20 +114,23 @@ const (
 // newParties makes images that are signed by nobody, by the right key under several names, and by others.
 func newParties(t *testing.T) parties {
 	t.Helper()
-	right, other, gpg := newKey(t), newKey(t), newGPGKey(t, nil)
+	right, other, gpg := signaturetest.NewKey(t), signaturetest.NewKey(t), newGPGKey(t, nil)
 	raw := manifestOf("parties")
 	pinned := digest.FromBytes(raw)
-	good := func(name string) []byte { return cosigned(t, right, name, pinned) }
+	good := func(name string) []byte { return signaturetest.Sign(t, right, name, pinned).File(t) }
+	bad := func(name string) []byte { return signaturetest.Sign(t, other, name, pinned).File(t) }
 	images := map[string]sample{
 		"unsigned":               newSample(t, raw),
-		"by another key":         newSample(t, raw, cosigned(t, other, signedName+":v1", pinned)),
-		"by another and the key": newSample(t, raw, cosigned(t, other, signedName+":v1", pinned), good(signedName+":v1")),
-		"for another manifest":   newSample(t, raw, cosigned(t, right, signedName+":v1", digest.FromString("x"))),
+		"by another key":         newSample(t, raw, bad(signedName+":v1")),
+		"by another and the key": newSample(t, raw, bad(signedName+":v1"), good(signedName+":v1")),
+		"for another manifest": newSample(t, raw,
+			signaturetest.Sign(t, right, signedName+":v1", digest.FromString("x")).File(t)),
 		"by GPG":                 newSample(t, raw, gpgSigned(t, gpg, pinned)),
-		"by GPG and another key": newSample(t, raw, cosigned(t, other, signedName, pinned), gpgSigned(t, gpg, pinned)),
+		"by GPG and another key": newSample(t, raw, bad(signedName), gpgSigned(t, gpg, pinned)),
 		"by GPG and the key":     newSample(t, raw, gpgSigned(t, gpg, pinned), good(signedName+":v1")),
-		"by the key and nonsense": newSample(t, raw, sigstoreFile("text/plain", []byte("x"), nil),
-			sigstoreFile(simpleSigningType, nil, nil),
+		"by the key and nonsense": newSample(t, raw,
+			signaturetest.Signature{MediaType: "text/plain", Payload: []byte("x")}.File(t),
+			signaturetest.Signature{MediaType: signaturetest.MediaType}.File(t),
 			good(signedName+":v1")),
 	}
 	for _, name := range []string{
@@ -137,9 +141,10 @@ func newParties(t *testing.T) parties {
 		images["by the key as "+name] = newSample(t, raw, good(name))
 	}
 	keys := map[string]string{
-		"key": `"type":"sigstoreSigned","keyData":` + data(publicPEM(t, right.Public())),
-		"keys": `"type":"sigstoreSigned","keyDatas":` + data([][]byte{publicPEM(t, other.Public()), publicPEM(t,
-			right.Public())}),
+		"key": `"type":"sigstoreSigned","keyData":` + data(signaturetest.PublicPEM(t, right.Public())),
+		"keys": `"type":"sigstoreSigned","keyDatas":` + data([][]byte{
+			signaturetest.PublicPEM(t, other.Public()), signaturetest.PublicPEM(t, right.Public()),
+		}),
 		"no key":  `"type":"sigstoreSigned","keyData":"YWJj"`,
 		"GPG":     `"type":"signedBy","keyType":"GPGKeys","keyData":` + data(keyring(t, gpg)),
 		"no GPG":  `"type":"signedBy","keyType":"GPGKeys","keyData":"YWJj"`,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 const appReference = "registry.example:5000/team/app:v1"
@@ -17,10 +18,10 @@ const appReference = "registry.example:5000/team/app:v1"
 // signedApp is an image that a new key has signed as appReference, and a requirement of that key.
 func signedApp(t testing.TB) (sample, *policy.Requirement) {
 	t.Helper()
-	key := newKey(t)
+	key := signaturetest.NewKey(t)
 	manifest := manifestOf("app")
-	app := newSample(t, manifest, cosigned(t, key, appReference, digest.FromBytes(manifest)))
-	return app, parse(t, sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public())), ""))[0]
+	app := newSample(t, manifest, signaturetest.Sign(t, key, appReference, digest.FromBytes(manifest)).File(t))
+	return app, parse(t, sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), ""))[0]
 }
 
 // TestWhatIsKnownOfSignatures: "could not find out" is never an answer, and never a refusal either.
@@ -104,7 +105,7 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 func TestInstancesOfAnIndex(t *testing.T) {
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		t.Run(algorithm.String(), func(t *testing.T) {
-			key := newKey(t)
+			key := signaturetest.NewKey(t)
 			raw := manifestOf("instance")
 			instance := algorithm.FromBytes(raw)
 			app := newSample(t, raw)
@@ -114,10 +115,10 @@ func TestInstancesOfAnIndex(t *testing.T) {
 				prefix = algorithm.String() + "-" + prefix
 			}
 			write(t, filepath.Join(app.evidence.Directory, prefix+".signature-1"),
-				cosigned(t, key, appReference, digest.FromBytes(raw)))
+				signaturetest.Sign(t, key, appReference, digest.FromBytes(raw)).File(t))
 			app.manifest.Digest = instance
 			app.evidence.Instance, app.evidence.Signatures = instance, 1
-			requirement := sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public())), "")
+			requirement := sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), "")
 			finding := judgeAll(t, signature.NewJudge(), parse(t, requirement), named(t, appReference), app)
 			if !finding.Met {
 				t.Errorf("%s: %s", finding.Reason, finding.Detail)
@@ -127,10 +128,10 @@ func TestInstancesOfAnIndex(t *testing.T) {
 }
 
 func TestDigests(t *testing.T) {
-	key := newKey(t)
+	key := signaturetest.NewKey(t)
 	raw := manifestOf("app")
 	right := digest.FromBytes(raw)
-	list := parse(t, sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public())), ""))
+	list := parse(t, sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), ""))
 	for name, test := range map[string]struct {
 		signed digest.Digest
 		change func(*policy.Manifest)
@@ -169,7 +170,7 @@ func TestDigests(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			app := newSample(t, raw, cosigned(t, key, appReference, test.signed))
+			app := newSample(t, raw, signaturetest.Sign(t, key, appReference, test.signed).File(t))
 			if test.change != nil {
 				test.change(&app.manifest)
 			}
@@ -184,7 +185,7 @@ func TestDigests(t *testing.T) {
 // TestASchema1ManifestHidesAnother: the digest that containers/image gives to a manifest of schema 1 is that of a text
 // which a field of it holds. Here that text is the manifest that was signed, and the other fields are the attacker's.
 func TestASchema1ManifestHidesAnother(t *testing.T) {
-	key := newKey(t)
+	key := signaturetest.NewKey(t)
 	genuine := manifestOf("genuine")
 	protected := data(map[string]any{"formatLength": 0, "formatTail": rawURL(genuine), "time": "2026-01-01T00:00:00Z"})
 	forged := []byte(data(map[string]any{
@@ -199,8 +200,8 @@ func TestASchema1ManifestHidesAnother(t *testing.T) {
 			"header": map[string]any{"alg": "ES256"},
 		}},
 	}))
-	app := newSample(t, forged, cosigned(t, key, appReference, digest.FromBytes(genuine)))
-	requirement := sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public())), "")
+	app := newSample(t, forged, signaturetest.Sign(t, key, appReference, digest.FromBytes(genuine)).File(t))
+	requirement := sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), "")
 	if err := bare(t.Context(), containersPolicy(t, list(requirement)), named(t, appReference), app); err != nil {
 		t.Fatalf("containers/image has become wiser, and the rule may go: %v", err)
 	}

@@ -11,25 +11,26 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // TestRequirementsThatNothingMeets: each image has a signature that is good but for what is wrong with the
 // requirement. containers/image denies it, and would deny any other; we say so when the document is loaded.
 func TestRequirementsThatNothingMeets(t *testing.T) {
-	key, log, gpg := newKey(t), newKey(t), newGPGKey(t, nil)
+	key, log, gpg := signaturetest.NewKey(t), signaturetest.NewKey(t), newGPGKey(t, nil)
 	exchange, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	root := newAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
+	root := signaturetest.NewAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
 	certificate := leaf(t, root, now.Add(-time.Hour), now.Add(time.Hour))
 	raw := manifestOf("app")
 	pinned := digest.FromBytes(raw)
-	good, other := publicPEM(t, key.Public()), publicPEM(t, exchange.PublicKey())
-	byKey := cosigned(t, key, appReference, pinned)
-	byLog := logged(t, log, key, good, now, pinned)
-	byRoot := cosigned(t, certificate.key, appReference, pinned, certified(certificate))
+	good, other := signaturetest.PublicPEM(t, key.Public()), signaturetest.PublicPEM(t, exchange.PublicKey())
+	byKey := signaturetest.Sign(t, key, appReference, pinned).File(t)
+	byLog := signaturetest.Sign(t, key, appReference, pinned).Logged(t, log, good, now).File(t)
+	byRoot := signaturetest.Sign(t, certificate.Key, appReference, pinned).Certified(certificate).File(t)
 	byGPG := gpgSigned(t, gpg, pinned)
 	ring := data(keyring(t, gpg))
 	authority := func(members map[string]any) string {
@@ -55,18 +56,18 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 		},
 		"the log's key is RSA": {
 			sigstoreSigned(`"keyData":`+data(good)+`,"rekorPublicKeyDatas":`+
-				data([][]byte{publicPEM(t, log.Public()), fixture(t, "some-rsa-key.pub")}), ""),
+				data([][]byte{signaturetest.PublicPEM(t, log.Public()), fixture(t, "some-rsa-key.pub")}), ""),
 			byLog, "public key 2 of Rekor is not an ECDSA key",
 		},
 		"Fulcio without certificates": {
 			sigstoreSigned(`"fulcio":{"caData":"","oidcIssuer":"i","subjectEmail":"e"},"rekorPublicKeyData":`+
-				data(publicPEM(t, log.Public())), ""), byLog, "no certificate among the Fulcio",
+				data(signaturetest.PublicPEM(t, log.Public())), ""), byLog, "no certificate among the Fulcio",
 		},
 		"roots without certificates": {
 			sigstoreSigned(authority(map[string]any{"caRootsData": good}), ""), byRoot, "no certificate among the CA roots",
 		},
 		"intermediates that are none": {
-			sigstoreSigned(authority(map[string]any{"caRootsData": root.pem, "caIntermediatesData": good}), ""),
+			sigstoreSigned(authority(map[string]any{"caRootsData": root.PEM, "caIntermediatesData": good}), ""),
 			byRoot, "CA intermediates cannot be read",
 		},
 		"GPG, no keyring": {signedBy(someKey, ""), byGPG, "no OpenPGP keyring"},
@@ -95,9 +96,9 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 
 // TestRequirementsThatCanBeMet are those of the table above with what is wrong made right.
 func TestRequirementsThatCanBeMet(t *testing.T) {
-	key, log := newKey(t), newKey(t)
+	key, log := signaturetest.NewKey(t), signaturetest.NewKey(t)
 	now := time.Now()
-	root := newAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
+	root := signaturetest.NewAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
 	certificate := leaf(t, root, now.Add(-time.Hour), now.Add(time.Hour))
 	exchange, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
@@ -105,22 +106,22 @@ func TestRequirementsThatCanBeMet(t *testing.T) {
 	}
 	raw := manifestOf("app")
 	pinned := digest.FromBytes(raw)
-	good := publicPEM(t, key.Public())
+	good := signaturetest.PublicPEM(t, key.Public())
 	for name, test := range map[string]struct {
 		requirement string
 		signature   []byte
 	}{
 		// With a log, only the key that the log names is used.
 		"a key that signs nothing beside a log": {
-			sigstoreSigned(`"keyDatas":`+data([][]byte{good, publicPEM(t, exchange.PublicKey())})+
-				`,"rekorPublicKeyData":`+data(publicPEM(t, log.Public())), ""),
-			logged(t, log, key, good, now, pinned),
+			sigstoreSigned(`"keyDatas":`+data([][]byte{good, signaturetest.PublicPEM(t, exchange.PublicKey())})+
+				`,"rekorPublicKeyData":`+data(signaturetest.PublicPEM(t, log.Public())), ""),
+			signaturetest.Sign(t, key, appReference, pinned).Logged(t, log, good, now).File(t),
 		},
 		"intermediates of no certificate": {
 			sigstoreSigned(`"pki":`+data(map[string]any{
-				"caRootsData": root.pem, "caIntermediatesData": []byte{}, "subjectEmail": "build@example.com",
+				"caRootsData": root.PEM, "caIntermediatesData": []byte{}, "subjectEmail": "build@example.com",
 			}), ""),
-			cosigned(t, certificate.key, appReference, pinned, certified(certificate)),
+			signaturetest.Sign(t, certificate.Key, appReference, pinned).Certified(certificate).File(t),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

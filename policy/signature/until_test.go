@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // certifiedApp is an image signed with a certificate that is valid for some time from now, of authorities that are
@@ -18,14 +19,14 @@ func certifiedApp(t *testing.T, from, to time.Duration) (sample, *policy.Require
 	t.Helper()
 	year := 365 * 24 * time.Hour
 	now := time.Now()
-	root := newAuthority(t, "root", now.Add(-year), now.Add(year), nil)
-	between := newAuthority(t, "intermediate", now.Add(-year), now.Add(year), root)
+	root := signaturetest.NewAuthority(t, "root", now.Add(-year), now.Add(year), nil)
+	between := signaturetest.NewAuthority(t, "intermediate", now.Add(-year), now.Add(year), root)
 	certificate := leaf(t, between, now.Add(from), now.Add(to))
 	raw := manifestOf("certified")
-	app := newSample(t, raw,
-		cosigned(t, certificate.key, appReference, digest.FromBytes(raw), certified(certificate, between, root)))
+	app := newSample(t, raw, signaturetest.Sign(t, certificate.Key, appReference, digest.FromBytes(raw)).
+		Certified(certificate, between, root).File(t))
 	trust := `"pki":` + data(map[string]any{
-		"caRootsData": root.pem, "caIntermediatesData": between.pem,
+		"caRootsData": root.PEM, "caIntermediatesData": between.PEM,
 		"subjectEmail": "build@example.com", "subjectHostname": "build.example.com",
 	})
 	return app, parse(t, sigstoreSigned(trust, ""))[0]
@@ -103,21 +104,23 @@ func TestGPGIsJudgedNow(t *testing.T) {
 func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
-		log, key := newKey(t), newKey(t)
-		authority := newAuthority(t, "fulcio", now.Add(-time.Hour), now.Add(time.Hour), nil)
-		certificate := fulcioLeaf(t, authority, now, now.Add(10*time.Minute), "https://accounts.example")
+		log, key := signaturetest.NewKey(t), signaturetest.NewKey(t)
+		authority := signaturetest.NewAuthority(t, "fulcio", now.Add(-time.Hour), now.Add(time.Hour), nil)
+		certificate := signaturetest.IssueIdentity(t, authority, now, now.Add(10*time.Minute),
+			signaturetest.Identity{Email: "build@example.com", Issuer: "https://accounts.example"})
 		raw := manifestOf("app")
 		pinned := digest.FromBytes(raw)
 		signedAt := func(at time.Time) sample {
-			return newSample(t, raw, logged(t, log, certificate.key, certificate.pem, at, pinned,
-				certified(certificate, authority)))
+			return newSample(t, raw, signaturetest.Sign(t, certificate.Key, appReference, pinned).
+				Certified(certificate, authority).Logged(t, log, certificate.PEM, at).File(t))
 		}
-		publicLog := `,"rekorPublicKeyData":` + data(publicPEM(t, log.Public()))
+		publicLog := `,"rekorPublicKeyData":` + data(signaturetest.PublicPEM(t, log.Public()))
 		keyless := sigstoreSigned(`"fulcio":`+data(map[string]any{
-			"caData": authority.pem, "oidcIssuer": "https://accounts.example", "subjectEmail": "build@example.com",
+			"caData": authority.PEM, "oidcIssuer": "https://accounts.example", "subjectEmail": "build@example.com",
 		})+publicLog, "")
-		keyed := sigstoreSigned(`"keyData":`+data(publicPEM(t, key.Public()))+publicLog, "")
-		byKey := newSample(t, raw, logged(t, log, key, publicPEM(t, key.Public()), now, pinned))
+		keyed := sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public()))+publicLog, "")
+		byKey := newSample(t, raw, signaturetest.Sign(t, key, appReference, pinned).
+			Logged(t, log, signaturetest.PublicPEM(t, key.Public()), now).File(t))
 		early, late := signedAt(now.Add(time.Minute)), signedAt(now.Add(11*time.Minute))
 		for range 2 {
 			for name, test := range map[string]struct {
