@@ -20,21 +20,17 @@ import (
 // TestOnARealNode shares one node, for a node takes longer to boot than to be asked.
 func TestOnARealNode(t *testing.T) {
 	l := newLab(t)
-	for name, test := range map[string]func(*testing.T, *lab){
-		"a root filesystem is told from another":              rootfsIsTold,
-		"an image is known by all its names":                  imageIsKnown,
-		"an image is known when its pull has ended":           imageIsKnownAtOnce,
-		"an alias that leads elsewhere is seen in the rootfs": aliasIsSeen,
-		"an image volume is known by its files":               volumeIsKnown,
-		"a remapped copy of an image is recognised":           remappedIsRecognised,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, l) })
-	}
-	// These stop containerd, so that no others can run beside them.
-	t.Run("containerd comes back with other names", func(t *testing.T) { restartIsSurvived(t, l) })
+	t.Run("a root filesystem is told from another", l.rootfsIsTold)
+	t.Run("an image is known by all its names", l.imageIsKnown)
+	t.Run("an image is known when its pull has ended", l.imageIsKnownAtOnce)
+	t.Run("an alias that leads elsewhere is seen in the rootfs", l.aliasIsSeen)
+	t.Run("an image volume is known by its files", l.volumeIsKnown)
+	t.Run("a remapped copy of an image is recognised", l.remappedIsRecognised)
+	// It stops containerd, so that no other can run beside it.
+	t.Run("containerd comes back with other names", l.restartIsSurvived)
 }
 
-func rootfsIsTold(t *testing.T, l *lab) {
+func (l *lab) rootfsIsTold(t *testing.T) {
 	one, two := l.push(t, "rootfs/one:v1", "one"), l.push(t, "rootfs/two:v1", "two")
 	_, a := l.run(t, node.Container{Image: one.Reference})
 	_, b := l.run(t, node.Container{Image: two.Reference})
@@ -49,7 +45,7 @@ func rootfsIsTold(t *testing.T, l *lab) {
 	refused(t, l.origin.Rootfs(t.Context(), a, digest.FromString("nothing")), policy.Unavailable, "content store")
 }
 
-func imageIsKnown(t *testing.T, l *lab) {
+func (l *lab) imageIsKnown(t *testing.T) {
 	image := l.image(t, "known")
 	index := node.Index(node.Child{Manifest: image, Platform: node.Linux(runtime.GOARCH)}, node.Child{
 		Manifest: must(l.Tools.ImageFor("elsewhere", v1.Platform{OS: "linux", Architecture: "s390x"}))(t),
@@ -84,7 +80,7 @@ func imageIsKnown(t *testing.T, l *lab) {
 }
 
 // imageIsKnownAtOnce asks in the moment a pull has ended: its events may not have been heard yet.
-func imageIsKnownAtOnce(t *testing.T, l *lab) {
+func (l *lab) imageIsKnownAtOnce(t *testing.T) {
 	for _, marker := range []string{"a", "b", "c", "d", "e"} {
 		pushed := l.push(t, "once/"+marker+":v1", "at once "+marker)
 		must(l.CRI.PullImage(t.Context(), pushed.Reference, nil, nil))(t)
@@ -94,7 +90,7 @@ func imageIsKnownAtOnce(t *testing.T, l *lab) {
 	}
 }
 
-func aliasIsSeen(t *testing.T, l *lab) {
+func (l *lab) aliasIsSeen(t *testing.T) {
 	signed, evil := l.image(t, "signed"), l.image(t, "evil")
 	victim := must(l.registry.Push(t.Context(), "victim/app:v1", signed))(t)
 	_, before := l.run(t, node.Container{Image: victim.Reference})
@@ -120,7 +116,7 @@ func aliasIsSeen(t *testing.T, l *lab) {
 	refused(t, l.origin.Rootfs(t.Context(), after, victim.Config), policy.UnknownOrigin, "made from the layers")
 }
 
-func volumeIsKnown(t *testing.T, l *lab) {
+func (l *lab) volumeIsKnown(t *testing.T) {
 	app, data := l.push(t, "volume/app:v1", "volume app"), l.push(t, "volume/data:v1", "volume data")
 	pod, container := l.run(t, node.Container{
 		Image:   app.Reference,
@@ -169,7 +165,7 @@ func (l *lab) mountSources(t *testing.T, container string) []string {
 
 // remappedIsRecognised has containerd's own client make the snapshot of a container in a user namespace with a
 // snapshotter that cannot map IDs.
-func remappedIsRecognised(t *testing.T, l *lab) {
+func (l *lab) remappedIsRecognised(t *testing.T) {
 	pushed, other := l.push(t, "remapped/app:v1", "remapped"), l.push(t, "remapped/other:v1", "another")
 	for _, image := range []node.Pushed{pushed, other} {
 		must(l.CRI.PullImage(t.Context(), image.Reference, nil, nil))(t)
@@ -200,7 +196,7 @@ func remappedIsRecognised(t *testing.T, l *lab) {
 	refused(t, l.origin.Rootfs(t.Context(), "remapped", other.Config), policy.UnknownOrigin, "made from the layers")
 }
 
-func restartIsSurvived(t *testing.T, l *lab) {
+func (l *lab) restartIsSurvived(t *testing.T) {
 	kept, gone := l.push(t, "restart/kept:v1", "kept"), l.push(t, "restart/gone:v1", "gone")
 	_, container := l.run(t, node.Container{Image: kept.Reference})
 	must(l.CRI.PullImage(t.Context(), gone.Reference, nil, nil))(t)
