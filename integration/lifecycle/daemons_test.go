@@ -14,21 +14,15 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-func daemons(t *testing.T, w *workshop) {
+func (w *workshop) daemons(t *testing.T) {
+	t.Parallel()
 	l := w.newLab(t, node.DaemonConfig{})
 	l.start(t)
 	b := l.newBases(t)
-	for _, test := range []struct {
-		name string
-		test func(*testing.T, *bases)
-	}{
-		{"it is killed while containers are created", killedInBetween},
-		{"what it keeps of signatures is damaged", damagedEvidence},
-		{"two of them run at once", twoAtOnce},
-		{"the disk is full", fullDisk},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.test(t, b) })
-	}
+	t.Run("it is killed while containers are created", b.killedInBetween)
+	t.Run("what it keeps of signatures is damaged", b.damagedEvidence)
+	t.Run("two of them run at once", b.twoAtOnce)
+	t.Run("the disk is full", b.fullDisk)
 }
 
 // attempt is one try to create a container.
@@ -76,7 +70,7 @@ func (c *crowd) await(t *testing.T, after time.Time, count int, condition func(a
 	})
 }
 
-func killedInBetween(t *testing.T, b *bases) {
+func (b *bases) killedInBetween(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -120,7 +114,7 @@ func (l *lab) keeps(t *testing.T, image node.Pushed) string {
 	return found[0]
 }
 
-func damagedEvidence(t *testing.T, b *bases) {
+func (b *bases) damagedEvidence(t *testing.T) {
 	second := b.lab.signed(t, "shop/signed:v2")
 	b.runs(t, strict, second)
 	signed, unsigned, other := b.keeps(t, b.signed), b.keeps(t, b.unsigned), b.keeps(t, second)
@@ -128,9 +122,9 @@ func damagedEvidence(t *testing.T, b *bases) {
 		return errors.Join(os.Rename(a, a+"-away"), os.Rename(b, a), os.Rename(a+"-away", b))
 	}
 	for name, damage := range map[string]func() error{
-		"every file is cut short":                      func() error { return cut(signed, unsigned) },
-		"swapped with those of an unsigned image":      func() error { return swap(signed, unsigned) },
-		"swapped with those of another signed image":   func() error { return swap(signed, other) },
+		"every file is cut short":                       func() error { return cut(signed, unsigned) },
+		"swapped with those of an unsigned image":       func() error { return swap(signed, unsigned) },
+		"swapped with those of another signed image":    func() error { return swap(signed, other) },
 		"those of an unsigned image are a signed one's": func() error { return replace(unsigned, signed) },
 		"gone": func() error { return os.RemoveAll(b.daemon.EvidenceDirectory()) },
 		"a file in place of the directory": func() error {
@@ -176,7 +170,7 @@ func replace(directory, by string) error {
 	return errors.Join(os.RemoveAll(directory), os.CopyFS(directory, os.DirFS(by)))
 }
 
-func twoAtOnce(t *testing.T, b *bases) {
+func (b *bases) twoAtOnce(t *testing.T) {
 	second := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
 		"evidence": {"directory": b.daemon.EvidenceDirectory()},
 	}})
@@ -212,7 +206,7 @@ func twoAtOnce(t *testing.T, b *bases) {
 	b.others(t)
 }
 
-func fullDisk(t *testing.T, b *bases) {
+func (b *bases) fullDisk(t *testing.T) {
 	disk := t.TempDir()
 	no(t, syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"))
 	t.Cleanup(func() {

@@ -20,19 +20,9 @@ func TestLifecycle(t *testing.T) {
 		program: must(tools.BuildProgram(t.Context(), "./plugin/countersign", t.TempDir(), false))(t),
 		key:     must(tools.GenerateKey(t.Context(), t.TempDir(), "operator"))(t),
 	}
-	for _, group := range []struct {
-		name string
-		test func(*testing.T, *workshop)
-	}{
-		{"namespaces share a node", namespaces},
-		{"policies fail", policies},
-		{"the runtime fails", runtimes},
-		{"the daemon fails", daemons},
-		{"a person asks", checks},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			t.Parallel()
-			group.test(t, w)
-		})
-	}
+	t.Run("namespaces share a node", w.namespaces)
+	t.Run("policies fail", w.policies)
+	t.Run("the runtime fails", w.runtimes)
+	t.Run("the daemon fails", w.daemons)
+	t.Run("a person asks", w.checks)
 }

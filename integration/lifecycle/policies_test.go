@@ -64,27 +64,21 @@ func (b *bases) invalid(t *testing.T, namespace string, words ...string) {
 
 const edited = "edited"
 
-func policies(t *testing.T, w *workshop) {
+func (w *workshop) policies(t *testing.T) {
+	t.Parallel()
 	l := w.newLab(t, node.DaemonConfig{})
 	l.write(t, edited, accepting())
 	l.start(t)
 	b := l.newBases(t, edited)
-	for _, test := range []struct {
-		name string
-		test func(*testing.T, *bases)
-	}{
-		{"a document is edited after the pull", editedDocument},
-		{"a document breaks while the daemon runs, and is broken when it starts", brokenDocument},
-		{"a document is deleted after the pull", deletedDocument},
-		{"a key file cannot be read", unreadableKey},
-		{"the system's document is missing or broken", brokenSystem},
-		{"the policy directory is absent or is none", brokenDirectory},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.test(t, b) })
-	}
+	t.Run("a document is edited after the pull", b.editedDocument)
+	t.Run("a document breaks while the daemon runs, and is broken when it starts", b.brokenDocument)
+	t.Run("a document is deleted after the pull", b.deletedDocument)
+	t.Run("a key file cannot be read", b.unreadableKey)
+	t.Run("the system's document is missing or broken", b.brokenSystem)
+	t.Run("the policy directory is absent or is none", b.brokenDirectory)
 }
 
-func editedDocument(t *testing.T, b *bases) {
+func (b *bases) editedDocument(t *testing.T) {
 	pod := b.pods[edited]
 	b.is(t, pod, b.unsigned, "")
 	b.write(t, edited, b.signatures())
@@ -96,7 +90,7 @@ func editedDocument(t *testing.T, b *bases) {
 	b.others(t, edited)
 }
 
-func brokenDocument(t *testing.T, b *bases) {
+func (b *bases) brokenDocument(t *testing.T) {
 	pod, path := b.pods[edited], b.document(edited)
 	for name, document := range map[string]string{
 		"cut short":      accepting().JSON()[:20],
@@ -127,7 +121,7 @@ func brokenDocument(t *testing.T, b *bases) {
 }
 
 // deletedDocument: an editor may take a file away for a moment, so it has to stay away for a second.
-func deletedDocument(t *testing.T, b *bases) {
+func (b *bases) deletedDocument(t *testing.T) {
 	pod := b.pods[edited]
 	b.is(t, pod, b.unsigned, "")
 	deleted := time.Now()
@@ -152,25 +146,38 @@ func moment(t *testing.T, decision node.Decision) time.Time {
 	return must(time.Parse(time.RFC3339Nano, fmt.Sprint(decision.Record["time"])))(t)
 }
 
-func unreadableKey(t *testing.T, b *bases) {
+func (b *bases) unreadableKey(t *testing.T) {
 	pod, key := b.pods[edited], b.Path("edited.pub")
 	good := must(os.ReadFile(b.key.Public))(t)
 	b.write(t, edited, node.Policy{Scopes: map[string]node.Requirement{
 		b.signed.Repository: node.Cosign(key), b.unsigned.Repository: node.Accept(),
 	}})
-	// A key that is read and is then none leaves the last good document in force, so each begins with a restart.
-	for name, spoil := range map[string]func() error{
-		"absent":      func() error { return nil },
-		"a directory": func() error { return os.Mkdir(key, 0o700) },
-		"no key":      func() error { return os.WriteFile(key, []byte("no key"), 0o600) },
+	// A requirement whose key cannot be read says so at once, and one whose key is none when it is to be judged.
+	for name, test := range map[string]struct {
+		spoil  func() error
+		atOnce bool
+	}{
+		"absent":      {func() error { return nil }, true},
+		"a directory": {func() error { return os.Mkdir(key, 0o700) }, true},
+		"no key":      {func() error { return os.WriteFile(key, []byte("no key"), 0o600) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			no(t, b.daemon.Terminate(t.Context()))
 			no(t, os.RemoveAll(key))
-			no(t, spoil())
-			said := b.more(t, "policy problem", key)
-			b.restart(t)
-			said()
+			no(t, test.spoil())
+			said, started := b.more(t, "policy problem", key), time.Now()
+			b.start(t)
+			if test.atOnce {
+				said()
+			}
 			b.is(t, pod, b.signed, "invalid-policy")
+			_, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+				return d.Namespace == edited && d.Reason == "invalid-policy" && strings.Contains(d.Detail, key) &&
+					moment(t, d).After(started)
+			})
+			if err != nil {
+				t.Errorf("no record names the key: %v", err)
+			}
 			b.is(t, pod, b.unsigned, "")
 			b.others(t, edited)
 			no(t, os.RemoveAll(key))
@@ -181,7 +188,7 @@ func unreadableKey(t *testing.T, b *bases) {
 	b.write(t, edited, accepting())
 }
 
-func brokenSystem(t *testing.T, b *bases) {
+func (b *bases) brokenSystem(t *testing.T) {
 	path := b.document("")
 	no(t, b.RemovePolicy(""))
 	b.logged(t, b.daemon, "policy problem", path, "no such file", "earlier_version_kept:true")
@@ -201,7 +208,7 @@ func brokenSystem(t *testing.T, b *bases) {
 	b.others(t)
 }
 
-func brokenDirectory(t *testing.T, b *bases) {
+func (b *bases) brokenDirectory(t *testing.T) {
 	path, away := b.PolicyDirectory(), b.Path("policies-away")
 	for name, test := range map[string]struct {
 		put  func() error
@@ -222,7 +229,7 @@ func brokenDirectory(t *testing.T, b *bases) {
 			said()
 			// Nobody can say which namespaces have a document.
 			for namespace := range b.pods {
-				b.invalid(t, namespace, path)
+				b.invalid(t, namespace, path, test.says)
 			}
 			no(t, os.RemoveAll(path))
 			no(t, os.Rename(away, path))

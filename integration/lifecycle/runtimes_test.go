@@ -13,25 +13,18 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-func runtimes(t *testing.T, w *workshop) {
+func (w *workshop) runtimes(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/notify"
 	l := w.newLab(t, node.DaemonConfig{Environment: []string{"NOTIFY_SOCKET=" + path}})
 	manager := newManager(t, path)
-	var b *bases
-	t.Run("the daemon is there before NRI's socket", func(t *testing.T) { socketAppears(t, l, manager) })
-	b = l.newBases(t)
-	for _, test := range []struct {
-		name string
-		test func(*testing.T, *bases)
-	}{
-		{"containerd is killed", containerdKilled},
-		{"the content of an image is gone", contentGone},
-		{"containerd does not require the daemon any more", notRequired},
-		{"NRI is switched off", disabledNRI},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.test(t, b) })
-	}
-	t.Run("the daemon is told to stop", func(t *testing.T) { stopped(t, l, manager) })
+	t.Run("the daemon is there before NRI's socket", func(t *testing.T) { l.socketAppears(t, manager) })
+	b := l.newBases(t)
+	t.Run("containerd is killed", b.containerdKilled)
+	t.Run("the content of an image is gone", b.contentGone)
+	t.Run("containerd does not require the daemon any more", b.notRequired)
+	t.Run("NRI is switched off", b.disabledNRI)
+	t.Run("the daemon is told to stop", func(t *testing.T) { l.stopped(t, manager) })
 }
 
 // manager is what systemd is to a service: somebody who listens at NOTIFY_SOCKET.
@@ -123,7 +116,8 @@ func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) 
 }
 
 // socketAppears also shows that systemd is not told before the daemon is of use.
-func socketAppears(t *testing.T, l *lab, manager *manager) {
+func (l *lab) socketAppears(t *testing.T, manager *manager) {
+	t.Helper()
 	no(t, l.StopContainerd(t.Context()))
 	no(t, l.daemon.Start())
 	l.logged(t, l.daemon, notRegistered, l.NRISocket(), "is NRI enabled in containerd")
@@ -141,7 +135,7 @@ func socketAppears(t *testing.T, l *lab, manager *manager) {
 	}
 }
 
-func containerdKilled(t *testing.T, b *bases) {
+func (b *bases) containerdKilled(t *testing.T) {
 	again := b.more(t, registered)
 	b.KillContainerd()
 	no(t, b.StartContainerd(t.Context()))
@@ -153,7 +147,7 @@ func containerdKilled(t *testing.T, b *bases) {
 }
 
 // contentGone: containerd itself cannot create a container of an image whose manifest it lost. Nobody else is harmed.
-func contentGone(t *testing.T, b *bases) {
+func (b *bases) contentGone(t *testing.T) {
 	gone := b.lab.signed(t, "shop/gone:v1")
 	b.runs(t, strict, gone)
 	for name, lost := range map[string]digest.Digest{"its manifest": gone.Digest, "its config": gone.Config} {
@@ -190,7 +184,7 @@ func (l *lab) dropIn(t *testing.T, name, contents string) (remove func()) {
 	}
 }
 
-func notRequired(t *testing.T, b *bases) {
+func (b *bases) notRequired(t *testing.T) {
 	said, again := b.more(t, isNotRequired, "required_plugins", "without"), b.more(t, registered)
 	remove := b.dropIn(t, "99-zz.toml", `[plugins."io.containerd.nri.v1.nri".default_validator]
   required_plugins = []
@@ -208,7 +202,7 @@ func notRequired(t *testing.T, b *bases) {
 	b.others(t)
 }
 
-func disabledNRI(t *testing.T, b *bases) {
+func (b *bases) disabledNRI(t *testing.T) {
 	said := b.more(t, isNotRequired, "disable NRI: countersign is not asked at all")
 	remove := b.dropIn(t, "98-off.toml", "[plugins.\"io.containerd.nri.v1.nri\"]\n  disable = true\n")
 	b.logged(t, b.daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
@@ -222,7 +216,8 @@ func disabledNRI(t *testing.T, b *bases) {
 	b.others(t)
 }
 
-func stopped(t *testing.T, l *lab, manager *manager) {
+func (l *lab) stopped(t *testing.T, manager *manager) {
+	t.Helper()
 	for len(manager.told) > 0 {
 		<-manager.told
 	}

@@ -65,14 +65,14 @@ func (d *daemon) lookWhetherRequired(ctx context.Context, registered bool, repor
 		d.metrics.Required(false, err.Error())
 		// What is tried again every two seconds is said once.
 		if registered || err.Error() != reported {
-			d.logger.Error("containerd does not require countersign: containers start unchecked whenever it is away",
-				"error", err)
+			d.logger.ErrorContext(ctx,
+				"containerd does not require countersign: containers start unchecked whenever it is away", "error", err)
 		}
 		return err.Error()
 	}
 	d.metrics.Required(true, "containerd refuses containers while countersign is away")
 	if registered {
-		d.logger.Info("containerd requires countersign")
+		d.logger.InfoContext(ctx, "containerd requires countersign")
 	}
 	return ""
 }

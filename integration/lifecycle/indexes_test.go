@@ -1,0 +1,61 @@
+package lifecycle_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// index pushes an image for two platforms, and also returns what this machine runs of it.
+func (l *lab) index(t *testing.T, name string) (index, instance node.Pushed) {
+	t.Helper()
+	elsewhere := v1.Platform{OS: "linux", Architecture: "s390x"}
+	here := l.image(t, name)
+	there := must(l.tools.ImageFor(name+" elsewhere", elsewhere))(t)
+	index = must(l.registry.PushIndex(t.Context(), name, node.Index(
+		node.Child{Manifest: there, Platform: &elsewhere},
+		node.Child{Manifest: here, Platform: node.Linux(runtime.GOARCH)},
+	)))(t)
+	repository, _, _ := strings.Cut(name, ":")
+	return index, must(l.registry.Push(t.Context(), repository, here))(t)
+}
+
+func (l *lab) signedIndexes(t *testing.T) {
+	for name, test := range map[string]struct {
+		repository string
+		sign       func(t *testing.T, index, instance node.Pushed)
+		decides    func(index, instance node.Pushed) []string // Digests, of which one is on record.
+	}{
+		"the index": {
+			"shop/index", func(t *testing.T, index, _ node.Pushed) { t.Helper(); l.sign(t, index, false) },
+			func(index, _ node.Pushed) []string { return []string{index.Digest.String()} },
+		},
+		"the instance": {
+			"shop/instance", func(t *testing.T, _, instance node.Pushed) { t.Helper(); l.sign(t, instance, false) },
+			func(_, instance node.Pushed) []string { return []string{instance.Digest.String()} },
+		},
+		"both": {
+			"shop/both", func(t *testing.T, index, _ node.Pushed) { t.Helper(); l.sign(t, index, true) },
+			func(index, instance node.Pushed) []string {
+				return []string{index.Digest.String(), instance.Digest.String()}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			index, instance := l.index(t, test.repository+":v1")
+			test.sign(t, index, instance)
+			decision := l.runs(t, strict, index)
+			if want := test.decides(index, instance); !strings.Contains(strings.Join(want, " "), decision.Digest) {
+				t.Errorf("on record is %s; want one of %s", decision.Digest, want)
+			}
+		})
+	}
+	t.Run("neither", func(t *testing.T) {
+		index, _ := l.index(t, "shop/neither:v1")
+		l.refused(t, strict, index, "unsigned")
+	})
+}
