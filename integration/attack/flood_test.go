@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
@@ -31,10 +32,10 @@ func hangingRegistry(t *testing.T) *node.Registry {
 	return registry
 }
 
-// flood has two hundred containers refused, each of a repository of its own in a registry that hangs, and wants each of
-// the signed containers that others create meanwhile: of images that the node has seen, and of images that it has not.
+// flood has containers of two hundred repositories refused, in a registry that hangs, and wants each of the signed
+// containers that others create meanwhile: of images that the node has seen, and of images that it has not.
 func (l *lab) flood(t *testing.T) {
-	const floods, flooders, seen, unseen = 200, 8, 12, 6
+	const floods, seen, unseen = 200, 12, 6
 	hanging := hangingRegistry(t)
 	image := l.image(t, "flooding")
 	var references []string
@@ -51,42 +52,50 @@ func (l *lab) flood(t *testing.T) {
 		fresh = append(fresh, pushed)
 	}
 
-	var flooding sync.WaitGroup
-	refused := make(chan error, floods)
-	queue := make(chan string, floods)
-	for _, reference := range references {
-		queue <- reference
-	}
-	close(queue)
-	for range flooders {
-		flooding.Go(func() {
-			for reference := range queue {
-				refused <- l.floodOnce(t.Context(), base, reference)
-			}
-		})
-	}
+	end := l.startFlood(t, base, references)
+	defer end()
 	for range seen {
 		l.runs(t, l.Node, strict, signed.Reference, "signed in a flood")
 	}
 	for i, pushed := range fresh {
 		l.runs(t, l.Node, strict, pushed.Reference, fmt.Sprintf("signed in a flood %d", i))
 	}
-	flooding.Wait()
-	for range floods {
-		if err := <-refused; err != nil {
-			t.Error(err)
-		}
+	t.Logf("%d containers were refused while %d were created", end(), seen+unseen)
+}
+
+// startFlood asks for a container of each reference, and over again until it is ended, which returns how many were
+// refused.
+func (l *lab) startFlood(t *testing.T, pod *node.RunningPod, references []string) (end func() int64) {
+	t.Helper()
+	var flooders sync.WaitGroup
+	var asked atomic.Int64
+	var over atomic.Bool
+	ended := func() bool { return over.Load() && asked.Load() >= int64(len(references)) }
+	for range 8 {
+		flooders.Go(func() {
+			for !ended() {
+				number := asked.Add(1)
+				name := fmt.Sprintf("flood-%d", number)
+				if err := l.floodOnce(t.Context(), pod, name, references[number%int64(len(references))]); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
+	return sync.OnceValue(func() int64 {
+		over.Store(true)
+		flooders.Wait()
+		return asked.Load()
+	})
 }
 
 // floodOnce asks for one container that must be refused, because nothing is known of its signatures.
-func (l *lab) floodOnce(ctx context.Context, pod *node.RunningPod, reference string) error {
-	container := node.Container{Name: "flood", Image: reference, Pull: node.Never}
+func (l *lab) floodOnce(ctx context.Context, pod *node.RunningPod, name, reference string) error {
+	container := node.Container{Name: name, Image: reference, Pull: node.Never}
 	request, err := pod.CreationRequest(ctx, container)
 	if err != nil {
 		return err
 	}
-	request.Config.Metadata.Name = strings.NewReplacer("/", "-", ":", "-").Replace(reference)
 	created, err := l.CRI.Runtime.CreateContainer(ctx, request)
 	if err == nil {
 		return errors.New("created: " + created.GetContainerId())

@@ -76,6 +76,8 @@ func (l *lab) movingTags(t *testing.T) {
 	pull(t, l.Node, r.moving.Reference)
 	l.runs(t, l.Node, strict, victim.Reference, "signed racer")
 
+	pod := l.begin(t, l.Node, strict, node.Container{Image: victim.Reference})
+
 	const moves = 100
 	done := make(chan error, 1)
 	go func() {
@@ -85,7 +87,6 @@ func (l *lab) movingTags(t *testing.T) {
 		}
 		done <- failures
 	}()
-	pod := l.begin(t, l.Node, strict, node.Container{Image: victim.Reference})
 	created, refused := 0, map[string]int{}
 	for over := false; !over; {
 		for _, image := range []string{victim.Reference, r.moving.Reference, victim.Config.String()} {

@@ -1,6 +1,7 @@
 package attack_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,7 +21,8 @@ func (l *lab) forged(
 	t *testing.T, pod *node.RunningPod, image string, forge func(*cri.CreateContainerRequest),
 ) (string, error) {
 	t.Helper()
-	request := must(pod.CreationRequest(t.Context(), node.Container{Name: "forged", Image: image, Pull: node.Never}))(t)
+	name := fmt.Sprintf("forged-%d", l.pods.Add(1))
+	request := must(pod.CreationRequest(t.Context(), node.Container{Name: name, Image: image, Pull: node.Never}))(t)
 	request.Config.LogPath = ""
 	forge(request)
 	return l.create(t, request)
