@@ -75,6 +75,10 @@ func (e element) resolve(files *keyFiles) ([]byte, error) {
 		return nil, fmt.Errorf("writing the requirement: %w", err)
 	}
 	if err := checkKeys(e.kind, raw); err != nil {
+		// It was checked without the paths, and whoever has to mend it needs them.
+		if len(e.paths) > 0 {
+			err = fmt.Errorf("%w (read from %s)", err, strings.Join(e.paths, ", "))
+		}
 		return nil, err
 	}
 	return raw, nil

@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"errors"
+	"strings"
 	"os"
 	"slices"
 	"testing"
@@ -106,7 +107,12 @@ func TestAChangedKeyFileIsAnotherRequirement(t *testing.T) {
 	if third.Problem != "reading key file /key: input/output error" || third.ID == second.ID {
 		t.Errorf("an unreadable file gives %+v", third)
 	}
-	failure, contents = nil, fixture(t, "cosign.pub")
+	failure, contents = nil, []byte("no key")
+	fourth := load()
+	if !strings.HasSuffix(fourth.Problem, "(read from /key)") || fourth.ID == third.ID {
+		t.Errorf("a file without a key gives %+v", fourth)
+	}
+	contents = fixture(t, "cosign.pub")
 	if again := load(); again.ID != first.ID || again.Problem != "" {
 		t.Errorf("a file that can be read again gives %+v", again)
 	}
