@@ -152,24 +152,18 @@ func (b *bases) unreadableKey(t *testing.T) {
 	b.write(t, edited, node.Policy{Scopes: map[string]node.Requirement{
 		b.signed.Repository: node.Cosign(key), b.unsigned.Repository: node.Accept(),
 	}})
-	// A requirement whose key cannot be read says so at once, and one whose key is none when it is to be judged.
-	for name, test := range map[string]struct {
-		spoil  func() error
-		atOnce bool
-	}{
-		"absent":      {func() error { return nil }, true},
-		"a directory": {func() error { return os.Mkdir(key, 0o700) }, true},
-		"no key":      {func() error { return os.WriteFile(key, []byte("no key"), 0o600) }, false},
+	for name, spoil := range map[string]func() error{
+		"absent":      func() error { return nil },
+		"a directory": func() error { return os.Mkdir(key, 0o700) },
+		"no key":      func() error { return os.WriteFile(key, []byte("no key"), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			no(t, b.daemon.Terminate(t.Context()))
 			no(t, os.RemoveAll(key))
-			no(t, test.spoil())
+			no(t, spoil())
 			said, started := b.more(t, "policy problem", key), time.Now()
 			b.start(t)
-			if test.atOnce {
-				said()
-			}
+			said()
 			b.is(t, pod, b.signed, "invalid-policy")
 			_, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 				return d.Namespace == edited && d.Reason == "invalid-policy" && strings.Contains(d.Detail, key) &&
