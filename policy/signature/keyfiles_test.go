@@ -2,9 +2,9 @@ package signature_test
 
 import (
 	"errors"
-	"strings"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
