@@ -51,8 +51,8 @@ func (r *Registry) PushManifest(
 	return r.push(ctx, repositoryAndTag, rawManifest{mediaType, contents})
 }
 
-// PushBlob uploads bytes as a blob. An index may list one as a manifest: where a registry answers that it knows no
-// such manifest, containerd asks for the blob, and a blob may have any size.
+// PushBlob uploads bytes as a blob, which may have any size. An index may list one as a manifest; containerd 2.4.2 does
+// not fetch it as such, though.
 func (r *Registry) PushBlob(ctx context.Context, repository string, contents []byte) (digest.Digest, error) {
 	parsed, err := name.NewRepository(r.Host+"/"+repository, name.Insecure)
 	if err != nil {
