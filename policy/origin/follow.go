@@ -64,9 +64,7 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	}
 	l := c.look("", c.memory.receiving())
 	done := l.done
-	timer := time.NewTimer(minReadAgain)
-	defer timer.Stop()
-	wait := minReadAgain
+	retry := retry{wait: minReadAgain}
 	for {
 		select {
 		case <-ctx.Done():
@@ -85,11 +83,37 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 			state := c.memory.state()
 			c.log.InfoContext(ctx, "following containerd",
 				"names", state.Names, "images", state.Images, "unreadable", state.Unreadable)
-		case <-timer.C:
-			wait = c.readAgain(wait)
-			timer.Reset(wait)
+		case <-c.memory.failing:
+			retry.plan()
+		case <-retry.due:
+			retry.done()
+			c.enqueue(ahead, c.memory.failed()...)
 		}
 	}
+}
+
+// retry is when to read again what containerd failed to give. A node on which all is well is not woken for it.
+type retry struct {
+	// due is nil while nothing failed.
+	due  <-chan time.Time
+	wait time.Duration
+	last time.Time
+}
+
+// plan sets the time, unless it is set.
+func (r *retry) plan() {
+	if r.due != nil {
+		return
+	}
+	if time.Since(r.last) > 2*maxReadAgain {
+		r.wait = minReadAgain
+	}
+	r.due = time.After(r.wait)
+}
+
+// done notes that the time has come.
+func (r *retry) done() {
+	r.due, r.last, r.wait = nil, time.Now(), min(2*r.wait, maxReadAgain)
 }
 
 // lostError makes an error of the end of a stream, which may come without one.
@@ -164,16 +188,6 @@ func eventName(event *events.Envelope) string {
 		return named.GetName()
 	}
 	return ""
-}
-
-// readAgain has those read again that containerd failed to give, and returns when to come again.
-func (c *Containerd) readAgain(waited time.Duration) time.Duration {
-	failed := c.memory.failed()
-	if len(failed) == 0 {
-		return minReadAgain
-	}
-	c.enqueue(ahead, failed...)
-	return min(2*waited, maxReadAgain)
 }
 
 // failed marks the roots that containerd failed to give as unread, and returns them.

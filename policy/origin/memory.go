@@ -37,6 +37,8 @@ type memory struct {
 	changes   uint64
 	confirmed *simplelru.LRU[policy.Question, uint64]
 	unread    int
+	// failing is told when containerd failed to give something that should be asked for again.
+	failing chan struct{}
 	// heard are the names that events were about while names were being listed: the list may be older.
 	heard map[string]struct{}
 
@@ -124,6 +126,7 @@ func newMemory() *memory {
 	confirmed, _ := simplelru.NewLRU[policy.Question, uint64](maxConfirmed, nil)
 	return &memory{
 		confirmed: confirmed,
+		failing:   make(chan struct{}, 1),
 		names:     map[string]name{},
 		roots:     map[digest.Digest]*root{},
 		nodes:     map[digest.Digest]*node{},

@@ -119,6 +119,12 @@ func (m *memory) settle(
 	}
 	r.failure, r.again = failure, when
 	r.state = settled
+	if failure != "" && when == soon {
+		select {
+		case m.failing <- struct{}{}:
+		default:
+		}
+	}
 	m.unread--
 	m.lockedNotify()
 	return false, news
