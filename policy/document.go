@@ -46,6 +46,8 @@ type Set struct {
 
 // Source is a document, or why there is none to use.
 type Source struct {
+	// Name is the path it is read from.
+	Name     string
 	Document *Document
 	Err      error
 }
@@ -64,7 +66,7 @@ func (s *Set) For(namespace string) (*Document, error) {
 		source = s.System
 	}
 	if source.Err != nil {
-		return nil, refuse(InvalidPolicy, "%v", source.Err)
+		return nil, &Refusal{Reason: InvalidPolicy, Document: source.Name, Detail: source.Err.Error()}
 	}
 	if source.Document == nil {
 		return nil, refuse(InvalidPolicy, "no document has been loaded for namespace %q", namespace)

@@ -103,3 +103,14 @@ func TestANamespaceWithoutADocumentIsCheckedAgainstTheSystems(t *testing.T) {
 		t.Errorf("decided by %q, want /system.json", verdict.Document)
 	}
 }
+
+func TestABrokenDocumentIsNamedInTheVerdict(t *testing.T) {
+	set := &policy.Set{Namespaces: map[string]policy.Source{
+		"prod": {Name: "/policies/prod.json", Err: errors.New("invalid character")},
+	}}
+	_, err := set.For("prod")
+	verdict := policy.Denial(err)
+	if verdict.Reason != policy.InvalidPolicy || verdict.Document != "/policies/prod.json" || verdict.Admitted() {
+		t.Errorf("%+v", verdict)
+	}
+}

@@ -84,6 +84,8 @@ type Refusal struct {
 	Reason Reason
 	// Detail is for the operator.
 	Detail string
+	// Document is the path of the document that is the cause, where one is.
+	Document string
 }
 
 // Error implements error.
@@ -102,7 +104,7 @@ func refuse(reason Reason, format string, args ...any) *Refusal {
 // again finds the answer, or what hung is still hanging.
 func Denial(err error) Verdict {
 	if why := (*Refusal)(nil); errors.As(err, &why) && why.Reason != "" && why.Reason != Accepted {
-		return Verdict{Reason: why.Reason, Detail: err.Error()}
+		return Verdict{Reason: why.Reason, Document: why.Document, Detail: err.Error()}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return Verdict{Reason: Pending, Detail: err.Error()}

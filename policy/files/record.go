@@ -38,12 +38,12 @@ func (r *record) err() error {
 	return r.unparsed
 }
 
-// source is what the record gives to a [policy.Set].
-func (r *record) source() policy.Source {
+// source is what the record, of the file at path, gives to a [policy.Set].
+func (r *record) source(path string) policy.Source {
 	if r.document != nil {
-		return policy.Source{Document: r.document}
+		return policy.Source{Name: path, Document: r.document}
 	}
-	return policy.Source{Err: r.err()}
+	return policy.Source{Name: path, Err: r.err()}
 }
 
 // finding is what a look at a file found.

@@ -93,7 +93,7 @@ func given(r *record) string {
 	if r == nil {
 		return "dropped"
 	}
-	source := r.source()
+	source := r.source("/policies/prod.json")
 	if source.Document != nil {
 		return source.Document.Name
 	}

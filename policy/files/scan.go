@@ -180,9 +180,12 @@ func (s *state) remember() error {
 
 // set returns a snapshot.
 func (s *state) set() *policy.Set {
-	set := &policy.Set{System: s.system.source(), Namespaces: make(map[string]policy.Source, len(s.namespaces))}
+	set := &policy.Set{
+		System:     s.system.source(s.config.System),
+		Namespaces: make(map[string]policy.Source, len(s.namespaces)),
+	}
 	for namespace, record := range s.namespaces {
-		set.Namespaces[namespace] = record.source()
+		set.Namespaces[namespace] = record.source(s.pathOf(namespace))
 	}
 	if !s.directory.known {
 		set.Directory = s.directory.describe(&s.config)
