@@ -42,9 +42,6 @@ type Report struct {
 	Took time.Duration
 }
 
-// WouldDeny says that the container was admitted for no other reason than the mode.
-func (r Report) WouldDeny() bool { return r.Audit && !r.Verdict.Admitted() }
-
 // Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
 type Handler struct {
 	// Deadline bounds each answer. NRI serialises all calls of a node: what one callback takes, every other waits.

@@ -64,8 +64,9 @@ func TestValidation(t *testing.T) {
 			}
 			report := told.await(t, 1)[0]
 			denied := !report.Verdict.Admitted()
-			if report.Stage != nri.Create || report.WouldDeny() != (denied && test.audit) || report.Pod != "app-0" {
-				t.Errorf("reported stage %q, would deny %v, pod %q", report.Stage, report.WouldDeny(), report.Pod)
+			wouldDeny := report.Audit && !report.Verdict.Admitted()
+			if report.Stage != nri.Create || wouldDeny != (denied && test.audit) || report.Pod != "app-0" {
+				t.Errorf("reported stage %q, would deny %v, pod %q", report.Stage, wouldDeny, report.Pod)
 			}
 		})
 	}

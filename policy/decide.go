@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -69,7 +68,7 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	// The zero verdict denies, so a panic can only deny; this gives it a reason, and keeps the daemon alive.
 	defer func() {
 		if cause := recover(); cause != nil {
-			verdict = Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
+			verdict = panicked(cause)
 		}
 	}()
 	document, err := d.sources.Documents().For(q.Namespace)

@@ -58,8 +58,13 @@ func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verd
 func guarded(ctx context.Context, decide func(context.Context) Verdict) (verdict Verdict) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			verdict = Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
+			verdict = panicked(cause)
 		}
 	}()
 	return decide(ctx)
+}
+
+// panicked is the verdict of a decision that ended in a panic. It is called while that unwinds.
+func panicked(cause any) Verdict {
+	return Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"strconv"
 
 	"github.com/containerd/containerd/v2/client"
@@ -19,16 +18,10 @@ import (
 
 // openContainerd looks at this node's own stores: containerd's images, and what the daemon keeps of signatures.
 func openContainerd(ctx context.Context, config *conf.Config, ref string) (*source, error) {
-	// The client waits ten seconds for a containerd that is not there; a person should not.
-	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", config.Containerd.Address)
-	if err != nil {
-		return nil, policy.Refuse(policy.Unavailable, "connecting to containerd: %v", err)
-	}
-	_ = connection.Close()
 	namespace := config.Containerd.Namespace
-	containerd, err := client.New(config.Containerd.Address, client.WithDefaultNamespace(namespace))
+	containerd, err := connect(ctx, config.Containerd.Address, namespace)
 	if err != nil {
-		return nil, policy.Refuse(policy.Unavailable, "connecting to containerd: %v", err)
+		return nil, policy.Refuse(policy.Unavailable, "%v", err)
 	}
 	found, err := resolve(ctx, containerd, ref)
 	if err != nil {

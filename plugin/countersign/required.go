@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/cmd/containerd/server/config"
 	"github.com/containerd/containerd/v2/core/introspection"
 
@@ -25,15 +23,9 @@ const containerdConfig = "/etc/containerd/config.toml"
 // runningConfig reads the configuration files that the running containerd was started with, merged as containerd merges
 // them: a drop-in whose name sorts later may replace the list that names us, and then nothing tells but this.
 func runningConfig(ctx context.Context, address string) (merged *config.Config, path string, err error) {
-	// The client waits ten seconds for a containerd that is not there.
-	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+	containerd, err := connect(ctx, address, "")
 	if err != nil {
-		return nil, "", fmt.Errorf("connecting to containerd: %w", err)
-	}
-	_ = connection.Close()
-	containerd, err := client.New(address)
-	if err != nil {
-		return nil, "", fmt.Errorf("connecting to containerd: %w", err)
+		return nil, "", err
 	}
 	defer containerd.Close()
 	path, err = configPath(ctx, containerd.IntrospectionService())

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-func ExampleRead() {
+func ExampleOpen() {
 	directory, err := os.MkdirTemp("", "policies")
 	if err != nil {
 		panic(err)
@@ -29,7 +29,9 @@ func ExampleRead() {
 		return &policy.Document{Default: []*policy.Requirement{{Type: string(raw)}}}, nil
 	}
 
-	set := files.Read(filepath.Join(directory, "nowhere"), directory, parse)
+	set := files.Open(files.Config{
+		System: filepath.Join(directory, "nowhere"), Directory: directory, Parse: parse,
+	}).Current()
 	for _, namespace := range []string{"prod", "dev", "other"} {
 		document, err := set.For(namespace)
 		if err != nil {

@@ -58,11 +58,6 @@ func open(config Config, pace pace) *Documents {
 	return d
 }
 
-// Read returns the documents as they are now.
-func Read(system, directory string, parse policy.ParseFunc) *policy.Set {
-	return Open(Config{System: system, Directory: directory, Parse: parse}).Current()
-}
-
 // Current returns the newest snapshot, never nil. A document that did not change is the same pointer in the next one.
 func (d *Documents) Current() *policy.Set { return d.set.Load() }
 

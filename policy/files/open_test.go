@@ -185,7 +185,9 @@ func TestASocketInThePlaceOfADocumentDenies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	set := files.Read("/nowhere/policy.json", directory, new(parser).parse)
+	set := files.Open(files.Config{
+		System: "/nowhere/policy.json", Directory: directory, Parse: new(parser).parse,
+	}).Current()
 	if got, want := governs(set, "prod"), "it is a socket and must be a regular file"; !strings.HasSuffix(got, want) {
 		t.Errorf("prod is governed by %q, want %q", got, want)
 	}
@@ -203,9 +205,8 @@ func TestADocumentKnowsItsPath(t *testing.T) {
 
 func TestAParserWithoutAnAnswerDenies(t *testing.T) {
 	n := newNode(t, map[string]string{"system.json": system})
-	set := files.Read(n.config.System, "", func([]byte, func(string) ([]byte, error)) (*policy.Document, error) {
-		return nil, nil
-	})
+	parse := func([]byte, func(string) ([]byte, error)) (*policy.Document, error) { return nil, nil }
+	set := files.Open(files.Config{System: n.config.System, Parse: parse}).Current()
 	if got := governs(set, "prod"); !strings.HasPrefix(got, "denied: parsing policy") {
 		t.Errorf("prod is governed by %q, want a denial", got)
 	}

@@ -35,16 +35,16 @@ type Signature struct {
 // Sign signs by a key that an image with this digest may go by this name.
 func Sign(t testing.TB, key crypto.Signer, name string, manifest digest.Digest) Signature {
 	t.Helper()
-	payload := Payload(t, "cosign container image signature", name, manifest)
-	return Signature{MediaType, payload, map[string]string{annotationSignature: sign(t, key, payload)}}
+	signed := payload(t, name, manifest)
+	return Signature{MediaType, signed, map[string]string{annotationSignature: sign(t, key, signed)}}
 }
 
-// Payload is what is signed, in the simple signing format.
-func Payload(t testing.TB, kind, name string, manifest digest.Digest) []byte {
+// payload is what is signed, in the simple signing format.
+func payload(t testing.TB, name string, manifest digest.Digest) []byte {
 	t.Helper()
 	return encode(t, map[string]any{
 		"critical": map[string]any{
-			"type":     kind,
+			"type":     "cosign container image signature",
 			"image":    map[string]any{"docker-manifest-digest": manifest},
 			"identity": map[string]any{"docker-reference": name},
 		},

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/containerd/containerd/v2/client"
+)
+
+// connect returns a client of a containerd that is there. Without the first look the client would wait ten seconds for
+// one that is not.
+func connect(ctx context.Context, address, namespace string) (*client.Client, error) {
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to containerd: %w", err)
+	}
+	_ = connection.Close()
+	containerd, err := client.New(address, client.WithDefaultNamespace(namespace))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to containerd: %w", err)
+	}
+	return containerd, nil
+}
