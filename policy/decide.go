@@ -24,6 +24,8 @@ type Sources struct {
 	Ask  AskFunc
 	// Judges are asked in order, and one yes is enough.
 	Judges []JudgeFunc
+	// Nameless reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
+	Nameless func(namespace string) bool
 	// Generations, at most two, return numbers that change whenever an answer of Image or Kept could. With none,
 	// answers are not remembered.
 	Generations []func() uint64
@@ -113,8 +115,12 @@ func (d *Decider) decide(ctx context.Context, q Question, document *Document) (V
 	}
 	var worst Verdict
 	var lacking []reference.Named
+	nameless := d.sources.Nameless != nil && d.sources.Nameless(q.Namespace)
 	for _, ref := range refs {
-		verdict, until, enough := d.judge(ctx, document, image, ref)
+		hearing := d.hearing(image, ref, nameless)
+		scope, requirements := document.Select(ref)
+		verdict, until, enough := hearing.judge(ctx, scope, requirements)
+		verdict.Document = document.Name
 		if verdict.Admitted() {
 			return verdict, until
 		}
@@ -168,42 +174,6 @@ func (d *Decider) confirmed(q Question, image *Image, verdict Verdict) Verdict {
 		verdict.Reason, verdict.Detail)
 	verdict.Reason = Pending
 	return verdict
-}
-
-// judge decides on an image under one reference: the document's scope for it, then every requirement of that scope. The
-// evidence was enough unless a requirement is not met for want of better.
-func (d *Decider) judge(
-	ctx context.Context, document *Document, image *Image, ref reference.Named,
-) (verdict Verdict, until time.Time, enough bool) {
-	scope, requirements := document.Select(ref)
-	hearing := hearing{Decider: d, manifests: image.manifestsFor(ref), reference: ref}
-	verdict = Verdict{
-		Reference: ref.String(), Digest: hearing.manifests[0].Digest,
-		Document: document.Name, Scope: scope, Remembered: true,
-	}
-	if len(requirements) == 0 {
-		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty"
-		return verdict, time.Time{}, true
-	}
-	// Requirements that need no evidence come first: one that refuses spares the registry a question.
-	for _, needsEvidence := range []bool{false, true} {
-		for _, requirement := range requirements {
-			if requirement.needsEvidence() != needsEvidence {
-				continue
-			}
-			ruling := hearing.rule(ctx, requirement)
-			verdict.Remembered = verdict.Remembered && ruling.remembered
-			verdict.Digest = ruling.manifest
-			if !ruling.Met {
-				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
-				return verdict, time.Time{}, !needsEvidence || ruling.Reason == Pending
-			}
-			until = earlier(until, ruling.Until)
-		}
-	}
-	// The only line that admits: every requirement of a list that is not empty is met.
-	verdict.Outcome, verdict.Reason = Admit, Accepted
-	return verdict, until, true
 }
 
 func (v Verdict) under(document *Document) Verdict {

@@ -16,12 +16,13 @@ type Evidence struct {
 	// is found under zero is not remembered.
 	Generation uint64
 	State      State
-	// Directory holds the signatures in the format of containers/image's dir: transport.
+	// Directory holds the signatures in the format of containers/image's dir: transport, and Sigstore bundles as
+	// bundle-1.json, bundle-2.json, ….
 	Directory string
 	// Instance, where set, is the manifest of an index copied whole: its signatures are called <hex>.signature-N.
 	Instance digest.Digest
-	// Signatures is how many there are.
-	Signatures int
+	// Signatures is how many signatures there are, and Bundles how many bundles.
+	Signatures, Bundles int
 	// Detail says why looking failed.
 	Detail string
 }

@@ -16,7 +16,47 @@ type hearing struct {
 	*Decider
 	manifests []Manifest
 	reference reference.Named
-	kept      Kept
+	// nameless says that a valid signature which names no repository is enough.
+	nameless bool
+	kept     Kept
+}
+
+func (d *Decider) hearing(image *Image, ref reference.Named, nameless bool) *hearing {
+	return &hearing{Decider: d, manifests: image.manifestsFor(ref), reference: ref, nameless: nameless}
+}
+
+// judge decides on the image under the reference: the list of requirements of one scope. The evidence was enough
+// unless a requirement is not met for want of better.
+func (h *hearing) judge(
+	ctx context.Context, scope string, requirements []*Requirement,
+) (verdict Verdict, until time.Time, enough bool) {
+	verdict = Verdict{
+		Reference: h.reference.String(), Digest: h.manifests[0].Digest, Scope: scope, Remembered: true,
+	}
+	if len(requirements) == 0 {
+		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty"
+		return verdict, time.Time{}, true
+	}
+	// Requirements that need no evidence come first: one that refuses spares the registry a question.
+	for _, needsEvidence := range []bool{false, true} {
+		for _, requirement := range requirements {
+			if requirement.needsEvidence() != needsEvidence {
+				continue
+			}
+			ruling := h.rule(ctx, requirement)
+			verdict.Remembered = verdict.Remembered && ruling.remembered
+			verdict.Digest = ruling.manifest
+			if !ruling.Met {
+				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
+				verdict.Nameless = ruling.Nameless
+				return verdict, time.Time{}, !needsEvidence || ruling.Reason == Pending
+			}
+			until = earlier(until, ruling.Until)
+		}
+	}
+	// The only line that admits: every requirement of a list that is not empty is met.
+	verdict.Outcome, verdict.Reason = Admit, Accepted
+	return verdict, until, true
 }
 
 // ruling is a finding, and where it comes from.
@@ -48,11 +88,11 @@ func (h *hearing) rule(ctx context.Context, requirement *Requirement) ruling {
 	var details []string
 	for i, manifest := range h.manifests {
 		found := h.consult(ctx, requirement, manifest, h.kept.at(i))
-		if found.Met {
+		if found.Met = found.Met || found.Nameless && h.nameless; found.Met {
 			return found
 		}
 		worst.remembered = worst.remembered && found.remembered
-		if i == 0 || found.Reason.hopes() > worst.Reason.hopes() {
+		if i == 0 || found.hopes() > worst.hopes() {
 			worst.Finding, worst.manifest = found.Finding, found.manifest
 		}
 		if found.Detail != "" && len(details) < 4 && !slices.Contains(details, found.Detail) {
@@ -110,7 +150,7 @@ func (e Evidence) unusableFor(manifest Manifest) Finding {
 }
 
 // ask asks each judge in turn; one yes is enough. Of several noes the most hopeful is the answer, which lasts as long
-// as all of them do.
+// as all of them do; equally hopeful ones are one answer.
 func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence) Finding {
 	var worst Finding
 	var until time.Time
@@ -120,12 +160,24 @@ func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Ma
 			return finding
 		}
 		until = earlier(until, finding.Until)
-		if worst.Reason == "" || finding.Reason.hopes() > worst.Reason.hopes() {
+		switch {
+		case worst.Reason == "" || finding.hopes() > worst.hopes():
 			worst = finding
+		case finding.Reason == worst.Reason && finding.Detail != worst.Detail && finding.Nameless == worst.Nameless:
+			worst.Detail += "; " + finding.Detail
 		}
 	}
 	worst.Until = until
 	return worst
+}
+
+// hopes orders findings that are not met, as [Reason.hopes] does. A signature that lacks only a name is the nearest
+// that a rejection comes to acceptance, and what to do about it is worth more than what is wrong with others.
+func (f Finding) hopes() int {
+	if f.Nameless {
+		return 2*f.Reason.hopes() + 1
+	}
+	return 2 * f.Reason.hopes()
 }
 
 // sound returns a finding that says what a judge may say, and else that something is wrong with the judge: what it
@@ -137,7 +189,7 @@ func (f Finding) sound() Finding {
 			return f
 		}
 	case Rejected, Unsigned, Pending, Unavailable, InvalidPolicy, Internal:
-		if !f.Met {
+		if !f.Met && (!f.Nameless || f.Reason == Rejected && lasts(f.Until)) {
 			return f
 		}
 	case UnknownOrigin, BadRequest:

@@ -43,6 +43,10 @@ type Finding struct {
 	Reason Reason
 	// Detail is for the operator.
 	Detail string
+	// Nameless says, beside [Rejected], that all the requirement asks for was found but a name: a valid signature of
+	// this very manifest that names no repository, so that nothing ties it to the reference. It is for the operator to
+	// say whether the digest alone is enough: see [Sources].
+	Nameless bool
 	// Until is when the finding stops being true by itself; zero: it does not.
 	Until time.Time
 }

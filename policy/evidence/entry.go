@@ -35,8 +35,8 @@ type entry struct {
 	evidence   policy.Evidence
 	// held is what the evidence is made of, where it is found or none.
 	held *held
-	// source is what was last read, which may be newer than the one in the record: it said the same.
-	source source
+	// sources are what was last read, which may be newer than those in the record: they said the same.
+	sources []source
 	// job is the fetch under way, and failure why the last one failed.
 	job     *job
 	failure string
@@ -94,9 +94,7 @@ func (k *Keeper) hold(e *entry, h *held) {
 		k.set(e, policy.Evidence{})
 		return
 	}
-	if len(h.record.Sources) > 0 {
-		e.source = h.record.Sources[0]
-	}
+	e.sources = h.record.Sources
 	k.set(e, h.evidence())
 }
 
@@ -107,6 +105,7 @@ func (h *held) evidence() policy.Evidence {
 		State:      h.record.state(),
 		Directory:  h.directory,
 		Signatures: len(h.record.Signatures),
+		Bundles:    len(h.record.Bundles),
 		Detail:     h.record.Detail,
 	}
 }
@@ -121,8 +120,8 @@ func (k *Keeper) succeed(e *entry, f *finding, h *held) {
 	case e.held != nil:
 		k.set(e, e.held.evidence())
 	}
-	if !f.unchanged && len(f.files) > 0 {
-		e.source = f.source
+	if !f.unchanged && !f.empty() {
+		e.sources = f.sources
 	}
 }
 

@@ -32,13 +32,21 @@ type Found struct {
 // OpenLooking opens a Keeper that asks a Look instead of a network.
 func OpenLooking(config Config, look Look) (*Keeper, error) {
 	return open(config, func(
-		ctx context.Context, repository reference.Named, manifest, known digest.Digest,
+		ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
 	) (*finding, error) {
-		found, err := look(repository, manifest, known)
+		var tag digest.Digest
+		if len(known) > 0 {
+			tag = known[0].Digest
+		}
+		found, err := look(repository, manifest, tag)
 		if err != nil {
 			return nil, err
 		}
-		return &finding{unchanged: found.Unchanged, files: found.Files, source: source{Digest: found.Tag}}, ctx.Err()
+		return &finding{
+			unchanged: found.Unchanged,
+			content:   content{signatures: found.Files},
+			sources:   []source{{Digest: found.Tag}},
+		}, ctx.Err()
 	})
 }
 
@@ -64,8 +72,8 @@ func Location(directory string, manifest digest.Digest, repository string) strin
 // Write keeps signatures as a Keeper does, in a volume that it opens, and returns where.
 func Write(directory string, manifest digest.Digest, repository string, files [][]byte) error {
 	k := key{manifest: manifest, repository: repository}
-	f := &finding{files: files}
-	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(k, f.record(k), files, true)
+	f := &finding{content: content{signatures: files}}
+	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(k, f.record(k), f.content, true)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -37,12 +38,12 @@ type fetcher struct {
 // look is a [lookFunc]. Hosts are asked in the order of hosts.toml until one has signatures. That there are none is
 // for the registry itself to say, which is the last of them; or for all the mirrors where it is not to be asked.
 func (f *fetcher) look(
-	ctx context.Context, repository reference.Named, manifest, known digest.Digest,
+	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
 ) (*finding, error) {
 	tag, err := signatureTag(repository, manifest)
 	if err != nil {
 		// No registry can have such a tag.
-		return &finding{source: source{Reference: repository.Name()}, detail: err.Error()}, nil
+		return &finding{sources: []source{{Reference: repository.Name()}}, detail: err.Error()}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
@@ -61,7 +62,7 @@ func (f *fetcher) look(
 type question struct {
 	registry *registry
 	tag      reference.NamedTagged
-	known    digest.Digest
+	known    []source
 }
 
 func (f *fetcher) ask(ctx context.Context, q *question, all []docker.RegistryHost) (*finding, error) {
@@ -77,7 +78,7 @@ func (f *fetcher) ask(ctx context.Context, q *question, all []docker.RegistryHos
 		case err != nil && failure == nil:
 			failure = err
 		case err != nil:
-		case found.unchanged || len(found.files) > 0:
+		case found.unchanged || !found.empty():
 			return found, nil
 		case i == len(all)-1:
 			return found, nil
@@ -110,7 +111,9 @@ func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left in
 	if err != nil {
 		return nil, q.registry.explain(ctx, q.tag, host, err)
 	}
-	found.source.Reference, found.source.Host = q.tag.String(), host.Host
+	found.sources = []source{{
+		Reference: q.tag.String(), Host: host.Host, Digest: found.digest, Partial: found.partial,
+	}}
 	return found, nil
 }
 
@@ -122,8 +125,8 @@ func (q *question) read(ctx context.Context, resolver remotes.Resolver) (*findin
 	if err != nil {
 		return nil, err
 	}
-	if q.known != "" && manifest.Digest == q.known {
-		return &finding{unchanged: true, source: source{Digest: manifest.Digest}}, nil
+	if slices.ContainsFunc(q.known, func(s source) bool { return s.Digest == manifest.Digest }) {
+		return &finding{unchanged: true}, nil
 	}
 	if manifest.Size > maxManifest {
 		return nil, fmt.Errorf("its manifest has %d bytes, more than the %d that are read", manifest.Size, maxManifest)
@@ -144,7 +147,7 @@ func (q *question) read(ctx context.Context, resolver remotes.Resolver) (*findin
 	if err != nil {
 		return nil, err
 	}
-	found.source.Digest = manifest.Digest
+	found.digest = manifest.Digest
 	return found, nil
 }
 

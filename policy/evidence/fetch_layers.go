@@ -66,14 +66,14 @@ func readSignatures(ctx context.Context, from remotes.Fetcher, raw []byte) (*fin
 			return nil, err
 		}
 		total += int64(len(content))
-		found.files = append(found.files, content)
+		found.signatures = append(found.signatures, content)
 	}
-	if firstBad != nil && len(found.files) == 0 {
+	if firstBad != nil && len(found.signatures) == 0 {
 		return nil, fmt.Errorf("none of its %d signatures can be read: %w", len(layers), firstBad)
 	}
-	slices.Reverse(found.files)
-	found.source.Partial = firstBad != nil
-	found.detail = leftOut(len(layers)-len(found.files), firstBad, omitted)
+	slices.Reverse(found.signatures)
+	found.partial = firstBad != nil
+	found.detail = leftOut(len(layers)-len(found.signatures), firstBad, omitted)
 	return found, nil
 }
 

@@ -9,19 +9,30 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// lookFunc looks for the signatures of a manifest in a repository. known is the digest that the signatures' tag had
-// when they were last read in full, or empty; while it has it, there is nothing to read. An error is a failure to
-// find out, and one clear line.
-type lookFunc func(ctx context.Context, repository reference.Named, manifest, known digest.Digest) (*finding, error)
+// lookFunc looks for the signatures and bundles of a manifest in a repository. known are the sources that were found
+// when they were last read in full; while they are the same, there is nothing to read. An error is a failure to find
+// out, and one clear line.
+type lookFunc func(
+	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
+) (*finding, error)
+
+// content is what is kept of a manifest: signatures as containers/image's dir: transport has them, and Sigstore
+// bundles.
+type content struct{ signatures, bundles [][]byte }
+
+func (c content) empty() bool { return len(c.signatures) == 0 && len(c.bundles) == 0 }
 
 // finding is what was found when the registry was asked and had an answer.
 type finding struct {
-	// unchanged says that the tag still has the known digest; nothing else is set then.
+	// unchanged says that the sources are those that are known; nothing else is set then.
 	unchanged bool
-	// files are the signatures, each as it is to be kept. There are none where the registry has none.
-	files  [][]byte
-	source source
-	detail string
+	// content is as it is to be kept. It is empty where the registry has nothing.
+	content
+	sources []source
+	detail  string
+	// digest is that of the tag that was read, and partial says that not all it lists could be.
+	digest  digest.Digest
+	partial bool
 }
 
 func (f *finding) record(k key) record {
@@ -31,21 +42,25 @@ func (f *finding) record(k key) record {
 		Repository: k.repository,
 		Outcome:    "none",
 		Detail:     shorten(f.detail),
-		Sources:    []source{f.source},
+		Sources:    f.sources,
 	}
-	if len(f.files) == 0 {
+	if f.empty() {
 		return r
 	}
 	r.Outcome = "found"
-	for _, content := range f.files {
-		r.Signatures = append(r.Signatures, fileOf(content))
+	for _, signature := range f.signatures {
+		r.Signatures = append(r.Signatures, fileOf(signature))
+	}
+	for _, bundle := range f.bundles {
+		r.Bundles = append(r.Bundles, fileOf(bundle))
 	}
 	return r
 }
 
 // same reports whether two records say the same of the same files, wherever and whenever these were read.
 func (r *record) same(other *record) bool {
-	return r.Outcome == other.Outcome && r.Detail == other.Detail && slices.Equal(r.Signatures, other.Signatures)
+	return r.Outcome == other.Outcome && r.Detail == other.Detail &&
+		slices.Equal(r.Signatures, other.Signatures) && slices.Equal(r.Bundles, other.Bundles)
 }
 
 // shorten cuts a text to what a record may hold, and makes one line of it.

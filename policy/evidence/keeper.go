@@ -170,7 +170,7 @@ func (k *Keeper) store(key key, f *finding, decides bool) (*held, error) {
 var errNoDisk = errors.New("there is no evidence directory")
 
 func (k *Keeper) write(v *volume, key key, r record, f *finding, decides bool) (*held, error) {
-	h, evicted, err := v.write(key, r, f.files, decides)
+	h, evicted, err := v.write(key, r, f.content, decides)
 	k.forget(v, evicted)
 	return h, err
 }

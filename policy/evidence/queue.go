@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/countersign/countersign/policy"
 )
 
@@ -158,27 +156,27 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	k.nudge()
 }
 
-// verified returns the digest of the signatures' tag when it was last read in full, if every byte of that is still
-// there. What is damaged is absent from then on.
-func (k *Keeper) verified(e *entry) digest.Digest {
+// verified returns the sources that were last read in full, if every byte of what they had is still there. What is
+// damaged is absent from then on.
+func (k *Keeper) verified(e *entry) []source {
 	k.mu.Lock()
-	h, read := e.held, e.source
+	h, read := e.held, e.sources
 	k.mu.Unlock()
 	if h == nil || h.directory == "" {
-		return ""
+		return nil
 	}
-	if verifySet(h.directory, h.record.Signatures) != nil {
+	if verifySet(h.directory, &h.record) != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if e.held == h {
 			k.hold(e, nil)
 		}
-		return ""
+		return nil
 	}
-	if read.Partial {
-		return ""
+	if slices.ContainsFunc(read, func(s source) bool { return s.Partial }) {
+		return nil
 	}
-	return read.Digest
+	return read
 }
 
 // keep stores what was found where it says anything new, and returns nil where it does not.

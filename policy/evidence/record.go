@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"strings"
 	"time"
@@ -61,9 +62,10 @@ type record struct {
 	Detail  string    `json:"detail,omitempty"`
 	Fetched time.Time `json:"fetched"`
 	Sources []source  `json:"sources,omitempty"`
-	// Set is the name of the directory that holds the signatures.
+	// Set is the name of the directory that holds the signatures and the bundles.
 	Set        string `json:"set,omitempty"`
 	Signatures []file `json:"signatures,omitempty"`
+	Bundles    []file `json:"bundles,omitempty"`
 }
 
 // source is where signatures came from.
@@ -77,7 +79,7 @@ type source struct {
 	Partial bool          `json:"partial,omitempty"`
 }
 
-// file is what must be found in signature-N.
+// file is what must be found in signature-N or bundle-N.json.
 type file struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
@@ -108,28 +110,47 @@ func parseRecord(raw []byte, k key) (record, error) {
 
 func (r *record) checkFiles() error {
 	if r.state() == policy.None {
-		if len(r.Signatures) > 0 || r.Set != "" {
-			return errors.New("the record says none and lists signatures")
+		if r.size() > 0 || r.Set != "" {
+			return errors.New("the record says none and lists files")
 		}
 		return nil
 	}
 	if r.state() != policy.Found {
 		return fmt.Errorf("the record has the outcome %q", r.Outcome)
 	}
-	if len(r.Signatures) == 0 || len(r.Signatures) > maxSignatures {
-		return fmt.Errorf("the record lists %d signatures", len(r.Signatures))
+	if r.size() == 0 || len(r.Signatures) > maxSignatures || len(r.Bundles) > maxBundles {
+		return fmt.Errorf("the record lists %d signatures and %d bundles", len(r.Signatures), len(r.Bundles))
 	}
 	if !strings.HasPrefix(r.Set, setPrefix) || r.Set != filepath.Base(r.Set) {
 		return fmt.Errorf("the record names the set %q", r.Set)
 	}
 	var total int64
-	for _, f := range r.Signatures {
+	for _, f := range r.files() {
 		if f.Size <= 0 || f.Size > maxDirectory-total {
 			return errors.New("the record lists sizes that no set has")
 		}
 		total += f.Size
 	}
 	return nil
+}
+
+// size returns how many files the record lists.
+func (r *record) size() int { return len(r.Signatures) + len(r.Bundles) }
+
+// files yields the names and hashes of the files that the set must hold.
+func (r *record) files() iter.Seq2[string, file] {
+	return func(yield func(string, file) bool) {
+		for i, f := range r.Signatures {
+			if !yield(signatureName(i), f) {
+				return
+			}
+		}
+		for i, f := range r.Bundles {
+			if !yield(bundleName(i), f) {
+				return
+			}
+		}
+	}
 }
 
 // state returns the record's outcome, or [policy.Unknown].
@@ -152,7 +173,7 @@ func (r *record) blocks() int64 {
 	if r.Set != "" {
 		total += block
 	}
-	for _, f := range r.Signatures {
+	for _, f := range r.files() {
 		total += (f.Size + block - 1) / block * block
 	}
 	return total

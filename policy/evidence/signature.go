@@ -9,7 +9,9 @@ import (
 const (
 	// maxSignatures is how many signatures one directory holds.
 	maxSignatures = 64
-	// maxPayload bounds one signature's payload, in bytes.
+	// maxBundles is how many Sigstore bundles it holds.
+	maxBundles = 64
+	// maxPayload bounds one signature's payload, and one bundle, in bytes.
 	maxPayload = 1 << 20
 	// maxDirectory bounds the files of one directory together, in bytes.
 	maxDirectory = 32 << 20

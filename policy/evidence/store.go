@@ -114,28 +114,28 @@ func readHeld(root string, k key) (*held, error) {
 	if h.stamp, err = stampOf(h.directory); err != nil {
 		return nil, err
 	}
-	if err := verifySet(h.directory, r.Signatures); err != nil {
+	if err := verifySet(h.directory, &r); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-// verifySet returns nil when a directory holds exactly these files as signature-1, signature-2, ….
-func verifySet(directory string, files []file) error {
+// verifySet returns nil when a directory holds exactly the files that a record lists.
+func verifySet(directory string, r *record) error {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return fmt.Errorf("reading a set of signatures: %w", err)
 	}
-	if len(entries) != len(files) {
-		return fmt.Errorf("%s holds %d files, not %d", directory, len(entries), len(files))
+	if len(entries) != r.size() {
+		return fmt.Errorf("%s holds %d files, not %d", directory, len(entries), r.size())
 	}
-	for i, want := range files {
-		content, err := readFile(filepath.Join(directory, signatureName(i)), want.Size)
+	for name, want := range r.files() {
+		content, err := readFile(filepath.Join(directory, name), want.Size)
 		if err != nil {
 			return err
 		}
 		if fileOf(content) != want {
-			return fmt.Errorf("%s is not what its record says", filepath.Join(directory, signatureName(i)))
+			return fmt.Errorf("%s is not what its record says", filepath.Join(directory, name))
 		}
 	}
 	return nil
@@ -143,6 +143,9 @@ func verifySet(directory string, files []file) error {
 
 // signatureName returns the name that the dir: transport gives the signature with that index.
 func signatureName(i int) string { return fmt.Sprintf("signature-%d", i+1) }
+
+// bundleName returns the name of the bundle with that index.
+func bundleName(i int) string { return fmt.Sprintf("bundle-%d.json", i+1) }
 
 // readFile reads a regular file of at most that many bytes. Anything else, as a named pipe, is not opened.
 func readFile(path string, limit int64) ([]byte, error) {

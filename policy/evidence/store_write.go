@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 // write keeps what was found. Room is made where the volume is full; the keys whose evidence had to go are returned
 // even beside an error, for they are gone. A decision's evidence may take the place of any other, other evidence only
 // of what no decision has used.
-func (v *volume) write(k key, r record, files [][]byte, decides bool) (h *held, evicted []key, err error) {
+func (v *volume) write(k key, r record, files content, decides bool) (h *held, evicted []key, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	r.Fetched = time.Now().UTC().Truncate(time.Second)
@@ -27,7 +28,7 @@ func (v *volume) write(k key, r record, files [][]byte, decides bool) (h *held, 
 		return nil, evicted, fmt.Errorf("keeping evidence: %w", err)
 	}
 	h = &held{volume: v}
-	if len(files) > 0 {
+	if !files.empty() {
 		if h.directory, err = writeSet(base, files); err != nil {
 			return nil, evicted, err
 		}
@@ -64,17 +65,16 @@ func (v *volume) clearWay(base string) {
 	}
 }
 
-// writeSet writes signatures into a new directory that no record names yet.
-func writeSet(base string, files [][]byte) (string, error) {
+// writeSet writes signatures and bundles into a new directory that no record names yet.
+func writeSet(base string, files content) (string, error) {
 	directory, err := os.MkdirTemp(base, setPrefix)
 	if err != nil {
 		return "", fmt.Errorf("keeping signatures: %w", err)
 	}
-	for i, content := range files {
-		if err = writeSynced(filepath.Join(directory, signatureName(i)), content); err != nil {
-			break
-		}
-	}
+	err = errors.Join(
+		writeFiles(directory, files.signatures, signatureName),
+		writeFiles(directory, files.bundles, bundleName),
+	)
 	if err == nil {
 		err = syncDirectory(directory)
 	}
@@ -83,6 +83,15 @@ func writeSet(base string, files [][]byte) (string, error) {
 		return "", err
 	}
 	return directory, nil
+}
+
+func writeFiles(directory string, contents [][]byte, name func(int) string) error {
+	for i, content := range contents {
+		if err := writeSynced(filepath.Join(directory, name(i)), content); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeRecord puts a record into the place of the one before it.

@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/distribution/reference"
+)
+
+// Asks reports whether some document of this node asks for a signature of images called by that reference. Where none
+// does there is nothing to fetch.
+func (d *Decider) Asks(ref reference.Named) bool {
+	for _, rule := range d.sources.Documents().rules(ref) {
+		if slices.ContainsFunc(rule, (*Requirement).needsEvidence) {
+			return true
+		}
+	}
+	return false
+}
+
+// DecidePull says whether any document of this node could admit an image that is about to be pulled under a
+// reference, and admits if one does. nameless says that there are namespaces in which a signature that names no
+// repository is enough.
+//
+// Of several refusals the most hopeful is returned. Only [Rejected] and [Unsigned] are worth refusing a pull for: with
+// any other, one document or another may well admit the image by the time a container is created of it. Lists of
+// requirements that documents share are judged once.
+func (d *Decider) DecidePull(
+	ctx context.Context, ref reference.Named, image *Image, nameless bool,
+) (verdict Verdict) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			verdict = panicked(cause)
+		}
+	}()
+	if len(image.Manifests) == 0 {
+		return Denial(refuse(Internal, "%s has no manifest that could be judged", ref))
+	}
+	set := d.sources.Documents()
+	if err := set.unusable(); err != nil {
+		verdict = Denial(err)
+	}
+	hearing := d.hearing(image, ref, nameless)
+	for scope, rule := range set.rules(ref) {
+		found, _, _ := hearing.judge(ctx, scope.name, rule)
+		found.Document = scope.document
+		if found.Admitted() {
+			return found
+		}
+		if verdict.Reason == "" || found.Reason.hopes() > verdict.Reason.hopes() {
+			verdict = found
+		}
+	}
+	return verdict
+}
+
+// place says where a list of requirements stands: in which document, and under which scope.
+type place struct{ document, name string }
+
+// rules yields the lists of requirements by which some document judges a reference, each of them once.
+func (s *Set) rules(ref reference.Named) iter.Seq2[place, []*Requirement] {
+	return func(yield func(place, []*Requirement) bool) {
+		if s == nil {
+			return
+		}
+		type list struct {
+			first **Requirement
+			size  int
+		}
+		seen := map[list]bool{}
+		for source := range s.sources() {
+			if source.Document == nil {
+				continue
+			}
+			scope, rule := source.Document.Select(ref)
+			if len(rule) == 0 || seen[list{&rule[0], len(rule)}] {
+				continue
+			}
+			seen[list{&rule[0], len(rule)}] = true
+			if !yield(place{source.Document.Name, scope}, rule) {
+				return
+			}
+		}
+	}
+}
+
+// sources yields the system's document and those of all namespaces.
+func (s *Set) sources() iter.Seq[Source] {
+	return func(yield func(Source) bool) {
+		if !yield(s.System) {
+			return
+		}
+		for _, source := range s.Namespaces {
+			if !yield(source) {
+				return
+			}
+		}
+	}
+}
+
+// unusable returns why not every document can be used, or nil.
+func (s *Set) unusable() error {
+	if s == nil {
+		return refuse(InvalidPolicy, "no policy has been loaded yet")
+	}
+	if s.Directory != nil {
+		return refuse(InvalidPolicy, "%v", s.Directory)
+	}
+	for source := range s.sources() {
+		if source.Err != nil {
+			return &Refusal{Reason: InvalidPolicy, Document: source.Name, Detail: source.Err.Error()}
+		}
+	}
+	return nil
+}
