@@ -15,6 +15,7 @@ type Config struct {
 	Enforce    Enforce    `toml:"enforce"`
 	Evidence   Evidence   `toml:"evidence"`
 	Registry   Registry   `toml:"registry"`
+	Pull       Pull       `toml:"pull"`
 	Bundles    Bundles    `toml:"bundles"`
 	Containerd Containerd `toml:"containerd"`
 	Listen     Listen     `toml:"listen"`
@@ -52,6 +53,18 @@ type Registry struct {
 	Lookaside string `toml:"lookaside"`
 	// AuthFile holds credentials in the format of docker's config.json.
 	AuthFile string `toml:"auth_file"`
+	// CredentialProviderConfig and CredentialProviderDirectory are the kubelet's: a CredentialProviderConfig
+	// (kubelet.config.k8s.io/v1), and the directory of the programs that it names. Both are set, or neither.
+	CredentialProviderConfig    string `toml:"credential_provider_config"`
+	CredentialProviderDirectory string `toml:"credential_provider_directory"`
+}
+
+// Pull says how containerd's image verifier is answered.
+type Pull struct {
+	// Timeout is how long a pull waits for signatures before it goes on without.
+	Timeout time.Duration `toml:"timeout"`
+	// WithoutDaemon is what becomes of pulls while the daemon is not there.
+	WithoutDaemon WithoutDaemon `toml:"without_daemon"`
 }
 
 // Bundles says how Sigstore bundles, which name no repository of their own, are matched with an image's reference.
@@ -93,6 +106,7 @@ func Default() *Config {
 			Lookaside:  "/etc/containers/registries.d",
 			AuthFile:   "/var/lib/kubelet/config.json",
 		},
+		Pull:    Pull{Timeout: 8 * time.Second, WithoutDaemon: WithoutDaemonDeny},
 		Bundles: Bundles{Identity: IdentityAnnotation},
 		Containerd: Containerd{
 			Address:   "/run/containerd/containerd.sock",

@@ -99,6 +99,9 @@ directory = ""
 [evidence]
 directory = "/data/evidence"
 max_size = "512 MiB"
+[pull]
+timeout = "3s"
+without_daemon = "allow"
 [bundles]
 identity = "digest"
 namespaces = { prod = "annotation" }
@@ -117,6 +120,7 @@ format = "text"
 	want.Enforce.Namespaces = map[string]conf.Mode{"kube-system": conf.ModeAudit, "prod": conf.ModeEnforce}
 	want.Policy.Directory = ""
 	want.Evidence = conf.Evidence{Directory: "/data/evidence", MaxSize: 512 * conf.MiB}
+	want.Pull = conf.Pull{Timeout: 3 * time.Second, WithoutDaemon: conf.WithoutDaemonAllow}
 	want.Bundles.Identity = conf.IdentityDigest
 	want.Bundles.Namespaces = map[string]conf.Identity{"prod": conf.IdentityAnnotation}
 	want.Listen.Metrics = "[::1]:0"

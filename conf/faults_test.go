@@ -40,7 +40,7 @@ system = "/x"
 		`config.toml:10: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
 		`config.toml:12: evidence.max_size: "12" is no size; write a whole number and a unit, like "512MiB" or "1GiB"`,
 		`config.toml:13: unknown key polcy; remove or correct it; known here are: bundles, containerd, enforce, ` +
-			`evidence, listen, log, policy, registry`,
+			`evidence, listen, log, policy, pull, registry`,
 	}
 	if err == nil {
 		t.Fatal("there is no error")
@@ -93,6 +93,22 @@ func TestOneFault(t *testing.T) {
 		"too short a time to answer": {
 			`answer_within = "250ms"`, `answer_within = "9ms"`,
 			"enforce.answer_within is 9ms; it must be between 10ms and 1.5s",
+		},
+		"too long a time for a pull": {
+			`timeout = "8s"`, `timeout = "10s"`, "pull.timeout is 10s; it must be between 100ms and 9s",
+		},
+		"too short a time for a pull": {`timeout = "8s"`, `timeout = "99ms"`, "pull.timeout is 99ms; it must be"},
+		"an unknown way to go on without the daemon": {
+			`without_daemon = "deny"`, `without_daemon = "ask"`,
+			`pull.without_daemon: "ask" is not known; use "deny" or "allow"`,
+		},
+		"credential providers without their programs": {
+			`credential_provider_config = ""`, `credential_provider_config = "/etc/providers.yaml"`,
+			`set both, as the kubelet has them, or neither`,
+		},
+		"programs of credential providers without their configuration": {
+			`credential_provider_directory = ""`, `credential_provider_directory = "/opt/providers"`,
+			`set both, as the kubelet has them, or neither`,
 		},
 		"an unknown level": {
 			`level = "info"`, `level = "INFO"`,

@@ -19,6 +19,10 @@ const (
 	minAnswer = 10 * time.Millisecond
 	// maxAnswer stays below the 2 s after which containerd's NRI gives up on a plugin (plugin_request_timeout).
 	maxAnswer = 1500 * time.Millisecond
+	// minPull is less than any registry takes, and maxPull stays below the 10 s after which containerd ends a verifier
+	// (per_verifier_timeout).
+	minPull = 100 * time.Millisecond
+	maxPull = 9 * time.Second
 	// minEvidence is what a single signature may take.
 	minEvidence = MiB
 	// maxSocket is the longest path of a unix socket on Linux (unix(7), sun_path, less its final zero byte).
@@ -33,6 +37,7 @@ func (b *binder) validate(c *Config) {
 	b.pathOrNone("registry.config_path", c.Registry.ConfigPath)
 	b.pathOrNone("registry.lookaside", c.Registry.Lookaside)
 	b.pathOrNone("registry.auth_file", c.Registry.AuthFile)
+	b.credentialProviders(c.Registry)
 	b.socket("containerd.address", c.Containerd.Address)
 	b.socket("containerd.nri_socket", c.Containerd.NRISocket)
 	b.socket("listen.socket", c.Listen.Socket)
@@ -42,6 +47,10 @@ func (b *binder) validate(c *Config) {
 	if answer := c.Enforce.AnswerWithin; answer < minAnswer || answer > maxAnswer {
 		b.fault("enforce.answer_within", "enforce.answer_within is %s; it must be between %s and %s, for containerd "+
 			"waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
+	}
+	if timeout := c.Pull.Timeout; timeout < minPull || timeout > maxPull {
+		b.fault("pull.timeout", "pull.timeout is %s; it must be between %s and %s, for containerd ends an image verifier "+
+			"after 10s", timeout, minPull, maxPull)
 	}
 	if c.Evidence.MaxSize < minEvidence {
 		b.fault("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
@@ -62,6 +71,22 @@ func (b *binder) absolute(key, path string) {
 func (b *binder) pathOrNone(key, path string) {
 	if path != "" {
 		b.absolute(key, path)
+	}
+}
+
+// credentialProviders wants both of what the kubelet has, or neither: a provider is a name in the one and a program
+// in the other.
+func (b *binder) credentialProviders(r Registry) {
+	const config, directory = "registry.credential_provider_config", "registry.credential_provider_directory"
+	b.pathOrNone(config, r.CredentialProviderConfig)
+	b.pathOrNone(directory, r.CredentialProviderDirectory)
+	if (r.CredentialProviderConfig == "") != (r.CredentialProviderDirectory == "") {
+		set := config
+		if r.CredentialProviderConfig == "" {
+			set = directory
+		}
+		b.fault(set, "%s is %q and %s is %q; set both, as the kubelet has them, or neither",
+			config, r.CredentialProviderConfig, directory, r.CredentialProviderDirectory)
 	}
 }
 
