@@ -31,6 +31,10 @@ func sentence(report Report) string {
 		if report.Verdict.Requirement == "reject" {
 			return ours + " does not allow it"
 		}
+		if report.Verdict.Nameless {
+			return "a valid signature is there, but it names no repository: sign with cosign sign " +
+				`-a docker-reference=REPOSITORY, or have [bundles] identity = "digest" set`
+		}
 		return ours + " asks for a signature and none of those found satisfies it"
 	case policy.Unsigned:
 		return ours + " asks for a signature and none was found"

@@ -38,6 +38,11 @@ func TestMessages(t *testing.T) {
 			policy.Verdict{Reason: policy.Rejected, Requirement: "reject"},
 			`the policy of namespace "prod" does not allow it (rejected)`,
 		},
+		"rejected for want of a name": {
+			policy.Verdict{Reason: policy.Rejected, Requirement: "sigstoreSigned", Nameless: true},
+			`a valid signature is there, but it names no repository: sign with cosign sign ` +
+				`-a docker-reference=REPOSITORY, or have [bundles] identity = "digest" set (rejected)`,
+		},
 		"unsigned": {
 			policy.Verdict{Reason: policy.Unsigned},
 			`the policy of namespace "prod" asks for a signature and none was found (unsigned)`,
@@ -106,7 +111,10 @@ func TestLongestMessages(t *testing.T) {
 				}
 				creation := sample()
 				creation.Namespace, creation.Reference = strings.Repeat("n", 63), test.reference
-				checkMessage(t, messageOf(t, creation, test.volume, policy.Verdict{Reason: reason}), expected(creation, reason))
+				for _, nameless := range []bool{false, true} {
+					verdict := policy.Verdict{Reason: reason, Nameless: nameless}
+					checkMessage(t, messageOf(t, creation, test.volume, verdict), expected(creation, reason))
+				}
 			}
 		})
 	}

@@ -59,6 +59,9 @@ func (h *hearing) judge(
 	return verdict, until, true
 }
 
+// maxDetails is how many manifests' details a verdict gives.
+const maxDetails = 4
+
 // ruling is a finding, and where it comes from.
 type ruling struct {
 	Finding
@@ -94,14 +97,13 @@ func (h *hearing) rule(ctx context.Context, requirement *Requirement) ruling {
 		worst.remembered = worst.remembered && found.remembered
 		if i == 0 || found.hopes() > worst.hopes() {
 			worst.Finding, worst.manifest = found.Finding, found.manifest
+			details = details[:0]
 		}
-		if found.Detail != "" && len(details) < 4 && !slices.Contains(details, found.Detail) {
+		if found.hopes() == worst.hopes() && len(details) < maxDetails && !slices.Contains(details, found.Detail) {
 			details = append(details, found.Detail)
 		}
 	}
-	if len(details) > 0 {
-		worst.Detail = strings.Join(details, "; ")
-	}
+	worst.Detail = strings.Join(details, "; ")
 	return worst
 }
 
@@ -163,8 +165,8 @@ func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Ma
 		switch {
 		case worst.Reason == "" || finding.hopes() > worst.hopes():
 			worst = finding
-		case finding.Reason == worst.Reason && finding.Detail != worst.Detail && finding.Nameless == worst.Nameless:
-			worst.Detail += "; " + finding.Detail
+		case finding.hopes() == worst.hopes() && finding.Detail != "" && finding.Detail != worst.Detail:
+			worst.Detail = strings.TrimPrefix(worst.Detail+"; "+finding.Detail, "; ")
 		}
 	}
 	worst.Until = until
