@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -59,9 +58,6 @@ func (h *hearing) judge(
 	return verdict, until, true
 }
 
-// maxDetails is how many manifests' details a verdict gives.
-const maxDetails = 4
-
 // ruling is a finding, and where it comes from.
 type ruling struct {
 	Finding
@@ -88,23 +84,42 @@ func (h *hearing) rule(ctx context.Context, requirement *Requirement) ruling {
 		h.kept = h.sources.Kept(h.manifests, h.reference)
 	}
 	worst := ruling{remembered: true}
-	var details []string
 	for i, manifest := range h.manifests {
 		found := h.consult(ctx, requirement, manifest, h.kept.at(i))
 		if found.Met = found.Met || found.Nameless && h.nameless; found.Met {
 			return found
 		}
+		worst.Finding, worst.manifest = worst.or(found)
 		worst.remembered = worst.remembered && found.remembered
-		if i == 0 || found.hopes() > worst.hopes() {
-			worst.Finding, worst.manifest = found.Finding, found.manifest
-			details = details[:0]
-		}
-		if found.hopes() == worst.hopes() && len(details) < maxDetails && !slices.Contains(details, found.Detail) {
-			details = append(details, found.Detail)
-		}
 	}
-	worst.Detail = strings.Join(details, "; ")
 	return worst
+}
+
+// maxDetails bounds, in bytes, the details of equally hopeful findings together.
+const maxDetails = 4 << 10
+
+// or returns the more hopeful of two findings that are not met, and the manifest that it is about. Equally hopeful
+// ones are one, with the details of both.
+func (r ruling) or(other ruling) (Finding, digest.Digest) {
+	if r.Reason == "" || other.hopes() > r.hopes() {
+		return other.Finding, other.manifest
+	}
+	if other.hopes() == r.hopes() {
+		r.Detail = r.Finding.with(other.Detail)
+	}
+	return r.Finding, r.manifest
+}
+
+// with returns the finding's detail and another that is not in it yet.
+func (f Finding) with(detail string) string {
+	switch {
+	case detail == "" || strings.Contains(f.Detail, detail) || len(f.Detail) > maxDetails:
+		return f.Detail
+	case f.Detail == "":
+		return detail
+	default:
+		return f.Detail + "; " + detail
+	}
 }
 
 // at returns the evidence of the manifest in that place. Nothing is known of one that was left out.
@@ -165,8 +180,8 @@ func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Ma
 		switch {
 		case worst.Reason == "" || finding.hopes() > worst.hopes():
 			worst = finding
-		case finding.hopes() == worst.hopes() && finding.Detail != "" && finding.Detail != worst.Detail:
-			worst.Detail = strings.TrimPrefix(worst.Detail+"; "+finding.Detail, "; ")
+		case finding.hopes() == worst.hopes():
+			worst.Detail = worst.with(finding.Detail)
 		}
 	}
 	worst.Until = until

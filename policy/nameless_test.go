@@ -46,14 +46,16 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 			map[string]string{two: "nameless"}, policy.Rejected, policy.Accepted, true, "it names no repository",
 		},
 		"no name beside a rejected one": {
-			map[string]string{one: "mallory", two: "nameless"}, policy.Rejected, policy.Accepted, true,
+			map[string]string{one: "mallory", two: "nameless"},
+			policy.Rejected, policy.Accepted, true,
 			"it names no repository",
 		},
 		"no name, but the other judge is content": {
 			signed: map[string]string{one: "nameless alice"}, strict: policy.Accepted, loose: policy.Accepted,
 		},
 		"another key": {
-			map[string]string{one: "mallory"}, policy.Rejected, policy.Rejected, false,
+			map[string]string{one: "mallory"},
+			policy.Rejected, policy.Rejected, false,
 			"not signed by alice; another key's bundle",
 		},
 		"nothing": {nil, policy.Unsigned, policy.Unsigned, false, "no signature; no bundle"},
