@@ -105,7 +105,7 @@ func (r ruling) or(other ruling) (Finding, digest.Digest) {
 		return other.Finding, other.manifest
 	}
 	if other.hopes() == r.hopes() {
-		r.Detail = r.Finding.with(other.Detail)
+		r.Detail = r.with(other.Detail)
 	}
 	return r.Finding, r.manifest
 }
