@@ -1,0 +1,118 @@
+package socket
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// MaxMessage is how many bytes a request or an answer of [Endpoint] may have.
+const MaxMessage = 64 << 10
+
+// grace is how long requests in progress may take when the daemon ends, their contexts having ended.
+const grace = 5 * time.Second
+
+// Serve answers requests until the context ends. Then it ends the contexts of those in progress, gives them five
+// seconds, closes the listener, and returns nil if all went well. A request may take as long as its handler lets it.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("answering on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := server.Shutdown(ending)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	if served := <-stopped; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	if err != nil {
+		return fmt.Errorf("ceasing to answer on %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// Error is what one end tells the other instead of an answer.
+type Error struct {
+	// Status is that of HTTP: 4xx where the request is at fault, 5xx where the daemon is.
+	Status int `json:"-"`
+	// Message is one line.
+	Message string `json:"error"`
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// Endpoint answers requests that are one JSON document each, of at most [MaxMessage] bytes. An error that is an
+// [*Error] has its own status, and any other is 500.
+func Endpoint[Request, Answer any](answer func(context.Context, Request) (Answer, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request, err := decode[Request](http.MaxBytesReader(w, r.Body, MaxMessage))
+		if err != nil {
+			Fail(w, &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("reading the request: %v", err)})
+			return
+		}
+		answered, err := answer(r.Context(), request)
+		if err != nil {
+			Fail(w, err)
+			return
+		}
+		reply(w, http.StatusOK, answered)
+	})
+}
+
+// Fail answers with an error. Nothing must have been answered before.
+func Fail(w http.ResponseWriter, err error) {
+	told, ok := errors.AsType[*Error](err)
+	if !ok {
+		told = &Error{Status: http.StatusInternalServerError, Message: err.Error()}
+	}
+	told = &Error{Status: told.Status, Message: oneLine(told.Message)}
+	reply(w, told.Status, told)
+}
+
+func reply(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// A client that went away is no concern of ours.
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// decode reads one JSON document and nothing after it.
+func decode[T any](r io.Reader) (T, error) {
+	var value T
+	decoder := json.NewDecoder(r)
+	if err := decoder.Decode(&value); err != nil {
+		return value, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return value, errors.New("there is more after the document")
+	}
+	return value, nil
+}
+
+// maxLine bounds a message of an error.
+const maxLine = 4096
+
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	return strings.ToValidUTF8(s[:min(len(s), maxLine)], "")
+}
