@@ -57,7 +57,10 @@ func TestAnAbandonedSocketIsReplacedAndNothingElse(t *testing.T) {
 	}{
 		"nothing is there":                 {func(*testing.T, string) {}, ""},
 		"the socket of a daemon that died": {abandon, ""},
-		"another daemon listens":           {func(t *testing.T, path string) { t.Helper(); listen(t, path) }, "another countersign"},
+		"another daemon listens": {func(t *testing.T, path string) {
+			t.Helper()
+			listen(t, path)
+		}, "another countersign"},
 		"another program listens": {func(t *testing.T, path string) {
 			t.Helper()
 			listener, err := net.Listen("unix", path)
