@@ -4,10 +4,12 @@ import (
 	"log/slog"
 	"path/filepath"
 	"time"
+
+	"github.com/countersign/countersign/conf/pull"
 )
 
 // DefaultPath is where the configuration is looked for when no path is given.
-const DefaultPath = "/etc/countersign/config.toml"
+const DefaultPath = pull.DefaultPath
 
 // Config is the configuration of one node, nested as config.toml is. Values from [Read] and [Parse] are valid.
 type Config struct {

@@ -79,6 +79,9 @@ func Parse(path string, raw []byte) (*Config, error) {
 	b := &binder{path: path}
 	config := Default()
 	b.bind(raw, config)
+	if len(b.faults) == 0 {
+		b.verifier(raw, config)
+	}
 	if len(b.faults) > 0 {
 		slices.SortStableFunc(b.faults, func(a, b Fault) int { return a.Line - b.Line })
 		return nil, b.faults

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/countersign/countersign/conf/pull"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -19,14 +20,8 @@ const (
 	minAnswer = 10 * time.Millisecond
 	// maxAnswer stays below the 2 s after which containerd's NRI gives up on a plugin (plugin_request_timeout).
 	maxAnswer = 1500 * time.Millisecond
-	// minPull is less than any registry takes, and maxPull stays below the 10 s after which containerd ends a verifier
-	// (per_verifier_timeout).
-	minPull = 100 * time.Millisecond
-	maxPull = 9 * time.Second
 	// minEvidence is what a single signature may take.
 	minEvidence = MiB
-	// maxSocket is the longest path of a unix socket on Linux (unix(7), sun_path, less its final zero byte).
-	maxSocket = 107
 )
 
 // validate notes values that have the right type and cannot be meant.
@@ -48,9 +43,9 @@ func (b *binder) validate(c *Config) {
 		b.fault("enforce.answer_within", "enforce.answer_within is %s; it must be between %s and %s, for containerd "+
 			"waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
 	}
-	if timeout := c.Pull.Timeout; timeout < minPull || timeout > maxPull {
+	if timeout := c.Pull.Timeout; timeout < pull.MinTimeout || timeout > pull.MaxTimeout {
 		b.fault("pull.timeout", "pull.timeout is %s; it must be between %s and %s, for containerd ends an image verifier "+
-			"after 10s", timeout, minPull, maxPull)
+			"after 10s", timeout, pull.MinTimeout, pull.MaxTimeout)
 	}
 	if c.Evidence.MaxSize < minEvidence {
 		b.fault("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
@@ -92,8 +87,8 @@ func (b *binder) credentialProviders(r Registry) {
 
 func (b *binder) socket(key, path string) {
 	b.absolute(key, path)
-	if len(path) > maxSocket {
-		b.fault(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
+	if len(path) > pull.MaxSocket {
+		b.fault(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), pull.MaxSocket)
 	}
 }
 
