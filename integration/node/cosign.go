@@ -58,6 +58,19 @@ func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 	return err
 }
 
+// Save has cosign write an image with its signatures to a directory, as an OCI layout (cosign save).
+func (t *Tools) Save(ctx context.Context, image Pushed, directory string, dockerConfig []byte) error {
+	_, err := t.Cosign(ctx, dockerConfig, "save", "--allow-insecure-registry", "--allow-http-registry",
+		"--dir", directory, image.ByDigest())
+	return err
+}
+
+// ReferrersTag is the tag under which the referrers of a manifest are listed in a registry without the referrers API:
+// OCI distribution specification 1.1, referrers tag schema.
+func ReferrersTag(manifest digest.Digest) string {
+	return manifest.Algorithm().String() + "-" + manifest.Encoded()
+}
+
 // SignatureTag is the tag under which cosign's old format attaches signatures to a manifest.
 func SignatureTag(manifest digest.Digest) string {
 	return manifest.Algorithm().String() + "-" + manifest.Encoded() + ".sig"

@@ -164,6 +164,9 @@ func (r *Registry) destination(repositoryAndTag string, what remote.Taggable) (n
 
 func (r *Registry) options(ctx context.Context) []remote.Option {
 	options := []remote.Option{remote.WithContext(ctx)}
+	if r.access.client != nil {
+		options = append(options, remote.WithTransport(r.access.client))
+	}
 	if r.config.Username == "" {
 		return options
 	}

@@ -19,18 +19,28 @@ type RegistryConfig struct {
 	// InProcess serves from this process by go-containerregistry, which has the OCI referrers API and no upper bound for
 	// manifests. Without it the registry is distribution, which lacks the API and takes manifests of up to 4 MiB.
 	InProcess bool
-	// Username and Password, where set, are asked for by basic authentication.
+	// Username and Password, where set, are asked for: by basic authentication, or where Tokens is set by the token server
+	// that the registry then sends its clients to, which is the harness's own.
 	Username, Password string
+	Tokens             bool
+	// TLS has it speak TLS, with a certificate of an authority of its own, [Registry.Authority].
+	TLS bool
+	// ProxyOf makes it a pull-through mirror of another registry: distribution's proxy mode.
+	ProxyOf *Registry
 	// Wrap, where set, stands before a registry in this process, to break it.
 	Wrap func(http.Handler) http.Handler
 }
 
-// Registry is a registry on the loopback interface, by plain HTTP. Its storage and its port stay as they are while it
-// is stopped.
+// Registry is a registry on the loopback interface, by plain HTTP unless it was to speak TLS. Its storage and its port
+// stay as they are while it is stopped.
 type Registry struct {
 	// Host is its name in references: localhost and a port.
-	Host   string
+	Host string
+	// Authority is the certificate of who certifies it, in PEM; nil: it speaks plain HTTP.
+	Authority []byte
+
 	config RegistryConfig
+	access access
 	server server
 	mutex  sync.Mutex // Guards nothing but the two that follow.
 	up     bool
@@ -58,13 +68,17 @@ func StartRegistry(ctx context.Context, config RegistryConfig) (*Registry, error
 	if err := Sweep(); err != nil {
 		return nil, err
 	}
-	registry := &Registry{config: config}
+	access, err := newAccess(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("starting a registry: %w", err)
+	}
+	registry := &Registry{config: config, access: access, Authority: access.authority}
 	if config.InProcess {
-		registry.server = newMemoryServer(config)
+		registry.server = newMemoryServer(config, access)
 	} else {
-		server, err := newDistributionServer(config)
+		server, err := newDistributionServer(config, access)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, access.close())
 		}
 		registry.server = server
 	}
@@ -121,7 +135,15 @@ func (r *Registry) Close() error {
 		return err
 	}
 	r.closed = true
-	return errors.Join(err, r.server.remove())
+	return errors.Join(err, r.server.remove(), r.access.close())
+}
+
+// URL is where the registry is: http or https, and its host.
+func (r *Registry) URL() string {
+	if r.Authority != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 // Requests returns what the registry was asked so far, in the order of its answers.

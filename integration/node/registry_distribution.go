@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 // distributionServer is a registry by distribution, in a process of its own.
 type distributionServer struct {
 	config    RegistryConfig
+	access    access
 	directory *directory
 	process   *process
 }
@@ -45,7 +47,25 @@ const distributionAuth = `auth:
     path: DIRECTORY/htpasswd
 `
 
-func newDistributionServer(config RegistryConfig) (*distributionServer, error) {
+const distributionTLS = `  addr: ADDRESS
+  tls:
+    certificate: DIRECTORY/certificate.pem
+    key: DIRECTORY/key.pem
+`
+
+const distributionTokens = `auth:
+  token:
+    realm: REALM
+    service: SERVICE
+    issuer: SERVICE
+    jwks: DIRECTORY/jwks.json
+`
+
+const distributionProxy = `proxy:
+  remoteurl: REMOTE
+`
+
+func newDistributionServer(config RegistryConfig, access access) (*distributionServer, error) {
 	if config.Tools == nil || config.Wrap != nil {
 		return nil, errors.New("starting a registry: distribution needs Tools and cannot be wrapped")
 	}
@@ -53,22 +73,14 @@ func newDistributionServer(config RegistryConfig) (*distributionServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a registry: %w", err)
 	}
-	return &distributionServer{config: config, directory: directory}, nil
+	return &distributionServer{config: config, access: access, directory: directory}, nil
 }
 
 func (s *distributionServer) start(ctx context.Context, address string) error {
-	configuration := distributionConfig
-	if s.config.Username != "" {
-		configuration += distributionAuth
-		hash, err := bcrypt.GenerateFromPassword([]byte(s.config.Password), bcrypt.MinCost)
-		if err != nil {
-			return fmt.Errorf("hashing a password: %w", err)
-		}
-		if err := s.directory.write("htpasswd", []byte(s.config.Username+":"+string(hash)+"\n")); err != nil {
-			return err
-		}
+	configuration, err := s.configuration(address)
+	if err != nil {
+		return err
 	}
-	configuration = strings.NewReplacer("DIRECTORY", s.directory.path, "ADDRESS", address).Replace(configuration)
 	if err := s.directory.write("config.yml", []byte(configuration)); err != nil {
 		return err
 	}
@@ -87,6 +99,41 @@ func (s *distributionServer) start(ctx context.Context, address string) error {
 	}
 	s.process = process
 	return nil
+}
+
+// configuration writes the files that the configuration names, and returns it.
+func (s *distributionServer) configuration(address string) (string, error) {
+	configuration, files := distributionConfig, map[string][]byte{}
+	if s.access.certificate.Certificate != nil {
+		configuration = strings.Replace(configuration, "  addr: ADDRESS\n", distributionTLS, 1)
+		maps.Copy(files, s.access.files())
+	}
+	realm := ""
+	switch {
+	case s.access.tokens != nil:
+		configuration += distributionTokens
+		files["jwks.json"], realm = s.access.tokens.keys(), s.access.tokens.realm
+	case s.config.Username != "":
+		configuration += distributionAuth
+		hash, err := bcrypt.GenerateFromPassword([]byte(s.config.Password), bcrypt.MinCost)
+		if err != nil {
+			return "", fmt.Errorf("hashing a password: %w", err)
+		}
+		files["htpasswd"] = []byte(s.config.Username + ":" + string(hash) + "\n")
+	}
+	remote := ""
+	if s.config.ProxyOf != nil {
+		configuration += distributionProxy
+		remote = s.config.ProxyOf.URL()
+	}
+	for name, contents := range files {
+		if err := s.directory.write(name, contents); err != nil {
+			return "", err
+		}
+	}
+	return strings.NewReplacer(
+		"DIRECTORY", s.directory.path, "ADDRESS", address, "REALM", realm, "SERVICE", tokenService, "REMOTE", remote,
+	).Replace(configuration), nil
 }
 
 func (s *distributionServer) stop() error {

@@ -18,6 +18,7 @@ import (
 // memoryServer is a registry by go-containerregistry in this process. Its storage is memory.
 type memoryServer struct {
 	handler http.Handler
+	access  access
 	server  *http.Server
 	done    chan error
 
@@ -26,11 +27,14 @@ type memoryServer struct {
 	text  bytes.Buffer
 }
 
-func newMemoryServer(config RegistryConfig) *memoryServer {
-	s := &memoryServer{}
+func newMemoryServer(config RegistryConfig, access access) *memoryServer {
+	s := &memoryServer{access: access}
 	logger := slog.NewLogLogger(slog.NewTextHandler(lockedWriter{s}, nil), slog.LevelInfo)
 	handler := registry.New(registry.WithReferrersSupport(true), registry.Logger(logger))
-	if config.Username != "" {
+	switch {
+	case access.tokens != nil:
+		handler = access.tokens.require(handler)
+	case config.Username != "":
 		handler = authenticate(handler, config.Username, config.Password)
 	}
 	if config.Wrap != nil {
@@ -45,7 +49,11 @@ func (s *memoryServer) start(ctx context.Context, address string) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute}
+	if s.access.certificate.Certificate != nil {
+		listener = listenTLS(listener, s.access.certificate)
+	}
+	logger := slog.NewLogLogger(slog.NewTextHandler(lockedWriter{s}, nil), slog.LevelInfo)
+	s.server = &http.Server{Handler: s.handler, ReadHeaderTimeout: time.Minute, ErrorLog: logger}
 	s.done = make(chan error, 1)
 	go func() { s.done <- s.server.Serve(listener) }()
 	return nil
