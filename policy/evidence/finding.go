@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -18,7 +19,12 @@ type lookFunc func(
 
 // content is what is kept of a manifest: signatures as containers/image's dir: transport has them, and Sigstore
 // bundles.
-type content struct{ signatures, bundles [][]byte }
+type content struct {
+	signatures, bundles [][]byte
+	// imported is how many of each, the last ones, were brought by hand, and importedAt when that was.
+	imported   struct{ signatures, bundles int }
+	importedAt time.Time
+}
 
 func (c content) empty() bool { return len(c.signatures) == 0 && len(c.bundles) == 0 }
 
@@ -30,6 +36,8 @@ type finding struct {
 	content
 	sources []source
 	detail  string
+	// fetchedAt is when the registry answered; zero: it was not asked.
+	fetchedAt time.Time
 	// digest is that of the tag that was read, and partial says that not all it lists could be.
 	digest  digest.Digest
 	partial bool
@@ -42,19 +50,28 @@ func (f *finding) record(k key) record {
 		Repository: k.repository,
 		Outcome:    "none",
 		Detail:     shorten(f.detail),
+		Fetched:    f.fetchedAt,
+		Imported:   f.importedAt,
 		Sources:    f.sources,
 	}
 	if f.empty() {
 		return r
 	}
 	r.Outcome = "found"
-	for _, signature := range f.signatures {
-		r.Signatures = append(r.Signatures, fileOf(signature))
-	}
-	for _, bundle := range f.bundles {
-		r.Bundles = append(r.Bundles, fileOf(bundle))
-	}
+	r.Signatures = filesOf(f.signatures, f.imported.signatures)
+	r.Bundles = filesOf(f.bundles, f.imported.bundles)
 	return r
+}
+
+// filesOf describes files, the last of which were imported.
+func filesOf(contents [][]byte, imported int) []file {
+	var files []file
+	for i, content := range contents {
+		of := fileOf(content)
+		of.Imported = i >= len(contents)-imported
+		files = append(files, of)
+	}
+	return files
 }
 
 // same reports whether two records say the same of the same files, wherever and whenever these were read.

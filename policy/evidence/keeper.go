@@ -39,6 +39,9 @@ type Keeper struct {
 	generation atomic.Uint64
 	diskFails  atomic.Bool
 
+	// changing is held from reading what is held to writing and entering what takes its place. It is locked before mu.
+	changing sync.Mutex
+
 	mu      sync.Mutex
 	entries map[key]*entry
 	// recent has the entries in the order of their use, the least recently used first.
@@ -138,6 +141,7 @@ func (k *Keeper) load(key key) *held {
 
 // store keeps what was found: on disk, or where that fails in memory.
 func (k *Keeper) store(key key, f *finding, decides bool) (*held, error) {
+	f.fetchedAt = now()
 	r := f.record(key)
 	err := errNoDisk
 	if k.disk != nil {

@@ -136,6 +136,8 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	e := j.entry
 	known := k.verified(e)
 	f, err := k.look(ctx, e.repository, e.key.manifest, known)
+	k.changing.Lock()
+	defer k.changing.Unlock()
 	var h *held
 	if err == nil {
 		h, err = k.keep(e, f)
@@ -187,6 +189,7 @@ func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
 	if f.unchanged {
 		return nil, nil //nolint:nilnil // Nothing new is no error.
 	}
+	f = before.withImported(f)
 	if before != nil {
 		// Signatures prove themselves and their removal revokes nothing: a registry that lost its data does not take
 		// them from a node that has them.

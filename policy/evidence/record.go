@@ -59,9 +59,12 @@ type record struct {
 	// Outcome is "found" or "none". Failures are not written: they would be no use to whoever reads them later.
 	Outcome string `json:"outcome"`
 	// Detail says what was left out, and why.
-	Detail  string    `json:"detail,omitempty"`
-	Fetched time.Time `json:"fetched"`
-	Sources []source  `json:"sources,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	// Fetched is when the registry answered last with anything new, and Imported when something was last imported;
+	// zero: never.
+	Fetched  time.Time `json:"fetched,omitzero"`
+	Imported time.Time `json:"imported,omitzero"`
+	Sources  []source  `json:"sources,omitempty"`
 	// Set is the name of the directory that holds the signatures and the bundles.
 	Set        string `json:"set,omitempty"`
 	Signatures []file `json:"signatures,omitempty"`
@@ -83,11 +86,19 @@ type source struct {
 type file struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+	// Imported says that it was brought by hand: it stays, whatever the registry has.
+	Imported bool `json:"imported,omitempty"`
 }
 
 func fileOf(content []byte) file {
 	sum := sha256.Sum256(content)
 	return file{Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
+}
+
+// holds reports whether those are the file's bytes.
+func (f file) holds(content []byte) bool {
+	of := fileOf(content)
+	return of.Size == f.Size && of.SHA256 == f.SHA256
 }
 
 // parseRecord reads record.json and returns an error unless it is a record of this very key.

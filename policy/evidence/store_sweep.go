@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,17 +17,41 @@ import (
 // sweep walks the volume once, after a start: it enters what is there into the books, and removes what a killed
 // process left behind and what no reader would accept.
 func (v *volume) sweep(ctx context.Context) {
-	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
-		for _, manifest := range namesIn(filepath.Join(v.root, algorithm.String())) {
-			parent := filepath.Join(v.root, algorithm.String(), manifest)
+	for base := range bases(v.root) {
+		if ctx.Err() != nil {
+			return
+		}
+		v.sweepKey(base)
+	}
+	for parent := range manifestsIn(v.root) {
+		// Fails while there is something in it.
+		_ = os.Remove(parent)
+	}
+}
+
+// bases yields the directories below a version's that belong to a key, with its manifest.
+func bases(root string) iter.Seq2[string, digest.Digest] {
+	return func(yield func(string, digest.Digest) bool) {
+		for parent, manifest := range manifestsIn(root) {
 			for _, repository := range namesIn(parent) {
-				if ctx.Err() != nil {
+				if !yield(filepath.Join(parent, repository), manifest) {
 					return
 				}
-				v.sweepKey(filepath.Join(parent, repository))
 			}
-			// Fails while there is something in it.
-			_ = os.Remove(parent)
+		}
+	}
+}
+
+// manifestsIn yields the directories below a version's that belong to a manifest.
+func manifestsIn(root string) iter.Seq2[string, digest.Digest] {
+	return func(yield func(string, digest.Digest) bool) {
+		for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
+			for _, encoded := range namesIn(filepath.Join(root, algorithm.String())) {
+				manifest := digest.NewDigestFromEncoded(algorithm, encoded)
+				if !yield(filepath.Join(root, algorithm.String(), encoded), manifest) {
+					return
+				}
+			}
 		}
 	}
 }
@@ -48,7 +74,7 @@ func namesIn(directory string) []string {
 func (v *volume) sweepKey(base string) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	r, k, err := v.recordAt(base)
+	r, k, err := recordAt(v.root, base)
 	if err != nil && !errors.Is(err, errUnusable) {
 		// It could not be read now; that says nothing about what is in it.
 		return
@@ -56,9 +82,14 @@ func (v *volume) sweepKey(base string) {
 	if err == nil {
 		v.mu.Lock()
 		v.ledger.add(k, r.blocks())
+		if !r.Imported.IsZero() {
+			// It counts as used by a decision: it may be that nobody can fetch it again.
+			v.ledger.use(k)
+		}
 		v.mu.Unlock()
 	} else {
 		removeAll(filepath.Join(base, recordName))
+		removeAll(filepath.Join(base, presenceName))
 	}
 	removeAll(filepath.Join(base, temporaryPrefix+recordName))
 	for _, set := range v.setsIn(base) {
@@ -75,25 +106,31 @@ func (v *volume) sweepKey(base string) {
 var errUnusable = errors.New("the record is of no use")
 
 // recordAt returns the record in a directory and the key that it names, which is the key of that directory.
-func (v *volume) recordAt(base string) (record, key, error) {
+func recordAt(root, base string) (record, key, error) {
 	raw, err := readFile(filepath.Join(base, recordName), maxRecord)
 	if errors.Is(err, fs.ErrPermission) {
 		return record{}, key{}, err
 	}
 	if err != nil {
-		return record{}, key{}, errUnusable
+		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
 	var named struct {
 		Manifest   digest.Digest `json:"manifest"`
 		Repository string        `json:"repository"`
 	}
-	if json.Unmarshal(raw, &named) != nil || named.Manifest.Validate() != nil {
-		return record{}, key{}, errUnusable
+	if err := json.Unmarshal(raw, &named); err != nil {
+		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
+	}
+	if err := named.Manifest.Validate(); err != nil {
+		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
 	k := key{manifest: named.Manifest, repository: strings.Clone(named.Repository)}
 	r, err := parseRecord(raw, k)
-	if err != nil || v.path(k) != base {
-		return record{}, key{}, errUnusable
+	if err != nil {
+		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
+	}
+	if filepath.Join(root, k.path()) != base {
+		return record{}, key{}, fmt.Errorf("%w: it belongs into another directory", errUnusable)
 	}
 	return r, k, nil
 }

@@ -17,7 +17,6 @@ import (
 func (v *volume) write(k key, r record, files content, decides bool) (h *held, evicted []key, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	r.Fetched = time.Now().UTC().Truncate(time.Second)
 	if evicted, err = v.makeRoom(k, r.blocks(), decides); err != nil {
 		return nil, evicted, err
 	}
@@ -188,6 +187,7 @@ func (v *volume) drop(k key) {
 func (v *volume) discard(k key) {
 	base := v.path(k)
 	removeAll(filepath.Join(base, recordName))
+	removeAll(filepath.Join(base, presenceName))
 	v.retire(append(v.setsIn(base), base)...)
 }
 

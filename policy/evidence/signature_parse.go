@@ -1,0 +1,87 @@
+package evidence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Signature is a signature file, read but not verified.
+type Signature struct {
+	// MediaType is that of the payload of a signature of sigstore's kind. It is empty where the file is one of simple
+	// signing (policy requirement signedBy): the payload is then an OpenPGP message.
+	MediaType   string
+	Payload     []byte
+	Annotations map[string]string
+}
+
+// The kinds of signature files, which follow a zero byte (go.podman.io/image/v5 v5.42.0, internal/signature).
+const (
+	sigstoreKind      = "sigstore-json"
+	simpleSigningKind = "simple-signing"
+)
+
+// ParseSignature reads a signature-N file. It accepts no file that containers/image's dir: transport does not read:
+// one such in a directory would make all of them unreadable.
+func ParseSignature(file []byte) (Signature, error) {
+	if len(file) > maxSignatureFile {
+		return Signature{}, fmt.Errorf("it has %d bytes, and a signature has at most %d", len(file), maxSignatureFile)
+	}
+	if startsOpenPGP(file) {
+		return simple(file)
+	}
+	rest, marked := bytes.CutPrefix(file, []byte{0})
+	kind, content, _ := bytes.Cut(rest, []byte{'\n'})
+	switch {
+	case !marked:
+		return Signature{}, errors.New("it is neither a signature of sigstore's nor an OpenPGP message")
+	case string(kind) == simpleSigningKind:
+		return simple(content)
+	case string(kind) != sigstoreKind:
+		return Signature{}, fmt.Errorf("it is a signature of an unknown kind, %.40q", kind)
+	}
+	var parsed sigstoreSignature
+	if err := json.Unmarshal(content, &parsed); err != nil {
+		return Signature{}, fmt.Errorf("it is not a signature of sigstore's: %w", err)
+	}
+	if parsed.MediaType == "" || len(parsed.Payload) == 0 {
+		return Signature{}, errors.New("it is a signature of nothing: it has no payload, or one of no media type")
+	}
+	if len(parsed.Payload) > maxPayload {
+		return Signature{}, fmt.Errorf("its payload has %d bytes, and one has at most %d", len(parsed.Payload), maxPayload)
+	}
+	return Signature(parsed), nil
+}
+
+func simple(message []byte) (Signature, error) {
+	if len(message) == 0 || len(message) > maxPayload {
+		return Signature{}, fmt.Errorf("its OpenPGP message has %d bytes, and one has 1 to %d", len(message), maxPayload)
+	}
+	return Signature{Payload: message}, nil
+}
+
+// File returns the signature as a signature-N file.
+func (s Signature) File() ([]byte, error) {
+	if s.MediaType != "" {
+		return signatureFile(s.MediaType, s.Payload, s.Annotations)
+	}
+	if startsOpenPGP(s.Payload) {
+		return s.Payload, nil
+	}
+	return append([]byte("\x00"+simpleSigningKind+"\n"), s.Payload...), nil
+}
+
+// startsOpenPGP reports whether a file is taken for a message of OpenPGP by its first byte: the header of a packet of
+// compressed data, of a one-pass signature or of a signature, in the old format or the new one.
+func startsOpenPGP(file []byte) bool {
+	if len(file) == 0 {
+		return false
+	}
+	switch file[0] {
+	case 0xA0, 0xA1, 0xA2, 0xA3, 0xC8, 0x90, 0x91, 0x92, 0x3d, 0xC4, 0x88, 0x89, 0x8A, 0x8B, 0xC2:
+		return true
+	default:
+		return false
+	}
+}
