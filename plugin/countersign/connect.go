@@ -6,6 +6,9 @@ import (
 	"net"
 
 	"github.com/containerd/containerd/v2/client"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/policy/evidence"
 )
 
 // connect returns a client of a containerd that is there. Without the first look the client would wait ten seconds for
@@ -21,4 +24,15 @@ func connect(ctx context.Context, address, namespace string) (*client.Client, er
 		return nil, fmt.Errorf("connecting to containerd: %w", err)
 	}
 	return containerd, nil
+}
+
+// registries returns the registries as this node reaches them.
+func registries(config *conf.Config) *evidence.Registries {
+	return evidence.NewRegistries(evidence.RegistryConfig{
+		HostsDirectory:              config.Registry.ConfigPath,
+		AuthFile:                    config.Registry.AuthFile,
+		Lookaside:                   config.Registry.Lookaside,
+		CredentialProviderConfig:    config.Registry.CredentialProviderConfig,
+		CredentialProviderDirectory: config.Registry.CredentialProviderDirectory,
+	})
 }

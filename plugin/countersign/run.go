@@ -85,11 +85,10 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		Notify:    func(status files.Status) { figures.PolicyLoaded(status.Documents, status.Failures) },
 	})
 	keeper, err := evidence.Open(evidence.Config{
-		Directory:      config.Evidence.Directory,
-		MaxSize:        int64(config.Evidence.MaxSize),
-		HostsDirectory: config.Registry.ConfigPath,
-		AuthFile:       config.Registry.AuthFile,
-		Logger:         logger,
+		Directory:  config.Evidence.Directory,
+		MaxSize:    int64(config.Evidence.MaxSize),
+		Registries: registries(config),
+		Logger:     logger,
 	})
 	if err != nil {
 		return fmt.Errorf("preparing to keep evidence: %w", err)

@@ -76,7 +76,7 @@ func TestARedirectFromElsewhereToThisNodeIsRefused(t *testing.T) {
 	t.Cleanup(inside.Close)
 	elsewhere.serve(t, "elsewhere.example", redirect(inside.URL+"/secret"))
 	hosts := hostsFor(t, "elsewhere.example", `server = "http://elsewhere.example"`)
-	got := fetched(t, open(t, evidence.Config{HostsDirectory: hosts}),
+	got := fetched(t, open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts})),
 		parse(t, "elsewhere.example/app"), manifestOf("image"))
 	check(t, got, "sent us on to 127.0.0.1, which is this node")
 	if asked {
@@ -136,7 +136,7 @@ func TestHostsTomlSaysHowARegistryIsReached(t *testing.T) {
 			r, mirror = newRegistry(t), newRegistry(t)
 			test.before()
 			content := fmt.Sprintf(test.hosts+strings.Repeat("%.0[1]s%.0[2]s", 1), r.server.URL, mirror.server.URL)
-			keeper := open(t, evidence.Config{HostsDirectory: hostsFor(t, "registry.example", content)})
+			keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hostsFor(t, "registry.example", content)}))
 			got := fetched(t, keeper, parse(t, "registry.example/app:v1"), m)
 			if got.State != test.want || !strings.Contains(got.Detail, test.detail) {
 				t.Errorf("%+v, not %v %q", got, test.want, test.detail)
@@ -152,7 +152,10 @@ func TestAHostThatHangsLeavesTimeForTheNext(t *testing.T) {
 	mirror.spoilBy(onlyFor("/", hang))
 	content := fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL)
 	keeper, err := evidence.OpenHasty(evidence.Config{
-		Directory: t.TempDir(), MaxSize: 1 << 20, HostsDirectory: hostsFor(t, "registry.example", content),
+		Directory: t.TempDir(), MaxSize: 1 << 20,
+		Registries: evidence.NewRegistries(evidence.RegistryConfig{
+			HostsDirectory: hostsFor(t, "registry.example", content),
+		}),
 	}, 3e9)
 	if err != nil {
 		t.Fatal(err)

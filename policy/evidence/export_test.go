@@ -52,8 +52,12 @@ func OpenLooking(config Config, look Look) (*Keeper, error) {
 
 // OpenHasty opens a Keeper whose fetches may take only so long.
 func OpenHasty(config Config, timeout time.Duration) (*Keeper, error) {
-	f := &fetcher{hosts: config.HostsDirectory, authFile: config.AuthFile, timeout: timeout}
-	return open(config, f.look)
+	registries := NewRegistries(RegistryConfig{})
+	if config.Registries != nil {
+		registries.config = config.Registries.config
+	}
+	registries.timeout = timeout
+	return open(config, registries.look)
 }
 
 // Busy returns the error of a registry that wants to be left alone.

@@ -138,6 +138,9 @@ func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *test
 func hasty(t *testing.T, config evidence.Config) *evidence.Keeper {
 	t.Helper()
 	config.MaxSize = 1 << 20
+	if config.Directory == "" {
+		config.Directory = t.TempDir()
+	}
 	keeper, err := evidence.OpenHasty(config, 300*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)

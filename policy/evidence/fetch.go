@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	dockerconfig "github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -25,19 +23,9 @@ const (
 	maxManifest = 4 << 20
 )
 
-// fetcher looks for signatures in registries, each of which it reaches as containerd does. It keeps no connection and
-// no token from one look to the next: hosts.toml and credentials count as they are at the time.
-type fetcher struct {
-	// hosts is containerd's registry config_path, authFile a docker config.json; both may be empty.
-	hosts    string
-	authFile string
-	// timeout bounds one look, over all hosts and layers.
-	timeout time.Duration
-}
-
 // look is a [lookFunc]. Hosts are asked in the order of hosts.toml until one has signatures. That there are none is
 // for the registry itself to say, which is the last of them; or for all the mirrors where it is not to be asked.
-func (f *fetcher) look(
+func (r *Registries) look(
 	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
 ) (*finding, error) {
 	tag, err := signatureTag(repository, manifest)
@@ -45,17 +33,17 @@ func (f *fetcher) look(
 		// No registry can have such a tag.
 		return &finding{sources: []source{{Reference: repository.Name()}}, detail: err.Error()}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	ctx = silence(ctx)
-	credentials := newCredentials(ctx, f.authFile, repository)
+	credentials := newCredentials(ctx, r.config.AuthFile, repository)
 	registry := newRegistry(credentials)
 	defer registry.close()
-	all, err := registry.hosts(ctx, f.hosts, repository)
+	all, err := registry.hosts(ctx, r.config.HostsDirectory, repository)
 	if err != nil {
 		return nil, fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(repository), err)
 	}
-	return f.ask(ctx, &question{registry: registry, tag: tag, known: known}, all)
+	return (&question{registry: registry, tag: tag, known: known}).ask(ctx, all)
 }
 
 // question is what is asked of one host after another.
@@ -65,7 +53,7 @@ type question struct {
 	known    []source
 }
 
-func (f *fetcher) ask(ctx context.Context, q *question, all []docker.RegistryHost) (*finding, error) {
+func (q *question) ask(ctx context.Context, all []docker.RegistryHost) (*finding, error) {
 	const able = docker.HostCapabilityPull | docker.HostCapabilityResolve
 	var none *finding
 	var failure error
@@ -95,19 +83,12 @@ func (f *fetcher) ask(ctx context.Context, q *question, all []docker.RegistryHos
 	return none, nil
 }
 
-// askOne asks one host, which gets its part of the time that is left.
-func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) (*finding, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
-		defer cancel()
-	}
-	q.registry.begin(host)
-	resolver := docker.NewResolver(docker.ResolverOptions{
-		Hosts:   func(string) ([]docker.RegistryHost, error) { return []docker.RegistryHost{host}, nil },
-		Headers: http.Header{"User-Agent": []string{"countersign"}},
+// askOne asks one host.
+func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) (found *finding, err error) {
+	err = q.registry.ask(ctx, host, left, func(ctx context.Context, resolver remotes.Resolver) (err error) {
+		found, err = q.read(ctx, resolver)
+		return err
 	})
-	found, err := q.read(ctx, resolver)
 	if err != nil {
 		return nil, q.registry.explain(ctx, q.tag, host, err)
 	}
@@ -159,17 +140,4 @@ func signatureTag(repository reference.Named, manifest digest.Digest) (reference
 		return nil, errors.New("digests of this length have no signatures' tag")
 	}
 	return tagged, nil
-}
-
-// hosts returns the hosts of a repository's registry as containerd would ask them (containerd 2.4,
-// core/remotes/docker/config): mirrors first. Plain HTTP is tried where containerd tries it, on localhost.
-func (r *registry) hosts(ctx context.Context, directory string, named reference.Named) ([]docker.RegistryHost, error) {
-	options := dockerconfig.HostOptions{
-		Credentials:  r.credentials.lookup,
-		UpdateClient: r.guard,
-	}
-	if directory != "" {
-		options.HostDir = dockerconfig.HostDirFromRoot(directory)
-	}
-	return dockerconfig.ConfigureHosts(ctx, options)(reference.Domain(named))
 }

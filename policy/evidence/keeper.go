@@ -20,10 +20,8 @@ type Config struct {
 	Directory string
 	// MaxSize bounds what is kept in Directory, in bytes.
 	MaxSize int64
-	// HostsDirectory holds containerd's hosts.toml files (its registry config_path). It may be empty or absent.
-	HostsDirectory string
-	// AuthFile is a docker config.json with credentials for registries. It may be empty or absent.
-	AuthFile string
+	// Registries are where it is fetched from. Nil: as they are reached without any configuration.
+	Registries *Registries
 	// Logger is told what an operator should know. Nil: nobody is.
 	Logger *slog.Logger
 }
@@ -59,8 +57,11 @@ type Keeper struct {
 
 // Open returns a Keeper at work. It fails only for a configuration that makes no sense.
 func Open(config Config) (*Keeper, error) {
-	f := &fetcher{hosts: config.HostsDirectory, authFile: config.AuthFile, timeout: fetchTimeout}
-	return open(config, f.look)
+	registries := config.Registries
+	if registries == nil {
+		registries = NewRegistries(RegistryConfig{})
+	}
+	return open(config, registries.look)
 }
 
 func open(config Config, look lookFunc) (*Keeper, error) {

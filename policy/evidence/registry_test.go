@@ -237,3 +237,8 @@ func parseURL(t testing.TB, s string) *url.URL {
 	}
 	return u
 }
+
+// reaching is the configuration of a Keeper that reaches registries in some way.
+func reaching(registries evidence.RegistryConfig) evidence.Config {
+	return evidence.Config{Registries: evidence.NewRegistries(registries)}
+}
