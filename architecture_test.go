@@ -111,6 +111,22 @@ func TestTheDecisionIsMadeOfValues(t *testing.T) {
 	}
 }
 
+// TestTheImageVerifierIsSmall: it is started anew for each pull, which waits for it.
+func TestTheImageVerifierIsSmall(t *testing.T) {
+	listed, err := exec.CommandContext(t.Context(), "go", "list", "-deps",
+		"-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./plugin/verifier/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{module + "/plugin/verifier", module + "/plugin/internal/socket", module + "/conf/pull"}
+	for dependency := range strings.Lines(string(listed)) {
+		dependency = strings.TrimSpace(dependency)
+		if dependency != "" && !withinAny(dependency, want) {
+			t.Errorf("./plugin/verifier depends on %s", dependency)
+		}
+	}
+}
+
 func TestOnlyOnePackageKnowsEach(t *testing.T) {
 	rules := map[string][]string{
 		"github.com/fsnotify/fsnotify":    {"policy/files"},

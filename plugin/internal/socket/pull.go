@@ -1,5 +1,12 @@
 package socket
 
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
 // PullEndpoint is where containerd's image verifier asks about each pull, with a [PullRequest].
 const PullEndpoint = "/v1/pull"
 
@@ -11,6 +18,8 @@ type PullRequest struct {
 	Digest    string `json:"digest"`
 	MediaType string `json:"mediaType"`
 	Size      int64  `json:"size"`
+	// Within is how long the answer is waited for, in milliseconds.
+	Within int64 `json:"within"`
 }
 
 // Decision is what becomes of a pull. Anything but the two below, the zero Decision too, is no answer.
@@ -27,4 +36,22 @@ type PullAnswer struct {
 	Decision Decision `json:"decision"`
 	// Message is one line for whoever pulls, and less than 300 characters.
 	Message string `json:"message"`
+}
+
+// maxMessage is how many characters a message of an answer may have.
+const maxMessage = 300
+
+// Check returns why it is no answer of countersign's, or nil.
+func (a PullAnswer) Check() error {
+	if a.Decision != Admit && a.Decision != Refuse {
+		return fmt.Errorf("the daemon answers with neither %s nor %s, but with %q", Admit, Refuse, a.Decision)
+	}
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.ContainsFunc(a.Message, unprintable) || utf8.RuneCountInString(a.Message) >= maxMessage {
+		return fmt.Errorf("the daemon answers with more than one line of fewer than %d characters", maxMessage)
+	}
+	if a.Decision == Refuse && !strings.HasPrefix(a.Message, refusal) {
+		return fmt.Errorf("the daemon refuses with a message that does not begin with %s", refusal)
+	}
+	return nil
 }
