@@ -142,8 +142,8 @@ func among(files [][]byte, file []byte) bool {
 
 // newest returns the last files, as many as may be and as there is room for.
 func newest(files [][]byte, most int, room *int64) [][]byte {
-	for i := len(files) - 1; i >= 0; i-- {
-		if *room -= int64(len(files[i])); *room < 0 || len(files)-i > most {
+	for i, file := range slices.Backward(files) {
+		if *room -= int64(len(file)); *room < 0 || len(files)-i > most {
 			return files[i+1:]
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"github.com/countersign/countersign/policy"
 )
 
 const (
@@ -189,12 +187,14 @@ func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
 	if f.unchanged {
 		return nil, nil //nolint:nilnil // Nothing new is no error.
 	}
-	f = before.withImported(f)
 	if before != nil {
 		// Signatures prove themselves and their removal revokes nothing: a registry that lost its data does not take
 		// them from a node that has them.
-		r := f.record(e.key)
-		if r.state() == policy.None || r.same(&before.record) {
+		if f.empty() {
+			return nil, nil //nolint:nilnil // Nothing new is no error.
+		}
+		f = before.withImported(f)
+		if r := f.record(e.key); r.same(&before.record) {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
 	}

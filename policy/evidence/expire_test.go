@@ -1,0 +1,188 @@
+package evidence_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// pass has hours pass in which the daemon asks what is present, and returns how many manifests' evidence expired.
+func (s *store) pass(hours int, present bool) (expired int) {
+	s.t.Helper()
+	for range hours {
+		time.Sleep(time.Hour)
+		n, err := s.keeper.Expire(func(manifest digest.Digest) bool {
+			if manifest != manifestOf("image") {
+				s.t.Errorf("it asks for %s", manifest)
+			}
+			return present
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		expired += n
+	}
+	return expired
+}
+
+// left returns how many directories are on disk.
+func (s *store) left() int {
+	s.t.Helper()
+	stored, err := evidence.List(s.directory)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return len(stored)
+}
+
+func (s *store) has(want int, otherwise string) {
+	s.t.Helper()
+	if got := s.left(); got != want {
+		s.t.Errorf("%s: %d are left, not %d", otherwise, got, want)
+	}
+}
+
+func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.pass(100, true)
+		s.has(1, "it was here for 100 hours")
+		s.pass(24, false)
+		s.has(1, "it was seen to be gone 23 hours ago")
+		before := s.kept()
+		if expired := s.pass(1, false); expired != 1 {
+			t.Errorf("%d expired", expired)
+		}
+		s.has(0, "it was gone for a day")
+		s.set(evidence.Found{}, errDown)
+		if after := s.kept(); after.State != policy.Unknown || after.Generation == before.Generation {
+			t.Errorf("it says %+v after %+v", after, before)
+		}
+		time.Sleep(time.Minute)
+		if _, err := os.Stat(before.Directory); !os.IsNotExist(err) {
+			t.Errorf("its files are still there: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(s.directory, "v1")); err != nil {
+			t.Errorf("more than it had is gone: %v", err)
+		}
+	})
+}
+
+func TestAnImageThatCameBackHasItsEvidenceForAnotherDay(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Tag: "a"})
+		for range 5 {
+			s.pass(23, false)
+			s.has(1, "it was gone for 22 hours")
+			s.pass(1, true)
+		}
+	})
+}
+
+func TestAnAbsenceOutlivesRestarts(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Tag: "a"})
+		for range 24 {
+			s.pass(1, false)
+			s.reopen()
+		}
+		s.has(1, "it was seen to be gone 23 hours ago")
+		s.pass(1, false)
+		s.has(0, "it was gone for a day")
+	})
+}
+
+func TestAClockThatWasSetBackDoesNotKeepEvidenceForEver(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Tag: "a"})
+		s.pass(1, false)
+		path := filepath.Join(evidence.Location(s.directory, manifestOf("image"), storeRepository), "presence.json")
+		write(t, path, `{"absent_since":"2999-01-01T00:00:00Z"}`)
+		s.pass(25, false)
+		s.has(0, "it was gone for a day")
+	})
+}
+
+func TestWhatIsNotUnderstoodOfAnAbsenceBeginsItAgain(t *testing.T) {
+	for _, content := range []string{"", "{", `{"absent_since":"yesterday"}`, "[]"} {
+		inStore(t, func(s *store) {
+			s.fetch(evidence.Found{Tag: "a"})
+			path := filepath.Join(evidence.Location(s.directory, manifestOf("image"), storeRepository), "presence.json")
+			write(t, path, content)
+			s.pass(24, false)
+			s.has(1, "it was seen to be gone 23 hours ago")
+			s.pass(1, false)
+			s.has(0, "it was gone for a day")
+		})
+	}
+}
+
+func TestImportedEvidenceWaitsForItsImage(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.bring(brought(t, 1, 1, 1), 2)
+		s.pass(1000, false)
+		s.reopen()
+		s.pass(1000, false)
+		s.has(1, "its image has not come yet")
+		s.pass(1, true)
+		s.pass(24, false)
+		s.has(1, "its image left 23 hours ago")
+		s.bring(brought(t, 1, 1, 1), 0)
+		s.pass(100, false)
+		s.has(1, "it was imported again")
+		s.pass(1, true)
+		s.pass(25, false)
+		s.has(0, "its image left a day ago")
+	})
+}
+
+func TestNothingIsWrittenWhereNothingChanged(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		base := evidence.Location(s.directory, manifestOf("image"), storeRepository)
+		for name, present := range map[string]bool{"present": true, "absent": false} {
+			s.pass(1, present)
+			before := look(t, base)
+			s.pass(5, present)
+			if after := look(t, base); after != before {
+				t.Errorf("%s: something was written", name)
+			}
+		}
+	})
+}
+
+// look returns when a directory and what is in it were last changed.
+func look(t *testing.T, directory string) (latest time.Time) {
+	t.Helper()
+	err := filepath.WalkDir(directory, func(_ string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.ModTime().After(latest) {
+			latest = info.ModTime()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return latest
+}
+
+func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.pass(25, false)
+		s.fetch(evidence.Found{Files: brought(t, 2, 1, 0).Signatures, Tag: "a"})
+		s.holds(brought(t, 2, 1, 0))
+		s.pass(10, false)
+		s.has(1, "its absence begins anew")
+	})
+}

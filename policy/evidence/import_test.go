@@ -1,0 +1,310 @@
+package evidence_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+const storeRepository = "registry.example/app"
+
+// bundle returns the n-th of many bundles.
+func bundle(n int) []byte {
+	return fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","n":%d}`, n)
+}
+
+// brought is an item with so many signatures and bundles, numbered from a number on.
+func brought(t testing.TB, from, signatures, bundles int) evidence.Item {
+	t.Helper()
+	item := evidence.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	for n := range signatures {
+		item.Signatures = append(item.Signatures, signed(from+n).file(t))
+	}
+	for n := range bundles {
+		item.Bundles = append(item.Bundles, bundle(from+n))
+	}
+	return item
+}
+
+// store is a Keeper in virtual time, with a registry whose answers a test sets.
+type store struct {
+	*world
+	keeper    *evidence.Keeper
+	directory string
+}
+
+func inStore(t *testing.T, test func(s *store)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{world: &world{t: t, start: time.Now()}, directory: t.TempDir()}
+		s.open()
+		defer func() { s.keeper.Close() }()
+		test(s)
+	})
+}
+
+func (s *store) open() {
+	s.t.Helper()
+	var err error
+	s.keeper, err = evidence.OpenLooking(evidence.Config{Directory: s.directory, MaxSize: 1 << 30}, s.look)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reopen ends the process and starts the next.
+func (s *store) reopen() {
+	s.t.Helper()
+	s.keeper.Close()
+	s.open()
+}
+
+func (s *store) kept() policy.Evidence {
+	s.t.Helper()
+	got := kept(s.keeper, parse(s.t, storeRepository), manifestOf("image"))
+	synctest.Wait()
+	return got
+}
+
+func (s *store) bring(item evidence.Item, want int) {
+	s.t.Helper()
+	added, err := s.keeper.Import(item)
+	if err != nil || added != want {
+		s.t.Fatalf("%d were new, not %d: %v", added, want, err)
+	}
+}
+
+// fetch has the registry asked, which has that now.
+func (s *store) fetch(found evidence.Found) {
+	s.t.Helper()
+	s.set(found, nil)
+	if err := s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, storeRepository)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// holds compares what is kept with what it should be, in its order.
+func (s *store) holds(want evidence.Item) {
+	s.t.Helper()
+	stored, err := evidence.List(s.directory)
+	if err != nil || len(stored) != 1 {
+		s.t.Fatalf("%v, %v", stored, err)
+	}
+	got, err := stored[0].Item()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if diff := cmp.Diff(digestsOf(want), digestsOf(got)); diff != "" || got.Repository != want.Repository {
+		s.t.Errorf("it holds for %s (-want +got):\n%s", got.Repository, diff)
+	}
+	e := s.kept()
+	if e.State != policy.Found || e.Signatures != len(want.Signatures) || e.Bundles != len(want.Bundles) {
+		s.t.Errorf("it says %+v", e)
+	}
+}
+
+// digestsOf returns the digests of an item's manifest and files.
+func digestsOf(item evidence.Item) []digest.Digest {
+	digests := []digest.Digest{item.Manifest}
+	for _, file := range slices.Concat(item.Signatures, item.Bundles) {
+		digests = append(digests, digest.FromBytes(file))
+	}
+	return digests
+}
+
+func TestWhatIsImportedIsKeptAndNobodyIsAsked(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.set(evidence.Found{}, errDown)
+		item := brought(t, 1, 2, 2)
+		s.bring(item, 4)
+		s.holds(item)
+		s.reopen()
+		s.holds(item)
+		if looks := s.looked(); len(looks) != 0 {
+			t.Errorf("the registry was asked at %v", looks)
+		}
+	})
+}
+
+func TestWhatIsImportedCountsAtOnce(t *testing.T) {
+	inStore(t, func(s *store) {
+		before := s.kept()
+		s.bring(brought(t, 1, 1, 0), 1)
+		after := s.kept()
+		if before.State == policy.Found || after.State != policy.Found || before.Generation == after.Generation {
+			t.Errorf("before %+v, after %+v", before, after)
+		}
+	})
+}
+
+func TestAnImportIsJoinedWithWhatIsThere(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Files: brought(t, 1, 2, 0).Signatures, Tag: "a"})
+		s.bring(brought(t, 2, 2, 1), 2)
+		want := brought(t, 1, 3, 0)
+		want.Bundles = brought(t, 2, 0, 1).Bundles
+		s.holds(want)
+		s.bring(brought(t, 2, 2, 1), 0)
+		s.holds(want)
+		s.bring(brought(t, 9, 0, 1), 1)
+		want.Bundles = append(want.Bundles, bundle(9))
+		s.holds(want)
+	})
+}
+
+func TestWhatARegistryHasReplacesWhatItHadButNotWhatWasImported(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.bring(brought(t, 5, 1, 1), 2)
+		s.fetch(evidence.Found{Files: brought(t, 2, 1, 0).Signatures, Tag: "b"})
+		want := brought(t, 5, 1, 1)
+		want.Signatures = [][]byte{signed(2).file(t), signed(5).file(t)}
+		s.holds(want)
+		s.fetch(evidence.Found{})
+		s.holds(want)
+		s.reopen()
+		s.fetch(evidence.Found{Files: brought(t, 5, 1, 0).Signatures, Tag: "c"})
+		s.holds(brought(t, 5, 1, 1))
+	})
+}
+
+func TestWhatARegistryHasStillIsNotWrittenAgain(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.bring(brought(t, 5, 1, 1), 2)
+		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		before := s.kept()
+		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "b"})
+		if after := s.kept(); after != before {
+			t.Errorf("before %+v, after %+v", before, after)
+		}
+	})
+}
+
+func TestWhatWasImportedLastStaysWhereThereIsTooMuch(t *testing.T) {
+	inStore(t, func(s *store) {
+		s.fetch(evidence.Found{Files: brought(t, 1, 60, 0).Signatures, Tag: "a"})
+		s.bring(brought(t, 101, 10, 0), 10)
+		want := brought(t, 7, 54, 0)
+		want.Signatures = append(want.Signatures, brought(t, 101, 10, 0).Signatures...)
+		s.holds(want)
+		if got := s.kept(); !strings.Contains(got.Detail, "6 signatures and bundles were left out") {
+			t.Errorf("it says %q", got.Detail)
+		}
+		s.bring(brought(t, 201, 60, 0), 60)
+		want = brought(t, 107, 4, 0)
+		want.Signatures = append(want.Signatures, brought(t, 201, 60, 0).Signatures...)
+		s.holds(want)
+		// A registry cannot push out what was imported.
+		s.fetch(evidence.Found{Files: brought(t, 1, 64, 0).Signatures, Tag: "b"})
+		s.holds(want)
+	})
+}
+
+func TestTheFilesOfOneManifestAreBoundedTogether(t *testing.T) {
+	inStore(t, func(s *store) {
+		item := evidence.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+		filler := strings.Repeat("x", 1<<20-100)
+		for n := range 40 {
+			raw := fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, filler)
+			item.Bundles = append(item.Bundles, raw)
+		}
+		s.bring(item, 40)
+		item.Bundles = item.Bundles[8:]
+		s.holds(item)
+	})
+}
+
+func TestWhatHasNotTheRightFormIsRefusedWhole(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*evidence.Item)
+		want   string
+	}{
+		"no digest": {func(i *evidence.Item) { i.Manifest = "sha256:../../etc" }, "the manifest's digest"},
+		"an unknown algorithm": {
+			func(i *evidence.Item) { i.Manifest = "md5:" + digest.Digest(strings.Repeat("0", 32)) }, "the manifest's digest",
+		},
+		"a name that is not normalised": {func(i *evidence.Item) { i.Repository = "busybox" }, "not the full name"},
+		"a tag in the name":             {func(i *evidence.Item) { i.Repository += ":v1" }, "not the full name"},
+		"no name":                       {func(i *evidence.Item) { i.Repository = "" }, "not the full name"},
+		"nothing":                       {func(i *evidence.Item) { i.Signatures, i.Bundles = nil, nil }, "neither"},
+		"too many":                      {func(i *evidence.Item) { *i = brought(t, 1, 65, 0) }, "65 signatures"},
+		"a signature that is none":      {func(i *evidence.Item) { i.Signatures[1] = []byte("hello") }, "signature 2: "},
+		"a bundle that is none":         {func(i *evidence.Item) { i.Bundles[0] = []byte("{}") }, "bundle 1: it is not"},
+		"a bundle that is no JSON":      {func(i *evidence.Item) { i.Bundles[0] = []byte("{") }, "bundle 1: it is not"},
+		"a bundle that is too large": {
+			func(i *evidence.Item) { i.Bundles[0] = make([]byte, evidence.MaxFile+1) }, "bundle 1: it has",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keeper := open(t, evidence.Config{})
+			item := brought(t, 1, 2, 1)
+			test.change(&item)
+			added, err := keeper.Import(item)
+			if added != 0 || err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%d were added: %v", added, err)
+			}
+		})
+	}
+}
+
+func TestAFullDiskRefusesAnImportAndLosesNothing(t *testing.T) {
+	directory := small(t)
+	keeper := open(t, evidence.Config{Directory: directory})
+	if _, err := keeper.Import(brought(t, 1, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	large := evidence.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	for n := range 32 {
+		large.Bundles = append(large.Bundles, fmt.Appendf(nil,
+			`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, strings.Repeat("x", 900<<10)))
+	}
+	if _, err := keeper.Import(large); err == nil {
+		t.Fatal("it was kept on a disk that is smaller")
+	}
+	got := kept(keeper, parse(t, storeRepository), manifestOf("image"))
+	if got.State != policy.Found || got.Signatures != 1 || got.Bundles != 1 {
+		t.Errorf("what was there: %+v", got)
+	}
+}
+
+func TestWithoutADirectoryNothingIsImported(t *testing.T) {
+	if _, err := open(t, evidence.Config{Directory: nowhere(t)}).Import(brought(t, 1, 1, 1)); err == nil {
+		t.Error("it was kept nowhere")
+	}
+}
+
+func TestWhoImportsWhileItIsFetchedLosesNeither(t *testing.T) {
+	for range 20 {
+		inStore(t, func(s *store) {
+			s.set(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"}, nil)
+			failed := make(chan error)
+			go func() {
+				failed <- s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, storeRepository))
+			}()
+			_, err := s.keeper.Import(brought(t, 2, 1, 1))
+			if err := errors.Join(err, <-failed); err != nil {
+				t.Fatal(err)
+			}
+			want := brought(t, 1, 2, 0)
+			want.Bundles = brought(t, 2, 0, 1).Bundles
+			s.holds(want)
+		})
+	}
+}
+
+// enveloped is a bundle with a statement in its envelope.
+func enveloped(statement string) []byte {
+	return fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payload":%q}}`,
+		base64.StdEncoding.EncodeToString([]byte(statement)))
+}
