@@ -1,0 +1,174 @@
+package bundle
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+)
+
+// authority is who certifies signers, and which signer it must have certified. It accepts what containers/image accepts
+// (fulcio_cert.go, pki_cert.go, v5.42.0).
+//
+// Certificate transparency is not asked for: containers/image does not verify SCTs, and policy.json names no log of
+// certificates. With Fulcio, the signature's own log holds the certificate.
+type authority struct {
+	roots, intermediates *x509.CertPool
+	// edges are when the certificates of the policy begin and end to be valid.
+	edges []time.Time
+	// issuer is who vouches for the address, with Fulcio. Without one this is a PKI.
+	issuer          string
+	email, hostname string
+}
+
+// newAuthority reads certificates in PEM. All that stand in roots are trusted by themselves, whether they are roots or
+// not; those between need not be there.
+func newAuthority(roots, between []byte) (*authority, error) {
+	a := &authority{roots: x509.NewCertPool(), intermediates: x509.NewCertPool()}
+	if !a.roots.AppendCertsFromPEM(roots) {
+		return nil, errors.New("there is no certificate among those of the authority")
+	}
+	a.addEdges(roots)
+	if between == nil {
+		return a, nil
+	}
+	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(between)
+	if err != nil {
+		return nil, fmt.Errorf("the intermediate certificates cannot be read: %w", err)
+	}
+	for _, certificate := range certificates {
+		a.intermediates.AddCert(certificate)
+	}
+	a.addEdges(between)
+	return a, nil
+}
+
+// addEdges notes when certificates begin and end. Those that cannot be read have no say.
+func (a *authority) addEdges(pem []byte) {
+	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(pem)
+	if err != nil {
+		return
+	}
+	for _, certificate := range certificates {
+		a.edges = append(a.edges, edges(certificate)...)
+	}
+}
+
+// edges returns when a certificate begins and ends. It is valid at NotAfter, and no longer.
+func edges(certificate *x509.Certificate) []time.Time {
+	return []time.Time{certificate.NotBefore, certificate.NotAfter.Add(time.Nanosecond)}
+}
+
+// certifies returns nil if the authority certifies the signer of a bundle, at that time, under the right names.
+func (a *authority) certifies(bundle *signed, at time.Time) error {
+	leaf := bundle.certificate
+	if a.issuer != "" {
+		leaf = withoutUnhandledNames(leaf)
+	}
+	intermediates := a.intermediates
+	if len(bundle.certificates) > 0 {
+		intermediates = intermediates.Clone()
+		for _, certificate := range bundle.certificates {
+			intermediates.AddCert(certificate)
+		}
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{
+		Roots: a.roots, Intermediates: intermediates, CurrentTime: at,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
+	}); err != nil {
+		return fmt.Errorf("its certificate is not accepted: %w", err)
+	}
+	return a.names(leaf)
+}
+
+// withoutUnhandledNames returns the certificate, if Go cannot read its alternative names, as one whose names nobody
+// need read: Fulcio writes names of a kind that Go does not know. Whoever compares names finds none in it.
+func withoutUnhandledNames(leaf *x509.Certificate) *x509.Certificate {
+	if !slices.ContainsFunc(leaf.UnhandledCriticalExtensions, cryptoutils.SANOID.Equal) {
+		return leaf
+	}
+	// Others may be reading the certificate.
+	handled := *leaf
+	handled.UnhandledCriticalExtensions = slices.DeleteFunc(
+		slices.Clone(leaf.UnhandledCriticalExtensions), cryptoutils.SANOID.Equal)
+	return &handled
+}
+
+// names compares what a certificate says with what the policy wants.
+func (a *authority) names(leaf *x509.Certificate) error {
+	if a.issuer != "" {
+		issuer, err := issuerIn(leaf)
+		if err != nil {
+			return err
+		}
+		if issuer != a.issuer {
+			return fmt.Errorf("its certificate was issued to whom %q vouches for, not %q", issuer, a.issuer)
+		}
+	}
+	if a.email != "" && !slices.Contains(leaf.EmailAddresses, a.email) {
+		return fmt.Errorf("its certificate is for %q, not for the e-mail address %q", leaf.EmailAddresses, a.email)
+	}
+	if a.hostname != "" {
+		if err := leaf.VerifyHostname(a.hostname); err != nil {
+			return fmt.Errorf("its certificate is not for the host %q: %w", a.hostname, err)
+		}
+	}
+	return nil
+}
+
+// issuerIn returns the OIDC issuer that Fulcio noted in a certificate: as a raw string, as a string in DER, or as both,
+// if they are the same.
+func issuerIn(leaf *x509.Certificate) (string, error) {
+	var found []string
+	for _, extension := range leaf.Extensions {
+		switch {
+		case extension.Id.Equal(certificate.OIDIssuer):
+			found = append(found, string(extension.Value))
+		case extension.Id.Equal(certificate.OIDIssuerV2):
+			var issuer string
+			if rest, err := asn1.Unmarshal(extension.Value, &issuer); err != nil || len(rest) > 0 {
+				return "", errors.New("the OIDC issuer in its certificate cannot be read")
+			}
+			found = append(found, issuer)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return "", errors.New("its certificate names no OIDC issuer")
+	case slices.ContainsFunc(found, func(issuer string) bool { return issuer != found[0] }):
+		return "", fmt.Errorf("its certificate names several OIDC issuers: %q", found)
+	default:
+		return found[0], nil
+	}
+}
+
+// until returns when a finding stops being true by itself, or zero if it does not.
+func (r *requirement) until(now time.Time, kept []*signed) time.Time {
+	if r.authority == nil || r.authority.issuer != "" {
+		return time.Time{}
+	}
+	until := now.Add(longestFinding)
+	times := slices.Clone(r.authority.edges)
+	for _, bundle := range kept {
+		for _, certificate := range bundle.certificates {
+			times = append(times, edges(certificate)...)
+		}
+		if bundle.certificate != nil {
+			times = append(times, edges(bundle.certificate)...)
+		}
+	}
+	for _, edge := range times {
+		if edge.After(now) && edge.Before(until) {
+			until = edge
+		}
+	}
+	return until
+}
+
+// longestFinding is how long a finding lasts that depends on the time of day.
+const longestFinding = time.Hour

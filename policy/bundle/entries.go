@@ -1,0 +1,111 @@
+package bundle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+)
+
+// Bounds of a log's entries. A body is that of the signer's certificate and some hashes, a checkpoint that of a few
+// signatures, and a log of 2⁶⁴ entries proves one of them by 64 hashes.
+const (
+	mostEntries       = 8
+	longestBody       = 64 << 10
+	longestCheckpoint = 16 << 10
+	mostHashes        = 64
+)
+
+// entries are those of a transparency log that a bundle brings along. Nothing in them is verified.
+type entries struct {
+	usable []*tlog.Entry
+	// second says that some are of Rekor's second version.
+	second bool
+	// problems says why others are not used.
+	problems []string
+}
+
+// entries returns the entries of a bundle's logs, which are read the first time that a requirement asks for a log. One
+// that cannot be used harms no other.
+func (s *signed) entries() *entries {
+	s.once.Do(func() {
+		if len(s.log) > mostEntries {
+			s.read.problems = []string{fmt.Sprintf("there are %d entries of logs, more than %d", len(s.log), mostEntries)}
+			return
+		}
+		for i, raw := range s.log {
+			if isSecond(raw) {
+				s.read.second = true
+				continue
+			}
+			entry, err := readEntry(raw)
+			if err != nil {
+				s.read.problems = append(s.read.problems, fmt.Sprintf("entry %d: %v", i+1, err))
+				continue
+			}
+			s.read.usable = append(s.read.usable, entry)
+		}
+	})
+	return &s.read
+}
+
+// isSecond reports whether an entry is one of Rekor's second version, which records an envelope as a hashedrekord or a
+// dsse of version 0.0.2.
+func isSecond(entry *rekor.TransparencyLogEntry) bool {
+	kind := entry.GetKindVersion()
+	return kind.GetVersion() == "0.0.2" && kind.GetKind() != "intoto"
+}
+
+// readEntry parses an entry of Rekor's first version that records an envelope.
+func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
+	if len(raw.GetCanonicalizedBody()) > longestBody {
+		return nil, fmt.Errorf("its body has more than %d bytes", longestBody)
+	}
+	proof := raw.GetInclusionProof()
+	if proof == nil {
+		return nil, errors.New("it has no inclusion proof, which a bundle v0.3 must have")
+	}
+	if len(proof.GetCheckpoint().GetEnvelope()) > longestCheckpoint || len(proof.GetHashes()) > mostHashes {
+		return nil, fmt.Errorf("its proof has more than %d hashes, or its checkpoint more than %d bytes",
+			mostHashes, longestCheckpoint)
+	}
+	kind := raw.GetKindVersion().GetKind()
+	if kind != "dsse" && kind != "intoto" {
+		return nil, fmt.Errorf("it is of kind %q, which records no envelope", kind)
+	}
+	if err := checkBody(raw.GetCanonicalizedBody(), kind); err != nil {
+		return nil, fmt.Errorf("its body: %w", err)
+	}
+	return tlog.ParseTransparencyLogEntry(raw)
+}
+
+// checkBody makes sure that parsing a body costs nothing but parsing. Rekor's parser verifies signatures in some kinds
+// of entries, by whatever keys stand beside them, and an RSA key of a megabyte keeps it busy for minutes. Those are a
+// hashedrekord, and a dsse as one proposes it to the log, which is not how the log writes it down.
+func checkBody(body []byte, kind string) error {
+	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewReader(body))}
+	return p.object(func(name string) error {
+		switch name {
+		case "apiVersion":
+			return p.decoder.SkipValue()
+		case "kind":
+			is, err := p.text()
+			if err == nil && is != kind {
+				return fmt.Errorf("it is of kind %q, and the entry says %q", is, kind)
+			}
+			return err
+		case "spec":
+			return p.object(func(name string) error {
+				if name == "proposedContent" {
+					return errors.New("it is a proposal")
+				}
+				return p.decoder.SkipValue()
+			})
+		default:
+			return fmt.Errorf("unknown key %q", name)
+		}
+	})
+}

@@ -1,0 +1,181 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// largestRSA bounds, in bits, the RSA keys that bundles bring along: verifying by one costs the square of its length.
+// It is what crypto/tls allows.
+const largestRSA = 8192
+
+// key is a public key that a requirement names.
+type key struct {
+	*verifier
+	// fingerprint is the hash of the key as cosign and sigstore-go write it into a bundle's hint.
+	fingerprint [sha256.Size]byte
+}
+
+// publicKeys reads keys in PEM. No keys at all are nil.
+func publicKeys(one []byte, several [][]byte) ([]crypto.PublicKey, error) {
+	if one != nil && several != nil {
+		return nil, errors.New("there are both one and several")
+	}
+	if one != nil {
+		several = [][]byte{one}
+	}
+	if several == nil {
+		return nil, nil
+	}
+	if len(several) == 0 {
+		return nil, errors.New("the list is empty")
+	}
+	keys := make([]crypto.PublicKey, len(several))
+	for i, raw := range several {
+		public, err := cryptoutils.UnmarshalPEMToPublicKey(raw)
+		if err != nil {
+			return nil, fmt.Errorf("public key %d cannot be read: %w", i+1, err)
+		}
+		keys[i] = public
+	}
+	return keys, nil
+}
+
+func parseKeys(one []byte, several [][]byte) ([]*key, error) {
+	publics, err := publicKeys(one, several)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]*key, len(publics))
+	for i, public := range publics {
+		der, err := marshal(public)
+		if err != nil {
+			return nil, fmt.Errorf("public key %d: %w", i+1, err)
+		}
+		// A key of a kind that nothing verifies by is no fault: containers/image accepts it beside a key of Rekor.
+		keys[i] = &key{verifier: newVerifier(public), fingerprint: sha256.Sum256(der)}
+	}
+	return keys, nil
+}
+
+func marshal(public crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the key: %w", err)
+	}
+	return der, nil
+}
+
+// signatureHash is the hash that a log of Rekor signs its checkpoints by. Its promises are always signed by SHA-256.
+func signatureHash(public crypto.PublicKey) (crypto.Hash, error) {
+	ec, ok := public.(*ecdsa.PublicKey)
+	if !ok {
+		return 0, errors.New("it is not an ECDSA key, and no other kind is supported")
+	}
+	switch ec.Curve {
+	case elliptic.P384():
+		return crypto.SHA384, nil
+	case elliptic.P521():
+		return crypto.SHA512, nil
+	default:
+		return crypto.SHA256, nil
+	}
+}
+
+// verifier verifies by one key and any of the algorithms that signers use with its kind, as bundles do not say which.
+type verifier struct {
+	public     crypto.PublicKey
+	algorithms []signature.Verifier
+}
+
+// newVerifier returns a verifier for a key. It verifies nothing by a key of a kind that is not known.
+//
+// The first algorithm of each kind is that by which cosign 3.1.3 signs. The others are those of older clients (SHA-256
+// with the larger curves), of sigstore-go and clients made with it (Ed25519 without prehashing), and of whoever chose
+// RSA-PSS from Sigstore's registry of algorithms. None of these makes a signature that another one accepts.
+func newVerifier(public crypto.PublicKey) *verifier {
+	v := &verifier{public: public}
+	switch public := public.(type) {
+	case *ecdsa.PublicKey:
+		switch public.Curve {
+		case elliptic.P256():
+			v.add(signature.LoadECDSAVerifier(public, crypto.SHA256))
+		case elliptic.P384():
+			v.add(signature.LoadECDSAVerifier(public, crypto.SHA384))
+			v.add(signature.LoadECDSAVerifier(public, crypto.SHA256))
+		case elliptic.P521():
+			v.add(signature.LoadECDSAVerifier(public, crypto.SHA512))
+			v.add(signature.LoadECDSAVerifier(public, crypto.SHA256))
+		}
+	case ed25519.PublicKey:
+		v.add(signature.LoadED25519phVerifier(public))
+		v.add(signature.LoadED25519Verifier(public))
+	case *rsa.PublicKey:
+		v.add(signature.LoadRSAPKCS1v15Verifier(public, crypto.SHA256))
+		v.add(signature.LoadRSAPSSVerifier(public, crypto.SHA256, nil))
+	}
+	return v
+}
+
+func (v *verifier) add(algorithm signature.Verifier, err error) {
+	if err == nil {
+		v.algorithms = append(v.algorithms, algorithm)
+	}
+}
+
+// VerifySignature implements [signature.Verifier].
+func (v *verifier) VerifySignature(sig, message io.Reader, opts ...signature.VerifyOption) error {
+	rawSignature, err := io.ReadAll(sig)
+	if err != nil {
+		return fmt.Errorf("reading the signature: %w", err)
+	}
+	rawMessage, err := io.ReadAll(message)
+	if err != nil {
+		return fmt.Errorf("reading what is signed: %w", err)
+	}
+	failure := errors.New("nothing verifies by a key of this kind")
+	for _, algorithm := range v.algorithms {
+		if failure = algorithm.VerifySignature(
+			bytes.NewReader(rawSignature), bytes.NewReader(rawMessage), opts...); failure == nil {
+			return nil
+		}
+	}
+	return failure
+}
+
+// PublicKey implements [signature.Verifier].
+func (v *verifier) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) { return v.public, nil }
+
+// ValidAtTime implements root.TimeConstrainedVerifier: a key of a policy does not expire, and the time in which a
+// certificate is valid is looked at where its chain is.
+func (v *verifier) ValidAtTime(time.Time) bool { return true }
+
+// hinted returns the keys that a bundle's hint leaves. A hint is not signed and decides nothing but what is tried: where
+// it is the hash of a key, as cosign writes it, no other key is; where it is anything else, all of them are.
+func (r *requirement) hinted(hint string) []*key {
+	fingerprint, err := base64.StdEncoding.DecodeString(hint)
+	if err != nil || len(fingerprint) != sha256.Size {
+		return r.keys
+	}
+	var named []*key
+	for _, key := range r.keys {
+		if bytes.Equal(key.fingerprint[:], fingerprint) {
+			named = append(named, key)
+		}
+	}
+	return named
+}

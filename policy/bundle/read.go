@@ -1,0 +1,66 @@
+package bundle
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Bounds of what is read of a manifest's evidence, as package evidence keeps them too.
+const (
+	mostBundles   = 64
+	longestBundle = 1 << 20
+)
+
+// read returns the bundles that are kept of a manifest, parsed: from memory, if this very evidence was read before. All
+// of them must be there.
+func (j *Judge) read(evidence policy.Evidence) ([]*signed, error) {
+	if known, ok := j.parsed.get(evidence); ok {
+		return known, nil
+	}
+	if evidence.Bundles > mostBundles {
+		return nil, fmt.Errorf("%d are kept, and no more than %d are read", evidence.Bundles, mostBundles)
+	}
+	kept := make([]*signed, evidence.Bundles)
+	size := 0
+	for i := range kept {
+		name := fmt.Sprintf("bundle-%d.json", i+1)
+		raw, err := readFile(filepath.Join(evidence.Directory, name))
+		if err != nil {
+			return nil, err
+		}
+		size += len(raw)
+		kept[i] = parse(name, raw)
+	}
+	j.parsed.put(evidence, kept, size)
+	return kept, nil
+}
+
+// readFile reads one bundle. What is no regular file, and what a symbolic link leads to, is not what was kept.
+func readFile(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	if info.Size() > longestBundle {
+		return nil, fmt.Errorf("%s has %d bytes, and no more than %d are read", path, info.Size(), longestBundle)
+	}
+	raw := make([]byte, info.Size())
+	if _, err := io.ReadFull(file, raw); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return raw, nil
+}

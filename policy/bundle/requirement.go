@@ -1,0 +1,148 @@
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/sigstore/sigstore-go/pkg/root"
+)
+
+// requirement is a sigstoreSigned requirement, ready for use. It trusts keys, or an authority.
+type requirement struct {
+	keys      []*key
+	authority *authority
+	// logs are those one of which must have recorded the signature, by the hexadecimal ID that entries call them by.
+	// Nil: none need have.
+	logs     map[string]*root.TransparencyLog
+	identity identity
+}
+
+// document is a sigstoreSigned requirement as package signature writes it: without paths.
+type document struct {
+	Type                string   `json:"type"`
+	KeyData             []byte   `json:"keyData"`
+	KeyDatas            [][]byte `json:"keyDatas"`
+	RekorPublicKeyData  []byte   `json:"rekorPublicKeyData"`
+	RekorPublicKeyDatas [][]byte `json:"rekorPublicKeyDatas"`
+	Fulcio              *struct {
+		CAData       []byte `json:"caData"`
+		OIDCIssuer   string `json:"oidcIssuer"`
+		SubjectEmail string `json:"subjectEmail"`
+	} `json:"fulcio"`
+	PKI *struct {
+		CARootsData         []byte `json:"caRootsData"`
+		CAIntermediatesData []byte `json:"caIntermediatesData"`
+		SubjectEmail        string `json:"subjectEmail"`
+		SubjectHostname     string `json:"subjectHostname"`
+	} `json:"pki"`
+	SignedIdentity json.RawMessage `json:"signedIdentity"`
+}
+
+// requirement returns a requirement that is ready for use.
+func (j *Judge) requirement(asked *policy.Requirement) (*requirement, error) {
+	if known, ok := j.requirements.Get(asked.ID); ok && asked.ID != "" {
+		return known, nil
+	}
+	made, err := newRequirement(asked.JSON)
+	if err != nil {
+		return nil, fmt.Errorf("requirement %s: %w", asked.ID, err)
+	}
+	if asked.ID != "" {
+		j.requirements.Add(asked.ID, made)
+	}
+	return made, nil
+}
+
+// newRequirement parses a requirement. containers/image and package signature have parsed it before and found no fault
+// with it, so that an error is a fault of ours: a requirement that is read in part would ask for less.
+func newRequirement(raw []byte) (*requirement, error) {
+	var d document
+	if err := strictly(raw, &d); err != nil {
+		return nil, fmt.Errorf("reading it: %w", err)
+	}
+	if d.Type != sigstoreSigned {
+		return nil, fmt.Errorf("it is of type %q", d.Type)
+	}
+	made := &requirement{}
+	var err error
+	if made.identity, err = parseIdentity(d.SignedIdentity); err != nil {
+		return nil, err
+	}
+	if made.logs, err = parseLogs(d.RekorPublicKeyData, d.RekorPublicKeyDatas); err != nil {
+		return nil, err
+	}
+	if err := made.addSigners(d); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// addSigners reads whom the requirement trusts: keys, Fulcio or a PKI, and only one of them.
+func (r *requirement) addSigners(d document) (err error) {
+	hasKeys := d.KeyData != nil || d.KeyDatas != nil
+	switch {
+	case hasKeys && d.Fulcio == nil && d.PKI == nil:
+		r.keys, err = parseKeys(d.KeyData, d.KeyDatas)
+	case !hasKeys && d.Fulcio != nil && d.PKI == nil:
+		if r.logs == nil || d.Fulcio.OIDCIssuer == "" || d.Fulcio.SubjectEmail == "" {
+			return errors.New("fulcio needs an OIDC issuer, an e-mail address and a key of Rekor")
+		}
+		r.authority, err = newAuthority(d.Fulcio.CAData, nil)
+		if err == nil {
+			r.authority.issuer, r.authority.email = d.Fulcio.OIDCIssuer, d.Fulcio.SubjectEmail
+		}
+	case !hasKeys && d.Fulcio == nil && d.PKI != nil:
+		if r.logs != nil || d.PKI.SubjectEmail == "" && d.PKI.SubjectHostname == "" {
+			return errors.New("pki needs an e-mail address or a host name, and no key of Rekor")
+		}
+		r.authority, err = newAuthority(d.PKI.CARootsData, d.PKI.CAIntermediatesData)
+		if err == nil {
+			r.authority.email, r.authority.hostname = d.PKI.SubjectEmail, d.PKI.SubjectHostname
+		}
+	default:
+		return errors.New("it needs one of keys, fulcio and pki")
+	}
+	return err
+}
+
+// parseLogs reads the keys of Rekor. A log's ID is the hash of its key (RFC 6962, section 3.2).
+func parseLogs(one []byte, several [][]byte) (map[string]*root.TransparencyLog, error) {
+	keys, err := publicKeys(one, several)
+	if err != nil {
+		return nil, fmt.Errorf("keys of Rekor: %w", err)
+	}
+	if keys == nil {
+		return nil, nil //nolint:nilnil // No log is what a requirement without one asks for.
+	}
+	logs := make(map[string]*root.TransparencyLog, len(keys))
+	for i, public := range keys {
+		hash, err := signatureHash(public)
+		if err != nil {
+			return nil, fmt.Errorf("public key %d of Rekor: %w", i+1, err)
+		}
+		der, err := marshal(public)
+		if err != nil {
+			return nil, fmt.Errorf("public key %d of Rekor: %w", i+1, err)
+		}
+		id := sha256.Sum256(der)
+		logs[hex.EncodeToString(id[:])] = &root.TransparencyLog{
+			ID: id[:], PublicKey: public, SignatureHashFunc: hash,
+			// policy.json gives a key no time to be valid in, and sigstore-go insists on a beginning.
+			ValidityPeriodStart: time.Unix(1, 0),
+		}
+	}
+	return logs, nil
+}
+
+// signers says in words whom the requirement trusts.
+func (r *requirement) signers() string {
+	if r.authority != nil {
+		return "identity"
+	}
+	return "key"
+}

@@ -1,0 +1,202 @@
+package bundle
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+)
+
+// ruling says whether a bundle meets a requirement, and if not, whether all it lacks is a name, or else why.
+type ruling struct {
+	met, nameless bool
+	reason        string
+}
+
+// rule judges one bundle.
+func (r *requirement) rule(bundle *signed, image *image) ruling {
+	if bundle.problem != "" {
+		return ruling{reason: bundle.problem}
+	}
+	about, by := bundle.about(image)
+	if len(about) == 0 {
+		return ruling{reason: "it is a signature of another image than " + image.manifest.Digest.String()}
+	}
+	if err := r.verify(bundle, by); err != nil {
+		return ruling{reason: err.Error()}
+	}
+	var claimed []string
+	nameless := false
+	for _, subject := range about {
+		switch {
+		case !subject.named:
+			nameless = true
+		case r.identity.accepts(image.reference, subject.reference):
+			return ruling{met: true}
+		default:
+			claimed = append(claimed, fmt.Sprintf("%q", subject.reference))
+		}
+	}
+	if nameless {
+		return ruling{nameless: true}
+	}
+	return ruling{reason: fmt.Sprintf("it is a valid signature by the right %s for %s, which %s does not accept for %s",
+		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
+}
+
+// about returns the subjects that are the image, and the digest by which they are.
+func (s *signed) about(image *image) (about []subject, by digest.Digest) {
+	for _, subject := range s.statement.subjects {
+		if is, ok := image.is(subject.digests); ok {
+			about, by = append(about, subject), is
+		}
+	}
+	return about, by
+}
+
+// verify returns nil if the bundle was signed by one whom the requirement trusts and recorded where it says, and the
+// statement, which has that digest among its subjects, is what was signed.
+func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
+	if r.authority != nil {
+		return r.verifyCertificate(bundle, subject)
+	}
+	if bundle.certificate != nil {
+		return errors.New("it is signed with a certificate, and the requirement trusts keys")
+	}
+	keys := r.hinted(bundle.hint)
+	if len(keys) == 0 {
+		return errors.New("its hint is that of another key than the requirement's")
+	}
+	var failures []string
+	for _, key := range keys {
+		_, err := r.verifyRecorded(bundle, key.verifier, signer{public: key.public}, subject)
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, err.Error())
+	}
+	return errors.New(strings.Join(failures, ", "))
+}
+
+// verifyCertificate verifies by the key of the bundle's certificate, once that is known to be the right signer's. Fulcio
+// certifies for minutes, so that the time must be the log's; a PKI's certificates must be valid now.
+func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) error {
+	if bundle.certificate == nil {
+		return errors.New("it is signed by a key, and the requirement trusts certificates")
+	}
+	at := time.Now()
+	if r.logs == nil {
+		if err := r.authority.certifies(bundle, at); err != nil {
+			return err
+		}
+	}
+	public := bundle.certificate.PublicKey
+	recorded, err := r.verifyRecorded(bundle, newVerifier(public), signer{bundle.certificate, public}, subject)
+	if err != nil || r.logs == nil {
+		return err
+	}
+	return r.authority.certifies(bundle, recorded)
+}
+
+// verifyRecorded verifies a signature by a key and, if the requirement asks for a log, by any one entry of one of its
+// logs. It returns the time that the log has signed, where one must have.
+func (r *requirement) verifyRecorded(
+	bundle *signed, verifier *verifier, by signer, subject digest.Digest,
+) (at time.Time, err error) {
+	e := &entity{content: bundle.content, signer: by}
+	m := &material{logs: r.logs, verifier: verifier}
+	if r.logs == nil {
+		return time.Time{}, verifyEntity(e, m, subject, verify.WithNoObserverTimestamps())
+	}
+	options := []verify.VerifierOption{verify.WithTransparencyLog(1), verify.WithNoObserverTimestamps()}
+	if r.authority != nil {
+		options[1] = verify.WithIntegratedTimestamps(1)
+	}
+	entries := bundle.entries()
+	failures := slices.Clone(entries.problems)
+	for _, entry := range entries.usable {
+		if why := r.passOver(entry); why != "" {
+			failures = append(failures, why)
+			continue
+		}
+		e.entries = []*tlog.Entry{entry}
+		if err := verifyEntity(e, m, subject, options...); err != nil {
+			failures = append(failures, r.unpromised(entry, err))
+			continue
+		}
+		return entry.IntegratedTime(), nil
+	}
+	return time.Time{}, errors.New(r.unrecorded(bundle, failures))
+}
+
+// passOver returns why an entry is not what the requirement asks for, before sigstore-go is asked.
+func (r *requirement) passOver(entry *tlog.Entry) string {
+	if _, ok := r.logs[hex.EncodeToString([]byte(entry.LogKeyID()))]; !ok {
+		return "it is recorded by another log than the requirement's"
+	}
+	if r.authority != nil && !entry.HasInclusionPromise() {
+		return "its log entry has an inclusion proof but no inclusion promise: a proof carries no signed time, and " +
+			"policy.json names no timestamp authority"
+	}
+	return ""
+}
+
+// unpromised says why an entry was not accepted. sigstore-go passes over a promise that is not the log's, and says that
+// it found none.
+func (r *requirement) unpromised(entry *tlog.Entry, err error) string {
+	if entry.HasInclusionPromise() {
+		if err := tlog.VerifySET(entry, r.logs); err != nil {
+			return fmt.Sprintf("its inclusion promise is not the log's: %v", err)
+		}
+	}
+	return err.Error()
+}
+
+// unrecorded says why a bundle is not recorded as the requirement asks.
+func (r *requirement) unrecorded(bundle *signed, failures []string) string {
+	switch {
+	case len(failures) > 0:
+		return strings.Join(failures, ", ")
+	case bundle.entries().second && r.authority != nil:
+		return "it is recorded by Rekor v2, whose entries carry no signed time, and policy.json names no timestamp authority"
+	case bundle.entries().second:
+		return "it is recorded by Rekor v2, whose entries policy.json cannot name the log of"
+	case bundle.timestamped:
+		return "it is recorded by no transparency log: its time is attested by a timestamp authority (RFC 3161), and " +
+			"policy.json names no timestamp authority"
+	default:
+		return "it is recorded by no transparency log, and the requirement asks for one"
+	}
+}
+
+// verifyEntity asks sigstore-go.
+func verifyEntity(e *entity, m *material, subject digest.Digest, options ...verify.VerifierOption) error {
+	raw, err := hex.DecodeString(subject.Encoded())
+	if err != nil {
+		return fmt.Errorf("the digest %s: %w", subject, err)
+	}
+	options = append(options, verify.WithoutStatementPredicate())
+	verifier, err := verify.NewVerifier(m, options...)
+	if err != nil {
+		return err
+	}
+	artifact := verify.WithArtifactDigest(subject.Algorithm().String(), raw)
+	if _, err := verifier.Verify(e, verify.NewPolicy(artifact, verify.WithKey())); err != nil {
+		return explain(err)
+	}
+	return nil
+}
+
+// explain says in words what sigstore-go says in numbers.
+func explain(err error) error {
+	if strings.Contains(err.Error(), "could not verify envelope") {
+		return fmt.Errorf("its signature is not by the required signer, or not of this statement (%w)", err)
+	}
+	return err
+}
