@@ -169,6 +169,7 @@ func (c *Containerd) hear(ctx context.Context, event *events.Envelope) error {
 		return fmt.Errorf("asking for image %s: %w", stored, err)
 	}
 	c.memory.heardOf(stored, target)
+	c.memory.dated(map[string]time.Time{stored: image.UpdatedAt})
 	if target != "" {
 		c.enqueue(ahead, target)
 	}

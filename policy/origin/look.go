@@ -104,10 +104,12 @@ func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest
 		return nil, err
 	}
 	list := make(map[string]digest.Digest, len(images))
+	times := make(map[string]time.Time, len(images))
 	for _, image := range images {
-		list[image.Name] = image.Target.Digest
+		list[image.Name], times[image.Name] = image.Target.Digest, image.UpdatedAt
 	}
 	missing = c.memory.compare(list, l.change)
+	c.memory.dated(times)
 	c.memory.follow(l.follow)
 	for _, config := range l.wanted {
 		// The CRI plugin stores every image under its config digest, too.

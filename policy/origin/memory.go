@@ -3,6 +3,7 @@ package origin
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -54,6 +55,8 @@ type name struct {
 	target digest.Digest
 	// reference is nil for a name that is no reference.
 	reference reference.Named
+	// updated is when containerd last set it.
+	updated time.Time
 }
 
 // root is the target of one name or more.

@@ -1,0 +1,136 @@
+package origin_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/origin"
+)
+
+// held describes what is held, in its order.
+func held(o *origin.Containerd) []string {
+	lines := []string{}
+	for _, h := range o.Held() {
+		line := h.Reference.String()
+		for _, m := range h.Manifests {
+			line += fmt.Sprintf(" %s", m.Digest)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func normalized(tb testing.TB, s string) reference.Named {
+	tb.Helper()
+	ref, err := policy.Normalize(s)
+	must(tb, err)
+	return ref
+}
+
+func TestHeldIsEveryReferenceWithItsManifestsTheNewestFirst(t *testing.T) {
+	s := newStores(t)
+	o := s.following()
+	if got := held(o); len(got) != 0 {
+		t.Fatalf("of no image is held %v", got)
+	}
+	m, c := s.image("app")
+	index := s.index(absent("arm"), m)
+	s.name("example.com/app:v1", index)
+	s.name(c.Digest.String(), index) // as the CRI plugin does
+	s.name("docker.io/library/copy:v1", m)
+	other, _ := s.image("other")
+	s.name("example.com/other:v1", other)
+	eventually(t, "all images", func() bool { return len(o.Held()) == 3 && o.State().Unread == 0 })
+	same(t, held(o), []string{
+		fmt.Sprint("example.com/other:v1 ", other.Digest),
+		// The index is not of the copy's repository.
+		fmt.Sprint("docker.io/library/copy:v1 ", m.Digest),
+		fmt.Sprint("example.com/app:v1 ", m.Digest, " ", index.Digest),
+	})
+
+	// What is pulled again is new again, and a tag that moved holds another image.
+	s.name("example.com/app:v1", other)
+	eventually(t, "the tag to move", func() bool { return o.Held()[0].Reference.String() == "example.com/app:v1" })
+	same(t, held(o)[0], fmt.Sprint("example.com/app:v1 ", other.Digest))
+	for _, h := range o.Held() {
+		for _, manifest := range h.Manifests {
+			if manifest.Bytes != nil {
+				t.Errorf("%s comes with its bytes", manifest.Digest)
+			}
+		}
+	}
+}
+
+func TestAChangeIsTold(t *testing.T) {
+	s := newStores(t)
+	o := s.following()
+	m, c := s.image("app")
+	s.name("example.com/app:v1", m)
+	s.settled(o)
+	for name, change := range map[string]func(){
+		"another name of a known image": func() { s.name("example.com/app:v2", m) },
+		"another image":                 func() { other, _ := s.image("other"); s.name("example.com/other:v1", other) },
+		"a name that goes":              func() { s.unname("example.com/app:v1") },
+	} {
+		t.Run(name, func(*testing.T) {
+			changed := o.Changed()
+			change()
+			<-changed
+		})
+	}
+	if !o.Present(m.Digest) || o.Present(c.Digest) {
+		t.Error("of manifests alone it is known whether they are present")
+	}
+	s.unname("example.com/app:v2")
+	eventually(t, "the image to go", func() bool { return !o.Present(m.Digest) })
+}
+
+func TestOnlyAnImageThatIsOneIsFound(t *testing.T) {
+	s := newStores(t)
+	app, c := s.image("app")
+	again := s.manifest(c, "the same configuration again")
+	other, _ := s.image("other")
+	index := s.index(absent("arm"), app)
+	for stored, target := range map[string]ocispec.Descriptor{
+		"example.com/app:v1": index, "example.com/again:v1": again, "example.com/single:v1": other,
+		"example.com/both:v1": s.index(app, other), "example.com/same:v1": s.index(app, again),
+		"example.com/elsewhere:v1": s.index(absent("arm"), absent("s390x")),
+	} {
+		s.name(stored, target)
+	}
+	o := s.following()
+	for name, want := range map[string]digest.Digest{
+		"example.com/app:v1": c.Digest, "example.com/again:v1": c.Digest, "example.com/same:v1": c.Digest,
+		"example.com/both:v1": "", "example.com/elsewhere:v1": "",
+	} {
+		image := o.Find(t.Context(), o.Target(name), normalized(t, name))
+		if image == nil && want != "" || image != nil && image.Config != want {
+			t.Errorf("%s: found %+v, want config %q", name, image, want)
+		}
+		if image == nil {
+			continue
+		}
+		for _, manifest := range image.Manifests {
+			if len(manifest.Bytes) == 0 {
+				t.Errorf("%s: manifest %s lacks its bytes", name, manifest.Digest)
+			}
+		}
+		if got := len(image.Manifests); got < 3 {
+			t.Errorf("%s: %d manifests, want all of that configuration", name, got)
+		}
+	}
+	if image := o.Find(t.Context(), digest.FromString("absent"), normalized(t, "example.com/app:v1")); image != nil {
+		t.Errorf("found %+v of what is not here", image)
+	}
+	if image := o.Find(t.Context(), app.Digest, normalized(t, "example.com/app:v1")); image != nil {
+		t.Errorf("found %+v of what no name leads to directly", image)
+	}
+	if image := s.origin().Find(t.Context(), index.Digest, normalized(t, "example.com/app:v1")); image != nil {
+		t.Errorf("found %+v without following events", image)
+	}
+}
