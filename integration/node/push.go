@@ -23,6 +23,8 @@ type Pushed struct {
 	Repository string
 	// Digest is that of the manifest or the index, Config that of an image's config; indexes have none.
 	Digest, Config digest.Digest
+	// Size is that of the manifest or the index in bytes.
+	Size int64
 }
 
 // ByDigest is the reference by the manifest's digest.
@@ -146,6 +148,7 @@ func (r *Registry) push(ctx context.Context, repositoryAndTag string, what remot
 	}
 	return Pushed{
 		Reference: reference.Name(), Repository: reference.Context().Name(), Digest: digest.FromBytes(contents),
+		Size: int64(len(contents)),
 	}, nil
 }
 
