@@ -118,27 +118,31 @@ func (m *memory) only(target digest.Digest) digest.Digest {
 	if !m.followed || r == nil || r.state != settled || r.failure != "" {
 		return ""
 	}
-	found := map[digest.Digest]struct{}{}
-	m.lockedConfigs(target, found, 0)
-	for config := range found {
-		if len(found) == 1 {
-			return config
+	seen := map[digest.Digest]bool{}
+	m.lockedBelow(target, seen)
+	var only digest.Digest
+	for d := range seen {
+		config := m.nodes[d].config
+		if i := m.images[config]; i == nil || !i.chained || config == only {
+			continue
 		}
+		if only != "" {
+			return ""
+		}
+		only = config
 	}
-	return ""
+	return only
 }
 
-// lockedConfigs adds the configs that a digest leads to, as far as their blobs are here.
-func (m *memory) lockedConfigs(d digest.Digest, found map[digest.Digest]struct{}, depth int) {
+// lockedBelow adds the nodes that a digest leads to, each once: indexes may share what they list.
+func (m *memory) lockedBelow(d digest.Digest, seen map[digest.Digest]bool) {
 	n := m.nodes[d]
-	if n == nil || depth > maxDepth || len(found) > 1 {
+	if n == nil || seen[d] {
 		return
 	}
-	if i := m.images[n.config]; i != nil && i.chained {
-		found[n.config] = struct{}{}
-	}
+	seen[d] = true
 	for _, child := range n.children {
-		m.lockedConfigs(child, found, depth+1)
+		m.lockedBelow(child, seen)
 	}
 }
 

@@ -90,6 +90,27 @@ func TestAChangeIsTold(t *testing.T) {
 	eventually(t, "the image to go", func() bool { return !o.Present(m.Digest) })
 }
 
+// TestIndexesThatShareWhatTheyListCostNoMore: there are 8^7 ways from the top to the manifest.
+func TestIndexesThatShareWhatTheyListCostNoMore(t *testing.T) {
+	s := newStores(t)
+	m, c := s.image("app")
+	level := []ocispec.Descriptor{m}
+	for depth := range 7 {
+		var above []ocispec.Descriptor
+		for i := range 8 {
+			above = append(above, s.index(append(level, absent(fmt.Sprint(depth, i)))...))
+		}
+		level = above
+	}
+	top := s.index(level...)
+	s.name("example.com/app:v1", top)
+	o := s.following()
+	image := o.Find(t.Context(), top.Digest, normalized(t, "example.com/app:v1"))
+	if image == nil || image.Config != c.Digest {
+		t.Errorf("found %+v", image)
+	}
+}
+
 func TestOnlyAnImageThatIsOneIsFound(t *testing.T) {
 	s := newStores(t)
 	app, c := s.image("app")
