@@ -114,29 +114,31 @@ func TestLostRecordsAreCounted(t *testing.T) {
 
 func TestGaugesSayHowTheDaemonStands(t *testing.T) {
 	const names = "countersign_nri_registered countersign_required countersign_policy_documents " +
-		"countersign_policy_load_failures"
+		"countersign_policy_load_failures countersign_pulls_verified countersign_sandbox_admitted"
 	for name, test := range map[string]struct {
 		set  func(*metrics.Metrics)
 		want []string
 	}{
 		"at first nothing is known": {
 			func(*metrics.Metrics) {},
-			[]string{"0", "0", "0", "0"},
+			[]string{"0", "0", "0", "0", "0", "0"},
 		},
 		"registered, required, policies loaded": {
 			func(m *metrics.Metrics) {
 				m.Registered(true, "")
 				m.Required(true, "")
+				m.Verified(true, "")
+				m.Sandbox(true, "")
 				m.PolicyLoaded(12, 1)
 			},
-			[]string{"1", "1", "12", "1"},
+			[]string{"1", "1", "12", "1", "1", "1"},
 		},
 		"the connection was lost": {
 			func(m *metrics.Metrics) {
 				m.Registered(true, "")
 				m.Registered(false, "connection reset")
 			},
-			[]string{"0", "0", "0", "0"},
+			[]string{"0", "0", "0", "0", "0", "0"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

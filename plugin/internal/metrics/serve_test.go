@@ -21,17 +21,23 @@ func TestHealthIsRegistration(t *testing.T) {
 			http.StatusServiceUnavailable,
 			"registered with NRI: no\n" +
 				"required by containerd: no\n" +
+				"asked about pulls: no\n" +
+				"sandbox image admitted: no\n" +
 				"policy: no (0 documents, 0 of them cannot be loaded)\n",
 		},
 		"all is well": {
 			func(m *metrics.Metrics) {
 				m.Registered(true, "containerd 2.4.2")
 				m.Required(true, "")
+				m.Verified(true, "")
+				m.Sandbox(true, "registry.k8s.io/pause:3.10")
 				m.PolicyLoaded(3, 0)
 			},
 			http.StatusOK,
 			"registered with NRI: yes (containerd 2.4.2)\n" +
 				"required by containerd: yes\n" +
+				"asked about pulls: yes\n" +
+				"sandbox image admitted: yes (registry.k8s.io/pause:3.10)\n" +
 				"policy: yes (3 documents, 0 of them cannot be loaded)\n",
 		},
 		"what a restart does not mend is said and is no ill health": {
@@ -43,6 +49,8 @@ func TestHealthIsRegistration(t *testing.T) {
 			http.StatusOK,
 			"registered with NRI: yes\n" +
 				"required by containerd: no (required_plugins is [vendor])\n" +
+				"asked about pulls: no\n" +
+				"sandbox image admitted: no\n" +
 				"policy: no (3 documents, 1 of them cannot be loaded)\n",
 		},
 		"the connection was lost, with an error of several lines": {
@@ -53,6 +61,8 @@ func TestHealthIsRegistration(t *testing.T) {
 			http.StatusServiceUnavailable,
 			"registered with NRI: no (dialling /var/run/nri/nri.sock: refused)\n" +
 				"required by containerd: no\n" +
+				"asked about pulls: no\n" +
+				"sandbox image admitted: no\n" +
 				"policy: no (0 documents, 0 of them cannot be loaded)\n",
 		},
 	} {

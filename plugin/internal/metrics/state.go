@@ -16,6 +16,10 @@ type state struct {
 	registration string
 	required     bool
 	requirement  string
+	verified     bool
+	verification string
+	sandbox      bool
+	sandboxImage string
 	documents    int
 	failures     int
 }
@@ -33,6 +37,21 @@ func (m *Metrics) Required(required bool, detail string) {
 	m.state.mu.Lock()
 	defer m.state.mu.Unlock()
 	m.state.required, m.state.requirement = required, detail
+}
+
+// Verified says that containerd is known to ask about pulls; detail says why it does not, or why that is not known.
+func (m *Metrics) Verified(verified bool, detail string) {
+	m.state.mu.Lock()
+	defer m.state.mu.Unlock()
+	m.state.verified, m.state.verification = verified, detail
+}
+
+// Sandbox says that a pull of the image that every pod starts with is known not to be refused; detail names the image,
+// and says why the pull is refused, or why that is not known.
+func (m *Metrics) Sandbox(admitted bool, detail string) {
+	m.state.mu.Lock()
+	defer m.state.mu.Unlock()
+	m.state.sandbox, m.state.sandboxImage = admitted, detail
 }
 
 // PolicyLoaded says how many policy documents there are, the system's among them, and how many of these cannot be
@@ -58,6 +77,12 @@ func (s *state) gauges() []prometheus.Collector {
 		gauge("countersign_required",
 			"1 if containerd is known to refuse containers while the plugin is not there.",
 			func() float64 { return oneIf(s.required) }),
+		gauge("countersign_pulls_verified",
+			"1 if containerd is known to ask about each image before it downloads it.",
+			func() float64 { return oneIf(s.verified) }),
+		gauge("countersign_sandbox_admitted",
+			"1 if a pull of the image that every pod starts with is known not to be refused.",
+			func() float64 { return oneIf(s.sandbox) }),
 		gauge("countersign_policy_documents",
 			"Policy documents: the system's and those of namespaces.",
 			func() float64 { return float64(s.documents) }),
@@ -82,6 +107,8 @@ func (s *state) report() (body string, healthy bool) {
 	lines := []string{
 		line("registered with NRI", s.registered, s.registration),
 		line("required by containerd", s.required, s.requirement),
+		line("asked about pulls", s.verified, s.verification),
+		line("sandbox image admitted", s.sandbox, s.sandboxImage),
 		line("policy", s.failures == 0 && s.documents > 0,
 			fmt.Sprintf("%d documents, %d of them cannot be loaded", s.documents, s.failures)),
 	}

@@ -1,0 +1,60 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/policy"
+)
+
+func TestThePullsRecordSaysEverythingWhateverTheLevelIs(t *testing.T) {
+	var out bytes.Buffer
+	log := audit.New(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError})))
+	err := log.WritePull(t.Context(), audit.Pull{
+		Time: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Took: 312 * time.Millisecond,
+		Name: "registry.example/app:v1", Digest: manifest, Outcome: policy.Admit, Mode: audit.Audit,
+		Verdict: policy.Verdict{
+			Reason: policy.Unsigned, Reference: "registry.example/app:v1", Digest: config,
+			Document: "/etc/containers/policy.json", Scope: "registry.example", Detail: "no signatures",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"time": "2026-11-22T10:00:00Z", "level": "INFO", "msg": "pull",
+		"outcome": "admit", "reason": "unsigned", "mode": "audit", "would_deny": true,
+		"reference": "registry.example/app:v1", "judged_reference": "registry.example/app:v1",
+		"digest": manifest, "judged_digest": config,
+		"document": "/etc/containers/policy.json", "scope": "registry.example", "detail": "no signatures",
+		"took": 0.312,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAPullThatIsAdmittedInDoubtWouldNotBeDenied(t *testing.T) {
+	for reason, want := range map[policy.Reason]bool{
+		policy.Accepted: false, policy.Rejected: true, policy.Unsigned: true, policy.Pending: false,
+		policy.Unavailable: false, policy.InvalidPolicy: false, policy.Internal: false, policy.BadRequest: false,
+	} {
+		pull := audit.Pull{Outcome: policy.Admit, Verdict: policy.Verdict{Reason: reason}}
+		if pull.WouldDeny() != want {
+			t.Errorf("admitted with %s: would deny is %t, want %t", reason, pull.WouldDeny(), want)
+		}
+		if pull.Outcome = policy.Deny; pull.WouldDeny() {
+			t.Errorf("refused with %s: it would not only have been", reason)
+		}
+	}
+}
