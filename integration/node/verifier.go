@@ -12,8 +12,8 @@ import (
 const Verifier = "countersign-verifier"
 
 // InstallVerifier has containerd ask a daemon about each image before it pulls it: by a program built of
-// "./plugin/verifier/countersign-verifier", through a script that names the daemon's configuration. containerd looks for verifiers at each
-// pull.
+// "./plugin/verifier/countersign-verifier", through a script that names the daemon's configuration. containerd looks
+// for verifiers at each pull.
 func (n *Node) InstallVerifier(program string, daemon *Daemon) error {
 	return n.WriteVerifier(Verifier, fmt.Sprintf("exec '%s' -config '%s' \"$@\"", program, daemon.ConfigFile()))
 }
