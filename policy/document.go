@@ -23,7 +23,12 @@ type Document struct {
 // default, the document's default (containers-policy.json(5), "docker:"; go.podman.io/image/v5
 // docker/policyconfiguration). A reference with both tag and digest has no identity there; use [Normalize] first.
 func (d *Document) Select(ref reference.Named) (scope string, list []*Requirement) {
-	for _, scope := range scopesOf(ref) {
+	return d.selectScope(scopesOf(ref))
+}
+
+// selectScope returns the first of the scopes that the document has, most specific first.
+func (d *Document) selectScope(scopes []string) (scope string, list []*Requirement) {
+	for _, scope := range scopes {
 		if list, ok := d.Scopes[scope]; ok {
 			return scope, list
 		}

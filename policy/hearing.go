@@ -17,7 +17,9 @@ type hearing struct {
 	reference reference.Named
 	// nameless says that a valid signature which names no repository is enough.
 	nameless bool
-	kept     Kept
+	// unread says that the image is not known, so that nothing can be said of its signatures.
+	unread bool
+	kept   Kept
 }
 
 func (d *Decider) hearing(image *Image, ref reference.Named, nameless bool) *hearing {
@@ -79,6 +81,10 @@ func (h *hearing) rule(ctx context.Context, requirement *Requirement) ruling {
 	}
 	if !requirement.NeedsEvidence {
 		return h.consult(ctx, requirement, first, Evidence{})
+	}
+	if h.unread {
+		finding := Finding{Reason: Pending, Detail: "the image's manifests have not been read"}
+		return ruling{Finding: finding, remembered: true}
 	}
 	if h.kept == nil {
 		h.kept = h.sources.Kept(h.manifests, h.reference)

@@ -21,7 +21,8 @@ func (d *Decider) Asks(ref reference.Named) bool {
 
 // DecidePull says whether any document of this node could admit an image that is about to be pulled under a
 // reference, and admits if one does. nameless says that there are namespaces in which a signature that names no
-// repository is enough.
+// repository is enough. The image may be nil where [Decider.Asks] says that no signature is asked for: whatever asks
+// for one all the same is then [Pending].
 //
 // Of several refusals the most hopeful is returned. Only [Rejected] and [Unsigned] are worth refusing a pull for: with
 // any other, one document or another may well admit the image by the time a container is created of it. Lists of
@@ -34,6 +35,10 @@ func (d *Decider) DecidePull(
 			verdict = panicked(cause)
 		}
 	}()
+	unread := image == nil
+	if unread {
+		image = &Image{Manifests: []Manifest{{}}}
+	}
 	if len(image.Manifests) == 0 {
 		return Denial(refuse(Internal, "%s has no manifest that could be judged", ref))
 	}
@@ -42,6 +47,7 @@ func (d *Decider) DecidePull(
 		verdict = Denial(err)
 	}
 	hearing := d.hearing(image, ref, nameless)
+	hearing.unread = unread
 	for scope, rule := range set.rules(ref) {
 		found, _, _ := hearing.judge(ctx, scope.name, rule)
 		found.Document = scope.document
@@ -69,11 +75,12 @@ func (s *Set) rules(ref reference.Named) iter.Seq2[place, []*Requirement] {
 			size  int
 		}
 		seen := map[list]bool{}
+		scopes := scopesOf(ref)
 		for source := range s.sources() {
 			if source.Document == nil {
 				continue
 			}
-			scope, rule := source.Document.Select(ref)
+			scope, rule := source.Document.selectScope(scopes)
 			if len(rule) == 0 || seen[list{&rule[0], len(rule)}] {
 				continue
 			}

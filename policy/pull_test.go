@@ -1,0 +1,214 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/distribution/reference"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// documents has the node know a system's document and one for each namespace, by their lists of requirements.
+func (n *node) documents(system []*policy.Requirement, namespaces map[string][]*policy.Requirement) {
+	set := &policy.Set{
+		System:     policy.Source{Document: document("/system.json", system...)},
+		Namespaces: map[string]policy.Source{},
+	}
+	for namespace, list := range namespaces {
+		set.Namespaces[namespace] = policy.Source{Document: document("/"+namespace+".json", list...)}
+	}
+	n.set.Store(set)
+}
+
+func decidePull(t testing.TB, n *node, nameless bool) policy.Verdict {
+	t.Helper()
+	ref := normalized(t, tagged)
+	return n.decider(t).DecidePull(t.Context(), ref, imageOf(t, tagged), nameless)
+}
+
+// lists writes lists of requirements down shortly.
+type lists = map[string][]*policy.Requirement
+
+func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
+	reject, lost := []*policy.Requirement{rejectAll()}, []*policy.Requirement{problem()}
+	alice, bob := []*policy.Requirement{signedBy("alice")}, []*policy.Requirement{signedBy("bob")}
+	for name, test := range map[string]struct {
+		system     []*policy.Requirement
+		namespaces lists
+		signed     string // "-" is nobody
+		want       policy.Reason
+		document   string
+	}{
+		"the system's admits":                  {alice, nil, "alice", policy.Accepted, "/system.json"},
+		"only a namespace's admits":            {reject, lists{"a": bob, "dev": alice}, "alice", policy.Accepted, "/dev.json"},
+		"one takes anything":                   {reject, lists{"dev": {acceptAnything()}}, "-", policy.Accepted, "/dev.json"},
+		"all reject":                           {reject, lists{"dev": reject}, "alice", policy.Rejected, "/system.json"},
+		"nobody signed":                        {alice, lists{"dev": bob}, "-", policy.Unsigned, ""},
+		"another signed":                       {alice, lists{"dev": bob}, "carol", policy.Rejected, ""},
+		"nothing is known of signatures yet":   {reject, lists{"dev": alice}, "?", policy.Pending, "/dev.json"},
+		"signatures could not be looked up":    {reject, lists{"dev": alice}, "!", policy.Unavailable, "/dev.json"},
+		"one of two requirements":              {append(alice, bob...), nil, "alice", policy.Rejected, "/system.json"},
+		"both requirements":                    {append(alice, bob...), nil, "alice bob", policy.Accepted, "/system.json"},
+		"a key that cannot be read":            {lost, lists{"dev": reject}, "alice", policy.InvalidPolicy, "/system.json"},
+		"a key that cannot be read, elsewhere": {lost, lists{"dev": alice}, "alice", policy.Accepted, "/dev.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.documents(test.system, test.namespaces)
+			if test.signed != "-" {
+				n.signed(map[string]string{tagged: test.signed})
+			}
+			verdict := decidePull(t, n, false)
+			wantReason(t, verdict, test.want)
+			if test.document != "" && verdict.Document != test.document {
+				t.Errorf("document %s decided, want %s", verdict.Document, test.document)
+			}
+			if verdict.Reference != tagged {
+				t.Errorf("judged %s, want %s", verdict.Reference, tagged)
+			}
+		})
+	}
+}
+
+func problem() *policy.Requirement {
+	return &policy.Requirement{ID: digestOf("problem"), Type: "signedBy", NeedsEvidence: true, Problem: "no such key"}
+}
+
+// TestADocumentThatCannotBeUsedRefusesNoPull: nobody knows what it will say once it is mended.
+func TestADocumentThatCannotBeUsedRefusesNoPull(t *testing.T) {
+	broken := policy.Source{Name: "/broken.json", Err: errors.New("line 3: no JSON")}
+	for name, change := range map[string]func(*policy.Set){
+		"the system's":  func(s *policy.Set) { s.System = broken },
+		"a namespace's": func(s *policy.Set) { s.Namespaces = map[string]policy.Source{"dev": broken} },
+		"the directory": func(s *policy.Set) { s.Directory = errors.New("it is not mounted") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, rejectAll())
+			set := *n.set.Load()
+			change(&set)
+			n.set.Store(&set)
+			wantReason(t, decidePull(t, n, false), policy.InvalidPolicy)
+		})
+	}
+	t.Run("none is loaded yet", func(t *testing.T) {
+		n := newNode(t)
+		n.set.Store(nil)
+		wantReason(t, decidePull(t, n, false), policy.InvalidPolicy)
+	})
+	t.Run("another document admits", func(t *testing.T) {
+		n := newNode(t, signedBy("alice"))
+		n.signed(map[string]string{tagged: "alice"})
+		set := *n.set.Load()
+		set.Namespaces = map[string]policy.Source{"dev": broken}
+		n.set.Store(&set)
+		wantReason(t, decidePull(t, n, false), policy.Accepted)
+	})
+}
+
+func TestASignatureWithoutANameIsEnoughForAPullWhereItIsForSomeNamespace(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.judge = bundles
+	n.signed(map[string]string{tagged: "nameless"})
+	strict := decidePull(t, n, false)
+	wantReason(t, strict, policy.Rejected)
+	if !strict.Nameless {
+		t.Error("the verdict does not say that only a name is lacking")
+	}
+	wantReason(t, decidePull(t, n, true), policy.Accepted)
+}
+
+func TestOnlySignaturesAreAskedFor(t *testing.T) {
+	const elsewhere = "registry.example/other:v1"
+	for name, test := range map[string]struct {
+		system     []*policy.Requirement
+		namespaces lists
+		want       bool
+	}{
+		"nothing is signed anywhere":   {[]*policy.Requirement{rejectAll()}, lists{"dev": {acceptAnything()}}, false},
+		"the system's asks":            {[]*policy.Requirement{signedBy("alice")}, nil, true},
+		"one namespace's asks":         {[]*policy.Requirement{rejectAll()}, lists{"dev": {signedBy("bob")}}, true},
+		"its key cannot be read":       {[]*policy.Requirement{problem()}, nil, false},
+		"it rejects and asks":          {[]*policy.Requirement{signedBy("a"), rejectAll()}, nil, true},
+		"it asks of another only":      {[]*policy.Requirement{rejectAll()}, lists{"scoped": nil}, false},
+		"it has no requirement at all": {nil, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.documents(test.system, test.namespaces)
+			if scoped, ok := n.set.Load().Namespaces["scoped"]; ok {
+				scoped.Document.Default = []*policy.Requirement{rejectAll()}
+				scoped.Document.Scopes = lists{elsewhere: {signedBy("alice")}}
+			}
+			decider := n.decider(t)
+			if got := decider.Asks(normalized(t, tagged)); got != test.want {
+				t.Errorf("asks %t, want %t", got, test.want)
+			}
+			if test.want {
+				return
+			}
+			verdict := decider.DecidePull(t.Context(), normalized(t, tagged), nil, false)
+			if n.looks.Load() != 0 || verdict.Reason == policy.Pending {
+				t.Errorf("%d looks for evidence, and %s", n.looks.Load(), verdict.Reason)
+			}
+		})
+	}
+}
+
+// TestAnImageThatWasNotReadIsNotRefusedForItsSignatures: documents may change between the question whether a signature
+// is asked for and this one.
+func TestAnImageThatWasNotReadIsNotRefusedForItsSignatures(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	decider := n.decider(t)
+	wantReason(t, decider.DecidePull(t.Context(), normalized(t, tagged), nil, true), policy.Pending)
+	if n.looks.Load() != 0 || n.judged.Load() != 0 {
+		t.Errorf("%d looks and %d judgements of nothing", n.looks.Load(), n.judged.Load())
+	}
+	wantReason(t, decider.DecidePull(t.Context(), normalized(t, tagged), &policy.Image{}, true), policy.Internal)
+}
+
+func TestListsThatDocumentsShareAreJudgedOnce(t *testing.T) {
+	n := newNode(t)
+	shared, other := []*policy.Requirement{signedBy("alice")}, []*policy.Requirement{signedBy("bob")}
+	namespaces := lists{}
+	for i := range 10_000 {
+		namespaces[fmt.Sprintf("team-%05d", i)] = shared
+	}
+	namespaces["one"] = other
+	n.documents(shared, namespaces)
+	wantReason(t, decidePull(t, n, false), policy.Unsigned)
+	if n.judged.Load() != 2 || n.looks.Load() != 1 {
+		t.Errorf("%d judgements and %d looks for evidence, want one for each list and one look",
+			n.judged.Load(), n.looks.Load())
+	}
+}
+
+func TestAJudgeThatPanicsRefusesNoPull(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.judge = func(
+		context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
+	) policy.Finding {
+		panic("out of order")
+	}
+	wantReason(t, decidePull(t, n, false), policy.Internal)
+}
+
+// BenchmarkDecidePullOf10000Documents is a pull on a node with as many namespaces that share their requirements.
+func BenchmarkDecidePullOf10000Documents(b *testing.B) {
+	n := newNode(b)
+	shared := []*policy.Requirement{signedBy("alice")}
+	namespaces := lists{}
+	for i := range 10_000 {
+		namespaces[fmt.Sprintf("team-%05d", i)] = shared
+	}
+	n.documents(shared, namespaces)
+	decider, ref, image := n.decider(b), normalized(b, tagged), imageOf(b, tagged)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !decider.Asks(ref) || decider.DecidePull(b.Context(), ref, image, false).Reason != policy.Unsigned {
+			b.Fatal("it is not unsigned")
+		}
+	}
+}
