@@ -43,7 +43,7 @@ func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
 		document   string
 	}{
 		"the system's admits":                  {alice, nil, "alice", policy.Accepted, "/system.json"},
-		"only a namespace's admits":            {reject, lists{"a": bob, "dev": alice}, "alice", policy.Accepted, "/dev.json"},
+		"only a namespace's admits":            {reject, lists{"a": bob, "b": alice}, "alice", policy.Accepted, "/b.json"},
 		"one takes anything":                   {reject, lists{"dev": {acceptAnything()}}, "-", policy.Accepted, "/dev.json"},
 		"all reject":                           {reject, lists{"dev": reject}, "alice", policy.Rejected, "/system.json"},
 		"nobody signed":                        {alice, lists{"dev": bob}, "-", policy.Unsigned, ""},
