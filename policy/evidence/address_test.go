@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 )
@@ -177,9 +179,10 @@ func TestWhatHasNotChangedIsNotRead(t *testing.T) {
 	if first != again {
 		t.Errorf("first %+v\nagain %+v", first, again)
 	}
-	asked := r.asked()
-	if len(asked) != 1 || !strings.HasPrefix(asked[0], "HEAD ") {
-		t.Errorf("the registry was asked %v", asked)
+	list := "/v2/app/manifests/sha256-" + m.Encoded()
+	want := []string{"HEAD " + list + ".sig", "GET /v2/app/referrers/" + m.String(), "HEAD " + list}
+	if diff := cmp.Diff(want, r.asked()); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 	r.sign(t, "app", m, signed(1), signed(2))
 	if got := fetched(t, keeper, named, m); got.Signatures != 2 || got.Generation == first.Generation {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -61,7 +62,9 @@ func OpenHasty(config Config, timeout time.Duration) (*Keeper, error) {
 }
 
 // Busy returns the error of a registry that wants to be left alone.
-func Busy(after time.Duration) error { return &busyError{after: after} }
+func Busy(after time.Duration) error {
+	return &busyError{status: http.StatusTooManyRequests, after: after}
+}
 
 // SignatureFile returns a signature as it is kept.
 func SignatureFile(mediaType string, payload []byte, annotations map[string]string) ([]byte, error) {
@@ -108,7 +111,7 @@ type Way struct{ registry *registry }
 
 // NewWay returns the way to a host.
 func NewWay(host string) Way {
-	r := newRegistry(nil)
+	r := newRegistry(nil, newPauses())
 	r.begin(docker.RegistryHost{Host: host})
 	return Way{registry: r}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -23,12 +22,27 @@ const (
 	maxManifest = 4 << 20
 )
 
+// question is what is asked of one host after another: what there is of signatures of a manifest.
+type question struct {
+	registries *Registries
+	registry   *registry
+	// tag is where cosign's old format has signatures, fallback where referrers are listed without their API, and
+	// subject is what they refer to.
+	tag, fallback reference.NamedTagged
+	subject       reference.Canonical
+	// known are the digests of what was read in full before, by what was asked for.
+	known map[string]digest.Digest
+	// room is how many bytes may still be kept.
+	room int64
+}
+
 // look is a [lookFunc]. Hosts are asked in the order of hosts.toml until one has signatures. That there are none is
-// for the registry itself to say, which is the last of them; or for all the mirrors where it is not to be asked.
+// for the registry itself to say, which is the last of them; or for all the mirrors where it is not to be asked. A
+// lookaside is asked beside them.
 func (r *Registries) look(
 	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
 ) (*finding, error) {
-	tag, err := signatureTag(repository, manifest)
+	q, err := newQuestion(repository, manifest, known)
 	if err != nil {
 		// No registry can have such a tag.
 		return &finding{sources: []source{{Reference: repository.Name()}}, detail: err.Error()}, nil
@@ -36,108 +50,139 @@ func (r *Registries) look(
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	ctx = silence(ctx)
-	credentials := newCredentials(ctx, r.config.AuthFile, repository)
-	registry := newRegistry(credentials)
-	defer registry.close()
-	all, err := registry.hosts(ctx, r.config.HostsDirectory, repository)
+	q.registries, q.registry = r, r.newRegistry(ctx, repository)
+	defer q.registry.close()
+	all, err := q.registry.hosts(ctx, r.config.HostsDirectory, reference.Domain(repository))
 	if err != nil {
-		return nil, fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(repository), err)
+		err = fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(repository), err)
+		return conclude([]*answer{{source: source{Reference: repository.Name()}, err: err}})
 	}
-	return (&question{registry: registry, tag: tag, known: known}).ask(ctx, all)
+	return conclude(q.ask(ctx, all))
 }
 
-// question is what is asked of one host after another.
-type question struct {
-	registry *registry
-	tag      reference.NamedTagged
-	known    []source
-}
-
-func (q *question) ask(ctx context.Context, all []docker.RegistryHost) (*finding, error) {
-	const able = docker.HostCapabilityPull | docker.HostCapabilityResolve
-	var none *finding
-	var failure error
-	for i, host := range all {
-		if !host.Capabilities.Has(able) {
-			continue
-		}
-		found, err := q.askOne(ctx, host, len(all)-i)
-		switch {
-		case err != nil && failure == nil:
-			failure = err
-		case err != nil:
-		case found.unchanged || !found.empty():
-			return found, nil
-		case i == len(all)-1:
-			return found, nil
-		default:
-			none = found
-		}
-	}
-	if failure != nil {
-		return nil, failure
-	}
-	if none == nil {
-		return nil, fmt.Errorf("fetching %s: hosts.toml names no host to pull from", q.tag)
-	}
-	return none, nil
-}
-
-// askOne asks one host.
-func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) (found *finding, err error) {
-	err = q.registry.ask(ctx, host, left, func(ctx context.Context, resolver remotes.Resolver) (err error) {
-		found, err = q.read(ctx, resolver)
-		return err
-	})
-	if err != nil {
-		return nil, q.registry.explain(ctx, q.tag, host, err)
-	}
-	found.sources = []source{{
-		Reference: q.tag.String(), Host: host.Host, Digest: found.digest, Partial: found.partial,
-	}}
-	return found, nil
-}
-
-func (q *question) read(ctx context.Context, resolver remotes.Resolver) (*finding, error) {
-	name, manifest, err := resolver.Resolve(ctx, q.tag.String())
-	if errdefs.IsNotFound(err) && q.registry.saidNotFound() {
-		return &finding{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if slices.ContainsFunc(q.known, func(s source) bool { return s.Digest == manifest.Digest }) {
-		return &finding{unchanged: true}, nil
-	}
-	if manifest.Size > maxManifest {
-		return nil, fmt.Errorf("its manifest has %d bytes, more than the %d that are read", manifest.Size, maxManifest)
-	}
-	if !images.IsManifestType(manifest.MediaType) && !images.IsIndexType(manifest.MediaType) {
-		// The fetcher would ask for a blob.
-		manifest.MediaType = ocispec.MediaTypeImageManifest
-	}
-	from, err := resolver.Fetcher(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := readContent(ctx, from, manifest)
-	if err != nil {
-		return nil, fmt.Errorf("its manifest: %w", err)
-	}
-	found, err := readSignatures(ctx, from, raw)
-	if err != nil {
-		return nil, err
-	}
-	found.digest = manifest.Digest
-	return found, nil
-}
-
-// signatureTag returns the tag that cosign gives the signatures of a manifest.
-func signatureTag(repository reference.Named, manifest digest.Digest) (reference.NamedTagged, error) {
-	tag := fmt.Sprintf("%s-%s.sig", manifest.Algorithm(), manifest.Encoded())
-	tagged, err := reference.WithTag(reference.TrimNamed(repository), tag)
+func newQuestion(repository reference.Named, manifest digest.Digest, known []source) (*question, error) {
+	name := reference.TrimNamed(repository)
+	list := fmt.Sprintf("%s-%s", manifest.Algorithm(), manifest.Encoded())
+	tag, err := reference.WithTag(name, list+".sig")
 	if err != nil {
 		return nil, errors.New("digests of this length have no signatures' tag")
 	}
-	return tagged, nil
+	fallback, err := reference.WithTag(name, list)
+	if err != nil {
+		return nil, fmt.Errorf("naming the referrers of %s: %w", manifest, err)
+	}
+	subject, err := reference.WithDigest(name, manifest)
+	if err != nil {
+		return nil, fmt.Errorf("naming %s: %w", manifest, err)
+	}
+	q := &question{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}, room: maxDirectory}
+	for _, s := range known {
+		q.known[s.Reference] = s.Digest
+	}
+	return q, nil
+}
+
+// ask returns the answers of the first host that has signatures, or that says for the registry that there are none; or
+// an answer that is a failure.
+func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer {
+	const tags = docker.HostCapabilityPull | docker.HostCapabilityResolve
+	const lists = docker.HostCapabilityPull | docker.HostCapabilityReferrers
+	var none, failed []*answer
+	for i, host := range all {
+		if !host.Capabilities.Has(tags) && !host.Capabilities.Has(lists) {
+			continue
+		}
+		answers := q.askOne(ctx, host, len(all)-i)
+		switch {
+		case has(answers):
+			return answers
+		case failures(answers) != nil:
+			if failed == nil {
+				failed = answers
+			}
+		case i == len(all)-1:
+			return answers
+		default:
+			none = answers
+		}
+	}
+	switch {
+	case failed != nil:
+		return failed
+	case none != nil:
+		return none
+	default:
+		err := fmt.Errorf("fetching %s: hosts.toml names no host to pull from", q.tag)
+		return []*answer{{source: source{Reference: q.tag.String()}, err: err}}
+	}
+}
+
+// askOne asks one host for the digests of what it has, and reads that unless it is known. What stands beside a
+// failure is read if it is new; else the next try will do.
+func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) []*answer {
+	var answers []*answer
+	_ = q.registry.ask(ctx, host, left, func(ctx context.Context, resolver remotes.Resolver) error {
+		at := &placed{question: q, host: host, resolver: resolver}
+		if host.Capabilities.Has(docker.HostCapabilityResolve) {
+			answers = append(answers, at.peek(ctx, q.tag, at.tagged))
+		}
+		answers = append(answers, at.peek(ctx, q.subject, at.referrers))
+		if same(answers) && has(answers) {
+			return nil
+		}
+		failed := failures(answers) != nil
+		for _, a := range answers {
+			if a.read != nil && (!failed || !a.same) {
+				at.read(ctx, a)
+			}
+		}
+		return nil
+	})
+	return answers
+}
+
+// tagged asks for the signatures' tag.
+func (p *placed) tagged(ctx context.Context, a *answer) error {
+	manifest, err := p.resolve(ctx, p.tag)
+	if err != nil || manifest.Digest == "" {
+		return err
+	}
+	a.source.Digest = manifest.Digest
+	a.read = func(ctx context.Context) error {
+		from, err := p.resolver.Fetcher(ctx, p.tag.String())
+		if err != nil {
+			return err
+		}
+		raw, err := readManifest(ctx, from, manifest)
+		if err != nil {
+			return err
+		}
+		return a.readSignatures(ctx, from, raw, &p.room)
+	}
+	return nil
+}
+
+// resolve asks for what is under a tag, with a HEAD; nothing where the registry says so.
+func (p *placed) resolve(ctx context.Context, tag reference.NamedTagged) (ocispec.Descriptor, error) {
+	_, found, err := p.resolver.Resolve(ctx, tag.String())
+	if errdefs.IsNotFound(err) && p.registry.saidNotFound() {
+		return ocispec.Descriptor{}, nil
+	}
+	return found, err
+}
+
+// readManifest reads the manifest or the index that a tag names.
+func readManifest(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
+	if of.Size > maxManifest {
+		return nil, fmt.Errorf("its manifest has %d bytes, more than the %d that are read", of.Size, maxManifest)
+	}
+	if !images.IsManifestType(of.MediaType) && !images.IsIndexType(of.MediaType) {
+		// The fetcher would ask for a blob.
+		of.MediaType = ocispec.MediaTypeImageManifest
+	}
+	raw, err := readContent(ctx, from, of)
+	if err != nil {
+		return nil, fmt.Errorf("its manifest: %w", err)
+	}
+	return raw, nil
 }

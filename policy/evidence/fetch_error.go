@@ -14,17 +14,19 @@ import (
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
-	"github.com/distribution/reference"
 )
 
-// busyError says that a registry wants to be left alone for a while.
-type busyError struct{ after time.Duration }
+// busyError says that a registry wants to be left alone for a while, or has to be, for it has failed time and again.
+type busyError struct {
+	status int
+	after  time.Duration
+}
 
 func (e *busyError) Error() string {
 	if e.after > 0 {
-		return fmt.Sprintf("429 Too Many Requests, and not to be asked for %s", e.after.Round(time.Second))
+		return fmt.Sprintf("%s, and not to be asked for %s", statusText(e.status), e.after.Round(time.Second))
 	}
-	return "429 Too Many Requests"
+	return statusText(e.status)
 }
 
 // fetchError is one line that names what was asked, who was asked and what went wrong. It holds no URL, for the
@@ -41,11 +43,11 @@ func (e *fetchError) Error() string {
 func (e *fetchError) Unwrap() error { return e.cause }
 
 // explain returns an error as an operator wants to read it.
-func (r *registry) explain(ctx context.Context, tag reference.Named, host docker.RegistryHost, err error) error {
+func (r *registry) explain(ctx context.Context, what string, host docker.RegistryHost, err error) error {
 	r.mu.Lock()
 	status, answeredBy := r.status, r.answeredBy
 	r.mu.Unlock()
-	e := &fetchError{what: tag.String(), host: host.Host, cause: err}
+	e := &fetchError{what: what, host: host.Host, cause: err}
 	var unusable *credentialsError
 	switch {
 	case errors.As(err, &unusable):
@@ -63,6 +65,16 @@ func (r *registry) explain(ctx context.Context, tag reference.Named, host docker
 	return e
 }
 
+// statusError is an answer that is no answer to what was asked.
+type statusError struct {
+	status int
+	cause  error
+}
+
+func (e *statusError) Error() string { return statusText(e.status) }
+
+func (e *statusError) Unwrap() error { return e.cause }
+
 func statusText(status int) string { return fmt.Sprintf("%d %s", status, http.StatusText(status)) }
 
 // denied reports whether an error is that the registry wants other credentials.
@@ -71,7 +83,8 @@ func denied(err error, status int) bool {
 		return false
 	}
 	var unexpected remoteerrors.ErrUnexpectedStatus
-	return errors.As(err, &unexpected) || errors.Is(err, docker.ErrInvalidAuthorization)
+	var answer *statusError
+	return errors.As(err, &unexpected) || errors.As(err, &answer) || errors.Is(err, docker.ErrInvalidAuthorization)
 }
 
 // plain returns the heart of an error, without the layers of wrapping that name URLs and ports.

@@ -9,10 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 )
@@ -20,6 +18,7 @@ import (
 // registry is the way to the hosts of one registry during one look, and what was met on it.
 type registry struct {
 	credentials *credentials
+	pauses      *pauses
 
 	mu sync.Mutex
 	// transports are those in use; the hosts of a registry may share one.
@@ -34,8 +33,8 @@ type registry struct {
 	answeredBy string
 }
 
-func newRegistry(credentials *credentials) *registry {
-	return &registry{credentials: credentials}
+func newRegistry(credentials *credentials, pauses *pauses) *registry {
+	return &registry{credentials: credentials, pauses: pauses}
 }
 
 // begin forgets what was met at another host: what holds for a mirror need not hold for the registry.
@@ -111,6 +110,9 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := g.registry.mayAsk(request.URL); err != nil {
 		return nil, err
 	}
+	if err := g.registry.pauses.mayAsk(request.URL.Host); err != nil {
+		return nil, err
+	}
 	request = request.Clone(request.Context())
 	// Signatures are small: nothing is gained by compression, and what expands can be a trap.
 	request.Header.Set("Accept-Encoding", "identity")
@@ -119,7 +121,11 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	g.registry.answered(response)
-	if err := acceptable(response); err != nil {
+	err = g.registry.pauses.answered(request.URL.Host, response)
+	if err == nil {
+		err = acceptable(response)
+	}
+	if err != nil {
 		return nil, errors.Join(err, response.Body.Close())
 	}
 	response.Body = &bounded{body: response.Body, left: maxAnswer}
@@ -131,9 +137,6 @@ const maxAnswer = maxManifest
 
 // acceptable returns an error for an answer that is not to be read.
 func acceptable(response *http.Response) error {
-	if response.StatusCode == http.StatusTooManyRequests {
-		return &busyError{after: retryAfter(response.Header.Get("Retry-After"), time.Now())}
-	}
 	if response.ContentLength > maxAnswer {
 		return fmt.Errorf("its answer has %d bytes, more than the %d that are read", response.ContentLength, maxAnswer)
 	}
@@ -141,17 +144,6 @@ func acceptable(response *http.Response) error {
 		return errors.New("its answer is compressed, though that was not asked for")
 	}
 	return nil
-}
-
-// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(header); err == nil {
-		return time.Duration(max(0, min(seconds, int(maxRetryAfter/time.Second)))) * time.Second
-	}
-	if date, err := http.ParseTime(header); err == nil {
-		return max(0, min(date.Sub(now), maxRetryAfter))
-	}
-	return 0
 }
 
 // bounded is a body of which only so much can be read.

@@ -1,127 +1,19 @@
 package evidence_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy/evidence"
 )
-
-// pushed is a document as a registry has it.
-type pushed struct {
-	mediaType string
-	raw       []byte
-}
-
-// RawManifest returns the document, and MediaType its type, for the client that pushes it.
-func (p pushed) RawManifest() ([]byte, error)        { return p.raw, nil }
-func (p pushed) MediaType() (types.MediaType, error) { return types.MediaType(p.mediaType), nil }
-
-// push puts a document into a repository under a tag, or under its digest where the tag is empty.
-func (r *registry) push(t testing.TB, repository, tag, mediaType string, document any) ocispec.Descriptor {
-	t.Helper()
-	raw, err := json.Marshal(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
-	at := "@" + of.Digest.String()
-	if tag != "" {
-		at = ":" + tag
-	}
-	ref, err := name.ParseReference(r.host+"/"+repository+at, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Put(ref, pushed{mediaType: mediaType, raw: raw}); err != nil {
-		t.Fatal(err)
-	}
-	return of
-}
-
-// pushBlob puts a blob into a repository.
-func (r *registry) pushBlob(t testing.TB, repository, mediaType string, blob []byte) ocispec.Descriptor {
-	t.Helper()
-	to, err := name.NewRepository(r.host+"/"+repository, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.WriteLayer(to, static.NewLayer(blob, types.MediaType(mediaType))); err != nil {
-		t.Fatal(err)
-	}
-	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
-}
-
-// pusher pushes to a registry for a test.
-type pusher struct {
-	*registry
-	t testing.TB
-}
-
-// image is what tests push: manifests, each with the configuration of a platform, and a note that makes it differ.
-func (p pusher) image(platform *ocispec.Platform, note string) ocispec.Descriptor {
-	p.t.Helper()
-	config := ocispec.Image{Author: "test"}
-	if platform != nil {
-		config.Platform = *platform
-	}
-	raw, err := json.Marshal(config)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return p.push(p.t, "app", "", ocispec.MediaTypeImageManifest, ocispec.Manifest{
-		Versioned:   specs.Versioned{SchemaVersion: 2},
-		MediaType:   ocispec.MediaTypeImageManifest,
-		Config:      p.pushBlob(p.t, "app", ocispec.MediaTypeImageConfig, raw),
-		Layers:      []ocispec.Descriptor{},
-		Annotations: map[string]string{"note": note},
-	})
-}
-
-func (p pusher) index(children ...ocispec.Descriptor) ocispec.Descriptor {
-	p.t.Helper()
-	return p.push(p.t, "app", "v1", ocispec.MediaTypeImageIndex, ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: children,
-	})
-}
-
-// unchecked has the registry serve an index that it would not take, and returns its digest.
-func (p pusher) unchecked(children ...ocispec.Descriptor) digest.Digest {
-	p.t.Helper()
-	raw, err := json.Marshal(ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: children,
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.spoilBy(onlyFor(digest.FromBytes(raw).String(), func(w http.ResponseWriter, request *http.Request) {
-		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
-		http.ServeContent(w, request, "", time.Time{}, bytes.NewReader(raw))
-	}))
-	return digest.FromBytes(raw)
-}
-
-// on says of a descriptor for which platform it is; nil: it does not say.
-func on(of ocispec.Descriptor, platform *ocispec.Platform) ocispec.Descriptor {
-	of.Platform = platform
-	return of
-}
 
 func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
 	here := platforms.DefaultSpec()
@@ -161,7 +53,7 @@ func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			r := newRegistry(t)
-			top, want := build(pusher{r, t})
+			top, want := build(pusher{registry: r, t: t})
 			ref := r.named(t, "app")
 			got, err := evidence.NewRegistries(evidence.RegistryConfig{}).Image(t.Context(), ref, top.Digest)
 			if err != nil {
@@ -218,7 +110,7 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 			return p.unchecked(ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Size: 3})
 		}, "no digest that could be verified"},
 		"a manifest without a configuration": {func(p pusher) digest.Digest {
-			return p.push(p.t, "app", "", ocispec.MediaTypeImageManifest, map[string]any{"schemaVersion": 2}).Digest
+			return p.push("", ocispec.MediaTypeImageManifest, map[string]any{"schemaVersion": 2}).Digest
 		}, "its configuration has the digest"},
 		"ten indexes in each other": {func(p pusher) digest.Digest {
 			top := p.image(&here, "m")
@@ -237,7 +129,7 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
-			target := test.build(pusher{r, t})
+			target := test.build(pusher{registry: r, t: t})
 			got, err := evidence.NewRegistries(evidence.RegistryConfig{}).Image(t.Context(), r.named(t, "app"), target)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%+v, %v\nlacks %q", got, err, test.want)
@@ -248,7 +140,7 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 
 func TestATagIsResolvedByAHeadAndADigestByNothing(t *testing.T) {
 	r := newRegistry(t)
-	p := pusher{r, t}
+	p := pusher{registry: r, t: t}
 	here := platforms.DefaultSpec()
 	top := p.index(on(p.image(&here, "m"), &here))
 	registries := evidence.NewRegistries(evidence.RegistryConfig{})
@@ -280,7 +172,7 @@ func TestAnImageIsReadFromWhoeverHasIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mirror, r := newRegistry(t), newRegistry(t)
-			p := pusher{r, t}
+			p := pusher{registry: r, t: t}
 			m := p.image(&here, "m")
 			spoil(mirror)
 			content := fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL)

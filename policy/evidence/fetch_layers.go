@@ -15,9 +15,21 @@ import (
 )
 
 // badLayer is an error of what a registry serves, not of reaching it: the layer is left out and others are read.
-type badLayer struct{ problem string }
+type badLayer struct {
+	problem string
+	// lasting says that it is in what the registry lists, and will be there at the next try.
+	lasting bool
+}
 
 func (b *badLayer) Error() string { return b.problem }
+
+func lasting(format string, args ...any) error {
+	return &badLayer{problem: fmt.Sprintf(format, args...), lasting: true}
+}
+
+func passing(format string, args ...any) error {
+	return &badLayer{problem: fmt.Sprintf(format, args...)}
+}
 
 // parseLayers returns the signatures that a manifest lists: the last 64 of the right type, for new ones are added at
 // the end. omitted is how many more there are.
@@ -43,50 +55,64 @@ func parseLayers(raw []byte) (layers []ocispec.Descriptor, omitted int, err erro
 
 // readSignatures reads the signatures that a manifest lists. What is wrong with one of them leaves it out; that none
 // can be read is an error.
-func readSignatures(ctx context.Context, from remotes.Fetcher, raw []byte) (*finding, error) {
+func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw []byte, room *int64) error {
 	layers, omitted, err := parseLayers(raw)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var firstBad error
-	var total int64
+	var out leftOut
 	payloads := map[digest.Digest][]byte{}
-	found := &finding{}
 	// From the end, so that it is the oldest that do not fit.
 	for _, layer := range slices.Backward(layers) {
 		content, err := readSignature(ctx, from, layer, payloads)
-		if err == nil && total+int64(len(content)) > maxDirectory {
-			err = &badLayer{fmt.Sprintf("all signatures together have more than %d bytes", maxDirectory)}
+		if err == nil && int64(len(content)) > *room {
+			err = lasting("all signatures together have more than %d bytes", maxDirectory)
 		}
-		if _, ok := errors.AsType[*badLayer](err); ok {
-			firstBad = err
+		if bad, ok := errors.AsType[*badLayer](err); ok {
+			out.add(bad)
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		total += int64(len(content))
-		found.signatures = append(found.signatures, content)
+		*room -= int64(len(content))
+		a.signatures = append(a.signatures, content)
 	}
-	if firstBad != nil && len(found.signatures) == 0 {
-		return nil, fmt.Errorf("none of its %d signatures can be read: %w", len(layers), firstBad)
+	if out.count > 0 && len(a.signatures) == 0 {
+		return fmt.Errorf("none of its %d signatures can be read: %w", len(layers), out.first)
 	}
-	slices.Reverse(found.signatures)
-	found.partial = firstBad != nil
-	found.detail = leftOut(len(layers)-len(found.signatures), firstBad, omitted)
-	return found, nil
+	slices.Reverse(a.signatures)
+	a.partial = out.passing
+	a.detail = out.describe("signatures", omitted, maxSignatures)
+	return nil
 }
 
-// leftOut says in words what was left out.
-func leftOut(bad int, why error, omitted int) string {
+// leftOut counts what was left out.
+type leftOut struct {
+	count int
+	first *badLayer
+	// passing says that some of it may be there at the next try.
+	passing bool
+}
+
+func (l *leftOut) add(bad *badLayer) {
+	if l.first == nil {
+		l.first = bad
+	}
+	l.count++
+	l.passing = l.passing || !bad.lasting
+}
+
+// describe says in words what was left out: what is bad, and what is older than the newest.
+func (l *leftOut) describe(things string, older, newest int) string {
 	switch {
-	case bad > 0 && omitted > 0:
-		return fmt.Sprintf("%d signatures were left out: %v; and %d older ones beyond the newest %d",
-			bad, why, omitted, maxSignatures)
-	case bad > 0:
-		return fmt.Sprintf("%d signatures were left out: %v", bad, why)
-	case omitted > 0:
-		return fmt.Sprintf("%d signatures were left out, which are older than the newest %d", omitted, maxSignatures)
+	case l.count > 0 && older > 0:
+		return fmt.Sprintf("%d %s were left out: %v; and %d older ones beyond the newest %d",
+			l.count, things, l.first, older, newest)
+	case l.count > 0:
+		return fmt.Sprintf("%d %s were left out: %v", l.count, things, l.first)
+	case older > 0:
+		return fmt.Sprintf("%d %s were left out, which are older than the newest %d", older, things, newest)
 	default:
 		return ""
 	}
@@ -97,11 +123,11 @@ func readSignature(
 	ctx context.Context, from remotes.Fetcher, layer ocispec.Descriptor, payloads map[digest.Digest][]byte,
 ) ([]byte, error) {
 	if layer.Size < 0 || layer.Size > maxPayload {
-		return nil, &badLayer{fmt.Sprintf("layer %s has %d bytes, and a signature has at most %d",
-			layer.Digest, layer.Size, maxPayload)}
+		return nil, lasting("layer %s has %d bytes, and a signature has at most %d",
+			layer.Digest, layer.Size, maxPayload)
 	}
 	if err := layer.Digest.Validate(); err != nil {
-		return nil, &badLayer{fmt.Sprintf("a layer has the digest %.80q: %v", layer.Digest, err)}
+		return nil, lasting("a layer has the digest %.80q: %v", layer.Digest, err)
 	}
 	payload, ok := payloads[layer.Digest]
 	if !ok || int64(len(payload)) != layer.Size {
@@ -125,15 +151,15 @@ func readContent(ctx context.Context, from remotes.Fetcher, of ocispec.Descripto
 	content, err := io.ReadAll(io.LimitReader(body, of.Size+1))
 	switch {
 	case errdefs.IsNotFound(err):
-		return nil, &badLayer{fmt.Sprintf("the registry does not have %s", of.Digest)}
+		return nil, passing("the registry does not have %s", of.Digest)
 	case errdefs.IsFailedPrecondition(err):
-		return nil, &badLayer{fmt.Sprintf("%s has more than the %d bytes announced", of.Digest, of.Size)}
+		return nil, passing("%s has more than the %d bytes announced", of.Digest, of.Size)
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", of.Digest, err)
 	case int64(len(content)) != of.Size:
-		return nil, &badLayer{fmt.Sprintf("%s has %d bytes, and %d were announced", of.Digest, len(content), of.Size)}
+		return nil, passing("%s has %d bytes, and %d were announced", of.Digest, len(content), of.Size)
 	case of.Digest.Algorithm().FromBytes(content) != of.Digest:
-		return nil, &badLayer{fmt.Sprintf("what the registry has as %s has another digest", of.Digest)}
+		return nil, passing("what the registry has as %s has another digest", of.Digest)
 	}
 	return content, nil
 }

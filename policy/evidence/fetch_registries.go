@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	dockerconfig "github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/distribution/reference"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -34,11 +35,24 @@ type Registries struct {
 	config RegistryConfig
 	// timeout bounds what is asked for at once, over all hosts and blobs.
 	timeout time.Duration
+	pauses  *pauses
+	// attached remembers what manifests of referrers hold.
+	attached *lru.Cache[digest.Digest, *attached]
 }
 
 // NewRegistries returns the registries as a configuration says.
 func NewRegistries(config RegistryConfig) *Registries {
-	return &Registries{config: config, timeout: fetchTimeout}
+	remembered, err := lru.New[digest.Digest, *attached](maxAttached)
+	if err != nil {
+		// Only for a size of nothing or less.
+		panic(err)
+	}
+	return &Registries{config: config, timeout: fetchTimeout, pauses: newPauses(), attached: remembered}
+}
+
+// newRegistry returns the way to a repository's registry.
+func (r *Registries) newRegistry(ctx context.Context, repository reference.Named) *registry {
+	return newRegistry(newCredentials(ctx, r.config.AuthFile, repository), r.pauses)
 }
 
 // Resolve returns the digest that a reference has: its own, or that under its tag, for which the registry is asked
@@ -67,9 +81,9 @@ func (r *Registries) first(ctx context.Context, ref reference.Named, able docker
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	ctx = silence(ctx)
-	registry := newRegistry(newCredentials(ctx, r.config.AuthFile, ref))
+	registry := r.newRegistry(ctx, ref)
 	defer registry.close()
-	all, err := registry.hosts(ctx, r.config.HostsDirectory, ref)
+	all, err := registry.hosts(ctx, r.config.HostsDirectory, reference.Domain(ref))
 	if err != nil {
 		return fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(ref), err)
 	}
@@ -83,7 +97,7 @@ func (r *Registries) first(ctx context.Context, ref reference.Named, able docker
 			return nil
 		}
 		if failure == nil {
-			failure = registry.explain(ctx, ref, host, err)
+			failure = registry.explain(ctx, ref.String(), host, err)
 		}
 	}
 	if failure == nil {
@@ -102,13 +116,13 @@ func (r *registry) ask(ctx context.Context, host docker.RegistryHost, left int, 
 	r.begin(host)
 	return ask(ctx, docker.NewResolver(docker.ResolverOptions{
 		Hosts:   func(string) ([]docker.RegistryHost, error) { return []docker.RegistryHost{host}, nil },
-		Headers: http.Header{"User-Agent": []string{"countersign"}},
+		Headers: http.Header{"User-Agent": []string{userAgent}},
 	}))
 }
 
-// hosts returns the hosts of a repository's registry as containerd would ask them (containerd 2.4,
+// hosts returns the hosts of a registry as containerd would ask them (containerd 2.4,
 // core/remotes/docker/config): mirrors first. Plain HTTP is tried where containerd tries it, on localhost.
-func (r *registry) hosts(ctx context.Context, directory string, named reference.Named) ([]docker.RegistryHost, error) {
+func (r *registry) hosts(ctx context.Context, directory, domain string) ([]docker.RegistryHost, error) {
 	options := dockerconfig.HostOptions{
 		Credentials:  r.credentials.lookup,
 		UpdateClient: r.guard,
@@ -116,8 +130,11 @@ func (r *registry) hosts(ctx context.Context, directory string, named reference.
 	if directory != "" {
 		options.HostDir = dockerconfig.HostDirFromRoot(directory)
 	}
-	return dockerconfig.ConfigureHosts(ctx, options)(reference.Domain(named))
+	return dockerconfig.ConfigureHosts(ctx, options)(domain)
 }
+
+// userAgent is who asks.
+const userAgent = "countersign"
 
 // errNoDigest says that what a registry serves names something by no digest.
 var errNoDigest = errors.New("it names no digest that could be verified")

@@ -38,8 +38,7 @@ type finding struct {
 	detail  string
 	// fetchedAt is when the registry answered; zero: it was not asked.
 	fetchedAt time.Time
-	// digest is that of the tag that was read, and partial says that not all it lists could be.
-	digest  digest.Digest
+	// partial says that there may be more than was found: what was held before stays beside it.
 	partial bool
 }
 
@@ -61,6 +60,20 @@ func (f *finding) record(k key) record {
 	r.Signatures = filesOf(f.signatures, f.imported.signatures)
 	r.Bundles = filesOf(f.bundles, f.imported.bundles)
 	return r
+}
+
+// beside returns what was found with what is held and was not found this time: not all that there is could be read, and
+// no failure takes anything away.
+func (h *held) beside(f *finding) *finding {
+	before := h.finding()
+	joined, room := *f, int64(maxDirectory)
+	old := before.signatures[:len(before.signatures)-before.imported.signatures]
+	joined.signatures = slices.Concat(without(old, f.signatures), f.signatures)
+	joined.signatures = newest(joined.signatures, &room)
+	old = before.bundles[:len(before.bundles)-before.imported.bundles]
+	joined.bundles = slices.Concat(without(old, f.bundles), f.bundles)
+	joined.bundles = newest(joined.bundles, &room)
+	return &joined
 }
 
 // filesOf describes files, the last of which were imported.

@@ -103,8 +103,8 @@ func (f *finding) bring(imported content) {
 	f.bundles, f.imported.bundles = join(f.bundles, f.imported.bundles, imported.bundles)
 	all := len(f.signatures) + len(f.bundles)
 	room := int64(maxDirectory)
-	f.signatures = newest(f.signatures, maxSignatures, &room)
-	f.bundles = newest(f.bundles, maxBundles, &room)
+	f.signatures = newest(f.signatures, &room)
+	f.bundles = newest(f.bundles, &room)
 	f.imported.signatures = min(f.imported.signatures, len(f.signatures))
 	f.imported.bundles = min(f.imported.bundles, len(f.bundles))
 	if omitted := all - len(f.signatures) - len(f.bundles); omitted > 0 {
@@ -140,10 +140,10 @@ func among(files [][]byte, file []byte) bool {
 	return slices.ContainsFunc(files, func(other []byte) bool { return bytes.Equal(file, other) })
 }
 
-// newest returns the last files, as many as may be and as there is room for.
-func newest(files [][]byte, most int, room *int64) [][]byte {
+// newest returns the last files, as many as are kept and as there is room for.
+func newest(files [][]byte, room *int64) [][]byte {
 	for i, file := range slices.Backward(files) {
-		if *room -= int64(len(file)); *room < 0 || len(files)-i > most {
+		if *room -= int64(len(file)); *room < 0 || len(files)-i > MaxFiles {
 			return files[i+1:]
 		}
 	}

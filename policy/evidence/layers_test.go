@@ -133,8 +133,8 @@ func TestOfTenThousandSignaturesTheNewestCount(t *testing.T) {
 	if files := filesIn(t, got.Directory); files[63] != string(good.file(t)) {
 		t.Error("the last one is not the last")
 	}
-	if asked := r.asked(); len(asked) > 5 {
-		t.Errorf("one payload was asked for %d times", len(asked))
+	if asked := strings.Join(r.asked(), " "); strings.Count(asked, "/blobs/") > 1 {
+		t.Errorf("asked %s", asked)
 	}
 }
 

@@ -173,10 +173,7 @@ func (k *Keeper) verified(e *entry) []source {
 		}
 		return nil
 	}
-	if slices.ContainsFunc(read, func(s source) bool { return s.Partial }) {
-		return nil
-	}
-	return read
+	return slices.DeleteFunc(slices.Clone(read), func(s source) bool { return s.Partial })
 }
 
 // keep stores what was found where it says anything new, and returns nil where it does not.
@@ -192,6 +189,9 @@ func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
 		// them from a node that has them.
 		if f.empty() {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
+		}
+		if f.partial {
+			f = before.beside(f)
 		}
 		f = before.withImported(f)
 		if r := f.record(e.key); r.same(&before.record) {

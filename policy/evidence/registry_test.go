@@ -41,11 +41,11 @@ type registry struct {
 	requests []string
 }
 
-func newRegistry(t testing.TB) *registry {
+func newRegistry(t testing.TB, options ...memory.Option) *registry {
 	t.Helper()
 	silent := slog.NewLogLogger(slog.DiscardHandler, 0)
 	r := &registry{}
-	backend := memory.New(memory.Logger(silent))
+	backend := memory.New(append(options, memory.Logger(silent))...)
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, request.Method+" "+request.URL.Path)

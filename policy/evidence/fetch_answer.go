@@ -1,0 +1,146 @@
+package evidence
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
+)
+
+// answer is what one source of signatures has, or why that is not known.
+type answer struct {
+	// what was asked for, in words.
+	what string
+	// source has no digest where there is nothing.
+	source source
+	// same says that this is what was read before.
+	same bool
+	// read reads what is there; nil: there is nothing to read.
+	read func(context.Context) error
+	content
+	// detail says what of it was left out; partial that it is worth trying again.
+	detail  string
+	partial bool
+	err     error
+}
+
+// has reports whether there is a signature or a bundle among answers, or what is known to be.
+func has(answers []*answer) bool {
+	return slices.ContainsFunc(answers, func(a *answer) bool {
+		return !a.empty() || a.same && a.source.Digest != ""
+	})
+}
+
+// same reports whether all that there is, is what was read before.
+func same(answers []*answer) bool {
+	return !slices.ContainsFunc(answers, func(a *answer) bool { return a.err != nil || !a.same })
+}
+
+// failures returns why some answers are not known, or nil.
+func failures(answers []*answer) error {
+	var all []error
+	for _, a := range answers {
+		if a.err != nil {
+			all = append(all, a.err)
+		}
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return joined(all)
+}
+
+// joinedError is several errors in one line.
+type joinedError struct{ all []error }
+
+func (e *joinedError) Error() string {
+	texts := make([]string, 0, len(e.all))
+	for _, err := range e.all {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(slices.Compact(texts), "; ")
+}
+
+func (e *joinedError) Unwrap() []error { return e.all }
+
+func joined(all []error) error {
+	if len(all) == 0 {
+		return nil
+	}
+	return &joinedError{all: all}
+}
+
+// conclude makes a finding of answers, or an error. What was found counts, even where another source could not be
+// asked; but that there is nothing is for all of them to say.
+func conclude(answers []*answer) (*finding, error) {
+	if same(answers) && has(answers) {
+		return &finding{unchanged: true}, nil
+	}
+	f := &finding{}
+	var details []string
+	for _, a := range answers {
+		f.signatures = append(f.signatures, a.signatures...)
+		f.bundles = append(f.bundles, a.bundles...)
+		s := a.source
+		s.Partial = a.partial || a.err != nil
+		f.sources = append(f.sources, s)
+		f.partial = f.partial || s.Partial
+		if a.detail != "" {
+			details = append(details, a.detail)
+		}
+	}
+	failure := failures(answers)
+	if failure != nil && f.empty() {
+		return nil, failure
+	}
+	if failure != nil {
+		details = append(details, failure.Error())
+	}
+	f.detail = strings.Join(details, "; ")
+	return f, nil
+}
+
+// placed is a question at one host.
+type placed struct {
+	*question
+	host     docker.RegistryHost
+	resolver remotes.Resolver
+}
+
+// peek asks for the digest of what there is, by half of the time that is left: the other half is for the other source.
+func (p *placed) peek(ctx context.Context, of reference.Named, ask func(context.Context, *answer) error) *answer {
+	ctx, cancel := half(ctx)
+	defer cancel()
+	a := &answer{what: of.String(), source: source{Reference: of.String(), Host: p.host.Host}}
+	if of == reference.Named(p.subject) {
+		a.what = "the referrers of " + a.what
+	}
+	if err := ask(ctx, a); err != nil {
+		a.err, a.read = p.registry.explain(ctx, a.what, p.host, err), nil
+		return a
+	}
+	a.same = p.known[a.source.Reference] == a.source.Digest
+	return a
+}
+
+// read reads what there is, and notes what keeps it from being read.
+func (p *placed) read(ctx context.Context, a *answer) {
+	ctx, cancel := half(ctx)
+	defer cancel()
+	if err := a.read(ctx); err != nil {
+		a.err = p.registry.explain(ctx, a.what, p.host, err)
+	}
+}
+
+// half returns a context with half of the time that is left.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
+}

@@ -1,0 +1,94 @@
+package evidence
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// referrers is a list of what refers to a subject, as far as it can be a bundle.
+type referrers struct {
+	candidates []ocispec.Descriptor
+	bad        leftOut
+	// more says that there are more than were listed.
+	more bool
+}
+
+// add adds an index. What is wrong with one descriptor leaves it out.
+func (r *referrers) add(raw []byte) error {
+	var index struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		Manifests     []json.RawMessage `json:"manifests"`
+	}
+	if err := json.Unmarshal(raw, &index); err != nil {
+		return fmt.Errorf("its list of referrers is not JSON of the expected form: %w", err)
+	}
+	if index.SchemaVersion != 2 {
+		return errors.New("its list of referrers is not an index")
+	}
+	for _, one := range index.Manifests {
+		var listed ocispec.Descriptor
+		err := json.Unmarshal(one, &listed)
+		if err == nil && !candidate(&listed) {
+			continue
+		}
+		if err == nil {
+			err = listed.Digest.Validate()
+		}
+		if err != nil {
+			r.bad.add(&badLayer{problem: "a referrer is listed by no usable descriptor: " + err.Error(), lasting: true})
+			continue
+		}
+		r.candidates = append(r.candidates, listed)
+	}
+	return nil
+}
+
+// candidate reports whether a referrer can be a bundle that says that an image is signed. What a list says of it is
+// not relied on where it says little: registries take the type of the configuration for that of the artifact
+// (go-containerregistry v0.22.1), and some leave out annotations.
+func candidate(of *ocispec.Descriptor) bool {
+	if of.MediaType != "" && !images.IsManifestType(of.MediaType) {
+		return false
+	}
+	if kind := of.Annotations[predicateAnnotation]; kind != "" && kind != signPredicate {
+		return false
+	}
+	switch of.ArtifactType {
+	case "", ocispec.MediaTypeEmptyJSON, ocispec.MediaTypeImageConfig:
+		return true
+	default:
+		return strings.HasPrefix(of.ArtifactType, bundlePrefix)
+	}
+}
+
+// digest identifies what is listed, in whatever order: some registries have none. It is empty where there is nothing.
+func (r *referrers) digest() digest.Digest {
+	if len(r.candidates) == 0 {
+		return ""
+	}
+	lines := make([]string, 0, len(r.candidates))
+	for _, listed := range r.candidates {
+		lines = append(lines, listed.Digest.String())
+	}
+	slices.Sort(lines)
+	return digest.FromString(strings.Join(lines, "\n"))
+}
+
+// ordered returns the referrers to look at: the last made first, as far as they say when that was, and then the last
+// ones of the list first, for new ones are added at its end where it has an order.
+func (r *referrers) ordered() []ocispec.Descriptor {
+	ordered := slices.Clone(r.candidates)
+	slices.Reverse(ordered)
+	slices.SortStableFunc(ordered, func(a, b ocispec.Descriptor) int {
+		// Times in the form of RFC 3339 and in UTC, as cosign writes them, have the order of their texts.
+		return strings.Compare(b.Annotations[ocispec.AnnotationCreated], a.Annotations[ocispec.AnnotationCreated])
+	})
+	return ordered
+}
