@@ -1,0 +1,108 @@
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// MaxManifest bounds a manifest or an index, in bytes, as registries do.
+	MaxManifest = 4 << 20
+	// maxArtifact bounds one with evidence: annotations of signatures stand in it.
+	maxArtifact = 2 * MaxManifest
+	// maxIndex bounds index.json, which lists everything there is.
+	maxIndex = 64 << 20
+	// maxDepth is how many indexes lead to a manifest.
+	maxDepth = 4
+	// maxManifests is how many manifests are read.
+	maxManifests = 50_000
+)
+
+// Layout is an OCI image layout.
+type Layout struct {
+	path  string
+	files files
+	index ocispec.Index
+}
+
+// Open opens a layout: a directory, or a tar file that is not compressed. Close it. An error is one line that names
+// the path.
+func Open(path string) (*Layout, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening an OCI image layout: %w", err)
+	}
+	l := &Layout{path: path}
+	switch {
+	case info.IsDir():
+		l.files, err = openDirectory(path)
+	case info.Mode().IsRegular():
+		l.files, err = openArchive(path)
+	default:
+		err = fmt.Errorf("%s is neither a directory nor a file", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := l.readIndex(); err != nil {
+		return nil, errors.Join(err, l.files.Close())
+	}
+	return l, nil
+}
+
+// Close ends reading.
+func (l *Layout) Close() error { return l.files.Close() }
+
+// Index returns index.json.
+func (l *Layout) Index() ocispec.Index { return l.index }
+
+func (l *Layout) readIndex() error {
+	var marker ocispec.ImageLayout
+	raw, err := l.files.read(ocispec.ImageLayoutFile, MaxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not an OCI image layout: it has no file %s", l.path, ocispec.ImageLayoutFile)
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &marker)
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s of %s: %w", ocispec.ImageLayoutFile, l.path, err)
+	}
+	if marker.Version != ocispec.ImageLayoutVersion {
+		return fmt.Errorf("%s is an OCI image layout of version %.20q; version %s is read",
+			l.path, marker.Version, ocispec.ImageLayoutVersion)
+	}
+	if raw, err = l.files.read(ocispec.ImageIndexFile, maxIndex); err == nil {
+		err = json.Unmarshal(raw, &l.index)
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s of %s: %w", ocispec.ImageIndexFile, l.path, err)
+	}
+	return nil
+}
+
+// Blob returns the content with a digest, verified. It is [fs.ErrNotExist] where there is none.
+func (l *Layout) Blob(of digest.Digest, limit int64) ([]byte, error) {
+	if err := of.Validate(); err != nil {
+		return nil, fmt.Errorf("%.80q: %w", of, err)
+	}
+	content, err := l.files.read(blobPath(of), limit)
+	if err != nil {
+		return nil, err
+	}
+	if of.Algorithm().FromBytes(content) != of {
+		return nil, fmt.Errorf("what lies under %s has another digest", of)
+	}
+	return content, nil
+}
+
+func blobPath(of digest.Digest) string {
+	return path.Join(ocispec.ImageBlobsDir, of.Algorithm().String(), of.Encoded())
+}

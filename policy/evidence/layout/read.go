@@ -1,0 +1,97 @@
+package layout
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// Found is what was found of one manifest in one repository.
+type Found struct {
+	evidence.Item
+	// Attestations is how many bundles were left out, because they say something else than that the image is signed.
+	Attestations int
+	// Err is why the item cannot be had, and names it. Others can.
+	Err error
+}
+
+// Evidence yields what the layout has of evidence, in its order; as is the repository of what names none, as only
+// [Write] has it named. An item of no repository is an error where as is nil.
+func (l *Layout) Evidence(as reference.Named) iter.Seq[Found] {
+	return func(yield func(Found) bool) {
+		c := &collection{layout: l, seen: map[digest.Digest]bool{}, groups: map[place]*group{}}
+		c.collect()
+		if c.err != nil && !yield(Found{Err: fmt.Errorf("reading %s: %w", l.path, c.err)}) {
+			return
+		}
+		for _, g := range c.order {
+			if !yield(l.read(g, as)) {
+				return
+			}
+		}
+	}
+}
+
+// read reads the files of one group.
+func (l *Layout) read(g *group, as reference.Named) Found {
+	found := Found{Item: evidence.Item{Manifest: g.manifest, Repository: g.repository}}
+	if g.repository == "" && as == nil {
+		found.Err = fmt.Errorf("%s does not say in which repository %s was signed", l.path, g.manifest)
+		return found
+	}
+	if g.repository == "" {
+		found.Repository = as.Name()
+	}
+	var room int64 = evidence.MaxItem
+	for _, part := range g.parts {
+		if err := l.readPart(part, &found, &room); err != nil {
+			found.Err = fmt.Errorf("reading evidence of %s in %s: %w", g.manifest, l.path, err)
+			return found
+		}
+	}
+	found.Signatures = last(found.Signatures)
+	found.Bundles = last(found.Bundles)
+	return found
+}
+
+// last returns the newest files, as many as are kept.
+func last(files [][]byte) [][]byte { return files[max(0, len(files)-evidence.MaxFiles):] }
+
+func (l *Layout) readPart(p part, found *Found, room *int64) error {
+	content, err := l.Blob(p.layer.Digest, evidence.MaxFile)
+	if err != nil {
+		return err
+	}
+	if *room -= int64(len(content)); *room < 0 {
+		return fmt.Errorf("it has more than %d bytes together", evidence.MaxItem)
+	}
+	if p.kind == kindBundle {
+		parsed, err := evidence.ParseBundle(content)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: %w", p.layer.Digest, err)
+		case parsed.Attestation():
+			found.Attestations++
+		default:
+			found.Bundles = append(found.Bundles, content)
+		}
+		return nil
+	}
+	signature := evidence.Signature{Payload: content}
+	if p.kind == kindSignatures {
+		signature.MediaType, signature.Annotations = p.layer.MediaType, p.layer.Annotations
+	}
+	file, err := signature.File()
+	if err == nil {
+		_, err = evidence.ParseSignature(file)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.layer.Digest, err)
+	}
+	found.Signatures = append(found.Signatures, file)
+	return nil
+}
