@@ -42,8 +42,13 @@ func (e *entity) Timestamps() ([][]byte, error) {
 	return nil, errors.New("timestamps are not used")
 }
 
-func (e *entity) HasInclusionPromise() bool { return len(e.entries) > 0 && e.entries[0].HasInclusionPromise() }
-func (e *entity) HasInclusionProof() bool   { return len(e.entries) > 0 && e.entries[0].HasInclusionProof() }
+func (e *entity) HasInclusionPromise() bool {
+	return len(e.entries) > 0 && e.entries[0].HasInclusionPromise()
+}
+
+func (e *entity) HasInclusionProof() bool {
+	return len(e.entries) > 0 && e.entries[0].HasInclusionProof()
+}
 
 // CompareKey reports whether a log recorded the signature as this signer's.
 func (s signer) CompareKey(recorded any, _ root.TrustedMaterial) bool {

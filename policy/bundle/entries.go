@@ -72,11 +72,11 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 		return nil, fmt.Errorf("its proof has more than %d hashes, or its checkpoint more than %d bytes",
 			mostHashes, longestCheckpoint)
 	}
-	kind := raw.GetKindVersion().GetKind()
-	if kind != "dsse" && kind != "intoto" {
-		return nil, fmt.Errorf("it is of kind %q, which records no envelope", kind)
+	kind, version := raw.GetKindVersion().GetKind(), raw.GetKindVersion().GetVersion()
+	if (kind != "dsse" || version != "0.0.1") && (kind != "intoto" || version != "0.0.2") {
+		return nil, fmt.Errorf("it is of kind %q, version %q, which records no envelope", kind, version)
 	}
-	if err := checkBody(raw.GetCanonicalizedBody(), kind); err != nil {
+	if err := checkBody(raw.GetCanonicalizedBody(), kind, version); err != nil {
 		return nil, fmt.Errorf("its body: %w", err)
 	}
 	return tlog.ParseTransparencyLogEntry(raw)
@@ -85,18 +85,21 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 // checkBody makes sure that parsing a body costs nothing but parsing. Rekor's parser verifies signatures in some kinds
 // of entries, by whatever keys stand beside them, and an RSA key of a megabyte keeps it busy for minutes. Those are a
 // hashedrekord, and a dsse as one proposes it to the log, which is not how the log writes it down.
-func checkBody(body []byte, kind string) error {
+func checkBody(body []byte, kind, version string) error {
 	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewReader(body))}
+	same := func(want string) error {
+		is, err := p.text()
+		if err == nil && is != want {
+			return fmt.Errorf("it is of %q, and the entry says %q", is, want)
+		}
+		return err
+	}
 	return p.object(func(name string) error {
 		switch name {
 		case "apiVersion":
-			return p.decoder.SkipValue()
+			return same(version)
 		case "kind":
-			is, err := p.text()
-			if err == nil && is != kind {
-				return fmt.Errorf("it is of kind %q, and the entry says %q", is, kind)
-			}
-			return err
+			return same(kind)
 		case "spec":
 			return p.object(func(name string) error {
 				if name == "proposedContent" {

@@ -158,7 +158,9 @@ func (v *verifier) VerifySignature(sig, message io.Reader, opts ...signature.Ver
 }
 
 // PublicKey implements [signature.Verifier].
-func (v *verifier) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) { return v.public, nil }
+func (v *verifier) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) {
+	return v.public, nil
+}
 
 // ValidAtTime implements root.TimeConstrainedVerifier: a key of a policy does not expire, and the time in which a
 // certificate is valid is looked at where its chain is.

@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/countersign/countersign/policy"
 	"github.com/sigstore/sigstore-go/pkg/root"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // requirement is a sigstoreSigned requirement, ready for use. It trusts keys, or an authority.

@@ -1,0 +1,134 @@
+package bundle_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle"
+	"github.com/countersign/countersign/policy/bundle/bundletest"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+var _ policy.JudgeFunc = (*bundle.Judge)(nil).Judge
+
+const (
+	repository = "registry.example/team/app"
+	tagged     = repository + ":v1"
+)
+
+var (
+	builder  = bundletest.Identity{Email: "build@example.com", Issuer: "https://issuer.example"}
+	manifest = manifestOf("app")
+	subject  = digest.FromBytes(manifest)
+)
+
+// manifestOf is a manifest that no other test has.
+func manifestOf(name string) []byte {
+	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
+		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`,
+		digest.FromString(name))
+}
+
+// sample is an image with bundles in a directory.
+type sample struct {
+	manifest policy.Manifest
+	evidence policy.Evidence
+}
+
+// newSample writes bundles of an image. Nothing that was found of them is remembered.
+func newSample(t testing.TB, manifest []byte, bundles ...[]byte) sample {
+	t.Helper()
+	directory := t.TempDir()
+	for i, raw := range bundles {
+		write(t, filepath.Join(directory, fmt.Sprintf("bundle-%d.json", i+1)), raw)
+	}
+	return sample{
+		manifest: policy.Manifest{
+			Digest: digest.FromBytes(manifest), MediaType: "application/vnd.oci.image.manifest.v1+json", Bytes: manifest,
+		},
+		evidence: policy.Evidence{
+			Manifest: digest.FromBytes(manifest), State: policy.Found, Directory: directory, Bundles: len(bundles),
+		},
+	}
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// required is a requirement as a document has it, read by package signature as it is for a decision.
+func required(t testing.TB, members map[string]any) *policy.Requirement {
+	t.Helper()
+	return parse(t, data(members))
+}
+
+func parse(t testing.TB, requirement string) *policy.Requirement {
+	t.Helper()
+	read := func(string) ([]byte, error) { return nil, errors.New("no files here") }
+	document, err := signature.NewParser().Parse([]byte(`{"default":[`+requirement+`]}`), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document.Default[0]
+}
+
+// data is a value in JSON, with byte slices in base64.
+func data(value any) string {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+func named(t testing.TB, s string) reference.Named {
+	t.Helper()
+	ref, err := policy.Normalize(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// judge asks a judge that has seen nothing yet.
+func (s sample) judge(t testing.TB, requirement *policy.Requirement, ref string) policy.Finding {
+	t.Helper()
+	return bundle.NewJudge().Judge(t.Context(), requirement, named(t, ref), s.manifest, s.evidence)
+}
+
+// reason is the reason of a finding, Accepted if the requirement is met, and "nameless" if it lacks a name only.
+func reason(finding policy.Finding) policy.Reason {
+	switch {
+	case finding.Met:
+		return policy.Accepted
+	case finding.Nameless:
+		return nameless
+	default:
+		return finding.Reason
+	}
+}
+
+const nameless policy.Reason = "nameless"
+
+// wantFinding compares a finding with its reason and a part of its detail.
+func wantFinding(t *testing.T, finding policy.Finding, want policy.Reason, detail string) {
+	t.Helper()
+	if got := reason(finding); got != want || !strings.Contains(finding.Detail, detail) {
+		t.Errorf("%s: %q; want %s: %q", got, finding.Detail, want, detail)
+	}
+	if finding.Nameless && finding.Reason != policy.Rejected {
+		t.Errorf("nameless, and %s", finding.Reason)
+	}
+}
