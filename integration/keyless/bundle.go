@@ -28,8 +28,8 @@ func SignBundle(
 	}
 }
 
-// AttachBundle puts a Sigstore bundle beside an image, in the repository it was pushed to, and beside whatever refers to
-// it by now: a manifest whose subject is the image's, with the bundle as its only layer, as cosign 3.1.3 writes it.
+// AttachBundle puts a Sigstore bundle beside an image, in the repository it was pushed to, and beside whatever refers
+// to it by now: a manifest whose subject is the image's, with the bundle as its only layer, as cosign 3.1.3 writes it.
 func AttachBundle(ctx context.Context, registry *node.Registry, image node.Pushed, bundle []byte) error {
 	repository := strings.TrimPrefix(image.Repository, registry.Host+"/")
 	for _, blob := range [][]byte{bundle, []byte("{}")} {
