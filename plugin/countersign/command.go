@@ -24,7 +24,8 @@ that has one, the system's for all others.`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newRunCommand(stderr), newCheckCommand(stdout), newVersionCommand(stdout))
+	root.AddCommand(newRunCommand(stderr), newCheckCommand(stdout), newEvidenceCommand(stdout, stderr),
+		newVersionCommand(stdout))
 	return root
 }
 

@@ -118,7 +118,7 @@ func TestCheckFixtures(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			directory := layout(t, test.manifest, test.signatures)
+			directory := writeLayout(t, test.manifest, test.signatures)
 			system := filepath.Join(t.TempDir(), "policy.json")
 			fixtures, err := filepath.Abs(fixtureDirectory)
 			if err != nil {
@@ -144,8 +144,8 @@ func TestCheckFixtures(t *testing.T) {
 	}
 }
 
-// layout writes an image in the layout of the dir: transport.
-func layout(t *testing.T, manifest string, signatures []string) string {
+// writeLayout writes an image in the layout of the dir: transport.
+func writeLayout(t *testing.T, manifest string, signatures []string) string {
 	t.Helper()
 	directory := t.TempDir()
 	files := map[string]string{"manifest.json": manifest + ".manifest.json"}

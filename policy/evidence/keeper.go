@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -20,6 +21,8 @@ type Config struct {
 	Directory string
 	// MaxSize bounds what is kept in Directory, in bytes.
 	MaxSize int64
+	// Exclusive has Open fail where the directory cannot be used: with [ErrLocked] where another process works in it.
+	Exclusive bool
 	// Registries are where it is fetched from. Nil: as they are reached without any configuration.
 	Registries *Registries
 	// Logger is told what an operator should know. Nil: nobody is.
@@ -55,7 +58,7 @@ type Keeper struct {
 	running sync.WaitGroup
 }
 
-// Open returns a Keeper at work. It fails only for a configuration that makes no sense.
+// Open returns a Keeper at work. It fails for a configuration that makes no sense, and else only as that asks for.
 func Open(config Config) (*Keeper, error) {
 	registries := config.Registries
 	if registries == nil {
@@ -86,7 +89,10 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 	}
 	removeAbandoned()
 	var err error
-	if k.disk, k.lock, err = openVolume(config.Directory, config.MaxSize); err != nil {
+	if k.disk, k.lock, err = openVolume(config.Directory, config.MaxSize); err != nil && config.Exclusive {
+		return nil, fmt.Errorf("opening the evidence store: %w", err)
+	}
+	if err != nil {
 		k.log.Error("evidence is kept in memory only, and is lost at a restart", "error", err)
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())

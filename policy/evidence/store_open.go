@@ -33,8 +33,8 @@ func openVolume(directory string, limit int64) (*volume, *os.File, error) {
 	return newVolume(root, limit), lock, nil
 }
 
-// errLocked says that another process works in a directory.
-var errLocked = errors.New("another process works in it")
+// ErrLocked says that another process works in a directory.
+var ErrLocked = errors.New("another process works in it")
 
 // lockDirectory locks a directory for as long as the file it returns is open. The kernel frees the lock when the
 // process ends, however that comes about.
@@ -45,7 +45,7 @@ func lockDirectory(path string) (*os.File, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, errLocked), f.Close())
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, ErrLocked), f.Close())
 	}
 	// A file system without locks is used without.
 	return f, nil

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// claim is what one file says of itself, unverified. What it does not say is empty.
+type claim struct {
+	File string `json:"file"`
+	// Kind is "sigstore", "simple-signing" or "bundle".
+	Kind string `json:"kind"`
+	// Identity is what the image is said to be called, and Manifest its digest.
+	Identity string `json:"identity,omitempty"`
+	Manifest string `json:"manifest,omitempty"`
+	// Key says something of the key, and Signer whom a certificate names; Issuer is who let him sign in.
+	Key    string `json:"key,omitempty"`
+	Signer string `json:"signer,omitempty"`
+	Issuer string `json:"issuer,omitempty"`
+	Time   string `json:"time,omitempty"`
+	// Predicate is what a bundle's statement is about.
+	Predicate string `json:"predicate,omitempty"`
+	// Problem is why nothing can be read of it.
+	Problem string `json:"problem,omitempty"`
+}
+
+func (c claim) write(line func(name, value string)) {
+	line(c.File, c.Kind)
+	line("  identity", c.Identity)
+	line("  of manifest", c.Manifest)
+	line("  key", c.Key)
+	line("  signer", c.Signer)
+	line("  issuer", c.Issuer)
+	line("  time", c.Time)
+	line("  predicate", c.Predicate)
+	line("  problem", c.Problem)
+}
+
+func signatureClaims(files [][]byte) (claims []claim) {
+	for n, file := range files {
+		c := claim{File: fmt.Sprintf("signature-%d", n+1)}
+		parsed, err := evidence.ParseSignature(file)
+		switch {
+		case err != nil:
+			c.Problem = err.Error()
+		case parsed.MediaType == "":
+			c.openPGP(parsed.Payload)
+		default:
+			c.sigstore(parsed)
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+func (c *claim) openPGP(message []byte) {
+	c.Kind = "simple-signing"
+	read, err := signature.ReadClaim(message)
+	if err != nil {
+		c.Problem = err.Error()
+		return
+	}
+	c.Identity, c.Manifest = read.Reference, read.Manifest.String()
+	c.Key, c.Time = "OpenPGP "+read.KeyID, formatTime(read.Time)
+}
+
+// sigstore reads a payload of simple signing and the annotations that cosign puts beside it.
+func (c *claim) sigstore(of evidence.Signature) {
+	c.Kind = "sigstore"
+	var payload struct {
+		Critical struct {
+			Identity struct {
+				Reference string `json:"docker-reference"`
+			} `json:"identity"`
+			Image struct {
+				Digest string `json:"docker-manifest-digest"`
+			} `json:"image"`
+		} `json:"critical"`
+	}
+	if err := json.Unmarshal(of.Payload, &payload); err != nil {
+		c.Problem = fmt.Sprintf("its payload, of type %s, is not a simple signing payload: %v", of.MediaType, err)
+		return
+	}
+	c.Identity, c.Manifest = payload.Critical.Identity.Reference, payload.Critical.Image.Digest
+	if block, _ := pem.Decode([]byte(of.Annotations["dev.sigstore.cosign/certificate"])); block != nil {
+		c.certificate(block.Bytes)
+	}
+	var entry struct {
+		Payload struct {
+			IntegratedTime int64 `json:"integratedTime"`
+		}
+	}
+	if json.Unmarshal([]byte(of.Annotations["dev.sigstore.cosign/bundle"]), &entry) == nil {
+		c.integrated(entry.Payload.IntegratedTime)
+	}
+}
+
+// integrated is when a transparency log is said to have recorded the signature.
+func (c *claim) integrated(seconds int64) {
+	if seconds > 0 {
+		c.Time = formatTime(time.Unix(seconds, 0))
+	}
+}
+
+// certificate reads whom a certificate of Fulcio's names.
+func (c *claim) certificate(der []byte) {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		c.Problem = fmt.Sprintf("its certificate cannot be read: %v", err)
+		return
+	}
+	names := slices.Clone(certificate.EmailAddresses)
+	for _, uri := range certificate.URIs {
+		names = append(names, uri.String())
+	}
+	names = append(names, certificate.DNSNames...)
+	if len(names) == 0 {
+		names = append(names, certificate.Subject.String())
+	}
+	c.Signer = strings.Join(names, ", ")
+	// The OIDC issuer: 1.3.6.1.4.1.57264.1.8 (fulcio, docs/oid-info.md).
+	issuer := asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}
+	for _, extension := range certificate.Extensions {
+		var value string
+		if extension.Id.Equal(issuer) {
+			if _, err := asn1.Unmarshal(extension.Value, &value); err == nil {
+				c.Issuer = value
+			}
+		}
+	}
+	if c.Issuer == "" {
+		c.Issuer = certificate.Issuer.String()
+	}
+}
+
+func bundleClaims(bundles [][]byte) (claims []claim) {
+	for n, raw := range bundles {
+		c := claim{File: fmt.Sprintf("bundle-%d.json", n+1), Kind: "bundle"}
+		c.bundle(raw)
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+func (c *claim) bundle(raw []byte) {
+	parsed, err := evidence.ParseBundle(raw)
+	if err != nil {
+		c.Problem = err.Error()
+		return
+	}
+	c.Predicate, c.Key = parsed.PredicateType, parsed.Hint
+	if parsed.Certificate != nil {
+		c.certificate(parsed.Certificate)
+	}
+	var statement struct {
+		Subject []struct {
+			Digest      map[string]string `json:"digest"`
+			Annotations map[string]any    `json:"annotations"`
+		} `json:"subject"`
+	}
+	if json.Unmarshal(parsed.Payload, &statement) == nil && len(statement.Subject) > 0 {
+		subject := statement.Subject[0]
+		c.Identity, _ = subject.Annotations["docker-reference"].(string)
+		var digests []string
+		for _, algorithm := range slices.Sorted(maps.Keys(subject.Digest)) {
+			digests = append(digests, algorithm+":"+subject.Digest[algorithm])
+		}
+		c.Manifest = strings.Join(digests, ", ")
+	}
+	var logged struct {
+		Material struct {
+			Entries []struct {
+				Time json.Number `json:"integratedTime"`
+			} `json:"tlogEntries"`
+		} `json:"verificationMaterial"`
+	}
+	if json.Unmarshal(raw, &logged) == nil && len(logged.Material.Entries) > 0 {
+		seconds, _ := logged.Material.Entries[0].Time.Int64()
+		c.integrated(seconds)
+	}
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+	"go.podman.io/image/v5/manifest"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/layout"
+)
+
+// exportFlags are export's flags, as given.
+type exportFlags struct {
+	output string
+	all    bool
+}
+
+func (e *evidenceCommand) newExport() *cobra.Command {
+	flags := exportFlags{}
+	command := &cobra.Command{
+		Use:   "export REFERENCE|DIGEST... -o FILE",
+		Short: "Write what is kept into a file, for another node",
+		Long: `export writes signatures and bundles that are kept here into one file: an OCI image layout (tar)
+with each of them as an artifact whose subject is its image. import reads it on another node;
+oras, crane and the like read it too. The images themselves are not in it.
+
+A name without a tag stands for all that is kept of its repository. A tag stands for the image
+that has it on this node, or else in its registry.
+
+The same evidence gives the same file, byte for byte.`,
+		Example: `  countersign evidence export registry.example/app:v1 -o evidence.tar
+  countersign evidence export --all -o - | ssh cut-off-node countersign evidence import -`,
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if flags.all == (len(arguments) > 0) {
+				return errors.New("name references or give --all: countersign evidence export REFERENCE... -o FILE")
+			}
+			if flags.output == "" {
+				return errors.New("give the file to write: -o FILE, or -o - for standard output")
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return e.export(command.Context(), arguments, flags.output)
+		},
+	}
+	set := command.Flags()
+	set.StringVarP(&flags.output, "output", "o", "", "`file` to write; - is standard output")
+	set.BoolVar(&flags.all, "all", false, "everything that is kept")
+	return command
+}
+
+func (e *evidenceCommand) export(ctx context.Context, arguments []string, output string) error {
+	if output == "-" && isTerminal(e.stdout) {
+		return errors.New("standard output is a terminal, and a tar file is not for reading; give -o FILE")
+	}
+	config, err := e.config()
+	if err != nil {
+		return err
+	}
+	stored, err := evidence.List(config.Evidence.Directory)
+	if err != nil {
+		return err
+	}
+	subjects := &subjects{known: map[digest.Digest]ocispec.Descriptor{}}
+	defer subjects.close()
+	subjects.connect(ctx, config)
+	picked, err := pick(ctx, stored, arguments, subjects.remember(fromAnywhere(config)))
+	if err != nil {
+		return err
+	}
+	found, damaged := e.exportable(picked)
+	if len(found) == 0 {
+		return errors.New("there is no signature and no bundle to export")
+	}
+	if err := writeFile(output, e.stdout, func(to io.Writer) error {
+		return layout.Write(to, itemsOf(found), subjects.of)
+	}); err != nil {
+		return err
+	}
+	signatures, bundles := 0, 0
+	for _, stored := range found {
+		signatures += stored.Signatures
+		bundles += stored.Bundles
+	}
+	if output != "-" {
+		fmt.Fprintf(e.stdout, "%s: %s and %s of %s\n", output, count(signatures, "signature"),
+			count(bundles, "bundle"), count(len(found), "manifest"))
+	}
+	return failures(damaged)
+}
+
+// exportable returns those that have anything, and says which are damaged.
+func (e *evidenceCommand) exportable(picked []evidence.Stored) (found []evidence.Stored, damaged int) {
+	for _, stored := range picked {
+		switch {
+		case stored.Damage != nil:
+			damaged++
+			fmt.Fprintf(e.stderr, "countersign: %s is damaged and not exported: %s\n",
+				stored.Directory, oneLine(stored.Damage))
+		case stored.State == policy.Found:
+			found = append(found, stored)
+		}
+	}
+	return found, damaged
+}
+
+func itemsOf(found []evidence.Stored) iter.Seq2[evidence.Item, error] {
+	return func(yield func(evidence.Item, error) bool) {
+		for _, stored := range found {
+			if !yield(stored.Item()) {
+				return
+			}
+		}
+	}
+}
+
+// fromAnywhere looks for an image on this node, and else in its registry.
+func fromAnywhere(config *conf.Config) manifestsFunc {
+	return func(ctx context.Context, ref reference.Named) ([]policy.Manifest, error) {
+		manifests, here := onNode(ctx, config, ref)
+		if here == nil {
+			return manifests, nil
+		}
+		reached := registries(config)
+		manifests, err := fromRegistry(ctx, reached.Resolve, reached.Image, ref)
+		if err != nil {
+			return nil, fmt.Errorf("%s; %w", oneLine(here), err)
+		}
+		return manifests, nil
+	}
+}
+
+// subjects are the descriptors of images' manifests, as far as this node knows these.
+type subjects struct {
+	known      map[digest.Digest]ocispec.Descriptor
+	containerd *client.Client
+	ask        func(digest.Digest) (ocispec.Descriptor, error)
+}
+
+// connect has containerd asked. Where it is not there, only what is known otherwise is known.
+func (s *subjects) connect(ctx context.Context, config *conf.Config) {
+	containerd, err := connect(ctx, config.Containerd.Address, config.Containerd.Namespace)
+	if err != nil {
+		return
+	}
+	s.containerd = containerd
+	s.ask = func(of digest.Digest) (ocispec.Descriptor, error) {
+		info, err := containerd.ContentStore().Info(ctx, of)
+		if err != nil || info.Size > maxManifest {
+			return ocispec.Descriptor{}, errors.Join(err, errUnknownHere)
+		}
+		raw, err := content.ReadBlob(ctx, containerd.ContentStore(), ocispec.Descriptor{Digest: of, Size: info.Size})
+		if err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("reading %s: %w", of, err)
+		}
+		return descriptorOf(of, manifest.GuessMIMEType(raw), raw), nil
+	}
+}
+
+func (s *subjects) close() {
+	if s.containerd != nil {
+		_ = s.containerd.Close()
+	}
+}
+
+// remember has what is found on the way known.
+func (s *subjects) remember(find manifestsFunc) manifestsFunc {
+	return func(ctx context.Context, ref reference.Named) ([]policy.Manifest, error) {
+		found, err := find(ctx, ref)
+		for _, m := range found {
+			if len(m.Bytes) > 0 {
+				s.known[m.Digest] = descriptorOf(m.Digest, m.MediaType, m.Bytes)
+			}
+		}
+		return found, err
+	}
+}
+
+func descriptorOf(of digest.Digest, mediaType string, raw []byte) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: mediaType, Digest: of, Size: int64(len(raw))}
+}
+
+// of returns the descriptor of an item's manifest, if it is known.
+func (s *subjects) of(item evidence.Item) (ocispec.Descriptor, bool) {
+	if known, ok := s.known[item.Manifest]; ok {
+		return known, true
+	}
+	if s.ask == nil {
+		return ocispec.Descriptor{}, false
+	}
+	found, err := s.ask(item.Manifest)
+	return found, err == nil && found.MediaType != ""
+}
+
+// writeFile writes a file that is there when it is whole, and not before; "-" is standard output.
+func writeFile(path string, stdout io.Writer, write func(io.Writer) error) error {
+	if path == "-" {
+		return write(stdout)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".countersign-export-")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	err = write(file)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/spf13/cobra"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/layout"
+)
+
+func (e *evidenceCommand) newImport() *cobra.Command {
+	var as string
+	command := &cobra.Command{
+		Use:   "import SOURCE...",
+		Short: "Add signatures and bundles that somebody brought to what is kept",
+		Long: `import adds to what is kept, and takes nothing away. What it adds is verified by each decision like
+what was fetched, so a file need not be trusted. It stays until its image has been on this node
+and has left it.
+
+A SOURCE is a file that export wrote, or such a layout as a directory; - for standard input;
+what cosign save --dir PATH wrote; or dir:PATH, a directory that skopeo copy wrote. The last two
+do not say in which repository the image was signed: give --as REFERENCE, the name that pods
+use.`,
+		Example: `  countersign evidence import evidence.tar
+  countersign evidence import --as registry.example/app:v1 dir:/mnt/app
+  cosign save --dir /mnt/app registry.example/app:v1
+  countersign evidence import --as registry.example/app:v1 /mnt/app`,
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if len(arguments) == 0 {
+				return errors.New("name what to import: countersign evidence import SOURCE...")
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return e.importAll(command.Context(), arguments, as)
+		},
+	}
+	command.Flags().StringVar(&as, "as", "", "`reference` in whose repository the images were signed")
+	return command
+}
+
+func (e *evidenceCommand) importAll(ctx context.Context, sources []string, as string) error {
+	var named reference.Named
+	if as != "" {
+		var err error
+		if named, err = policy.Normalize(as); err != nil {
+			return err
+		}
+	}
+	config, err := e.config()
+	if err != nil {
+		return err
+	}
+	worker, closeWorker, err := e.worker(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer closeWorker()
+	failed := 0
+	for _, source := range sources {
+		// What can be imported of a source is, whatever is wrong with the rest of it.
+		failed += e.importSource(ctx, worker, source, named)
+	}
+	return failures(failed)
+}
+
+// importSource imports one source, says what came of it, and returns how much of it failed.
+func (e *evidenceCommand) importSource(
+	ctx context.Context, worker worker, source string, as reference.Named,
+) (failed int) {
+	fail := func(err error) {
+		failed++
+		fmt.Fprintf(e.stderr, "countersign: importing %s: %s\n", source, oneLine(err))
+	}
+	done := imported{}
+	err := eachFound(source, as, func(found layout.Found) {
+		if found.Err == nil && len(found.Signatures)+len(found.Bundles) > 0 {
+			var added int
+			added, found.Err = worker.importItem(ctx, found.Item)
+			done.added += added
+		}
+		if found.Err != nil {
+			fail(found.Err)
+			return
+		}
+		done.count(found)
+	})
+	if err != nil {
+		fail(err)
+		return failed
+	}
+	if done.manifests == 0 && failed == 0 {
+		fail(errors.New("there is no signature and no bundle in it"))
+		return failed
+	}
+	fmt.Fprintf(e.stdout, "%s: %s\n", source, done)
+	return failed
+}
+
+// imported says what came of a source.
+type imported struct{ manifests, signatures, bundles, added, attestations int }
+
+func (i *imported) count(found layout.Found) {
+	i.attestations += found.Attestations
+	if len(found.Signatures)+len(found.Bundles) == 0 {
+		return
+	}
+	i.manifests++
+	i.signatures += len(found.Signatures)
+	i.bundles += len(found.Bundles)
+}
+
+// String says it in one line.
+func (i imported) String() string {
+	text := fmt.Sprintf("%s and %s of %s, %d of them new", count(i.signatures, "signature"),
+		count(i.bundles, "bundle"), count(i.manifests, "manifest"), i.added)
+	if i.attestations > 0 {
+		text += fmt.Sprintf("; %s left out, for a policy asks for none", count(i.attestations, "attestation"))
+	}
+	return text
+}
+
+// eachFound calls take with all that a source has. An error is one of the source as a whole.
+func eachFound(source string, as reference.Named, take func(layout.Found)) error {
+	if path, ok := strings.CutPrefix(source, "dir:"); ok {
+		return eachInDirectory(path, as, take)
+	}
+	path := source
+	if source == "-" {
+		copied, err := copyInput(os.Stdin)
+		if err != nil {
+			return err
+		}
+		defer os.Remove(copied)
+		path = copied
+	}
+	opened, err := layout.Open(path)
+	if err != nil && layout.IsDirectory(path) {
+		return fmt.Errorf("%s looks like a directory that skopeo wrote: write dir:%s", path, path)
+	}
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	for found := range opened.Evidence(as) {
+		if found.Err != nil && found.Repository == "" && as == nil && found.Manifest != "" {
+			return fmt.Errorf("it does not say in which repository %s was signed: give --as REFERENCE", found.Manifest)
+		}
+		take(found)
+	}
+	return nil
+}
+
+func eachInDirectory(path string, as reference.Named, take func(layout.Found)) error {
+	if as == nil {
+		return errors.New("it does not say in which repository the image was signed: give --as REFERENCE")
+	}
+	items, err := layout.Directory(path, as)
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		take(layout.Found{Item: item})
+	}
+	return nil
+}
+
+// maxInput bounds what is read from standard input, in bytes. It is more than a store holds by default.
+const maxInput = 4 << 30
+
+// copyInput copies what cannot be read twice into a file, and returns its path.
+func copyInput(from io.Reader) (path string, err error) {
+	file, err := os.CreateTemp("", "countersign-import-")
+	if err != nil {
+		return "", fmt.Errorf("reading standard input: %w", err)
+	}
+	copied, err := io.Copy(file, io.LimitReader(from, maxInput+1))
+	if err == nil && copied > maxInput {
+		err = fmt.Errorf("it has more than %d bytes", int64(maxInput))
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		_ = os.Remove(file.Name())
+		return "", fmt.Errorf("reading standard input: %w", err)
+	}
+	return file.Name(), nil
+}

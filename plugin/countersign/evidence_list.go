@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+func (e *evidenceCommand) newList() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use:   "list [REFERENCE|DIGEST...]",
+		Short: "List what is kept",
+		Long: `list shows of which manifests and indexes signatures and bundles are kept, in which repository.
+Every file is compared with its hash; what is damaged is said to be, and is fetched again.
+
+Without arguments everything is listed; a name without a tag stands for its whole repository,
+and a tag for the image that has it on this node.`,
+		Example: `  countersign evidence list
+  countersign evidence list registry.example/app registry.example/web:v1
+  countersign evidence list -o json | jq -r '.[] | select(.outcome == "none") | .manifest'`,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return e.list(command.Context(), arguments, output)
+		},
+	}
+	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return command
+}
+
+func (e *evidenceCommand) list(ctx context.Context, arguments []string, output string) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	picked, err := e.pick(ctx, arguments)
+	if err != nil {
+		return err
+	}
+	rows := make([]listed, 0, len(picked))
+	for _, stored := range picked {
+		rows = append(rows, listedFrom(stored))
+	}
+	if output == "json" {
+		return writeJSON(e.stdout, rows)
+	}
+	return writeRows(e.stdout, rows)
+}
+
+// pick returns what the arguments stand for.
+func (e *evidenceCommand) pick(ctx context.Context, arguments []string) ([]evidence.Stored, error) {
+	config, err := e.config()
+	if err != nil {
+		return nil, err
+	}
+	stored, err := evidence.List(config.Evidence.Directory)
+	if err != nil {
+		return nil, err
+	}
+	return pick(ctx, stored, arguments, fromNode(config))
+}
+
+// listed is one line of list; its JSON is an interface.
+type listed struct {
+	Repository string `json:"repository"`
+	Manifest   string `json:"manifest"`
+	// Outcome is "found", "none" or "damaged".
+	Outcome    string         `json:"outcome"`
+	Signatures int            `json:"signatures"`
+	Bundles    int            `json:"bundles"`
+	Imported   int            `json:"imported"`
+	Size       int64          `json:"size"`
+	Fetched    string         `json:"fetched,omitempty"`
+	ImportedAt string         `json:"imported_at,omitempty"`
+	Absent     string         `json:"absent_since,omitempty"`
+	Sources    []listedSource `json:"sources,omitempty"`
+	Detail     string         `json:"detail,omitempty"`
+	Directory  string         `json:"directory,omitempty"`
+}
+
+type listedSource struct {
+	Reference string `json:"reference"`
+	Host      string `json:"host"`
+}
+
+func listedFrom(s evidence.Stored) listed {
+	l := listed{
+		Repository: s.Repository, Manifest: s.Manifest.String(), Outcome: "none",
+		Signatures: s.Signatures, Bundles: s.Bundles, Imported: s.Imported, Size: s.Size,
+		Fetched: formatTime(s.Fetched), ImportedAt: formatTime(s.ImportedAt), Absent: formatTime(s.AbsentSince),
+		Detail: s.Detail, Directory: s.Directory,
+	}
+	for _, source := range s.Sources {
+		l.Sources = append(l.Sources, listedSource(source))
+	}
+	switch {
+	case s.Damage != nil:
+		l.Outcome, l.Detail = "damaged", s.Damage.Error()
+	case s.State == policy.Found:
+		l.Outcome = "found"
+	}
+	return l
+}
+
+// note is what is unusual about a line.
+func (l *listed) note() string {
+	switch {
+	case l.Outcome == "damaged":
+		return "damaged: " + l.Detail
+	case l.Imported > 0:
+		return fmt.Sprintf("%d imported", l.Imported)
+	case l.Absent != "":
+		return "not on this node since " + l.Absent
+	default:
+		return l.Detail
+	}
+}
+
+func writeRows(to io.Writer, rows []listed) error {
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(to, "nothing is kept here")
+		return err
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "REPOSITORY\tMANIFEST\tSIGNATURES\tBUNDLES\tBYTES\tFETCHED\tNOTE")
+	for _, l := range rows {
+		repository, fetched := l.Repository, l.Fetched
+		if repository == "" {
+			repository = "?"
+		}
+		if fetched == "" {
+			fetched = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\t%s\n",
+			repository, l.Manifest, l.Signatures, l.Bundles, l.Size, fetched, l.note())
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("writing the list: %w", err)
+	}
+	return nil
+}
+
+func writeJSON(to io.Writer, value any) error {
+	encoder := json.NewEncoder(to)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (e *evidenceCommand) newShow() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use:   "show REFERENCE|DIGEST",
+		Short: "Show what signatures and bundles say of themselves",
+		Long: `show lists each signature and bundle that is kept of an image, and what it claims: for which
+repository and manifest it was made, by which key or certificate, and when.
+
+None of it is verified: anybody can write any of it. Whether an image is admitted, and by
+which rule, says: countersign check`,
+		Example: `  countersign evidence show registry.example/app:v1
+  countersign evidence show sha256:20bf21ed457b390829cdbeec8795a7bea1626991fda603e0d01b4e7f60427e55
+  countersign evidence show -o json registry.example/app | jq '.[].files[].identity'`,
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if len(arguments) != 1 {
+				return fmt.Errorf("show takes one reference or digest, not %d", len(arguments))
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, arguments []string) error {
+			return e.show(command.Context(), arguments, output)
+		},
+	}
+	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return command
+}
+
+// shown is what show says of one manifest in one repository; its JSON is an interface.
+type shown struct {
+	listed
+	// Unverified reminds whoever reads it.
+	Unverified bool    `json:"unverified"`
+	Files      []claim `json:"files"`
+}
+
+func (e *evidenceCommand) show(ctx context.Context, arguments []string, output string) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	picked, err := e.pick(ctx, arguments)
+	if err != nil {
+		return err
+	}
+	all := make([]shown, 0, len(picked))
+	for _, stored := range picked {
+		s := shown{listed: listedFrom(stored), Unverified: true, Files: []claim{}}
+		if item, err := stored.Item(); err == nil {
+			s.Files = slices.Concat(signatureClaims(item.Signatures), bundleClaims(item.Bundles))
+		} else if stored.Damage == nil {
+			return fmt.Errorf("reading what is kept of %s: %w", stored.Manifest, err)
+		}
+		all = append(all, s)
+	}
+	if output == "json" {
+		return writeJSON(e.stdout, all)
+	}
+	for _, s := range all {
+		if err := s.write(e.stdout); err != nil {
+			return fmt.Errorf("writing what is kept: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *shown) write(to io.Writer) error {
+	var failure error
+	line := func(name, value string) {
+		if value != "" {
+			_, err := fmt.Fprintf(to, "%-15s %s\n", name+":", printable(value))
+			failure = errors.Join(failure, err)
+		}
+	}
+	line("repository", s.Repository)
+	line("manifest", s.Manifest)
+	line("outcome", s.Outcome)
+	line("note", s.Detail)
+	line("fetched", s.Fetched)
+	line("imported", s.ImportedAt)
+	for _, source := range s.Sources {
+		line("source", source.Reference+" at "+source.Host)
+	}
+	line("directory", s.Directory)
+	for _, c := range s.Files {
+		c.write(line)
+	}
+	if len(s.Files) > 0 {
+		line("UNVERIFIED", "all of this is only claimed; countersign check REFERENCE says what a policy makes of it")
+	}
+	_, err := fmt.Fprintln(to)
+	return errors.Join(failure, err)
+}
+
+// printable returns text as it can be shown on a terminal: what others wrote could move its cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+}
