@@ -123,10 +123,16 @@ func TestAHelperThatHangsIsAFailureAndLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for !ended(pid) {
+	wait(t, func() bool { return ended(pid) })
+}
+
+// wait waits until something is so.
+func wait(t *testing.T, so func() bool) {
+	t.Helper()
+	for !so() {
 		select {
 		case <-t.Context().Done():
-			t.Fatal("the helper's child is left behind")
+			t.Fatal("it never came to be so")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -126,6 +126,9 @@ func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left in
 		if host.Capabilities.Has(docker.HostCapabilityResolve) {
 			answers = append(answers, at.peek(ctx, q.tag, at.tagged))
 		}
+		if len(answers) == 1 && final(answers[0].err) {
+			return nil
+		}
 		answers = append(answers, at.peek(ctx, q.subject, at.referrers))
 		if same(answers) && has(answers) {
 			return nil

@@ -93,7 +93,11 @@ func (r *registry) mayReach(address netip.Addr) error {
 func (r *registry) answered(response *http.Response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status, r.answeredBy = response.StatusCode, response.Request.URL.Host
+	r.status = response.StatusCode
+	if r.own[withPort(response.Request.URL)] || response.Request.Response != nil {
+		// Others whom we were not redirected to are token servers, which speak for the registry.
+		r.answeredBy = response.Request.URL.Host
+	}
 	if strings.Contains(response.Request.URL.Path, "/manifests/") {
 		r.manifest = response.StatusCode
 	}

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -40,18 +41,31 @@ func same(answers []*answer) bool {
 	return !slices.ContainsFunc(answers, func(a *answer) bool { return a.err != nil || !a.same })
 }
 
-// failures returns why some answers are not known, or nil.
+// failures returns why some answers are not known, each reason once and in one line; or nil.
 func failures(answers []*answer) error {
 	var all []error
+	var first *fetchError
 	for _, a := range answers {
-		if a.err != nil {
-			all = append(all, a.err)
+		if a.err == nil {
+			continue
 		}
+		another, ok := errors.AsType[*fetchError](a.err)
+		if ok && first != nil && another.host == first.host && another.problem == first.problem {
+			continue
+		}
+		if ok && first == nil {
+			first = another
+		}
+		all = append(all, a.err)
 	}
-	if len(all) == 1 {
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
 		return all[0]
+	default:
+		return &joinedError{all: all}
 	}
-	return joined(all)
 }
 
 // joinedError is several errors in one line.
@@ -62,17 +76,10 @@ func (e *joinedError) Error() string {
 	for _, err := range e.all {
 		texts = append(texts, err.Error())
 	}
-	return strings.Join(slices.Compact(texts), "; ")
+	return strings.Join(texts, "; ")
 }
 
 func (e *joinedError) Unwrap() []error { return e.all }
-
-func joined(all []error) error {
-	if len(all) == 0 {
-		return nil
-	}
-	return &joinedError{all: all}
-}
 
 // conclude makes a finding of answers, or an error. What was found counts, even where another source could not be
 // asked; but that there is nothing is for all of them to say.

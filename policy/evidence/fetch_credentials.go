@@ -10,10 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/distribution/reference"
 	helperclient "github.com/docker/docker-credential-helpers/client"
@@ -22,16 +19,17 @@ import (
 	"go.podman.io/image/v5/types"
 )
 
-// credentials finds the credentials for the hosts that are asked about one repository, in one docker config.json. No
-// home directory and no environment is looked at, and nothing is kept.
+// credentials finds the credentials for the hosts that are asked about one repository: in one docker config.json, and
+// where that has none with the kubelet's credential providers. No home directory and no environment is looked at.
 type credentials struct {
 	ctx        context.Context
 	file       string
+	providers  *providers
 	repository reference.Named
 
 	mu sync.Mutex
-	// found are the hosts for which the file had something.
-	found map[string]bool
+	// found says, by host, who had credentials, and lacking why the providers had none.
+	found, lacking map[string]string
 }
 
 // credentialsError says that the credentials could not be read.
@@ -46,32 +44,50 @@ func (e *credentialsError) Error() string {
 
 func (e *credentialsError) Unwrap() error { return e.err }
 
-func newCredentials(ctx context.Context, file string, repository reference.Named) *credentials {
-	return &credentials{ctx: ctx, file: file, repository: repository, found: map[string]bool{}}
+func newCredentials(
+	ctx context.Context, file string, providers *providers, repository reference.Named,
+) *credentials {
+	return &credentials{
+		ctx: ctx, file: file, providers: providers, repository: repository,
+		found: map[string]string{}, lacking: map[string]string{},
+	}
 }
 
 // lookup returns the credentials for a host: those for the repository there, or for a part of its path, or for the
 // host. A host never gets those of another. A secret without a name is a token.
 func (c *credentials) lookup(host string) (username, secret string, err error) {
-	if c.file == "" {
-		return "", "", nil
-	}
 	host = canonicalHost(host)
-	found, err := c.read(host)
+	username, secret, err = c.lookupFile(host)
 	if err != nil {
 		return "", "", &credentialsError{file: c.file, err: err}
 	}
-	if found.IdentityToken != "" {
-		username, secret = "", found.IdentityToken
-	} else {
-		username, secret = found.Username, found.Password
+	by, lacking := c.file, ""
+	if secret == "" {
+		var found providerIdentity
+		found, by, lacking = c.providers.lookup(c.ctx, host+"/"+reference.Path(c.repository))
+		username, secret, by = found.Username, found.Password, "the credential provider "+by
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lacking[host] = lacking
 	if secret != "" {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.found[host] = true
+		c.found[host] = by
 	}
 	return username, secret, nil
+}
+
+func (c *credentials) lookupFile(host string) (username, secret string, err error) {
+	if c.file == "" {
+		return "", "", nil
+	}
+	found, err := c.read(host)
+	if err != nil {
+		return "", "", err
+	}
+	if found.IdentityToken != "" {
+		return "", found.IdentityToken, nil
+	}
+	return found.Username, found.Password, nil
 }
 
 // canonicalHost returns the name by which files of credentials have a host.
@@ -122,12 +138,7 @@ func (c *credentials) helper(host string) (string, error) {
 // run asks a credential helper, which is ended with the fetch.
 func (c *credentials) run(helper, host string) (types.DockerAuthConfig, error) {
 	program := func(args ...string) helperclient.Program {
-		command := exec.CommandContext(c.ctx, "docker-credential-"+helper, args...)
-		command.WaitDelay = time.Second
-		// A helper is often a script; what it started has to end with it.
-		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
-		return &helperProgram{command: command}
+		return &helperProgram{command: endedCommand(c.ctx, "docker-credential-"+helper, args...)}
 	}
 	found, err := helperclient.Get(program, host)
 	if helpers.IsErrCredentialsNotFound(err) {
@@ -147,18 +158,25 @@ func (c *credentials) run(helper, host string) (types.DockerAuthConfig, error) {
 func (c *credentials) advise(host string) string {
 	host = canonicalHost(host)
 	c.mu.Lock()
-	found := c.found[host]
+	found, lacking := c.found[host], c.lacking[host]
 	c.mu.Unlock()
+	var advice string
 	switch {
+	case found != "":
+		return fmt.Sprintf("the credentials that %s has for %s do not suffice", found, host)
+	case c.file == "" && c.providers != nil:
+		advice = fmt.Sprintf("no file with credentials is configured (auth_file) in which %s could stand", host)
 	case c.file == "":
-		return "no file with credentials is configured (auth_file)"
-	case found:
-		return fmt.Sprintf("the credentials that %s has for %s do not suffice", c.file, host)
+		advice = "no file with credentials is configured (auth_file), nor a credential provider of the kubelet's"
 	case !exists(c.file):
-		return fmt.Sprintf("put credentials for %s into %s, which does not exist", host, c.file)
+		advice = fmt.Sprintf("put credentials for %s into %s, which does not exist", host, c.file)
 	default:
-		return fmt.Sprintf("put credentials for %s into %s, which has none", host, c.file)
+		advice = fmt.Sprintf("put credentials for %s into %s, which has none", host, c.file)
 	}
+	if lacking != "" {
+		advice += "; " + lacking
+	}
+	return advice + "; a pod's imagePullSecrets are not used"
 }
 
 // helperProgram is a credential helper that is about to run.
@@ -166,10 +184,10 @@ type helperProgram struct{ command *exec.Cmd }
 
 // Output returns what the helper writes to its standard output.
 func (p *helperProgram) Output() ([]byte, error) {
-	var output bytes.Buffer
-	p.command.Stdout = &output
+	output := &limitedBuffer{left: maxProviderAnswer}
+	p.command.Stdout = output
 	err := p.command.Run()
-	return []byte(strings.TrimSpace(output.String())), err
+	return bytes.TrimSpace(output.kept.Bytes()), err
 }
 
 // Input is what the helper reads from its standard input.

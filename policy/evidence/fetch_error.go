@@ -34,6 +34,8 @@ func (e *busyError) Error() string {
 type fetchError struct {
 	what, host, problem string
 	cause               error
+	// final says that the host wants other credentials, or to be left alone: it need not be asked anything else.
+	final bool
 }
 
 func (e *fetchError) Error() string {
@@ -49,20 +51,29 @@ func (r *registry) explain(ctx context.Context, what string, host docker.Registr
 	r.mu.Unlock()
 	e := &fetchError{what: what, host: host.Host, cause: err}
 	var unusable *credentialsError
+	var busy *busyError
 	switch {
 	case errors.As(err, &unusable):
-		e.problem = unusable.Error()
+		e.problem, e.final = unusable.Error(), true
 	case denied(err, status):
 		if answeredBy == "" {
 			answeredBy = host.Host
 		}
-		e.problem = fmt.Sprintf("%s; %s", statusText(status), r.credentials.advise(answeredBy))
+		e.problem, e.final = fmt.Sprintf("%s; %s", statusText(status), r.credentials.advise(answeredBy)), true
+	case errors.As(err, &busy):
+		e.problem, e.final = busy.Error(), true
 	case ctx.Err() != nil:
 		e.problem = "no answer within the time that a fetch may take"
 	default:
 		e.problem = plain(err)
 	}
 	return e
+}
+
+// final reports whether a host need not be asked anything else.
+func final(err error) bool {
+	failed, ok := errors.AsType[*fetchError](err)
+	return ok && failed.final
 }
 
 // statusError is an answer that is no answer to what was asked.
@@ -90,7 +101,6 @@ func denied(err error, status int) bool {
 // plain returns the heart of an error, without the layers of wrapping that name URLs and ports.
 func plain(err error) string {
 	var address *addressError
-	var busy *busyError
 	var unexpected remoteerrors.ErrUnexpectedStatus
 	var bad *badLayer
 	var system *os.SyscallError
@@ -100,8 +110,6 @@ func plain(err error) string {
 	switch {
 	case errors.As(err, &address):
 		return address.Error()
-	case errors.As(err, &busy):
-		return busy.Error()
 	case errors.As(err, &unexpected):
 		return fmt.Sprintf("%d %s", unexpected.StatusCode, http.StatusText(unexpected.StatusCode))
 	case errors.As(err, &bad):

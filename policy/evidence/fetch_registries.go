@@ -36,6 +36,8 @@ type Registries struct {
 	// timeout bounds what is asked for at once, over all hosts and blobs.
 	timeout time.Duration
 	pauses  *pauses
+	// providers is nil where there are none.
+	providers *providers
 	// attached remembers what manifests of referrers hold.
 	attached *lru.Cache[digest.Digest, *attached]
 }
@@ -47,12 +49,15 @@ func NewRegistries(config RegistryConfig) *Registries {
 		// Only for a size of nothing or less.
 		panic(err)
 	}
-	return &Registries{config: config, timeout: fetchTimeout, pauses: newPauses(), attached: remembered}
+	return &Registries{
+		config: config, timeout: fetchTimeout, pauses: newPauses(), attached: remembered,
+		providers: newProviders(config.CredentialProviderConfig, config.CredentialProviderDirectory),
+	}
 }
 
 // newRegistry returns the way to a repository's registry.
 func (r *Registries) newRegistry(ctx context.Context, repository reference.Named) *registry {
-	return newRegistry(newCredentials(ctx, r.config.AuthFile, repository), r.pauses)
+	return newRegistry(newCredentials(ctx, r.config.AuthFile, r.providers, repository), r.pauses)
 }
 
 // Resolve returns the digest that a reference has: its own, or that under its tag, for which the registry is asked

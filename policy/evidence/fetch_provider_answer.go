@@ -1,0 +1,116 @@
+package evidence
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// providerAnswer is a CredentialProviderResponse.
+type providerAnswer struct {
+	APIVersion    string                      `json:"apiVersion"`
+	Kind          string                      `json:"kind"`
+	CacheKeyType  string                      `json:"cacheKeyType"`
+	CacheDuration *string                     `json:"cacheDuration"`
+	Auth          map[string]providerIdentity `json:"auth"`
+
+	// keep is how long it counts.
+	keep time.Duration
+}
+
+// providerIdentity is a name and a secret.
+type providerIdentity struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// parseProviderAnswer reads what a provider wrote. No error quotes it, for it may be the secret.
+func parseProviderAnswer(raw []byte, p *provider) (*providerAnswer, error) {
+	answer := &providerAnswer{}
+	if err := json.Unmarshal(raw, answer); err != nil {
+		return nil, errors.New("what it wrote is not JSON of the expected form")
+	}
+	if answer.Kind != "CredentialProviderResponse" || answer.APIVersion != p.APIVersion {
+		return nil, fmt.Errorf("what it wrote is not a CredentialProviderResponse of %s", p.APIVersion)
+	}
+	if !slices.Contains([]string{"Image", "Registry", "Global"}, answer.CacheKeyType) {
+		return nil, errors.New("its cacheKeyType is none of Image, Registry and Global")
+	}
+	answer.keep = time.Duration(*p.DefaultCacheDuration)
+	if answer.CacheDuration != nil {
+		keep, err := time.ParseDuration(*answer.CacheDuration)
+		if err != nil {
+			return nil, errors.New("its cacheDuration is not a duration")
+		}
+		answer.keep = keep
+	}
+	return answer, nil
+}
+
+// cacheKey returns for which images the answer counts.
+func (a *providerAnswer) cacheKey(image string) string {
+	switch a.CacheKeyType {
+	case "Image":
+		return image
+	case "Registry":
+		return hostOf(image)
+	default:
+		return globalKey
+	}
+}
+
+// globalKey is no name of an image or of a host.
+const globalKey = "*"
+
+func hostOf(image string) string {
+	host, _, _ := strings.Cut(image, "/")
+	return host
+}
+
+// of returns the credentials for an image: those by the last of the patterns that match it, in the order of their
+// texts, so that longer ones come first. Those for index.docker.io are for docker.io, too.
+func (a *providerAnswer) of(image string) (found providerIdentity, ok bool) {
+	identities := map[string]providerIdentity{}
+	for location, identity := range a.Auth {
+		if pattern, ok := patternOf(location); ok && identity.Password != "" {
+			identities[pattern] = identity
+		}
+	}
+	patterns := make([]string, 0, len(identities))
+	for pattern := range identities {
+		patterns = append(patterns, pattern)
+	}
+	slices.Sort(patterns)
+	for _, pattern := range slices.Backward(patterns) {
+		if matched, err := matchesImage(pattern, image); matched && err == nil {
+			return identities[pattern], true
+		}
+	}
+	if hostOf(image) == "docker.io" {
+		found, ok = identities["index.docker.io"]
+	}
+	return found, ok
+}
+
+// patternOf returns the pattern that a key of the answer is. It may be a URL, and have the path of a registry's API.
+func patternOf(location string) (string, bool) {
+	if !strings.HasPrefix(location, "https://") && !strings.HasPrefix(location, "http://") {
+		location = "https://" + location
+	}
+	parsed, err := url.Parse(location)
+	if err != nil {
+		return "", false
+	}
+	path := parsed.Path
+	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v2/") {
+		path = path[len("/v1"):]
+	}
+	if path == "/" {
+		path = ""
+	}
+	return parsed.Host + path, true
+}

@@ -1,0 +1,218 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxProviderAnswer bounds what a provider writes, in bytes.
+	maxProviderAnswer = 1 << 20
+	// maxProviderAnswers is how many answers are kept.
+	maxProviderAnswers = 1024
+)
+
+// providers asks the kubelet's credential provider plugins, as the kubelet asks them (Kubernetes v1.36,
+// pkg/credentialprovider/plugin): those whose matchImages match, by an image's name without tag and digest. An answer
+// counts for the image, its registry or all, for as long as it says. The kubelet gives a plugin a minute; ours has the
+// time of the fetch.
+type providers struct {
+	config, directory string
+
+	mu sync.Mutex
+	// answers are kept by the provider and by what they count for, and running are those that are being made.
+	answers map[answerKey]keptAnswer
+	running map[answerKey]*runningAnswer
+}
+
+// answerKey says who gave an answer, and for what it counts. A provider that is configured differently is another one.
+type answerKey struct{ provider, image string }
+
+type keptAnswer struct {
+	answer *providerAnswer
+	until  time.Time
+}
+
+// runningAnswer is one that is being made; what follows done may be read when that is closed.
+type runningAnswer struct {
+	done   chan struct{}
+	answer *providerAnswer
+	err    error
+}
+
+// newProviders returns nil where none are configured.
+func newProviders(config, directory string) *providers {
+	if config == "" || directory == "" {
+		return nil
+	}
+	return &providers{
+		config: config, directory: directory,
+		answers: map[answerKey]keptAnswer{}, running: map[answerKey]*runningAnswer{},
+	}
+}
+
+// lookup returns the first credentials that a provider has for an image. Where there are none, note says why; a
+// provider that fails does not keep others from being asked, nor anybody from trying without credentials.
+func (p *providers) lookup(ctx context.Context, image string) (found providerIdentity, by, note string) {
+	if p == nil {
+		return providerIdentity{}, "", ""
+	}
+	all, err := readProviders(p.config)
+	if err != nil {
+		return providerIdentity{}, "", err.Error()
+	}
+	for i := range all {
+		of := &all[i]
+		if !of.matches(image) {
+			continue
+		}
+		if of.wantsToken() {
+			note = fmt.Sprintf("the credential provider %s wants a pod's service account token, which it cannot have here",
+				of.Name)
+			continue
+		}
+		answer, err := p.ask(ctx, of, image)
+		if err != nil {
+			note = fmt.Sprintf("the credential provider %s failed: %v", of.Name, err)
+			continue
+		}
+		if found, ok := answer.of(image); ok {
+			return found, of.Name, ""
+		}
+		note = fmt.Sprintf("the credential provider %s has none", of.Name)
+	}
+	if note == "" {
+		note = fmt.Sprintf("no credential provider in %s is for %s", p.config, image)
+	}
+	return providerIdentity{}, "", note
+}
+
+// ask returns an answer that is kept, or has one made: once for all who ask about the image at the same time.
+func (p *providers) ask(ctx context.Context, of *provider, image string) (*providerAnswer, error) {
+	identity, err := json.Marshal(of)
+	if err != nil {
+		return nil, fmt.Errorf("naming the provider: %w", err)
+	}
+	key := answerKey{provider: string(identity), image: image}
+	for {
+		p.mu.Lock()
+		if answer := p.kept(key); answer != nil {
+			p.mu.Unlock()
+			return answer, nil
+		}
+		running, ok := p.running[key]
+		if !ok {
+			running = &runningAnswer{done: make(chan struct{})}
+			p.running[key] = running
+			p.mu.Unlock()
+			p.produce(ctx, of, key, running)
+			return running.answer, running.err
+		}
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-running.done:
+		}
+		if running.err == nil || !errors.Is(running.err, errUnanswered) {
+			return running.answer, running.err
+		}
+		// Whoever had it made has run out of time, and we have not.
+	}
+}
+
+// produce has a provider make an answer, and keeps it.
+func (p *providers) produce(ctx context.Context, of *provider, key answerKey, running *runningAnswer) {
+	running.answer, running.err = p.run(ctx, of, key.image)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.running, key)
+	close(running.done)
+	if running.err == nil && running.answer.keep > 0 {
+		if len(p.answers) >= maxProviderAnswers {
+			maps.DeleteFunc(p.answers, func(_ answerKey, kept keptAnswer) bool { return !time.Now().Before(kept.until) })
+		}
+		if len(p.answers) >= maxProviderAnswers {
+			clear(p.answers)
+		}
+		key.image = running.answer.cacheKey(key.image)
+		p.answers[key] = keptAnswer{answer: running.answer, until: time.Now().Add(running.answer.keep)}
+	}
+}
+
+// kept returns an answer that counts for the image, its registry or all; or nil. The caller holds mu.
+func (p *providers) kept(key answerKey) *providerAnswer {
+	for _, image := range []string{key.image, hostOf(key.image), globalKey} {
+		at := answerKey{provider: key.provider, image: image}
+		kept, ok := p.answers[at]
+		if ok && time.Now().Before(kept.until) {
+			return kept.answer
+		}
+		delete(p.answers, at)
+	}
+	return nil
+}
+
+// errUnanswered says that a provider had no time to answer.
+var errUnanswered = errors.New("it did not answer in time")
+
+// run runs a provider's program, which is ended with ctx.
+func (p *providers) run(ctx context.Context, of *provider, image string) (*providerAnswer, error) {
+	request, err := json.Marshal(map[string]string{
+		"apiVersion": of.APIVersion, "kind": "CredentialProviderRequest", "image": image,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("writing the request: %w", err)
+	}
+	command := endedCommand(ctx, filepath.Join(p.directory, of.Name), of.Args...)
+	command.Env = os.Environ()
+	for _, variable := range of.Env {
+		command.Env = append(command.Env, variable.Name+"="+variable.Value)
+	}
+	output := &limitedBuffer{left: maxProviderAnswer}
+	command.Stdin, command.Stdout = bytes.NewReader(request), output
+	err = command.Run()
+	switch {
+	case ctx.Err() != nil:
+		return nil, errUnanswered
+	case output.left < 0:
+		return nil, fmt.Errorf("it writes more than %d bytes", maxProviderAnswer)
+	case err != nil:
+		return nil, err
+	}
+	return parseProviderAnswer(output.kept.Bytes(), of)
+}
+
+// endedCommand returns a command that is ended with ctx, and all that it has started with it: such programs are often
+// scripts.
+func endedCommand(ctx context.Context, program string, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, program, args...)
+	command.WaitDelay = time.Second
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	return command
+}
+
+// limitedBuffer keeps what is written to it as long as there is room.
+type limitedBuffer struct {
+	kept bytes.Buffer
+	left int
+}
+
+// Write fails when there is no room left.
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, errors.New("too much is written")
+	}
+	return b.kept.Write(p)
+}
