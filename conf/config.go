@@ -2,7 +2,9 @@ package conf
 
 import (
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign/conf/pull"
@@ -134,6 +136,17 @@ func (c *Config) Identity(namespace string) Identity {
 		return identity
 	}
 	return c.Bundles.Identity
+}
+
+// ModeAnywhere reports whether that mode is the one of some namespace, as far as can be told without knowing them.
+func (c *Config) ModeAnywhere(mode Mode) bool {
+	return c.Enforce.Mode == mode || slices.Contains(slices.Collect(maps.Values(c.Enforce.Namespaces)), mode)
+}
+
+// IdentityAnywhere reports whether that identity is the one of some namespace.
+func (c *Config) IdentityAnywhere(identity Identity) bool {
+	return c.Bundles.Identity == identity ||
+		slices.Contains(slices.Collect(maps.Values(c.Bundles.Namespaces)), identity)
 }
 
 // StateFile returns the path of the file that remembers, over restarts, that the policy directory held documents. It

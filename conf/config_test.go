@@ -151,6 +151,24 @@ func TestExceptionsAreByNamespace(t *testing.T) {
 	}
 }
 
+func TestWhatIsSomewhere(t *testing.T) {
+	config := conf.Default()
+	if config.ModeAnywhere(conf.ModeAudit) || config.IdentityAnywhere(conf.IdentityDigest) {
+		t.Error("by default some namespace is lax")
+	}
+	config.Enforce.Namespaces = map[string]conf.Mode{"dev": conf.ModeEnforce, "kube-system": conf.ModeAudit}
+	config.Bundles.Namespaces = map[string]conf.Identity{"legacy": conf.IdentityDigest, "prod": conf.IdentityAnnotation}
+	if !config.ModeAnywhere(conf.ModeAudit) || !config.IdentityAnywhere(conf.IdentityDigest) {
+		t.Error("an exception for one namespace does not count")
+	}
+	config = &conf.Config{
+		Enforce: conf.Enforce{Mode: conf.ModeAudit}, Bundles: conf.Bundles{Identity: conf.IdentityDigest},
+	}
+	if !config.ModeAnywhere(conf.ModeAudit) || !config.IdentityAnywhere(conf.IdentityDigest) {
+		t.Error("what holds for all does not count")
+	}
+}
+
 func TestTheZeroConfigurationEnforces(t *testing.T) {
 	var config conf.Config
 	if config.Mode("prod") != conf.ModeEnforce || config.Identity("prod") != conf.IdentityAnnotation {

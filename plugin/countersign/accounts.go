@@ -15,13 +15,21 @@ type accounts struct {
 	log     *audit.Log
 	metrics *metrics.Metrics
 	queue   chan audit.Record
+	pulls   chan audit.Pull
 }
 
 // queuedRecords is how many records may wait to be written. A node creates some ten containers a second.
 const queuedRecords = 4096
 
+// queuedPulls is how many records of pulls may wait.
+const queuedPulls = 256
+
 func newAccounts(log *audit.Log, figures *metrics.Metrics) *accounts {
-	return &accounts{log: log, metrics: figures, queue: make(chan audit.Record, queuedRecords)}
+	return &accounts{
+		log: log, metrics: figures,
+		queue: make(chan audit.Record, queuedRecords),
+		pulls: make(chan audit.Pull, queuedPulls),
+	}
 }
 
 // take is given each decision before it is answered. It never waits: a record for which there is no room is counted.
@@ -39,23 +47,43 @@ func (a *accounts) take(_ context.Context, report nri.Report) {
 	}
 }
 
+// takePull is given each answer about a pull, and never waits either.
+func (a *accounts) takePull(pull audit.Pull) {
+	a.metrics.Pulled(pull)
+	select {
+	case a.pulls <- pull:
+	default:
+		a.metrics.RecordDropped()
+	}
+}
+
 // run writes records until the context ends, and then what is left.
 func (a *accounts) run(ctx context.Context) {
 	for {
 		select {
 		case record := <-a.queue:
-			a.write(record)
+			a.dropIf(a.log.Write(context.Background(), record))
+		case pull := <-a.pulls:
+			a.dropIf(a.log.WritePull(context.Background(), pull))
 		case <-ctx.Done():
-			for len(a.queue) > 0 {
-				a.write(<-a.queue)
-			}
+			a.drain()
 			return
 		}
 	}
 }
 
-func (a *accounts) write(record audit.Record) {
-	if err := a.log.Write(context.Background(), record); err != nil {
+func (a *accounts) drain() {
+	for len(a.queue) > 0 {
+		a.dropIf(a.log.Write(context.Background(), <-a.queue))
+	}
+	for len(a.pulls) > 0 {
+		a.dropIf(a.log.WritePull(context.Background(), <-a.pulls))
+	}
+}
+
+// dropIf counts a record that could not be written.
+func (a *accounts) dropIf(err error) {
+	if err != nil {
 		a.metrics.RecordDropped()
 	}
 }

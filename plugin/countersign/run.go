@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
@@ -66,6 +67,10 @@ func newLogger(config *conf.Config, w io.Writer) *slog.Logger {
 //  4. the evidence    policy/evidence: what this node keeps of signatures for those manifests
 //  5. the verdict     policy: some reference, all of whose scope's requirements are met, as policy/signature judges
 //  6. the answer      package nri: nil or "SignatureValidationFailed: …"; one record of it, and figures
+//
+// Before that, when the image is pulled: containerd's image verifier (plugin/verifier) asks over the daemon's socket,
+// [pulls] have its evidence fetched and say whether any document could admit it, and [prefetch] looks after images that
+// come another way.
 func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 	build, _ := debug.ReadBuildInfo()
 	figures := metrics.New(build)
@@ -76,13 +81,11 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		return fmt.Errorf("preparing to ask containerd: %w", err)
 	}
 	defer images.Close()
-	documents := files.Open(files.Config{
-		System:    config.Policy.System,
-		Directory: config.Policy.Directory,
-		StateFile: config.StateFile(),
-		Parse:     signature.NewParser().Parse,
-		Logger:    logger,
-		Notify:    func(status files.Status) { figures.PolicyLoaded(status.Documents, status.Failures) },
+	fetchAhead, lookAhead := newBell(), newBell()
+	documents := openDocuments(config, logger, func(status files.Status) {
+		figures.PolicyLoaded(status.Documents, status.Failures)
+		fetchAhead.ring()
+		lookAhead.ring()
 	})
 	keeper, err := evidence.Open(evidence.Config{
 		Directory:  config.Evidence.Directory,
@@ -101,7 +104,8 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		Confirm:     images.Confirm,
 		Kept:        keeper.Kept,
 		Ask:         keeper.Ask,
-		Judges:      []policy.JudgeFunc{signature.NewJudge().Judge},
+		Judges:      []policy.JudgeFunc{signature.NewJudge().Judge, bundle.NewJudge().Judge},
+		Nameless:    func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
 		Generations: []func() uint64{images.Generation, keeper.Generation},
 	})
 	if err != nil {
@@ -119,8 +123,24 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 			Report:   accounts.take,
 		},
 	}
-	daemon := &daemon{config, logger, figures, accounts, images, documents, plugin}
+	pulls := newPulls(config, decider, images, keeper, accounts)
+	daemon := &daemon{
+		config, logger, figures, accounts, images, documents, plugin, pulls,
+		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
+		newSandbox(config, pulls, images, figures, lookAhead, logger),
+	}
 	return daemon.serve(ctx)
+}
+
+func openDocuments(config *conf.Config, logger *slog.Logger, notify func(files.Status)) *files.Documents {
+	return files.Open(files.Config{
+		System:    config.Policy.System,
+		Directory: config.Policy.Directory,
+		StateFile: config.StateFile(),
+		Parse:     signature.NewParser().Parse,
+		Logger:    logger,
+		Notify:    notify,
+	})
 }
 
 // daemon is what runs for as long as the process does.
@@ -132,6 +152,9 @@ type daemon struct {
 	images    *origin.Containerd
 	documents *files.Documents
 	plugin    *nri.Plugin
+	pulls     *pulls
+	prefetch  *prefetch
+	sandbox   *sandbox
 }
 
 // serve runs everything until the context ends or a part cannot go on. The plugin is the first to stop: what it is
@@ -143,9 +166,14 @@ func (d *daemon) serve(ctx context.Context) error {
 	if err := d.serveMetrics(background, others); err != nil {
 		return err
 	}
+	if err := d.serveSocket(background, others); err != nil {
+		return err
+	}
 	others.Go(func() error { return d.documents.Run(background) })
 	others.Go(func() error { return d.images.Run(background) })
 	others.Go(func() error { d.accounts.run(background); return nil })
+	others.Go(func() error { d.prefetch.run(background); return nil })
+	others.Go(func() error { d.sandbox.run(background); return nil })
 
 	// All documents are read by now. From here on the daemon waits most of the time, and one processor is faster at
 	// that than two that wake each other: docs/decisions/0005-answer-on-one-processor.md.

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/origin"
+)
+
+// newPulls joins what answers containerd's image verifier.
+func newPulls(config *conf.Config, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,
+	accounts *accounts,
+) *pulls {
+	return &pulls{
+		asks:     decider.Asks,
+		decide:   decider.DecidePull,
+		find:     images.Find,
+		known:    images.Image,
+		read:     registries(config).Image,
+		kept:     keeper.Kept,
+		fetch:    keeper.Fetch,
+		report:   accounts.takePull,
+		timeout:  config.Pull.Timeout,
+		auditing: config.ModeAnywhere(conf.ModeAudit),
+		nameless: config.IdentityAnywhere(conf.IdentityDigest),
+	}
+}
+
+// newPrefetch joins what fetches evidence ahead.
+func newPrefetch(config *conf.Config, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,
+	figures *metrics.Metrics, policies bell, log *slog.Logger,
+) *prefetch {
+	return &prefetch{
+		held:     images.Held,
+		state:    images.State,
+		changed:  images.Changed,
+		present:  images.Present,
+		asks:     decider.Asks,
+		kept:     evidence.Read(config.Evidence.Directory),
+		fetch:    keeper.Fetch,
+		expire:   keeper.Expire,
+		fetched:  figures.Prefetched,
+		waiting:  figures.PrefetchWaiting,
+		policies: policies,
+		log:      log,
+	}
+}
+
+// newSandbox joins what looks after the image that every pod starts with.
+func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, figures *metrics.Metrics, again bell,
+	log *slog.Logger,
+) *sandbox {
+	return &sandbox{
+		read: func(ctx context.Context) { awaitImages(ctx, images) },
+		here: func(ctx context.Context, name string) (digest.Digest, bool) {
+			return targetOf(ctx, config.Containerd, name)
+		},
+		resolve: registries(config).Resolve,
+		judge:   pulls.judge,
+		accept: func(ctx context.Context, ref reference.Named) policy.Verdict {
+			return pulls.decide(ctx, ref, nil, pulls.nameless)
+		},
+		auditing: pulls.auditing,
+		found:    figures.Sandbox,
+		again:    again,
+		log:      log,
+	}
+}
+
+// awaitImages waits until it is known which images are here.
+func awaitImages(ctx context.Context, images *origin.Containerd) {
+	for {
+		changed := images.Changed()
+		if state := images.State(); state.Following && state.Unread == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// targetOf returns the manifest or index that a name leads to in containerd, and false where that is not known.
+func targetOf(ctx context.Context, containerd conf.Containerd, name string) (digest.Digest, bool) {
+	var image client.Image
+	connection, err := connect(ctx, containerd.Address, containerd.Namespace)
+	if err == nil {
+		defer connection.Close()
+		image, err = connection.GetImage(ctx, name)
+	}
+	if err != nil {
+		return "", false
+	}
+	return image.Target().Digest, true
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/v2/cmd/containerd/server/config"
+)
+
+// merged returns a configuration of containerd as it is merged from a main file and drop-ins.
+func merged(t *testing.T, main, dropIns string) *config.Config {
+	t.Helper()
+	all := &config.Config{}
+	if err := config.LoadConfig(t.Context(), writeContainerd(t, main, dropIns), all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// binDirectory returns a directory with executables of these names, in which names with a * are not executable.
+func binDirectory(t *testing.T, names ...string) string {
+	t.Helper()
+	directory := t.TempDir()
+	for _, name := range names {
+		mode := os.FileMode(0o755)
+		if strings.HasSuffix(name, "*") {
+			mode = 0o644
+		}
+		if err := os.WriteFile(filepath.Join(directory, strings.TrimSuffix(name, "*")), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return directory
+}
+
+func TestVerified(t *testing.T) {
+	const images = "[plugins.'io.containerd.cri.v1.images']\n"
+	ours := binDirectory(t, "countersign-verifier")
+	many := []string{"countersign-verifier"}
+	for i := range 10 {
+		many = append(many, fmt.Sprintf("a-%d", i))
+	}
+	in := func(directory, more string) string {
+		return "version = 3\n[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = '" + directory + "'\n" + more
+	}
+	for name, test := range map[string]struct {
+		main, dropIns, want string
+	}{
+		"installed":             {in(ours, ""), "", ""},
+		"installed by a script": {in(binDirectory(t, "10-countersign-verifier.sh", "other"), ""), "", ""},
+		"beside others":         {in(binDirectory(t, "countersign-verifier", "other"), ""), "", ""},
+		"nothing there":         {in(t.TempDir(), ""), "", "nothing in"},
+		"only others":           {in(binDirectory(t, "other"), ""), "", "is called countersign-verifier"},
+		"no directory":          {in("/absent", ""), "", "open /absent"},
+		"not executable":        {in(binDirectory(t, "countersign-verifier*"), ""), "", "cannot be executed"},
+		"after ten others":      {in(binDirectory(t, many...), ""), "", "not among the first 10"},
+		"as many as there are":  {in(binDirectory(t, many...), "max_verifiers = -1\n"), "", ""},
+		"moved by a drop-in":    {in("/absent", ""), in(ours, ""), ""},
+		"too little time":       {in(ours, "per_verifier_timeout = '5s'\n"), "", "after 5s"},
+		"the plugin is disabled": {
+			"version = 3\ndisabled_plugins = ['io.containerd.image-verifier.v1.bindir']\n", in(ours, ""), "disables its plugin",
+		},
+		"pulled by the CRI itself":   {in(ours, images+"use_local_image_pull = true\n"), "", "use_local_image_pull is set"},
+		"discarding layers":          {in(ours, images+"discard_unpacked_layers = true\n"), "", "discard_unpacked_layers"},
+		"snapshot annotations":       {in(ours, images+"disable_snapshot_annotations = false\n"), "", "annotations is false"},
+		"more downloads at a time":   {in(ours, images+"max_concurrent_downloads = 5\n"), "", "_downloads is 5"},
+		"as many downloads as usual": {in(ours, images+"max_concurrent_downloads = 3\n"), "", ""},
+		"mirrors in the old way": {
+			in(ours, "[plugins.'io.containerd.cri.v1.images'.registry.mirrors.'docker.io']\nendpoint = ['x']\n"), "",
+			"registry.mirrors is set",
+		},
+		"a config_path": {in(ours, "[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/x'\n"), "", ""},
+		"version 2": {
+			strings.Replace(in(ours, "[plugins.'io.containerd.grpc.v1.cri'.containerd]\ndiscard_unpacked_layers = true\n"),
+				"version = 3", "version = 2", 1),
+			"", "discard_unpacked_layers",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := verifiedIn(merged(t, test.main, test.dropIns), 8*time.Second)
+			if test.want == "" && err != nil {
+				t.Errorf("not verified: %v", err)
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestSandboxImage(t *testing.T) {
+	const (
+		pinned = "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = 'registry.example/pause:1'\n"
+		older  = "version = 2\n[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = 'registry.example/older:1'\n"
+	)
+	const standard = "registry.k8s.io/pause:3.10.2"
+	newest := strings.Replace(pinned, "version = 3", "version = 4", 1)
+	for name, test := range map[string]struct{ main, dropIns, want string }{
+		"nothing configured":             {"version = 3\n", "", standard},
+		"configured":                     {pinned, "", "registry.example/pause:1"},
+		"configured by a drop-in":        {"version = 3\n", pinned, "registry.example/pause:1"},
+		"configured as in version 2":     {older, "", "registry.example/older:1"},
+		"version 2 and a newer drop-in":  {older, "version = 3\n[plugins.'x']\n", "registry.example/older:1"},
+		"configured in both, the newer":  {older, pinned, "registry.example/pause:1"},
+		"other images are pinned":        {strings.Replace(pinned, "sandbox", "other", 1), "", standard},
+		"version 4, which is the newest": {newest, "", "registry.example/pause:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := sandboxIn(merged(t, test.main, test.dropIns)); got != test.want {
+				t.Errorf("the sandbox image is %s, want %s", got, test.want)
+			}
+		})
+	}
+}

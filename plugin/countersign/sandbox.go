@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// sandboxTimeout bounds how long it may take to judge the sandbox image; nobody waits for it.
+const sandboxTimeout = 30 * time.Second
+
+// sandbox looks ahead whether a pull of the sandbox (pause) image would be refused, for then not one pod starts. It
+// is no container, so nothing asks about it when it is created.
+type sandbox struct {
+	// read waits until it is known which images are on this node.
+	read func(context.Context)
+	// here returns the digest that containerd has under a name, and false where it has none; resolve asks the registry.
+	here    func(context.Context, string) (digest.Digest, bool)
+	resolve func(context.Context, reference.Named) (digest.Digest, error)
+	// judge is that of [pulls], and accept the part of it that needs nothing but the reference.
+	judge  func(context.Context, reference.Named, digest.Digest) policy.Verdict
+	accept func(context.Context, reference.Named) policy.Verdict
+	// auditing says that some namespace is in audit mode, so that no pull is refused.
+	auditing bool
+	// found is told whether a pull is known not to be refused, and why, or why not.
+	found func(admitted bool, detail string)
+	log   *slog.Logger
+	// again rings when it is to look again: policies changed, say.
+	again bell
+
+	mu sync.Mutex
+	// image is the reference that containerd is configured with, as written there; empty: not known yet.
+	image string
+}
+
+// configured tells it the image that containerd is configured with, and has it looked at. It does not wait.
+func (s *sandbox) configured(image string) {
+	s.mu.Lock()
+	s.image = image
+	s.mu.Unlock()
+	s.again.ring()
+}
+
+// run looks whenever it is told to, until the context ends.
+func (s *sandbox) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.again:
+		}
+		s.mu.Lock()
+		image := s.image
+		s.mu.Unlock()
+		if image == "" {
+			continue
+		}
+		verdict := s.verdict(ctx, image)
+		if ctx.Err() != nil {
+			return
+		}
+		s.tell(ctx, image, verdict)
+	}
+}
+
+func (s *sandbox) verdict(ctx context.Context, image string) policy.Verdict {
+	ctx, cancel := context.WithTimeout(ctx, sandboxTimeout)
+	defer cancel()
+	ref, err := policy.Normalize(image)
+	if err != nil {
+		return policy.Denial(policy.Refuse(policy.BadRequest, "%v", err))
+	}
+	if verdict := s.accept(ctx, ref); verdict.Admitted() {
+		return verdict
+	}
+	s.read(ctx)
+	target, found := s.here(ctx, ref.String())
+	if !found {
+		if target, err = s.resolve(ctx, ref); err != nil {
+			return unknown(err)
+		}
+	}
+	return s.judge(ctx, ref, target)
+}
+
+// tell says it where an operator looks: loudly where every pod will fail.
+func (s *sandbox) tell(ctx context.Context, image string, verdict policy.Verdict) {
+	attributes := []any{
+		"image", image, "reason", string(verdict.Reason),
+		"document", verdict.Document, "scope", verdict.Scope, "detail", verdict.Detail,
+	}
+	why := fmt.Sprintf("%s is %s: %s", image, verdict.Reason, verdict.Detail)
+	switch {
+	case verdict.Admitted():
+		s.found(true, image)
+		s.log.InfoContext(ctx, "a policy admits the sandbox image", attributes...)
+	case final(verdict) && s.auditing:
+		s.found(false, why+"; let in while a namespace is in audit mode")
+		s.log.WarnContext(ctx, "no policy admits the sandbox image: outside of audit mode no pod would start",
+			attributes...)
+	case final(verdict):
+		s.found(false, why+"; give it a scope of its own in a policy")
+		s.log.ErrorContext(ctx, "no policy admits the sandbox image: where it has to be pulled, no pod will start; "+
+			"give it a scope of its own in a policy", attributes...)
+	default:
+		s.found(false, why)
+		s.log.WarnContext(ctx, "it is not known whether a policy admits the sandbox image", attributes...)
+	}
+}

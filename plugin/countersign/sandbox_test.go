@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
+	const pause = "registry.k8s.io/pause:3.10"
+	for name, test := range map[string]struct {
+		accept, judged policy.Verdict
+		here           bool
+		resolveErr     error
+		auditing       bool
+		admitted       bool
+		log            string
+	}{
+		"a scope lets it in": {
+			accept: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, admitted: true, log: "level=INFO",
+		},
+		"it is signed": {
+			accept: policy.Verdict{Reason: policy.Pending}, here: true,
+			judged: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, admitted: true, log: "level=INFO",
+		},
+		"no policy admits it": {
+			accept: policy.Verdict{Reason: policy.Rejected}, here: true,
+			judged: policy.Verdict{Reason: policy.Rejected, Document: "/etc/containers/policy.json"}, log: "level=ERROR",
+		},
+		"it is not signed, says its registry": {
+			accept: policy.Verdict{Reason: policy.Pending},
+			judged: policy.Verdict{Reason: policy.Unsigned}, log: "no pod will start",
+		},
+		"no policy admits it, in audit mode": {
+			accept: policy.Verdict{Reason: policy.Rejected}, here: true, auditing: true,
+			judged: policy.Verdict{Reason: policy.Rejected}, log: "level=WARN",
+		},
+		"its registry does not answer": {
+			accept: policy.Verdict{Reason: policy.Pending}, resolveErr: errors.New("refused"), log: "it is not known",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				admitted, detail := !test.admitted, ""
+				target := digest.FromString("pause")
+				s := &sandbox{
+					read: func(context.Context) {},
+					here: func(_ context.Context, name string) (digest.Digest, bool) { return target, test.here && name == pause },
+					resolve: func(context.Context, reference.Named) (digest.Digest, error) {
+						return target, test.resolveErr
+					},
+					judge: func(_ context.Context, ref reference.Named, d digest.Digest) policy.Verdict {
+						if ref.String() != pause || d != target {
+							t.Errorf("judges %s with %s", ref, d)
+						}
+						return test.judged
+					},
+					accept:   func(context.Context, reference.Named) policy.Verdict { return test.accept },
+					auditing: test.auditing,
+					found:    func(is bool, why string) { admitted, detail = is, why },
+					log:      slog.New(slog.NewTextHandler(&log, nil)),
+					again:    newBell(),
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan struct{})
+				go func() { defer close(ended); s.run(ctx) }()
+				s.again.ring() // Nothing is known of the image yet, and nothing is said.
+				synctest.Wait()
+				if log.Len() > 0 {
+					t.Errorf("said of no image: %s", &log)
+				}
+				s.configured(pause)
+				synctest.Wait()
+				cancel()
+				<-ended
+				if admitted != test.admitted || !strings.Contains(detail, pause) {
+					t.Errorf("admitted: %t (%s), want %t", admitted, detail, test.admitted)
+				}
+				if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), test.log) {
+					t.Errorf("the log says %swant %q", &log, test.log)
+				}
+			})
+		})
+	}
+}
