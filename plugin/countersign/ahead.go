@@ -17,14 +17,14 @@ import (
 
 // newPulls joins what answers containerd's image verifier.
 func newPulls(config *conf.Config, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,
-	accounts *accounts,
+	reached *evidence.Registries, accounts *accounts,
 ) *pulls {
 	return &pulls{
 		asks:     decider.Asks,
 		decide:   decider.DecidePull,
 		find:     images.Find,
 		known:    images.Image,
-		read:     registries(config).Image,
+		read:     reached.Image,
 		kept:     keeper.Kept,
 		fetch:    keeper.Fetch,
 		report:   accounts.takePull,
@@ -55,15 +55,15 @@ func newPrefetch(config *conf.Config, decider *policy.Decider, images *origin.Co
 }
 
 // newSandbox joins what looks after the image that every pod starts with.
-func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, figures *metrics.Metrics, again bell,
-	log *slog.Logger,
+func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, reached *evidence.Registries,
+	figures *metrics.Metrics, again bell, log *slog.Logger,
 ) *sandbox {
 	return &sandbox{
 		read: func(ctx context.Context) { awaitImages(ctx, images) },
 		here: func(ctx context.Context, name string) (digest.Digest, bool) {
 			return targetOf(ctx, config.Containerd, name)
 		},
-		resolve: registries(config).Resolve,
+		resolve: reached.Resolve,
 		judge:   pulls.judge,
 		accept: func(ctx context.Context, ref reference.Named) policy.Verdict {
 			return pulls.decide(ctx, ref, nil, pulls.nameless)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/signature"
 )
@@ -27,16 +28,23 @@ func newCheckCommand(stdout io.Writer) *cobra.Command {
 		Short: "Say whether an image would be admitted in a namespace, and why not",
 		Long: `check says whether a pod of the namespace that names REFERENCE would be admitted on this node.
 
-It decides as the daemon does, from the same files, and never fetches anything: with
---image containerd (the default) the image and what is kept of its signatures must be on this
-node; with --image dir:PATH both are read from a directory that skopeo or podman wrote
-(skopeo copy docker://REFERENCE dir:PATH), and REFERENCE is the name it is judged under.
-The namespace's mode (enforce or audit) is reported, not applied.
+It decides as the daemon does, from the same files. Where the image and its signatures are:
+
+  --image containerd    on this node, with what is kept here of its signatures (the default)
+  --image dir:PATH      in a directory that skopeo or podman wrote, which has no Sigstore bundles
+                        (skopeo copy docker://REFERENCE dir:PATH)
+  --image oci:PATH[:TAG]  in an OCI image layout, as a directory or a tar, with signatures and
+                        bundles as artifacts (cosign save --dir PATH REFERENCE)
+  --image registry      in the image's registry, which only this asks; the node keeps nothing of it
+
+REFERENCE is the name the image is judged under. The namespace's mode (enforce or audit) is
+reported, not applied.
 
 Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 		Example: `  countersign check --namespace prod registry.example/app:v1
   countersign check -n prod --policy-dir ./policies --system-policy ./policy.json \
       --image dir:/tmp/app registry.example/app:v1
+  countersign check -n prod --image registry registry.example/app:v1
   countersign check -n prod -o json registry.example/app:v1 | jq -r .reason`,
 		Args: exactlyOneReference,
 		RunE: func(command *cobra.Command, args []string) error {
@@ -48,7 +56,7 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
 	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file`, in place of the configured one")
 	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, in place of the configured one")
-	set.StringVar(&flags.image, "image", "containerd", "where the image is: containerd or dir:`PATH`")
+	set.StringVar(&flags.image, "image", "containerd", "where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
 }
@@ -69,7 +77,9 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	result := checkResult{Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref}
+	result := checkResult{
+		Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref, image: flags.image,
+	}
 	result.take(checkVerdict(ctx, config, flags, ref))
 	if err := result.write(stdout, flags.output); err != nil {
 		return fmt.Errorf("writing the verdict: %w", err)
@@ -114,7 +124,8 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 		Documents: documents.Current,
 		Image:     source.image,
 		Kept:      source.kept,
-		Judges:    []policy.JudgeFunc{signature.NewJudge().Judge},
+		Judges:    judges(),
+		Nameless:  nameless(config),
 	})
 	if err != nil {
 		return policy.Denial(err)
@@ -131,13 +142,20 @@ type source struct {
 }
 
 func openSource(ctx context.Context, config *conf.Config, image, ref string) (*source, error) {
-	if image == "containerd" {
+	kind, path, _ := strings.Cut(image, ":")
+	switch {
+	case image == "containerd":
 		return openContainerd(ctx, config, ref)
-	}
-	if path, ok := strings.CutPrefix(image, "dir:"); ok {
+	case image == "registry":
+		return openRegistry(ctx, config, ref)
+	case kind == "dir":
 		return openDirectory(path, ref)
+	case kind == "oci":
+		return openLayout(path, ref)
+	default:
+		return nil, policy.Refuse(policy.BadRequest,
+			"--image %q is none of containerd, registry, dir:PATH and oci:PATH[:TAG]", image)
 	}
-	return nil, policy.Refuse(policy.BadRequest, "--image %q is neither containerd nor dir:PATH", image)
 }
 
 func exitStatus(reason policy.Reason) int {

@@ -65,7 +65,8 @@ func newLogger(config *conf.Config, w io.Writer) *slog.Logger {
 //  2. the image       policy/origin: is the root filesystem that image's? its manifests, its original references
 //  3. the policy      policy/files: <directory>/<namespace>.json, else the system's, parsed by policy/signature
 //  4. the evidence    policy/evidence: what this node keeps of signatures for those manifests
-//  5. the verdict     policy: some reference, all of whose scope's requirements are met, as policy/signature judges
+//  5. the verdict     policy: some reference, all of whose scope's requirements are met, as policy/signature and
+//     policy/bundle judge
 //  6. the answer      package nri: nil or "SignatureValidationFailed: …"; one record of it, and figures
 //
 // Before that, when the image is pulled: containerd's image verifier (plugin/verifier) asks over the daemon's socket,
@@ -87,10 +88,11 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		fetchAhead.ring()
 		lookAhead.ring()
 	})
+	reached := registries(config)
 	keeper, err := evidence.Open(evidence.Config{
 		Directory:  config.Evidence.Directory,
 		MaxSize:    int64(config.Evidence.MaxSize),
-		Registries: registries(config),
+		Registries: reached,
 		Logger:     logger,
 	})
 	if err != nil {
@@ -104,8 +106,8 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		Confirm:     images.Confirm,
 		Kept:        keeper.Kept,
 		Ask:         keeper.Ask,
-		Judges:      []policy.JudgeFunc{signature.NewJudge().Judge, bundle.NewJudge().Judge},
-		Nameless:    func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
+		Judges:      judges(),
+		Nameless:    nameless(config),
 		Generations: []func() uint64{images.Generation, keeper.Generation},
 	})
 	if err != nil {
@@ -123,11 +125,11 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 			Report:   accounts.take,
 		},
 	}
-	pulls := newPulls(config, decider, images, keeper, accounts)
+	pulls := newPulls(config, decider, images, keeper, reached, accounts)
 	daemon := &daemon{
 		config, logger, figures, accounts, images, documents, plugin, pulls,
 		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
-		newSandbox(config, pulls, images, figures, lookAhead, logger),
+		newSandbox(config, pulls, images, reached, figures, lookAhead, logger),
 	}
 	return daemon.serve(ctx)
 }
@@ -141,6 +143,16 @@ func openDocuments(config *conf.Config, logger *slog.Logger, notify func(files.S
 		Logger:    logger,
 		Notify:    notify,
 	})
+}
+
+// judges are asked in this order: of old signatures, of GPG and of what needs none; and of bundles.
+func judges() []policy.JudgeFunc {
+	return []policy.JudgeFunc{signature.NewJudge().Judge, bundle.NewJudge().Judge}
+}
+
+// nameless reports whether a signature that names no repository is enough in a namespace.
+func nameless(config *conf.Config) func(namespace string) bool {
+	return func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest }
 }
 
 // daemon is what runs for as long as the process does.
