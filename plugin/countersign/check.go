@@ -11,7 +11,6 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/signature"
 )
