@@ -55,7 +55,8 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
 	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file`, in place of the configured one")
 	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, in place of the configured one")
-	set.StringVar(&flags.image, "image", "containerd", "where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
+	set.StringVar(&flags.image, "image", "containerd",
+		"where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
 }
@@ -141,15 +142,15 @@ type source struct {
 }
 
 func openSource(ctx context.Context, config *conf.Config, image, ref string) (*source, error) {
-	kind, path, _ := strings.Cut(image, ":")
+	kind, path, carried := strings.Cut(image, ":")
 	switch {
 	case image == "containerd":
 		return openContainerd(ctx, config, ref)
 	case image == "registry":
 		return openRegistry(ctx, config, ref)
-	case kind == "dir":
+	case carried && kind == "dir":
 		return openDirectory(path, ref)
-	case kind == "oci":
+	case carried && kind == "oci":
 		return openLayout(path, ref)
 	default:
 		return nil, policy.Refuse(policy.BadRequest,

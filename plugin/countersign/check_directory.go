@@ -34,65 +34,72 @@ func openDirectory(path, ref string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory := directoryImage{path: path, named: named, manifests: []policy.Manifest{top}}
-	config, err := directory.resolve(top)
+	image, err := carriedImage(path, named, top, func(instance digest.Digest) (policy.Manifest, error) {
+		return readManifest(filepath.Join(path, instance.Encoded()+".manifest.json"))
+	})
 	if err != nil {
 		return nil, err
 	}
-	image := &policy.Image{
-		Config: config, Manifests: directory.manifests, Originals: []reference.Named{named}, Confirmed: true,
-	}
+	directory := directoryImage{path: path, manifests: image.Manifests}
+	return carriedSource(image, directory.kept, func() {}), nil
+}
+
+// carriedSource is that of an image which is no longer where it came from.
+func carriedSource(image *policy.Image, kept policy.KeptFunc, end func()) *source {
 	return &source{
-		config: config,
+		config: image.Config,
 		image:  func(context.Context, policy.Question) (*policy.Image, error) { return image, nil },
-		kept:   directory.kept,
-		close:  func() {},
-	}, nil
+		kept:   kept,
+		close:  end,
+	}
 }
 
-// directoryImage is an image in a directory: one manifest, or the manifest of this machine's platform before the
-// index that lists it.
-type directoryImage struct {
-	path      string
-	named     reference.Named
-	manifests []policy.Manifest
-}
-
-// resolve returns the config digest of what would run, having followed an index to the manifest of this machine's
-// platform. A reference by digest, which nothing else here checks, must be one of the two.
-func (d *directoryImage) resolve(top policy.Manifest) (digest.Digest, error) {
-	instance := top
+// carriedImage is an image that somebody put somewhere: one manifest, or the manifest of this machine's platform before
+// the index that lists it. The reference is its only original.
+func carriedImage(
+	where string, named reference.Named, top policy.Manifest, read func(digest.Digest) (policy.Manifest, error),
+) (*policy.Image, error) {
+	manifests := []policy.Manifest{top}
 	if manifest.MIMETypeIsMultiImage(top.MediaType) {
 		index, err := manifest.ListFromBlob(top.Bytes, top.MediaType)
 		if err != nil {
-			return "", policy.Refuse(policy.Unavailable, "reading the index in %s: %v", d.path, err)
+			return nil, policy.Refuse(policy.Unavailable, "reading the index in %s: %v", where, err)
 		}
 		chosen, err := index.ChooseInstance(nil)
 		if err != nil {
-			return "", policy.Refuse(policy.Unavailable, "choosing from the index in %s: %v", d.path, err)
+			return nil, policy.Refuse(policy.Unavailable, "choosing from the index in %s: %v", where, err)
 		}
-		instance, err = readManifest(filepath.Join(d.path, chosen.Encoded()+".manifest.json"))
+		instance, err := read(chosen)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if instance.Digest != chosen {
-			return "", policy.Refuse(policy.Unavailable, "the manifest of %s in %s has digest %s",
-				chosen, d.path, instance.Digest)
+			return nil, policy.Refuse(policy.Unavailable, "the manifest of %s in %s has digest %s",
+				chosen, where, instance.Digest)
 		}
-		d.manifests = []policy.Manifest{instance, top}
+		manifests = []policy.Manifest{instance, top}
 	}
-	for i := range d.manifests {
-		d.manifests[i].Repositories = []string{d.named.Name()}
+	for i := range manifests {
+		manifests[i].Repositories = []string{named.Name()}
 	}
-	parsed, err := manifest.FromBlob(instance.Bytes, instance.MediaType)
+	parsed, err := manifest.FromBlob(manifests[0].Bytes, manifests[0].MediaType)
 	if err != nil {
-		return "", policy.Refuse(policy.Unavailable, "reading the manifest in %s: %v", d.path, err)
+		return nil, policy.Refuse(policy.Unavailable, "reading the manifest in %s: %v", where, err)
 	}
-	if config := parsed.ConfigInfo().Digest; config.Validate() == nil {
-		return config, nil
+	// Docker's schema 1 has no configuration. Its digest serves as the name of what is judged, no more.
+	config := manifests[0].Digest
+	if named := parsed.ConfigInfo().Digest; named.Validate() == nil {
+		config = named
 	}
-	// Docker's schema 1 has no configuration. It serves as the name of what is judged, no more.
-	return instance.Digest, nil
+	return &policy.Image{
+		Config: config, Manifests: manifests, Originals: []reference.Named{named}, Confirmed: true,
+	}, nil
+}
+
+// directoryImage has an image's manifests, and their signatures beside them.
+type directoryImage struct {
+	path      string
+	manifests []policy.Manifest
 }
 
 func readManifest(path string) (policy.Manifest, error) {

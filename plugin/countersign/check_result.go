@@ -20,12 +20,16 @@ type checkResult struct {
 	Document  string `json:"document"`
 	Scope     string `json:"scope"`
 	Detail    string `json:"detail"`
+
+	// image is where the image is, and nameless that a signature lacks only the name of a repository.
+	image    string
+	nameless bool
 }
 
 func (r *checkResult) take(verdict policy.Verdict) {
 	r.Allowed, r.Reason = verdict.Admitted(), string(verdict.Reason)
 	r.Digest, r.Document, r.Scope = verdict.Digest.String(), verdict.Document, verdict.Scope
-	r.Detail = strings.TrimSpace(verdict.Detail)
+	r.Detail, r.nameless = strings.TrimSpace(verdict.Detail), verdict.Nameless
 }
 
 func (r *checkResult) write(w io.Writer, format string) error {
@@ -62,7 +66,7 @@ func (r *checkResult) text() string {
 	if r.Detail != "" {
 		fmt.Fprintf(&b, "why: %s\n", strings.ReplaceAll(r.Detail, "\n", " "))
 	}
-	if advice := advice(policy.Reason(r.Reason)); advice != "" {
+	if advice := r.advice(); advice != "" {
 		fmt.Fprintf(&b, "to make it pass: %s\n", advice)
 	}
 	if r.Mode == "audit" {
@@ -72,17 +76,28 @@ func (r *checkResult) text() string {
 }
 
 // advice says what would make a denied image pass.
-func advice(reason policy.Reason) string {
-	switch reason {
+func (r *checkResult) advice() string {
+	switch policy.Reason(r.Reason) {
 	case policy.Unsigned:
-		return "sign it (cosign sign --new-bundle-format=false …), or have this namespace's policy accept it"
+		advice := fmt.Sprintf("sign it (cosign sign --key ... -a docker-reference=%s ...), "+
+			"or have this namespace's policy accept it", r.repository())
+		if strings.HasPrefix(r.image, "dir:") {
+			advice += "; a directory like this has no Sigstore bundles: look with --image oci:PATH or --image registry"
+		}
+		return advice
 	case policy.Rejected:
+		if r.nameless {
+			return fmt.Sprintf("sign it again with: cosign sign -a docker-reference=%s ...; or let the digest alone be "+
+				"enough in this namespace, whatever repository the signature was made for: "+
+				"[bundles.namespaces] %s = \"digest\" in config.toml", r.repository(), r.Namespace)
+		}
 		return "sign it again with a key and under an identity that the policy asks for, " +
 			"or change the policy for this scope"
 	case policy.UnknownOrigin:
 		return "pull it under this very reference"
 	case policy.Pending:
-		return "start the daemon, which fetches what is not kept here yet, and ask again"
+		return "start the daemon, which fetches what is not kept here yet, or have it fetched with " +
+			"countersign evidence fetch, and ask again"
 	case policy.Unavailable:
 		return "mend what is named above and ask again"
 	case policy.InvalidPolicy:
@@ -92,4 +107,13 @@ func advice(reason policy.Reason) string {
 	default:
 		return ""
 	}
+}
+
+// repository is that of the reference, or a word for it.
+func (r *checkResult) repository() string {
+	named, err := policy.Normalize(r.Reference)
+	if err != nil {
+		return "REPOSITORY"
+	}
+	return named.Name()
 }

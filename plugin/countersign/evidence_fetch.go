@@ -46,11 +46,11 @@ func (e *evidenceCommand) fetch(ctx context.Context, request fetchRequest) error
 	if err != nil {
 		return err
 	}
-	worker, closeWorker, err := e.worker(ctx, config)
+	worker, err := openWorker(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer closeWorker()
+	defer worker.close()
 	told := &fetchTeller{stdout: e.stdout, stderr: e.stderr, terminal: isTerminal(e.stderr)}
 	if err := worker.fetchAll(ctx, request, told.tell); err != nil {
 		return err

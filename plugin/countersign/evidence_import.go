@@ -34,7 +34,7 @@ use.`,
   countersign evidence import --as registry.example/app:v1 /mnt/app`,
 		Args: func(_ *cobra.Command, arguments []string) error {
 			if len(arguments) == 0 {
-				return errors.New("name what to import: countersign evidence import SOURCE...")
+				return errors.New("name what to import, as in: countersign evidence import evidence.tar")
 			}
 			return nil
 		},
@@ -58,11 +58,11 @@ func (e *evidenceCommand) importAll(ctx context.Context, sources []string, as st
 	if err != nil {
 		return err
 	}
-	worker, closeWorker, err := e.worker(ctx, config)
+	worker, err := openWorker(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer closeWorker()
+	defer worker.close()
 	failed := 0
 	for _, source := range sources {
 		// What can be imported of a source is, whatever is wrong with the rest of it.
@@ -73,7 +73,7 @@ func (e *evidenceCommand) importAll(ctx context.Context, sources []string, as st
 
 // importSource imports one source, says what came of it, and returns how much of it failed.
 func (e *evidenceCommand) importSource(
-	ctx context.Context, worker worker, source string, as reference.Named,
+	ctx context.Context, worker *worker, source string, as reference.Named,
 ) (failed int) {
 	fail := func(err error) {
 		failed++
@@ -83,7 +83,7 @@ func (e *evidenceCommand) importSource(
 	err := eachFound(source, as, func(found layout.Found) {
 		if found.Err == nil && len(found.Signatures)+len(found.Bundles) > 0 {
 			var added int
-			added, found.Err = worker.importItem(ctx, found.Item)
+			added, found.Err = worker.bring(ctx, found.Item)
 			done.added += added
 		}
 		if found.Err != nil {

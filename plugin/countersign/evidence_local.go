@@ -22,24 +22,25 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// worker fetches and imports, wherever that is done.
-type worker interface {
-	fetchAll(context.Context, fetchRequest, func(fetchReport) error) error
-	importItem(context.Context, evidence.Item) (added int, err error)
+// worker fetches and imports, wherever that is done. It must be closed.
+type worker struct {
+	fetchAll func(context.Context, fetchRequest, func(fetchReport) error) error
+	bring    func(context.Context, evidence.Item) (added int, err error)
+	close    func()
 }
 
-// worker is the daemon where it runs, and else this process, which then has the store for itself until it is closed.
-func (e *evidenceCommand) worker(ctx context.Context, config *conf.Config) (w worker, closeWorker func(), err error) {
+// openWorker returns the daemon where it runs, and else this process, which then has the store for itself.
+func openWorker(ctx context.Context, config *conf.Config) (*worker, error) {
 	remote := &remoteWork{socket.NewClient(config.Listen.Socket)}
 	// A request for nothing tells whether somebody is there.
-	err = remote.fetchAll(ctx, fetchRequest{}, func(fetchReport) error { return nil })
+	err := remote.fetchAll(ctx, fetchRequest{}, func(fetchReport) error { return nil })
 	if err == nil {
-		return remote, func() {}, nil
+		return &worker{fetchAll: remote.fetchAll, bring: remote.bring, close: func() {}}, nil
 	}
 	if !errors.Is(err, socket.ErrNoDaemon) {
-		return nil, nil, err
+		return nil, err
 	}
-	return openWork(config)
+	return openStore(config)
 }
 
 // remoteWork is that of the daemon.
@@ -75,7 +76,7 @@ func (r *remoteWork) fetchAll(ctx context.Context, request fetchRequest, report 
 	return nil
 }
 
-func (r *remoteWork) importItem(ctx context.Context, item evidence.Item) (added int, err error) {
+func (r *remoteWork) bring(ctx context.Context, item evidence.Item) (added int, err error) {
 	body, err := json.Marshal(item)
 	if err != nil {
 		return 0, fmt.Errorf("asking the daemon: %w", err)
@@ -92,29 +93,29 @@ func (r *remoteWork) importItem(ctx context.Context, item evidence.Item) (added 
 	return answer.Added, nil
 }
 
-// importItem makes this process's own work a [worker].
-func (w *evidenceWork) importItem(_ context.Context, item evidence.Item) (added int, err error) {
-	return w.bring(item)
-}
-
-// openWork opens the store, which no daemon has open.
-func openWork(config *conf.Config) (worker, func(), error) {
+// openStore opens the store, which no daemon has open.
+func openStore(config *conf.Config) (*worker, error) {
 	reached := registries(config)
 	keeper, err := evidence.Open(evidence.Config{
 		Directory: config.Evidence.Directory, MaxSize: int64(config.Evidence.MaxSize), Exclusive: true, Registries: reached,
 	})
 	if errors.Is(err, evidence.ErrLocked) {
-		return nil, nil, fmt.Errorf("%w, but no daemon answers at %s; is listen.socket what the daemon has?",
+		return nil, fmt.Errorf("%w, but no daemon answers at %s; is listen.socket what the daemon has?",
 			err, config.Listen.Socket)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	node := &node{config: config}
-	return &evidenceWork{
+	work := &evidenceWork{
 		held: node.held, asks: asksOf(config), resolve: reached.Resolve, read: reached.Image,
 		fetch: keeper.Fetch, kept: keeper.Kept, bring: keeper.Import,
-	}, func() { node.close(); keeper.Close() }, nil
+	}
+	return &worker{
+		fetchAll: work.fetchAll,
+		bring:    func(_ context.Context, item evidence.Item) (int, error) { return keeper.Import(item) },
+		close:    func() { node.close(); keeper.Close() },
+	}, nil
 }
 
 // asksOf reads the policies when it is first asked.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -60,8 +61,32 @@ func Open(path string) (*Layout, error) {
 // Close ends reading.
 func (l *Layout) Close() error { return l.files.Close() }
 
-// Index returns index.json.
-func (l *Layout) Index() ocispec.Index { return l.index }
+// Images returns the entries of index.json that are images, and not something that is attached to one.
+func (l *Layout) Images() (images []ocispec.Descriptor) {
+	for i, descriptor := range l.index.Manifests {
+		kind := descriptor.Annotations[savedKind]
+		tag := descriptor.Annotations[ocispec.AnnotationRefName]
+		switch {
+		case kind == savedSigs || kind == savedAtts || descriptor.Annotations[annotationKind] != "":
+		case strings.HasPrefix(descriptor.ArtifactType, bundleType) || descriptor.ArtifactType == cosignType:
+		case strings.HasSuffix(tag, ".sig") || strings.HasSuffix(tag, ".att"):
+		case i < maxImages && l.isAttached(descriptor):
+		default:
+			images = append(images, descriptor)
+		}
+	}
+	return images
+}
+
+// maxImages is how many entries of index.json are read to find out whether they are images.
+const maxImages = 1000
+
+// isAttached reports whether a manifest refers to another.
+func (l *Layout) isAttached(descriptor ocispec.Descriptor) bool {
+	var manifest ocispec.Manifest
+	raw, err := l.Blob(descriptor.Digest, MaxManifest)
+	return err == nil && json.Unmarshal(raw, &manifest) == nil && manifest.Subject != nil
+}
 
 func (l *Layout) readIndex() error {
 	var marker ocispec.ImageLayout

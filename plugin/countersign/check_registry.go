@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// openRegistry asks the registry for an image and its signatures, as the node would, and keeps them for as long as the
+// question takes. What the node itself keeps is neither read nor changed.
+func openRegistry(ctx context.Context, config *conf.Config, ref string) (*source, error) {
+	named, err := policy.Normalize(ref)
+	if err != nil {
+		return nil, policy.Refuse(policy.BadRequest, "%v", err)
+	}
+	reached := registries(config)
+	target, err := reached.Resolve(ctx, named)
+	if err != nil {
+		return nil, policy.Refuse(policy.Unavailable, "%v", err)
+	}
+	image, err := reached.Image(ctx, named, target)
+	if err != nil {
+		return nil, policy.Refuse(policy.Unavailable, "%v", err)
+	}
+	store, err := openPassing(reached)
+	if err != nil {
+		return nil, err
+	}
+	var all sync.WaitGroup
+	for _, manifest := range image.Manifests[:min(len(image.Manifests), maxManifestsOfOne)] {
+		// That it failed, and why, is what is kept then.
+		all.Go(func() { _ = store.Fetch(ctx, manifest.Digest, named) })
+	}
+	all.Wait()
+	return carriedSource(image, store.Kept, store.end), nil
+}
+
+// passing is a Keeper with a directory of its own, for one question.
+type passing struct {
+	*evidence.Keeper
+	directory string
+}
+
+// passingSize bounds what is kept for one question, in bytes.
+const passingSize = 1 << 30
+
+func openPassing(reached *evidence.Registries) (*passing, error) {
+	directory, err := os.MkdirTemp("", "countersign-check-")
+	if err != nil {
+		return nil, fmt.Errorf("keeping signatures: %w", err)
+	}
+	keeper, err := evidence.Open(evidence.Config{
+		Directory: directory, MaxSize: passingSize, Exclusive: true, Registries: reached,
+	})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(directory))
+	}
+	return &passing{keeper, directory}, nil
+}
+
+// end forgets what was kept.
+func (p *passing) end() {
+	p.Close()
+	_ = os.RemoveAll(p.directory)
+}
