@@ -1,14 +1,25 @@
 package main
 
 import (
+	"errors"
+	"net"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/countersign/countersign/plugin/verifier"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"countersign": main})
+	testscript.Main(m, map[string]func(){
+		"countersign": main,
+		"countersign-verifier": func() {
+			os.Exit(verifier.Run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
 }
 
 // TestScripts runs the program as its users do, one script for each thing they might want of it.
@@ -23,9 +34,57 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FIXTURES", fixtures)
-			return nil
+			env.Setenv("DIGEST", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+			return errors.Join(
+				writeConfig(env.WorkDir, "node.toml", "deny"), writeConfig(env.WorkDir, "lax.toml", "allow"),
+			)
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await},
 	})
+}
+
+// writeConfig writes a configuration of which all paths are below the script's directory.
+func writeConfig(directory, name, withoutDaemon string) error {
+	text := os.Expand(`
+[policy]
+system = "${DIR}/policy.json"
+directory = "${DIR}/policies"
+[evidence]
+directory = "${DIR}/evidence"
+[registry]
+config_path = ""
+lookaside = ""
+auth_file = ""
+[pull]
+without_daemon = "${WITHOUT}"
+[containerd]
+address = "${DIR}/containerd.sock"
+nri_socket = "${DIR}/nri.sock"
+[listen]
+socket = "${DIR}/run/s"
+metrics = ""
+`, func(variable string) string {
+		return map[string]string{"DIR": directory, "WITHOUT": withoutDaemon}[variable]
+	})
+	return os.WriteFile(filepath.Join(directory, name), []byte(text), 0o600)
+}
+
+// await waits until the daemon of a script answers at its socket.
+func await(script *testscript.TestScript, negated bool, arguments []string) {
+	if negated || len(arguments) != 1 {
+		script.Fatalf("usage: await SOCKET")
+	}
+	path, ticker := script.MkAbs(arguments[0]), time.NewTicker(5*time.Millisecond)
+	defer ticker.Stop()
+	for range 6000 {
+		connection, err := net.Dial("unix", path)
+		if err == nil {
+			_ = connection.Close()
+			return
+		}
+		<-ticker.C
+	}
+	script.Fatalf("nobody listens at %s", path)
 }
 
 // fixtureDirectory has the images and keys that containers/image tests itself with.
