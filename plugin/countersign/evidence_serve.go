@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,7 +9,9 @@ import (
 	"syscall"
 
 	"github.com/countersign/countersign/plugin/internal/socket"
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/origin"
 )
 
 // Where the daemon is asked to fetch and to import.
@@ -30,6 +33,22 @@ const (
 // importAnswer says how many files of an item are new.
 type importAnswer struct {
 	Added int `json:"added"`
+}
+
+// newEvidenceWork is the daemon's.
+func newEvidenceWork(
+	decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper, reached *evidence.Registries,
+) *evidenceWork {
+	return &evidenceWork{
+		held: func(context.Context) ([]origin.Held, error) {
+			if state := images.State(); !state.Following || state.Unread > 0 {
+				return nil, errUnknownHere
+			}
+			return images.Held(), nil
+		},
+		asks: decider.Asks, resolve: reached.Resolve, read: reached.Image,
+		fetch: keeper.Fetch, kept: keeper.Kept, bring: keeper.Import,
+	}
 }
 
 // handle answers at the daemon's socket.

@@ -130,6 +130,7 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		config, logger, figures, accounts, images, documents, plugin, pulls,
 		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
 		newSandbox(config, pulls, images, reached, figures, lookAhead, logger),
+		newEvidenceWork(decider, images, keeper, reached),
 	}
 	return daemon.serve(ctx)
 }
@@ -167,6 +168,7 @@ type daemon struct {
 	pulls     *pulls
 	prefetch  *prefetch
 	sandbox   *sandbox
+	evidence  *evidenceWork
 }
 
 // serve runs everything until the context ends or a part cannot go on. The plugin is the first to stop: what it is

@@ -26,5 +26,6 @@ func (d *daemon) serveSocket(ctx context.Context, others *errgroup.Group) error 
 func (d *daemon) endpoints() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+socket.PullEndpoint, socket.Endpoint(d.pulls.answer))
+	d.evidence.handle(mux)
 	return mux
 }
