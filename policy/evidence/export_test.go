@@ -160,3 +160,21 @@ func (p Providers) Lookup(ctx context.Context, image string) (username, password
 	found, _, note := p.providers.lookup(ctx, image)
 	return found.Username, found.Password, note
 }
+
+// LookasideBase returns where the signatures of a repository lie, by a directory of registries.d.
+func LookasideBase(directory string, repository reference.Named) (*url.URL, error) {
+	all, err := readLookasides(directory)
+	if err != nil {
+		return nil, err
+	}
+	return all.base(repository)
+}
+
+// ParseLookasides parses a file of registries.d and returns where the signatures of a repository lie.
+func ParseLookasides(raw []byte, repository reference.Named) (*url.URL, error) {
+	all := &lookasides{Docker: map[string]lookasideScope{}}
+	if err := all.add(raw); err != nil {
+		return nil, err
+	}
+	return all.base(repository)
+}

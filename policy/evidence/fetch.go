@@ -32,6 +32,8 @@ type question struct {
 	subject       reference.Canonical
 	// known are the digests of what was read in full before, by what was asked for.
 	known map[string]digest.Digest
+	// afresh has all read again, for what is beside it is another than before.
+	afresh bool
 	// room is how many bytes may still be kept.
 	room int64
 }
@@ -52,12 +54,19 @@ func (r *Registries) look(
 	ctx = silence(ctx)
 	q.registries, q.registry = r, r.newRegistry(ctx, repository)
 	defer q.registry.close()
+	var answers []*answer
+	if beside := q.beside(ctx); beside != nil {
+		answers = append(answers, beside)
+		// What is read takes the place of all that was read before.
+		q.afresh = beside.err == nil && !beside.same
+	}
 	all, err := q.registry.hosts(ctx, r.config.HostsDirectory, reference.Domain(repository))
 	if err != nil {
 		err = fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(repository), err)
-		return conclude([]*answer{{source: source{Reference: repository.Name()}, err: err}})
+		answers = append(answers, &answer{source: source{Reference: repository.Name()}, err: err})
+		return conclude(answers)
 	}
-	return conclude(q.ask(ctx, all))
+	return conclude(append(answers, q.ask(ctx, all)...))
 }
 
 func newQuestion(repository reference.Named, manifest digest.Digest, known []source) (*question, error) {
@@ -130,7 +139,7 @@ func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left in
 			return nil
 		}
 		answers = append(answers, at.peek(ctx, q.subject, at.referrers))
-		if same(answers) && has(answers) {
+		if same(answers) && has(answers) && !q.afresh {
 			return nil
 		}
 		failed := failures(answers) != nil

@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 )
 
 // answer is what one source of signatures has, or why that is not known.
@@ -23,10 +25,10 @@ type answer struct {
 	// read reads what is there; nil: there is nothing to read.
 	read func(context.Context) error
 	content
-	// detail says what of it was left out; partial that it is worth trying again.
-	detail  string
-	partial bool
-	err     error
+	// detail says what of it was left out; partial that it is worth trying again; gone that there was something.
+	detail        string
+	partial, gone bool
+	err           error
 }
 
 // has reports whether there is a signature or a bundle among answers, or what is known to be.
@@ -82,26 +84,31 @@ func (e *joinedError) Error() string {
 func (e *joinedError) Unwrap() []error { return e.all }
 
 // conclude makes a finding of answers, or an error. What was found counts, even where another source could not be
-// asked; but that there is nothing is for all of them to say.
+// asked; but that there is nothing is for all of them to say, and that nothing has changed, too.
 func conclude(answers []*answer) (*finding, error) {
 	if same(answers) && has(answers) {
 		return &finding{unchanged: true}, nil
 	}
 	f := &finding{}
 	var details []string
+	if omitted := fit(answers); omitted > 0 {
+		details = append(details, fmt.Sprintf("%d signatures were left out, for %d are kept", omitted, maxSignatures))
+	}
+	fresh := false
 	for _, a := range answers {
 		f.signatures = append(f.signatures, a.signatures...)
 		f.bundles = append(f.bundles, a.bundles...)
+		fresh = fresh || !a.same && !a.empty()
 		s := a.source
 		s.Partial = a.partial || a.err != nil
 		f.sources = append(f.sources, s)
-		f.partial = f.partial || s.Partial
+		f.stays = f.stays || s.Partial || a.gone
 		if a.detail != "" {
 			details = append(details, a.detail)
 		}
 	}
 	failure := failures(answers)
-	if failure != nil && f.empty() {
+	if failure != nil && !fresh {
 		return nil, failure
 	}
 	if failure != nil {
@@ -109,6 +116,23 @@ func conclude(answers []*answer) (*finding, error) {
 	}
 	f.detail = strings.Join(details, "; ")
 	return f, nil
+}
+
+// fit leaves out the oldest signatures where the sources together have more than are kept: of those who have most.
+func fit(answers []*answer) (omitted int) {
+	for ; ; omitted++ {
+		total, most := 0, answers[0]
+		for _, a := range answers {
+			total += len(a.signatures)
+			if len(a.signatures) > len(most.signatures) {
+				most = a
+			}
+		}
+		if total <= maxSignatures {
+			return omitted
+		}
+		most.signatures = most.signatures[1:]
+	}
 }
 
 // placed is a question at one host.
@@ -130,8 +154,15 @@ func (p *placed) peek(ctx context.Context, of reference.Named, ask func(context.
 		a.err, a.read = p.registry.explain(ctx, a.what, p.host, err), nil
 		return a
 	}
-	a.same = p.known[a.source.Reference] == a.source.Digest
+	a.compare(p.known)
 	return a
+}
+
+// compare compares what there is with what was read before.
+func (a *answer) compare(known map[string]digest.Digest) {
+	before := known[a.source.Reference]
+	a.same = a.err == nil && before == a.source.Digest
+	a.gone = a.err == nil && before != "" && a.source.Digest == ""
 }
 
 // read reads what there is, and notes what keeps it from being read.

@@ -38,8 +38,8 @@ type finding struct {
 	detail  string
 	// fetchedAt is when the registry answered; zero: it was not asked.
 	fetchedAt time.Time
-	// partial says that there may be more than was found: what was held before stays beside it.
-	partial bool
+	// stays says that what was held before stays beside it: not all that there is could be read, or some is gone.
+	stays bool
 }
 
 func (f *finding) record(k key) record {
@@ -62,9 +62,9 @@ func (f *finding) record(k key) record {
 	return r
 }
 
-// beside returns what was found with what is held and was not found this time: not all that there is could be read, and
-// no failure takes anything away.
-func (h *held) beside(f *finding) *finding {
+// withRest returns what was found with what is held and was not found this time: no failure takes anything away, and
+// nothing is revoked by being removed.
+func (h *held) withRest(f *finding) *finding {
 	before := h.finding()
 	joined, room := *f, int64(maxDirectory)
 	old := before.signatures[:len(before.signatures)-before.imported.signatures]

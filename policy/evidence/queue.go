@@ -190,8 +190,8 @@ func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
 		if f.empty() {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
-		if f.partial {
-			f = before.beside(f)
+		if f.stays {
+			f = before.withRest(f)
 		}
 		f = before.withImported(f)
 		if r := f.record(e.key); r.same(&before.record) {

@@ -1,0 +1,84 @@
+package evidence_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+func TestALookasideThatFailsIsNotOneWithNothing(t *testing.T) {
+	m := manifestOf("image")
+	for name, test := range map[string]struct {
+		serve http.HandlerFunc
+		want  string
+	}{
+		"has a fault":          {status(http.StatusInternalServerError), "500 Internal Server Error"},
+		"forbids":              {status(http.StatusForbidden), "403 Forbidden"},
+		"wants to be left":     {status(http.StatusTooManyRequests), "429 Too Many Requests"},
+		"resets":               {reset, "closed in the middle"},
+		"hangs":                {hang, "no answer within the time"},
+		"is slow":              {slow, "no answer within the time"},
+		"announces 2 GiB":      {announce(2 << 30), "more than the 4194304"},
+		"sends us to the link": {redirect("http://169.254.169.254/x"), "sent us on to 169.254.169.254"},
+		"sends us in a circle": {func(w http.ResponseWriter, r *http.Request) { redirect(r.URL.Path)(w, r) }, "redirects"},
+		"serves something else": {func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "-1") {
+				_, _ = w.Write([]byte("<html>sign in</html>"))
+				return
+			}
+			w.WriteHeader(http.StatusNotFound)
+		}, "can be read: signature-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			server := httptest.NewServer(test.serve)
+			t.Cleanup(server.Close)
+			config := lookedBeside(t, server.URL)
+			keeper := open(t, config)
+			if strings.Contains(test.want, "within the time") {
+				keeper = hasty(t, config)
+			}
+			check(t, fetched(t, keeper, r.named(t, "app"), m), test.want)
+			r.sign(t, "app", m, signed(1))
+			config = lookedBeside(t, server.URL)
+			keeper = open(t, config)
+			if strings.Contains(test.want, "within the time") {
+				keeper = hasty(t, config)
+			}
+			got := fetched(t, keeper, r.named(t, "app"), m)
+			if got.State != policy.Found || got.Signatures != 1 || !strings.Contains(got.Detail, test.want) {
+				t.Errorf("with a signature in the registry: %+v", got)
+			}
+		})
+	}
+}
+
+func TestARegistriesDThatCannotBeReadIsAFailure(t *testing.T) {
+	r, m := newRegistry(t), manifestOf("image")
+	for content, want := range map[string]string{
+		"\t": "reading where signatures lie, in",
+		"default-docker: {lookaside: 's3://x/y'}": "neither file nor http nor https",
+	} {
+		config := reaching(evidence.RegistryConfig{Lookaside: registriesD(t, content)})
+		check(t, fetched(t, open(t, config), r.named(t, "app"), m), want)
+	}
+}
+
+func TestALookasideThatIsNoFileDoesNotKeepUsWaiting(t *testing.T) {
+	root, r, m := t.TempDir(), newRegistry(t), manifestOf("image")
+	leave(t, root, m, openPGP(1))
+	path := filepath.Join(root, "app@sha256="+m.Encoded(), "signature-1")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	check(t, fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m), "is not a regular file")
+}

@@ -1,0 +1,189 @@
+package evidence_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	"go.podman.io/image/v5/docker" //nolint:depguard // The tests compare with what it does.
+	"go.podman.io/image/v5/types"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// openPGP returns what is taken for an OpenPGP message by its first byte.
+func openPGP(i int) []byte { return fmt.Appendf([]byte{0xC2}, "signature %d", i) }
+
+// registriesD writes a registries.d with one file.
+func registriesD(t testing.TB, content string) string {
+	t.Helper()
+	directory := t.TempDir()
+	write(t, filepath.Join(directory, "default.yaml"), content)
+	return directory
+}
+
+// lookedBeside is the configuration with a lookaside for all repositories.
+func lookedBeside(t testing.TB, base string) evidence.Config {
+	t.Helper()
+	return reaching(evidence.RegistryConfig{Lookaside: registriesD(t, "default-docker: {lookaside: '"+base+"'}")})
+}
+
+// leave writes signatures into a lookaside for the repository app.
+func leave(t testing.TB, root string, manifest digest.Digest, files ...[]byte) {
+	t.Helper()
+	directory := filepath.Join(root, "app@"+strings.ReplaceAll(manifest.String(), ":", "="))
+	if err := os.RemoveAll(directory); err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files {
+		write(t, filepath.Join(directory, fmt.Sprintf("signature-%d", i+1)), string(file))
+	}
+}
+
+func TestALookasideIsWhereContainersImageLooks(t *testing.T) {
+	for name, files := range map[string][]string{
+		"nothing":           {},
+		"an empty file":     {""},
+		"a default":         {"default-docker:\n  lookaside: https://default.example/a%20b/\n"},
+		"an old key":        {"default-docker:\n  sigstore: file:///var/sigs\n"},
+		"both keys":         {"default-docker: {sigstore: 'file:///old', lookaside: 'file:///new'}\n"},
+		"keys for writing":  {"default-docker: {lookaside-staging: 'file:///staging'}\n"},
+		"an unknown key":    {"default-docker: {lookaside: 'file:///x', other: 1}\nother: [1]\n"},
+		"a repository":      {"docker:\n  registry.example/team/app: {lookaside: 'https://app.example'}\n"},
+		"a part of a path":  {"docker:\n  registry.example/team: {lookaside: 'https://team.example'}\n"},
+		"a host":            {"docker:\n  registry.example: {lookaside: 'https://host.example'}\n"},
+		"a host and a port": {"docker:\n  registry.example:5000: {lookaside: 'https://port.example'}\n"},
+		"a wildcard":        {"docker:\n  '*.example': {lookaside: 'https://wild.example'}\n"},
+		"docker.io":         {"docker:\n  docker.io/library: {lookaside: 'https://library.example'}\n"},
+		"the most specific of several": {
+			"docker:\n  registry.example: {lookaside: 'https://host.example'}\n" +
+				"  registry.example/team: {use-sigstore-attachments: true}\n  registry.example/team/app: {lookaside: ''}\n",
+			"default-docker: {lookaside: 'https://default.example'}\n",
+		},
+		"two defaults":           {"default-docker: {lookaside: 'file:///a'}\n", "default-docker: {sigstore: 'file:///b'}\n"},
+		"one scope in two files": {"docker: {a.example: {}}\n", "docker: {a.example: {}}\n"},
+		"no YAML":                {"\t"},
+		"another form":           {"docker: [1]\n"},
+		"no URL":                 {"default-docker: {lookaside: '://'}\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory := t.TempDir()
+			for i, file := range files {
+				write(t, filepath.Join(directory, fmt.Sprintf("%d.yaml", i)), file)
+			}
+			write(t, filepath.Join(directory, "ignored.yml"), "\t")
+			write(t, filepath.Join(directory, "directory.yaml", "x"), "")
+			for _, image := range []string{
+				"registry.example/team/app:v1", "registry.example/other/app:v1", "registry.example:5000/team/app:v1",
+				"sub.registry.example/app:v1", "busybox:latest", "localhost/app:v1",
+			} {
+				compareLookaside(t, directory, image)
+			}
+		})
+	}
+}
+
+// compareLookaside compares what we and containers/image make of a directory.
+func compareLookaside(t *testing.T, directory, image string) {
+	t.Helper()
+	theirRef, err := docker.ParseReference("//" + image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	system := &types.SystemContext{RegistriesDirPath: directory}
+	theirs, theirErr := docker.SignatureStorageBaseURL(system, theirRef, false)
+	ours, ourErr := evidence.LookasideBase(directory, reference.TrimNamed(parse(t, image)))
+	if (theirErr == nil) != (ourErr == nil) {
+		t.Fatalf("%s: theirs %v, ours %v", image, theirErr, ourErr)
+	}
+	if theirErr == nil && theirs.String() != ours.String() {
+		t.Errorf("%s: theirs %s, ours %s", image, theirs, ours)
+	}
+}
+
+func TestSignaturesInALookasideAreFound(t *testing.T) {
+	root := t.TempDir()
+	server := httptest.NewServer(http.FileServer(http.Dir(root)))
+	t.Cleanup(server.Close)
+	for name, base := range map[string]string{"files": "file://" + root, "http": server.URL} {
+		t.Run(name, func(t *testing.T) {
+			r, m := newRegistry(t), manifestOf("image")
+			keeper, named := open(t, lookedBeside(t, base)), r.named(t, "app")
+			leave(t, root, m)
+			if got := fetched(t, keeper, named, m); got.State != policy.None {
+				t.Errorf("nothing anywhere: %+v", got)
+			}
+			leave(t, root, m, openPGP(1), signed(2).file(t))
+			first := fetched(t, keeper, named, m)
+			want := []string{string(openPGP(1)), string(signed(2).file(t))}
+			if diff := cmp.Diff(want, filesIn(t, first.Directory)); diff != "" {
+				t.Errorf("beside the registry (-want +got):\n%s", diff)
+			}
+			if again := fetched(t, keeper, named, m); again != first {
+				t.Errorf("first %+v\nagain %+v", first, again)
+			}
+			r.sign(t, "app", m, signed(3))
+			if got := fetched(t, keeper, named, m); got.Signatures != 3 {
+				t.Errorf("beside what the registry has: %+v", got)
+			}
+			leave(t, root, m, openPGP(4))
+			got := fetched(t, keeper, named, m)
+			want = []string{string(openPGP(4)), string(signed(3).file(t))}
+			if diff := cmp.Diff(want, filesIn(t, got.Directory)); diff != "" {
+				t.Errorf("replaced (-want +got):\n%s", diff)
+			}
+			leave(t, root, m)
+			if got := fetched(t, keeper, named, m); got.Signatures != 2 {
+				t.Errorf("removed: %+v", got)
+			}
+		})
+	}
+}
+
+func TestWhatContainersImageCouldNotReadIsLeftOutOfALookaside(t *testing.T) {
+	root, r, m := t.TempDir(), newRegistry(t), manifestOf("image")
+	leave(t, root, m, []byte("text"), openPGP(1), []byte("\x00unknown\nx"), nil)
+	got := fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m)
+	if got.State != policy.Found || got.Signatures != 1 ||
+		!strings.Contains(got.Detail, "3 signatures in the lookaside were left out: signature-1") {
+		t.Errorf("%+v", got)
+	}
+	leave(t, root, m, []byte("text"))
+	got = fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m)
+	check(t, got, "none of its 1 signatures can be read")
+}
+
+func TestOfManySignaturesInALookasideTheNewestCount(t *testing.T) {
+	root, r, m := t.TempDir(), newRegistry(t), manifestOf("image")
+	var files [][]byte
+	for i := range 100 {
+		files = append(files, openPGP(i))
+	}
+	leave(t, root, m, files...)
+	got := fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m)
+	if got.Signatures != 64 || !strings.Contains(got.Detail, "36 signatures in the lookaside were left out") {
+		t.Fatalf("%+v", got)
+	}
+	if kept := filesIn(t, got.Directory); kept[63] != string(openPGP(99)) || kept[0] != string(openPGP(36)) {
+		t.Error("it is not the newest that are kept")
+	}
+	// Neither of the two can keep the other's from being kept.
+	var tagged []signature
+	for i := range 64 {
+		tagged = append(tagged, signed(i))
+	}
+	r.sign(t, "app", m, tagged...)
+	got = fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m)
+	kept := filesIn(t, got.Directory)
+	if len(kept) != 64 || kept[31] != string(openPGP(99)) || kept[63] != string(signed(63).file(t)) {
+		t.Errorf("with as many in the registry: %+v", got)
+	}
+}
