@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/conf"
 )
 
-func TestTheDropInMakesContainerdRequireCountersign(t *testing.T) {
+func TestTheDropInMakesContainerdRequireAndAskCountersign(t *testing.T) {
 	var got map[string]any
 	if err := toml.Unmarshal(file(t, "containerd.toml"), &got); err != nil {
 		t.Fatal(err)
@@ -22,12 +22,15 @@ func TestTheDropInMakesContainerdRequireCountersign(t *testing.T) {
 	// What is not in here is not set, and tolerate_missing_plugins_annotation must not be.
 	want := map[string]any{
 		"version": int64(3),
-		"plugins": map[string]any{"io.containerd.nri.v1.nri": map[string]any{
-			"disable": false,
-			"default_validator": map[string]any{
-				"enable": true, "required_plugins": []any{"countersign"},
+		"plugins": map[string]any{
+			"io.containerd.nri.v1.nri": map[string]any{
+				"disable": false,
+				"default_validator": map[string]any{
+					"enable": true, "required_plugins": []any{"countersign"},
+				},
 			},
-		}},
+			"io.containerd.image-verifier.v1.bindir": map[string]any{"bin_dir": "/opt/containerd/image-verifier/bin"},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -4,11 +4,14 @@
 package policies_test
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy"
@@ -39,6 +42,34 @@ func installed(t *testing.T) (*policy.Set, files.Status) {
 	return documents.Current(), documents.Status()
 }
 
+// TestTheSandboxImageHasAScopeOfItsOwn: it has to stay when the scope around it asks for more.
+func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
+	set, _ := installed(t)
+	image, err := policy.Normalize("registry.k8s.io/pause:3.10.2") // containerd v2.4.2's default.
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := set.For("kube-system")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scope, _ := document.Select(image); scope != "registry.k8s.io/pause" {
+		t.Errorf("the sandbox image is in scope %q", scope)
+	}
+	decider, err := policy.NewDecider(policy.Sources{
+		Documents: func() *policy.Set { return set },
+		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return nil, nil },
+		Kept:      func([]policy.Manifest, reference.Named) policy.Kept { return nil },
+		Judges:    []policy.JudgeFunc{signature.NewJudge().Judge},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if verdict := decider.DecidePull(t.Context(), image, nil, false); !verdict.Admitted() {
+		t.Errorf("its pull is %s: %s", verdict.Reason, verdict.Detail)
+	}
+}
+
 func TestTheDocumentsToStartFrom(t *testing.T) {
 	set, status := installed(t)
 	if status.Failures > 0 {
@@ -50,8 +81,11 @@ func TestTheDocumentsToStartFrom(t *testing.T) {
 		}
 	}
 	tests := map[string]struct{ namespace, image, want string }{
-		"the pause image":              {"kube-system", "registry.k8s.io/pause:3.10", "insecureAcceptAnything"},
-		"Kubernetes itself":            {"kube-system", "registry.k8s.io/kube-proxy:v1.37.0", "insecureAcceptAnything"},
+		"the pause image":   {"kube-system", "registry.k8s.io/pause:3.10", "insecureAcceptAnything"},
+		"Kubernetes itself": {"kube-system", "registry.k8s.io/kube-proxy:v1.37.0", "insecureAcceptAnything"},
+		"the pause image by its digest": {
+			"kube-system", "registry.k8s.io/pause@sha256:" + strings.Repeat("0", 64), "insecureAcceptAnything",
+		},
 		"any other without a document": {"kube-system", "docker.io/library/busybox", "reject"},
 		"any in dev":                   {"dev", "busybox", "insecureAcceptAnything"},
 		"one of prod in prod":          {"prod", "registry.example/prod/app:v1", "sigstoreSigned"},
