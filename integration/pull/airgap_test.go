@@ -1,0 +1,94 @@
+package pull_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// TestAirGappedNode runs the commands of the documentation's walk-through as they stand there: what comes first on a
+// machine that reaches the registry, and what comes second on a node, with the registry stopped.
+func TestAirGappedNode(t *testing.T) {
+	w := newWorkshop(t)
+	l := w.newLab(t, w.distribution(), nil)
+	l.start(t)
+	image := l.push(t, "shop/carried:v1")
+	commands := walkThrough(t, "../../docs/operations.md", "## An air-gapped node")
+	if len(commands) != 2 {
+		t.Fatalf("the walk-through has %d parts, not two: %q", len(commands), commands)
+	}
+
+	connected := machine{lab: l, node: node.Start(t, node.Config{Tools: w.tools}), directory: t.TempDir()}
+	no(t, connected.node.WritePolicy("", l.signatures().JSON()))
+	connected.daemon = must(connected.node.NewDaemon(t.Context(), node.DaemonConfig{Program: w.program}))(t)
+	no(t, os.Symlink(w.key.Private, filepath.Join(connected.directory, "cosign.key")))
+	connected.run(t, commands[0], image)
+
+	no(t, l.registry.Stop())
+	cutOff := machine{lab: l, node: l.Node, daemon: l.daemon, directory: t.TempDir()}
+	for _, name := range must(filepath.Glob(filepath.Join(connected.directory, "*.tar")))(t) {
+		no(t, os.Rename(name, filepath.Join(cutOff.directory, filepath.Base(name))))
+	}
+	cutOff.run(t, commands[1], image)
+	l.runsAtOnce(t, prod, image)
+}
+
+// walkThrough returns the shell commands of a section, one string for each block of them.
+func walkThrough(t *testing.T, path, heading string) (blocks []string) {
+	t.Helper()
+	_, section, found := strings.Cut(string(must(os.ReadFile(path))(t)), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no section %q", path, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for {
+		var block string
+		_, section, found = strings.Cut(section, "\n```sh\n")
+		if !found {
+			return blocks
+		}
+		block, section, _ = strings.Cut(section, "\n```")
+		blocks = append(blocks, block)
+	}
+}
+
+// machine is where somebody types commands.
+type machine struct {
+	*lab
+	node      *node.Node
+	daemon    *node.Daemon
+	directory string
+}
+
+// run runs commands by a shell that stops at the first that fails, with the names of an image in its environment. The
+// programs are the real ones, told by scripts of their names what is otherwise on these machines than on others.
+func (m machine) run(t *testing.T, commands string, image node.Pushed) {
+	t.Helper()
+	programs := t.TempDir()
+	for name, script := range map[string]string{
+		"countersign": fmt.Sprintf(`exec '%s' "$@" --config '%s'`, m.program, m.daemon.ConfigFile()),
+		"ctr":         fmt.Sprintf(`exec '%s' --address '%s' "$@"`, m.tools.Path("ctr"), m.node.ContainerdSocket()),
+		"cosign": fmt.Sprintf(`verb=$1; shift; exec '%s' "$verb" --tlog-upload=false --use-signing-config=false `+
+			`--allow-insecure-registry --allow-http-registry -y "$@"`, m.tools.Path("cosign")),
+	} {
+		path := filepath.Join(programs, name)
+		no(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700)) //nolint:gosec // It is a program.
+	}
+	shell := exec.CommandContext(t.Context(), "sh", "-eux", "-c", commands)
+	shell.Dir = m.directory
+	_, tag, _ := strings.Cut(m.marker(image), ":")
+	shell.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "HOME="+m.directory, "COSIGN_PASSWORD=",
+		"REPOSITORY="+image.Repository, "TAG="+tag, "DIGEST="+image.Digest.String())
+	var said bytes.Buffer
+	shell.Stdout, shell.Stderr = &said, &said
+	if err := shell.Run(); err != nil {
+		t.Fatalf("%v:\n%s", err, said.String())
+	}
+	t.Logf("it went so:\n%s", said.String())
+}

@@ -1,0 +1,110 @@
+package pull_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// faults answers in a registry's place where it is told to.
+type faults struct {
+	mutex sync.Mutex
+	rules []*fault
+}
+
+// fault is an answer to requests for a path with any of some beginnings.
+type fault struct {
+	paths  []string
+	answer http.HandlerFunc
+}
+
+// wrap stands before a registry.
+func (f *faults) wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		if answer := f.find(request.URL.Path); answer != nil {
+			answer(writer, request)
+			return
+		}
+		next.ServeHTTP(writer, request)
+	})
+}
+
+func (f *faults) find(path string) http.HandlerFunc {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	for _, rule := range f.rules {
+		for _, beginning := range rule.paths {
+			if strings.HasPrefix(path, beginning) {
+				return rule.answer
+			}
+		}
+	}
+	return nil
+}
+
+// answer has the requests for paths with these beginnings answered so until repair is called, which the end of the test
+// does too.
+func (f *faults) answer(t *testing.T, answer http.HandlerFunc, paths ...string) (repair func()) {
+	t.Helper()
+	rule := &fault{paths, answer}
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.rules = append(f.rules, rule)
+	repair = func() {
+		f.mutex.Lock()
+		defer f.mutex.Unlock()
+		rule.paths = nil
+	}
+	t.Cleanup(repair)
+	return repair
+}
+
+// evidenceOf are the beginnings of the paths at which a registry is asked for signatures in a repository: tags that are
+// made of a digest, and referrers.
+func evidenceOf(repository string) []string {
+	return []string{"/v2/" + repository + "/manifests/sha256-", "/v2/" + repository + "/referrers/"}
+}
+
+// hang answers nothing until the client is tired of it.
+func hang(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }
+
+// hold answers nothing and tells of each request, until the client is gone or release is called, and then resets the
+// connection.
+func hold(t *testing.T) (answer http.HandlerFunc, asked <-chan string, release func()) {
+	t.Helper()
+	arrived, released := make(chan string, 100), make(chan struct{})
+	answer = func(writer http.ResponseWriter, request *http.Request) {
+		arrived <- request.URL.Path
+		select {
+		case <-released:
+			reset(writer, request)
+		case <-request.Context().Done():
+		}
+	}
+	return answer, arrived, sync.OnceFunc(func() { close(released) })
+}
+
+// reset ends the connection without an answer.
+func reset(writer http.ResponseWriter, _ *http.Request) {
+	connection, _, err := http.NewResponseController(writer).Hijack()
+	if err == nil {
+		_ = connection.Close()
+	}
+}
+
+func status(code int, header ...string) http.HandlerFunc {
+	return func(writer http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			writer.Header().Set(header[i], header[i+1])
+		}
+		writer.WriteHeader(code)
+	}
+}
+
+// redirect sends the client to a place, which may hold the path that it asked for: {path}.
+func redirect(to string) http.HandlerFunc {
+	return func(writer http.ResponseWriter, request *http.Request) {
+		http.Redirect(writer, request, strings.ReplaceAll(to, "{path}", request.URL.Path), http.StatusTemporaryRedirect)
+	}
+}

@@ -1,0 +1,68 @@
+package pull_test
+
+import (
+	"archive/tar"
+	"os"
+	"path/filepath"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// otherWays are images that no verifier sees: imported, tagged, and there before the daemon.
+func (w *workshop) otherWays(t *testing.T) {
+	t.Parallel()
+	l := w.newLab(t, w.distribution(), nil)
+	early := l.signed(t, "shop/early:v1", bundle)
+	l.imports(t, early)
+	l.start(t)
+	t.Run("before the daemon starts", func(t *testing.T) { keeps(t, l.daemon, early) })
+	imported := l.signed(t, "shop/imported:v1", old)
+	// No document asks a signature of this one, so nobody looks for one.
+	other := l.push(t, "elsewhere/imported:v1")
+	before := len(asked(t, l.registry, l.repository(other)))
+	t.Run("by an import", func(t *testing.T) {
+		l.imports(t, other)
+		l.imports(t, imported)
+		keeps(t, l.daemon, imported)
+	})
+	tagged := must(l.registry.Push(t.Context(), "shop/tagged:v1", l.image(t, "shop/imported:v1")))(t)
+	t.Run("by another tag", func(t *testing.T) {
+		l.sign(t, tagged, bundle)
+		must(l.Ctr(t.Context(), "images", "tag", imported.Reference, tagged.Reference))(t)
+		keeps(t, l.daemon, tagged)
+	})
+	t.Run("and run without a registry", func(t *testing.T) {
+		no(t, l.registry.Stop())
+		l.runsAtOnce(t, prod, early)
+		l.runsAtOnce(t, prod, imported)
+		if after := asked(t, l.registry, l.repository(other))[before:]; len(after) > 0 {
+			t.Errorf("of an image that no document asks a signature of, the registry was asked for %+v", after)
+		}
+	})
+}
+
+// imports gives containerd an image as an archive, under the name that it was pushed as.
+func (l *lab) imports(t *testing.T, image node.Pushed) {
+	t.Helper()
+	archive := filepath.Join(t.TempDir(), "image.tar")
+	writeArchive(t, archive, l.image(t, l.marker(image)), image.Reference)
+	must(l.Ctr(t.Context(), "images", "import", archive))(t)
+}
+
+// writeArchive writes an OCI layout with one image, as a tar file.
+func writeArchive(t *testing.T, path string, image v1.Image, name string) {
+	t.Helper()
+	directory := t.TempDir()
+	written := must(layout.Write(directory, empty.Index))(t)
+	no(t, written.AppendImage(image, layout.WithAnnotations(map[string]string{"io.containerd.image.name": name})))
+	file := must(os.Create(path))(t)
+	archive := tar.NewWriter(file)
+	no(t, archive.AddFS(os.DirFS(directory)))
+	no(t, archive.Close())
+	no(t, file.Close())
+}

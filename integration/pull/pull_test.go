@@ -1,0 +1,123 @@
+package pull_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+func TestPull(t *testing.T) {
+	w := newWorkshop(t)
+	t.Run("an image is pulled", w.pulled)
+	t.Run("a namespace is in audit mode", w.audited)
+	t.Run("the daemon does not answer", w.silent)
+	t.Run("the registry fails", w.failing)
+	t.Run("the daemon fails", w.crashing)
+	t.Run("images come by other ways", w.otherWays)
+	t.Run("registries are reached as the node reaches them", w.reached)
+	t.Run("the sandbox image is refused", w.sandbox)
+}
+
+func (w *workshop) pulled(t *testing.T) {
+	t.Parallel()
+	for name, registry := range map[string]node.RegistryConfig{
+		"from a registry with the referrers API":    w.inProcess(),
+		"from a registry without the referrers API": w.distribution(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := w.newLab(t, registry, nil)
+			l.start(t)
+			t.Run("that is signed by a bundle", func(t *testing.T) { l.firstContainer(t, bundle) })
+			t.Run("that is signed in the old format", func(t *testing.T) { l.firstContainer(t, old) })
+			t.Run("that is not signed", l.unsignedPull)
+			t.Run("that every policy rejects", l.rejectedPull)
+			t.Run("and the registry is gone when a namespace is added", l.registryGone)
+		})
+	}
+}
+
+// firstContainer pulls a signed image and creates its first container, for which nobody asks the registry again.
+func (l *lab) firstContainer(t *testing.T, format format) {
+	t.Helper()
+	image := l.signed(t, fmt.Sprintf("shop/first-%d:v1", format), format)
+	l.pulls(t, image)
+	before := len(asked(t, l.registry, ""))
+	l.runsAtOnce(t, prod, image)
+	l.runsAtOnce(t, "plain", image)
+	// A daemon that has ended asks nothing any more.
+	no(t, l.daemon.Terminate(t.Context()))
+	if after := asked(t, l.registry, "")[before:]; len(after) > 0 {
+		t.Errorf("after the pull the registry was asked %+v", after)
+	}
+	l.start(t)
+}
+
+func (l *lab) unsignedPull(t *testing.T) {
+	image := l.push(t, "shop/unsigned:v1")
+	before := len(asked(t, l.registry, l.repository(image)))
+	said := l.refusesPull(t, image, "unsigned")
+	if !strings.Contains(said, image.Reference) {
+		t.Errorf("it does not say which image: %s", said)
+	}
+	requests := asked(t, l.registry, l.repository(image))[before:]
+	if slices.ContainsFunc(requests, isBlob) {
+		t.Errorf("layers were asked for: %+v", requests)
+	}
+	if id := must(l.CRI.ImageID(t.Context(), image.Reference))(t); id != "" {
+		t.Errorf("it is on the node: %s", id)
+	}
+	l.sign(t, image, bundle)
+	eventually(t, "a signature that was made afterwards", func() error { return l.pull(t, image) })
+	l.runsAtOnce(t, prod, image)
+}
+
+// rejectedPull pulls what no document asks a signature of: nobody looks for any.
+func (l *lab) rejectedPull(t *testing.T) {
+	image := l.push(t, "elsewhere/rejected:v1")
+	before := len(asked(t, l.registry, l.repository(image)))
+	l.refusesPull(t, image, "rejected")
+	for _, request := range asked(t, l.registry, l.repository(image))[before:] {
+		// containerd finds out what the tag is; more nobody has to know.
+		if request.Method != http.MethodHead || !strings.HasPrefix(request.Path, "/v2/elsewhere/rejected/manifests/v1") {
+			t.Errorf("the registry was asked for %+v", request)
+		}
+	}
+}
+
+// registryGone adds a namespace when the registry is gone: what was fetched for the pull is enough.
+func (l *lab) registryGone(t *testing.T) {
+	for _, format := range []format{bundle, old} {
+		image := l.signed(t, fmt.Sprintf("shop/kept-%d:v1", format), format)
+		l.pulls(t, image)
+		no(t, l.registry.Stop())
+		namespace := fmt.Sprintf("added-%d", format)
+		added := l.signatures()
+		added.Scopes["example.com/only-in-"+namespace] = node.Reject()
+		l.write(t, namespace, added)
+		logged(t, l.daemon, "policies loaded", namespace)
+		l.runsAtOnce(t, namespace, image)
+		no(t, l.daemon.Restart(t.Context()))
+		l.runsAtOnce(t, namespace, image)
+		no(t, l.registry.Start(t.Context()))
+	}
+}
+
+// audited pulls what only a namespace in audit mode lets run: not by its policy, but because it refuses nothing.
+func (w *workshop) audited(t *testing.T) {
+	t.Parallel()
+	const trial = "trial"
+	l := w.newLab(t, w.distribution(), settings{"enforce.namespaces": {trial: "audit"}})
+	l.start(t)
+	for _, image := range []node.Pushed{l.push(t, "shop/unsigned:v1"), l.push(t, "elsewhere/rejected:v1")} {
+		l.pulls(t, image)
+		pod, err := l.RunPod(t.Context(), l.pod(trial, image))
+		no(t, err)
+		no(t, pod.Remove(t.Context()))
+	}
+	l.refused(t, prod, node.Pushed{Reference: l.registry.Host + "/shop/unsigned:v1"}, "unsigned")
+	l.refused(t, prod, node.Pushed{Reference: l.registry.Host + "/elsewhere/rejected:v1"}, "rejected")
+}

@@ -1,0 +1,25 @@
+package pull_test
+
+import (
+	"testing"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// pause is the sandbox image of the harness's nodes.
+const pause = "countersign.test/pause:1"
+
+// sandbox starts a daemon whose policy refuses the image without which no pod starts: it says so before one is pulled.
+func (w *workshop) sandbox(t *testing.T) {
+	t.Parallel()
+	l := w.newLab(t, w.inProcess(), nil)
+	l.start(t)
+	record := logged(t, l.daemon, "sandbox", pause, "rejected")
+	if record["level"] != "ERROR" {
+		t.Errorf("it is not said loudly: %v", record)
+	}
+	accepting := l.signatures()
+	accepting.Scopes["countersign.test/pause"] = node.Accept()
+	l.write(t, "", accepting)
+	logged(t, l.daemon, "admits the sandbox image", pause, "accepted")
+}
