@@ -259,17 +259,17 @@ func otherNames(t testing.TB) []byte {
 // TestAnyAlgorithmOfCosigns is accepted, by key and by certificate, and none by the key of another of its kind.
 func TestAnyAlgorithmOfCosigns(t *testing.T) {
 	for name, made := range map[string]func() *bundletest.Key{
-		"ECDSA P-256":               func() *bundletest.Key { return bundletest.NewKey(t) },
-		"ECDSA P-384":               func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P384(), crypto.SHA384) },
-		"ECDSA P-384 with SHA-256":  func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P384(), crypto.SHA256) },
-		"ECDSA P-521":               func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P521(), crypto.SHA512) },
-		"ECDSA P-521 with SHA-256":  func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P521(), crypto.SHA256) },
-		"Ed25519":                   func() *bundletest.Key { return bundletest.NewEd25519(t, false) },
-		"Ed25519ph":                 func() *bundletest.Key { return bundletest.NewEd25519(t, true) },
-		"RSA 2048, PKCS1 v1.5":      func() *bundletest.Key { return bundletest.NewRSA(t, 2048, false) },
-		"RSA 2048, PSS":             func() *bundletest.Key { return bundletest.NewRSA(t, 2048, true) },
-		"RSA 3072, PKCS1 v1.5":      func() *bundletest.Key { return bundletest.NewRSA(t, 3072, false) },
-		"RSA 3072, PSS":             func() *bundletest.Key { return bundletest.NewRSA(t, 3072, true) },
+		"ECDSA P-256":              func() *bundletest.Key { return bundletest.NewKey(t) },
+		"ECDSA P-384":              func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P384(), crypto.SHA384) },
+		"ECDSA P-384 with SHA-256": func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P384(), crypto.SHA256) },
+		"ECDSA P-521":              func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P521(), crypto.SHA512) },
+		"ECDSA P-521 with SHA-256": func() *bundletest.Key { return bundletest.NewECDSA(t, elliptic.P521(), crypto.SHA256) },
+		"Ed25519":                  func() *bundletest.Key { return bundletest.NewEd25519(t, false) },
+		"Ed25519ph":                func() *bundletest.Key { return bundletest.NewEd25519(t, true) },
+		"RSA 2048, PKCS1 v1.5":     func() *bundletest.Key { return bundletest.NewRSA(t, 2048, false) },
+		"RSA 2048, PSS":            func() *bundletest.Key { return bundletest.NewRSA(t, 2048, true) },
+		"RSA 3072, PKCS1 v1.5":     func() *bundletest.Key { return bundletest.NewRSA(t, 3072, false) },
+		"RSA 3072, PSS":            func() *bundletest.Key { return bundletest.NewRSA(t, 3072, true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			ours, key, other := newCompany(t), made(), made()

@@ -30,6 +30,10 @@ const (
 	remapIdentity          = "remapIdentity"
 )
 
+// longestReference has room for the longest reference that parses: 255 bytes of name, 128 of tag and the longest digest.
+// Finding out that a longer one does not would take long.
+const longestReference = 1024
+
 // parseIdentity parses a signedIdentity. Nothing stands for the default.
 func parseIdentity(raw []byte) (identity, error) {
 	if len(raw) == 0 {
@@ -73,6 +77,9 @@ func strictly(raw []byte, value any) error {
 
 // accepts reports whether an image that is called intended may be signed under the name that is claimed.
 func (i identity) accepts(intended reference.Named, claimed string) bool {
+	if len(claimed) > longestReference {
+		return false
+	}
 	signed, err := reference.ParseNormalizedNamed(claimed)
 	if err != nil {
 		return false

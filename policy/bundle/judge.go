@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/distribution/reference"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -137,7 +138,7 @@ func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) p
 		case ruling.nameless && nameless == nil:
 			nameless = bundle
 		case !ruling.nameless:
-			reasons = append(reasons, bundle.name+": "+shorten(ruling.reason, longestReason))
+			reasons = append(reasons, bundle.name+": "+printable(shorten(ruling.reason, longestReason)))
 		}
 	}
 	switch {
@@ -171,6 +172,13 @@ func shorten(text string, longest int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:longest], "") + "…"
+}
+
+// printable puts text on one line: libraries quote what others wrote, and write several lines.
+func printable(text string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "�"), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 }
 
 func plural(count int, one, several string) string {

@@ -123,7 +123,7 @@ func (s *signed) addEnvelope(checked *bundle.Bundle) error {
 		return fmt.Errorf("its payload is no in-toto statement: %w", err)
 	}
 	if s.statement.predicate != signPredicate {
-		s.attestation = fmt.Sprintf("%s states %s", s.name, shorten(s.statement.predicate, longestReason))
+		s.attestation = fmt.Sprintf("%s states %q", s.name, shorten(s.statement.predicate, longestReason))
 		return nil
 	}
 	if s.statement.kind != statementType {

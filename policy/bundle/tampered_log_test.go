@@ -2,7 +2,6 @@ package bundle_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"maps"
 	"strings"
 	"testing"
@@ -49,9 +48,9 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 	leaf := good.VerificationMaterial.GetCertificate().GetRawBytes()
 	const noPromise, notPromised = "has an inclusion proof but no inclusion promise", "its inclusion promise is not the log's"
 	refuseAll(t, required(t, ours.Requirement(t, builder)), good, map[string]tampered{
-		"no entry":             rejected(recorded(func(bundletest.Bundle) {}), "it is recorded by no transparency log"),
-		"a timestamp only":     rejected(recorded(func(b bundletest.Bundle) { ours.Timestamp(t, b) }), "(RFC 3161)"),
-		"Rekor v2":             rejected(recorded(func(b bundletest.Bundle) { ours.RecordSecond(t, b) }), "by Rekor v2"),
+		"no entry":         rejected(recorded(func(bundletest.Bundle) {}), "it is recorded by no transparency log"),
+		"a timestamp only": rejected(recorded(func(b bundletest.Bundle) { ours.Timestamp(t, b) }), "(RFC 3161)"),
+		"Rekor v2":         rejected(recorded(func(b bundletest.Bundle) { ours.RecordSecond(t, b) }), "by Rekor v2"),
 		"Rekor v2 and a timestamp": rejected(recorded(func(b bundletest.Bundle) {
 			ours.RecordSecond(t, b)
 			ours.Timestamp(t, b)
@@ -64,9 +63,9 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 		"the promise of another entry": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionPromise = again.VerificationMaterial.TlogEntries[0].InclusionPromise
 		}), notPromised),
-		"another time":  rejected(with(func(e *rekor.TransparencyLogEntry) { e.IntegratedTime++ }), notPromised),
-		"no time":       rejected(with(func(e *rekor.TransparencyLogEntry) { e.IntegratedTime = 0 }), notPromised),
-		"another index": rejected(with(func(e *rekor.TransparencyLogEntry) { e.LogIndex++ }), notPromised),
+		"another time":     rejected(with(func(e *rekor.TransparencyLogEntry) { e.IntegratedTime++ }), notPromised),
+		"no time":          rejected(with(func(e *rekor.TransparencyLogEntry) { e.IntegratedTime = 0 }), notPromised),
+		"another index":    rejected(with(func(e *rekor.TransparencyLogEntry) { e.LogIndex++ }), notPromised),
 		"a negative index": rejected(with(func(e *rekor.TransparencyLogEntry) { e.LogIndex = -1 }), "nil value"),
 		"promised at no time": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.IntegratedTime = 0
@@ -84,13 +83,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 			b.VerificationMaterial.TlogEntries = good.Clone().VerificationMaterial.TlogEntries
 			b.VerificationMaterial.TlogEntries[0].CanonicalizedBody = forged
 			ours.Promise(t, b.VerificationMaterial.TlogEntries[0])
-			proof, err := ours.GetInclusionProof(forged)
-			if err != nil {
-				t.Fatal(err)
-			}
-			hash := sha256.Sum256(append([]byte{0}, forged...))
-			b.VerificationMaterial.TlogEntries[0].InclusionProof.RootHash = hash[:]
-			b.VerificationMaterial.TlogEntries[0].InclusionProof.Checkpoint.Envelope = *proof.Checkpoint
+			ours.Prove(t, b.VerificationMaterial.TlogEntries[0])
 		}), "transparency log certificate does not match"),
 		"in another log": rejected(recorded(func(b bundletest.Bundle) {
 			theirs.Record(t, b, pemOf(leaf), time.Now().Add(time.Minute))
@@ -99,7 +92,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 			theirs.Record(t, b, pemOf(leaf), time.Now().Add(time.Minute))
 			b.VerificationMaterial.TlogEntries[0].LogId = good.VerificationMaterial.TlogEntries[0].LogId
 		}), notPromised),
-		"no log": rejected(with(func(e *rekor.TransparencyLogEntry) { e.LogId = nil }), "nil value"),
+		"no log":   rejected(with(func(e *rekor.TransparencyLogEntry) { e.LogId = nil }), "nil value"),
 		"no proof": rejected(with(func(e *rekor.TransparencyLogEntry) { e.InclusionProof = nil }), "no inclusion proof"),
 		"a proof of another root": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionProof.RootHash[0] ^= 1
@@ -116,11 +109,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 			}
 		}), "more than 64 hashes"),
 		"another log's checkpoint": rejected(with(func(e *rekor.TransparencyLogEntry) {
-			proof, err := theirs.GetInclusionProof(e.CanonicalizedBody)
-			if err != nil {
-				t.Fatal(err)
-			}
-			e.InclusionProof.Checkpoint.Envelope = *proof.Checkpoint
+			theirs.Prove(t, e)
 		}), "signature on checkpoint did not verify"),
 		"another entry's checkpoint": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionProof.Checkpoint = again.VerificationMaterial.TlogEntries[0].InclusionProof.Checkpoint
@@ -142,15 +131,15 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 		"an entry of another version": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.KindVersion.Version = "0.0.7"
 		}), `version "0.0.7", which records no envelope`),
-		"a body of another kind": rejected(replaced(`"dsse"`, `"hashedrekord"`), "and the entry says"),
+		"a body of another kind":    rejected(replaced(`"dsse"`, `"hashedrekord"`), "and the entry says"),
 		"a body of another version": rejected(replaced(`"0.0.1"`, `"0.0.2"`), "and the entry says"),
-		"a body that proposes": rejected(replaced(`"spec":{`, `"spec":{"proposedContent":{},`), "it is a proposal"),
+		"a body that proposes":      rejected(replaced(`"spec":{`, `"spec":{"proposedContent":{},`), "it is a proposal"),
 		"a body that proposes in disguise": rejected(
 			replaced(`"spec":{`, `"spec":{"\u0070roposedContent":{},`), "it is a proposal"),
-		"a body with its kind twice":      rejected(replaced(`"kind":`, `"kind":"dsse","kind":`), "duplicate"),
+		"a body with its kind twice":       rejected(replaced(`"kind":`, `"kind":"dsse","kind":`), "duplicate"),
 		"a body with its kind in capitals": rejected(replaced(`"kind":`, `"Kind":`), `unknown key "Kind"`),
-		"a body that is no JSON":          rejected(body(func([]byte) []byte { return []byte("x") }), "its body: "),
-		"no body":                         rejected(body(func([]byte) []byte { return nil }), "its body: "),
+		"a body that is no JSON":           rejected(body(func([]byte) []byte { return []byte("x") }), "its body: "),
+		"no body":                          rejected(body(func([]byte) []byte { return nil }), "its body: "),
 		"a large body": rejected(body(func(body []byte) []byte {
 			return append(body, bytes.Repeat([]byte{' '}, 70_000)...)
 		}), "its body has more than 65536 bytes"),

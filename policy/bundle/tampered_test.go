@@ -50,7 +50,7 @@ func TestTamperedEnvelopesAreRefused(t *testing.T) {
 	cases := map[string]tampered{
 		"the name in the payload": rejected(replace("team/app:v1", "team/app:v2"), notSigned),
 		"the name taken out of the payload": rejected(
-			replace(`,"annotations":{"docker-reference":"`+tagged+`"}`, ""), notSigned),
+			replace(`{"docker-reference":"`+tagged+`"}`, "{}"), notSigned),
 		"a space in the payload":               rejected(replace(`"_type":`, `"_type": `), notSigned),
 		"another image's signature, relabeled": rejected(relabelled.JSON(t), notSigned),
 		"another image's bundle":               rejected(otherImage.JSON(t), anotherImage),

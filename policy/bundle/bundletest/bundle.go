@@ -90,7 +90,7 @@ type Statement struct {
 // Subject is what a statement speaks of.
 type Subject struct {
 	Digest      map[string]string `json:"digest"`
-	Annotations map[string]any    `json:"annotations,omitempty"`
+	Annotations map[string]any    `json:"annotations"`
 }
 
 // NewStatement is the statement that cosign signs, of an image with this digest. The name is the annotation
@@ -104,9 +104,12 @@ func NewStatement(manifest digest.Digest, name string) Statement {
 
 // NewSubject is an image with this digest and, unless it is empty, this name.
 func NewSubject(manifest digest.Digest, name string) Subject {
-	subject := Subject{Digest: map[string]string{manifest.Algorithm().String(): manifest.Encoded()}}
+	subject := Subject{
+		Digest:      map[string]string{manifest.Algorithm().String(): manifest.Encoded()},
+		Annotations: map[string]any{},
+	}
 	if name != "" {
-		subject.Annotations = map[string]any{"docker-reference": name}
+		subject.Annotations["docker-reference"] = name
 	}
 	return subject
 }

@@ -81,18 +81,7 @@ func (s *Sigstore) Record(t testing.TB, bundle Bundle, signer []byte, at time.Ti
 		KindVersion: &protorekor.KindVersion{Kind: rekordsse.KIND, Version: "0.0.1"},
 	}
 	s.Promise(t, entry)
-	proof, err := s.GetInclusionProof(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := hex.DecodeString(*proof.RootHash)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entry.InclusionProof = &protorekor.InclusionProof{
-		LogIndex: *proof.LogIndex, RootHash: hash, TreeSize: *proof.TreeSize,
-		Checkpoint: &protorekor.Checkpoint{Envelope: *proof.Checkpoint},
-	}
+	s.Prove(t, entry)
 	material := bundle.VerificationMaterial
 	material.TlogEntries = append(material.TlogEntries, entry)
 }
@@ -108,6 +97,23 @@ func (s *Sigstore) Promise(t testing.TB, entry *protorekor.TransparencyLogEntry)
 		t.Fatal(err)
 	}
 	entry.InclusionPromise = &protorekor.InclusionPromise{SignedEntryTimestamp: promise}
+}
+
+// Prove has the log prove that it includes an entry: the first and only one, by a checkpoint.
+func (s *Sigstore) Prove(t testing.TB, entry *protorekor.TransparencyLogEntry) {
+	t.Helper()
+	proof, err := s.GetInclusionProof(entry.CanonicalizedBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := hex.DecodeString(*proof.RootHash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry.InclusionProof = &protorekor.InclusionProof{
+		LogIndex: *proof.LogIndex, RootHash: root, TreeSize: *proof.TreeSize,
+		Checkpoint: &protorekor.Checkpoint{Envelope: *proof.Checkpoint},
+	}
 }
 
 // Timestamp has the authority for timestamps attest that a bundle's signature was there now.

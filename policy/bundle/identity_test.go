@@ -1,0 +1,235 @@
+package bundle_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle"
+	"github.com/countersign/countersign/policy/bundle/bundletest"
+	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
+)
+
+// comparison signs the same names in both formats by one key, and asks containers/image of the old one.
+type comparison struct {
+	key    *bundletest.Key
+	parser *signature.Parser
+	ours   *bundle.Judge
+	theirs *signature.Judge
+	signed map[string]sample
+	// home is the test that what is signed is kept for.
+	home testing.TB
+	// accepted and refused are how often both agreed to.
+	accepted, refused int
+}
+
+func newComparison(t testing.TB) *comparison {
+	t.Helper()
+	return &comparison{
+		key: bundletest.NewKey(t), parser: signature.NewParser(), ours: bundle.NewJudge(), theirs: signature.NewJudge(),
+		signed: make(map[string]sample), home: t,
+	}
+}
+
+// sign signs under a name, which may be none, as a bundle and in the old format.
+func (c *comparison) sign(t testing.TB, name string) sample {
+	t.Helper()
+	if known, ok := c.signed[name]; ok {
+		return known
+	}
+	statement := bundletest.NewStatement(subject, "")
+	statement.Subject[0].Annotations = map[string]any{"docker-reference": name}
+	app := newSample(c.home, manifest, bundletest.SignStatement(t, c.key, statement.JSON(t)).JSON(t))
+	write(t, filepath.Join(app.evidence.Directory, "manifest.json"), manifest)
+	write(t, filepath.Join(app.evidence.Directory, "signature-1"),
+		signaturetest.Sign(t, c.key.Signer, name, subject).File(t))
+	app.evidence.Signatures = 1
+	c.signed[name] = app
+	return app
+}
+
+// requirement is one with an identity, or nil if that is none.
+func (c *comparison) requirement(t testing.TB, identity string) *policy.Requirement {
+	t.Helper()
+	members := map[string]any{"type": "sigstoreSigned", "keyData": c.key.PEM(t)}
+	if identity != "" {
+		members["signedIdentity"] = json.RawMessage(identity)
+	}
+	raw, err := json.Marshal(map[string]any{"default": []any{members}})
+	if err != nil {
+		return nil
+	}
+	document, err := c.parser.Parse(raw, func(string) ([]byte, error) { return nil, errors.New("no files here") })
+	if err != nil {
+		return nil
+	}
+	return document.Default[0]
+}
+
+// ask compares the two verdicts on an image that is called ref and signed under a name.
+func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name string, ref reference.Named) {
+	t.Helper()
+	app := c.sign(t, name)
+	ours := c.ours.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+	theirs := c.theirs.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+	if ours.Met != theirs.Met || ours.Nameless || !ours.Met && (ours.Reason != policy.Rejected || theirs.Reason != policy.Rejected) {
+		t.Errorf("%s signed as %q under %s: containers/image says %t %s; we say %t %s: %s", ref, name, requirement.JSON,
+			theirs.Met, theirs.Detail, ours.Met, ours.Reason, ours.Detail)
+	}
+	if ours.Met {
+		c.accepted++
+	} else {
+		c.refused++
+	}
+}
+
+// TestIdentitiesAreMatchedAlike compares, for each of the six kinds of signedIdentity, what is accepted under which
+// signed name for which reference.
+func TestIdentitiesAreMatchedAlike(t *testing.T) {
+	other := digest.FromString("other").String()
+	pinned := "@" + subject.String()
+	names := []string{
+		repository, tagged, repository + ":v2", repository + pinned, tagged + pinned, repository + "@" + other,
+		"registry.example/team/other:v1", "registry.example/team:v1", "registry.example:5000/team/app:v1",
+		"upstream.example/team/app:v1", "upstream.example/app:v1", "registry.example/team/app/sub:v1",
+		"app", "app:v1", "library/app:v1", "docker.io/app:v1", "docker.io/library/app:v1", "index.docker.io/library/app:v1",
+		"docker.io/library/app" + pinned, "team/app:v1", "localhost/app:v1", "LOCALHOST/app:v1", "registry.example/Team/app:v1",
+		"", " ", "NO NAME", tagged + " ", " " + tagged, "https://" + tagged, tagged + "@sha256:ab", repository + ":", "@",
+		repository + "@", "[::1]/app:v1", "[::1]:5000/app:v1", "a--b/app:v1", "registry.example/a__b:v1", "aa/b:v1", "A/b:v1",
+		strings.Repeat("a", 300), "registry.example/" + strings.Repeat("a", 239) + ":v1", strings.Repeat("0123456789abcdef", 4),
+	}
+	references := []string{
+		tagged, repository + ":v2", repository + pinned, "registry.example:5000/team/app:v1", "app:v1", "app" + pinned,
+		"registry.example/team/app/sub:v1", "upstream.example/team/app:v1", "localhost/app:v1", "A/b:v1",
+		"registry.example/" + strings.Repeat("a", 239) + ":v1", "registry.example/teammate/app:v1",
+	}
+	comparison := newComparison(t)
+	for name, identity := range identities() {
+		t.Run(name, func(t *testing.T) {
+			requirement := comparison.requirement(t, identity)
+			if requirement == nil {
+				t.Fatalf("%s is no identity", identity)
+			}
+			for _, ref := range references {
+				for _, name := range names {
+					comparison.ask(t, requirement, name, named(t, ref))
+				}
+			}
+		})
+	}
+	if comparison.accepted < 200 || comparison.refused < 2000 {
+		t.Errorf("%d were accepted and %d refused: there is little to compare", comparison.accepted, comparison.refused)
+	}
+}
+
+// identities are of each kind, and more than one of those that have a text of their own.
+func identities() map[string]string {
+	exact := func(kind, member, value string) string {
+		return data(map[string]string{"type": kind, member: value})
+	}
+	remap := func(prefix, signed string) string {
+		return data(map[string]string{"type": "remapIdentity", "prefix": prefix, "signedPrefix": signed})
+	}
+	all := map[string]string{"default": ""}
+	for _, kind := range []string{"matchExact", "matchRepoDigestOrExact", "matchRepository"} {
+		all[kind] = data(map[string]string{"type": kind})
+	}
+	for _, value := range []string{tagged, repository + "@" + subject.String(), "app:v1", "index.docker.io/app:v1"} {
+		all["exactReference "+value] = exact("exactReference", "dockerReference", value)
+	}
+	for _, value := range []string{repository, tagged, "app", "docker.io/library/app"} {
+		all["exactRepository "+value] = exact("exactRepository", "dockerRepository", value)
+	}
+	for _, prefixes := range [][2]string{
+		{"registry.example", "upstream.example"},
+		{"registry.example/team", "upstream.example"},
+		{"registry.example/team", "upstream.example/team"},
+		{"registry.example/team/app", "docker.io/library/app"},
+		{"registry.example/tea", "upstream.example"},
+		{"registry.example", "docker.io"},
+		{"docker.io/library", "registry.example/team"},
+		{"docker.io", "index.docker.io"},
+		{"registry.example/team/app/sub", "registry.example/team/app"},
+		{"app", "registry.example/team/app"},
+		{"v1", "v2"},
+	} {
+		all["remapIdentity "+prefixes[0]+" "+prefixes[1]] = remap(prefixes[0], prefixes[1])
+	}
+	return all
+}
+
+// words are what references are made of.
+func words() map[string][]string {
+	return map[string][]string{
+		"host": {"", "docker.io/", "index.docker.io/", "a.io/", "a.io:5000/", "b.io/", "localhost/", "localhost:5000/", "A/"},
+		"path": {"x", "x/y", "library/x", "x/y/z", "xx/y", "x-y", "x__y", "x/Y"},
+		"tag":  {"", ":1", ":2", ":latest", "@" + subject.String(), ":1@" + subject.String()},
+	}
+}
+
+// TestIdentitiesMadeAtRandomAreMatchedAlike does the same with names, references and identities of few words, so that
+// they often have something in common.
+func TestIdentitiesMadeAtRandomAreMatchedAlike(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	word := func(kind string) string {
+		choice := words()[kind]
+		return choice[random.IntN(len(choice))]
+	}
+	name := func() string { return word("host") + word("path") + word("tag") }
+	prefix := func() string {
+		if random.IntN(2) == 0 {
+			return strings.TrimSuffix(word("host"), "/")
+		}
+		return word("host") + word("path")
+	}
+	comparison := newComparison(t)
+	for comparison.accepted+comparison.refused < 4000 {
+		identity := [...]string{
+			"", `{"type":"matchExact"}`, `{"type":"matchRepository"}`,
+			data(map[string]string{"type": "exactReference", "dockerReference": name()}),
+			data(map[string]string{"type": "exactRepository", "dockerRepository": name()}),
+			data(map[string]string{"type": "remapIdentity", "prefix": prefix(), "signedPrefix": prefix()}),
+		}[random.IntN(6)]
+		requirement := comparison.requirement(t, identity)
+		ref, err := policy.Normalize(name())
+		if requirement == nil || err != nil {
+			continue
+		}
+		for range 5 {
+			comparison.ask(t, requirement, name(), ref)
+			comparison.ask(t, requirement, ref.Name()+word("tag"), ref)
+		}
+	}
+	if comparison.accepted < 300 {
+		t.Errorf("only %d were accepted: there is little to compare", comparison.accepted)
+	}
+}
+
+// FuzzIdentity compares the two on any text.
+func FuzzIdentity(f *testing.F) {
+	for _, name := range slices.Sorted(maps.Keys(identities())) {
+		f.Add(identities()[name], tagged, tagged)
+		f.Add(identities()[name], "app@"+subject.String(), "docker.io/library/app:v1")
+	}
+	comparison := newComparison(f)
+	f.Fuzz(func(t *testing.T, identity, name, ref string) {
+		clear(comparison.signed)
+		comparison.home = t
+		requirement := comparison.requirement(t, identity)
+		parsed, err := policy.Normalize(ref)
+		if requirement == nil || err != nil {
+			t.Skip()
+		}
+		comparison.ask(t, requirement, name, parsed)
+	})
+}

@@ -1,0 +1,74 @@
+package bundle_test
+
+import (
+	"crypto/x509"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle/bundletest"
+)
+
+// TestFindingsLastAsLongAsTheyAreTrue. Clocks are the bubble's own.
+func TestFindingsLastAsLongAsTheyAreTrue(t *testing.T) {
+	lives := func(from, to time.Duration) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(to) }
+	}
+	for name, test := range map[string]struct {
+		change func(*x509.Certificate)
+		want   policy.Reason
+		lasts  time.Duration
+	}{
+		"a certificate for long":          {lives(-time.Hour, 10*time.Hour), policy.Accepted, time.Hour},
+		"one that ends within the hour":   {lives(-time.Hour, 20*time.Minute), policy.Accepted, 20*time.Minute + 1},
+		"one that begins within the hour": {lives(30*time.Minute, 2*time.Hour), policy.Rejected, 30 * time.Minute},
+		"one that begins later":           {lives(90*time.Minute, 2*time.Hour), policy.Rejected, time.Hour},
+		"one that has ended":              {lives(-2*time.Hour, -time.Hour), policy.Rejected, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, key := newCompany(t), bundletest.NewKey(t)
+				app := newSample(t, manifest, ours.sign(t, key, test.change).JSON(t))
+				finding := app.judge(t, required(t, ours.requirement(builder.Email, "")), tagged)
+				wantFinding(t, finding, test.want, "")
+				if lasts := time.Until(finding.Until); lasts != test.lasts {
+					t.Errorf("it lasts %s, want %s", lasts, test.lasts)
+				}
+				time.Sleep(test.lasts)
+				later := app.judge(t, required(t, ours.requirement(builder.Email, "")), tagged)
+				if changed := reason(later) != test.want; changed != (test.lasts < time.Hour) {
+					t.Errorf("then it is %s: %s", reason(later), later.Detail)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatIsJudgedByTheLogsTimeLasts: keys do not expire, and a year later a certificate for ten minutes still counts,
+// by the time that the log has signed.
+func TestWhatIsJudgedByTheLogsTimeLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, sigstore := bundletest.NewKey(t), bundletest.NewSigstore(t)
+		byKey := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
+		keyless := newSample(t, manifest, sigstore.Sign(t, builder, subject, tagged).JSON(t))
+		for range 2 {
+			for _, test := range []struct {
+				app         sample
+				requirement *policy.Requirement
+				want        policy.Reason
+			}{
+				{byKey, required(t, key.Requirement(t)), policy.Accepted},
+				{keyless, required(t, sigstore.Requirement(t, builder)), policy.Accepted},
+				{keyless, required(t, key.Requirement(t)), policy.Rejected},
+			} {
+				finding := test.app.judge(t, test.requirement, tagged)
+				wantFinding(t, finding, test.want, "")
+				if !finding.Until.IsZero() {
+					t.Errorf("it lasts until %s", finding.Until)
+				}
+			}
+			time.Sleep(365 * 24 * time.Hour)
+		}
+	})
+}
