@@ -89,36 +89,46 @@ func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 }
 
 // keepLayout keeps what a layout has of a repository's evidence until it is ended. It is an answer of which nothing is
-// fetched: what is not in the layout is not there, and what cannot be read of it is not known.
+// fetched.
 func keepLayout(opened *layout.Layout, named reference.Named) (policy.KeptFunc, func(), error) {
 	store, err := openPassing(nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	failures := map[digest.Digest]string{}
+	carried := &carriedEvidence{read: evidence.Read(store.directory), failures: map[digest.Digest]string{}}
 	for found := range opened.Evidence(named) {
-		if found.Err == nil && len(found.Signatures)+len(found.Bundles) > 0 && found.Repository == named.Name() {
+		if found.Repository != "" && found.Repository != named.Name() {
+			continue
+		}
+		if found.Err == nil && len(found.Signatures)+len(found.Bundles) > 0 {
 			_, found.Err = store.Import(found.Item)
 		}
-		if found.Err != nil && (found.Manifest == "" || found.Repository == named.Name()) {
-			failures[found.Manifest] = found.Err.Error()
+		if found.Err != nil {
+			carried.failures[found.Manifest] = found.Err.Error()
 		}
 	}
-	read := evidence.Read(store.directory)
-	return func(manifests []policy.Manifest, named reference.Named) policy.Kept {
-		kept := read(manifests, named)
-		for i := range kept {
-			if kept[i].State != policy.Unknown {
-				continue
-			}
-			kept[i].State = policy.None
-			// A failure of no manifest may be one of any.
-			for _, of := range []digest.Digest{manifests[i].Digest, ""} {
-				if why, failed := failures[of]; failed {
-					kept[i].State, kept[i].Detail = policy.Failed, why
-				}
+	return carried.kept, store.end, nil
+}
+
+// carriedEvidence is all there is: what is not in it is not there.
+type carriedEvidence struct {
+	read policy.KeptFunc
+	// failures say of which manifests something could not be read, and why; of no manifest is of any.
+	failures map[digest.Digest]string
+}
+
+func (c *carriedEvidence) kept(manifests []policy.Manifest, named reference.Named) policy.Kept {
+	kept := c.read(manifests, named)
+	for i := range kept {
+		if kept[i].State != policy.Unknown {
+			continue
+		}
+		kept[i].State = policy.None
+		for _, of := range []digest.Digest{manifests[i].Digest, ""} {
+			if why, failed := c.failures[of]; failed {
+				kept[i].State, kept[i].Detail = policy.Failed, why
 			}
 		}
-		return kept
-	}, store.end, nil
+	}
+	return kept
 }

@@ -128,11 +128,13 @@ func (c *claim) certificate(der []byte) {
 		names = append(names, certificate.Subject.String())
 	}
 	c.Signer = strings.Join(names, ", ")
-	// The OIDC issuer: 1.3.6.1.4.1.57264.1.8 (fulcio, docs/oid-info.md).
-	issuer := asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}
+	// The OIDC issuer: 1.3.6.1.4.1.57264.1.8, and before 2023 a bare string as .1 (fulcio, docs/oid-info.md).
 	for _, extension := range certificate.Extensions {
 		var value string
-		if extension.Id.Equal(issuer) {
+		switch extension.Id.String() {
+		case "1.3.6.1.4.1.57264.1.1":
+			c.Issuer = string(extension.Value)
+		case "1.3.6.1.4.1.57264.1.8":
 			if _, err := asn1.Unmarshal(extension.Value, &value); err == nil {
 				c.Issuer = value
 			}

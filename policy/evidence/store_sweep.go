@@ -24,9 +24,15 @@ func (v *volume) sweep(ctx context.Context) {
 		v.sweepKey(base)
 	}
 	for parent := range manifestsIn(v.root) {
-		// Fails while there is something in it.
-		_ = os.Remove(parent)
+		v.sweepManifest(parent)
 	}
+}
+
+// sweepManifest removes a manifest's directory if there is nothing in it. Nobody is about to write into it meanwhile.
+func (v *volume) sweepManifest(parent string) {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	_ = os.Remove(parent)
 }
 
 // bases yields the directories below a version's that belong to a key, with its manifest.

@@ -78,6 +78,7 @@ func (d *directory) names(of string) ([]string, error) {
 // archive is a layout in a tar, whose files are read where they lie in it.
 type archive struct {
 	file    *os.File
+	size    int64
 	entries map[string]entry
 }
 
@@ -102,6 +103,11 @@ func (a *archive) Close() error { return a.file.Close() }
 // scan notes where each file is. tar.Reader reads a header and no more, so that the file's position after it is that
 // of the content.
 func (a *archive) scan() error {
+	info, err := a.file.Stat()
+	if err != nil {
+		return err
+	}
+	a.size = info.Size()
 	start := make([]byte, 2)
 	if _, err := a.file.ReadAt(start, 0); err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -138,6 +144,9 @@ func (a *archive) note(header *tar.Header, offset int64) error {
 	}
 	if _, twice := a.entries[name]; twice {
 		return fmt.Errorf("it has two files %.200q; nothing of it is read", name)
+	}
+	if header.Size > a.size-offset {
+		return fmt.Errorf("it is not a whole tar file: %.200q has %d bytes and is cut short", name, header.Size)
 	}
 	if len(a.entries) >= maxFiles {
 		return fmt.Errorf("it has more than %d files", maxFiles)
