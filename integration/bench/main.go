@@ -51,9 +51,15 @@ func measure(ctx context.Context, pairs int) error {
 	if err != nil {
 		return err
 	}
+	key, err := tools.GenerateKey(ctx, directory, "bench")
+	if err != nil {
+		return err
+	}
 	report := &report{out: os.Stdout}
-	bench := &bench{tools: tools, program: program, directory: directory, pairs: pairs, report: report}
-	for _, part := range []func(context.Context) error{bench.creation, bench.smallNode, bench.largeNode} {
+	bench := &bench{tools: tools, program: program, directory: directory, pairs: pairs, report: report, key: key}
+	for _, part := range []func(context.Context) error{
+		bench.creation, bench.pulls, bench.smallNode, bench.largeNode,
+	} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -71,9 +77,10 @@ type bench struct {
 	directory string
 	pairs     int
 	report    *report
+	key       node.Key
 }
 
-// image pushes an image, signed by a key of its own, and returns it with a policy that asks for that signature.
+// image pushes an image, signed by the benchmark's key, and returns it with a policy that asks for that signature.
 func (b *bench) image(ctx context.Context, registry *node.Registry) (node.Pushed, node.Policy, error) {
 	made, err := b.tools.Image("benchmark")
 	if err != nil {
@@ -83,12 +90,8 @@ func (b *bench) image(ctx context.Context, registry *node.Registry) (node.Pushed
 	if err != nil {
 		return node.Pushed{}, node.Policy{}, err
 	}
-	key, err := b.tools.GenerateKey(ctx, b.directory, "bench")
-	if err != nil {
-		return node.Pushed{}, node.Policy{}, err
-	}
-	err = b.tools.Sign(ctx, node.Signing{Image: pushed, Key: key, OldFormat: true})
-	scopes := map[string]node.Requirement{registry.Host: node.Cosign(key.Public)}
+	err = b.tools.Sign(ctx, node.Signing{Image: pushed, Key: b.key, OldFormat: true})
+	scopes := map[string]node.Requirement{registry.Host: node.Cosign(b.key.Public)}
 	return pushed, node.Policy{Default: node.Reject(), Scopes: scopes}, err
 }
 

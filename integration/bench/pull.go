@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+const (
+	// mostPulls is how often one image is pulled with a verifier and without, and freshPulls how many images are pulled
+	// whose signatures the node does not have.
+	mostPulls  = 200
+	freshPulls = 20
+)
+
+// pulls measures what a pull costs more because containerd asks countersign about it first.
+func (b *bench) pulls(ctx context.Context) (err error) {
+	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
+	if err != nil {
+		return err
+	}
+	defer func() { closing(&err, registry.Close) }()
+	image, policy, err := b.image(ctx, registry)
+	if err != nil {
+		return err
+	}
+	verifier, err := b.tools.BuildProgram(ctx, "./plugin/verifier/countersign-verifier", b.directory, false)
+	if err != nil {
+		return err
+	}
+	n, err := node.Boot(ctx, node.Config{Tools: b.tools, RequiredPlugins: []string{"countersign"}})
+	if err != nil {
+		return err
+	}
+	defer func() { closing(&err, n.Close) }()
+	if err := n.WritePolicy("", policy.JSON()); err != nil {
+		return err
+	}
+	daemon, err := n.StartDaemon(ctx, node.DaemonConfig{Program: b.program})
+	if err != nil {
+		return err
+	}
+	p := &puller{node: n, daemon: daemon, verifier: verifier}
+	fmt.Fprintf(b.report.out, "\npulls from a registry on this machine\n")
+	if err := b.freshPulls(ctx, p, registry); err != nil {
+		return err
+	}
+	if err := b.knownPulls(ctx, p, image); err != nil {
+		return err
+	}
+	return b.verifier(ctx, p, image)
+}
+
+// freshPulls pulls images whose signatures have to be fetched first, and then again without asking anybody.
+func (b *bench) freshPulls(ctx context.Context, p *puller, registry *node.Registry) error {
+	var asking, plain []float64
+	for i := range freshPulls {
+		made, err := b.tools.Image(fmt.Sprintf("benchmark %d", i))
+		if err != nil {
+			return err
+		}
+		image, err := registry.Push(ctx, fmt.Sprintf("bench/fresh:v%d", i), made)
+		if err != nil {
+			return err
+		}
+		if err := b.tools.Sign(ctx, node.Signing{Image: image, Key: b.key, OldFormat: true}); err != nil {
+			return err
+		}
+		took, err := p.pair(ctx, image, false)
+		if err != nil {
+			return err
+		}
+		asking, plain = append(asking, took[0]), append(plain, took[1])
+	}
+	b.reportPulls("signatures fetched meanwhile", asking, plain)
+	return nil
+}
+
+// knownPulls pulls one image again and again, with a verifier and without, beginning with either in turn.
+func (b *bench) knownPulls(ctx context.Context, p *puller, image node.Pushed) error {
+	var asking, plain []float64
+	if _, err := p.pair(ctx, image, false); err != nil {
+		return err
+	}
+	for i := range min(b.pairs, mostPulls) {
+		took, err := p.pair(ctx, image, i%2 == 0)
+		if err != nil {
+			return err
+		}
+		asking, plain = append(asking, took[0]), append(plain, took[1])
+	}
+	b.reportPulls("signatures known", asking, plain)
+	return nil
+}
+
+func (b *bench) reportPulls(what string, asking, plain []float64) {
+	without, with := quantile(plain, 0.5), quantile(asking, 0.5)
+	b.report.note("PullImage without a verifier, median", 1e3*without, "ms")
+	b.report.note("PullImage with countersign's, "+what+", median", 1e3*with, "ms")
+	b.report.note("what that adds", 1e3*(with-without), "ms")
+}
+
+// verifier measures the program alone, from its start to its exit.
+func (b *bench) verifier(ctx context.Context, p *puller, image node.Pushed) error {
+	var seconds []float64
+	for range min(b.pairs, mostPulls) {
+		took, err := p.verify(ctx, image)
+		if err != nil {
+			return err
+		}
+		seconds = append(seconds, took)
+	}
+	b.report.atMost("the verifier program, start to exit, signatures known, median", 1e3*quantile(seconds, 0.5), 10, "ms")
+	b.report.note("the verifier program, start to exit, signatures known, p99", 1e3*quantile(seconds, 0.99), "ms")
+	return nil
+}
+
+// puller pulls images on a node.
+type puller struct {
+	node     *node.Node
+	daemon   *node.Daemon
+	verifier string
+}
+
+// pair pulls an image with the verifier and without, and returns how long each took in seconds, with it first.
+func (p *puller) pair(ctx context.Context, image node.Pushed, plainFirst bool) (took [2]float64, err error) {
+	turns := []int{0, 1}
+	if plainFirst {
+		turns = []int{1, 0}
+	}
+	for _, turn := range turns {
+		if turn == 0 {
+			err = p.node.InstallVerifier(p.verifier, p.daemon)
+		}
+		if err != nil {
+			return took, err
+		}
+		took[turn], err = p.pull(ctx, image)
+		if err != nil {
+			return took, err
+		}
+		if turn == 0 {
+			err = p.node.RemoveVerifier(node.Verifier)
+		}
+		if err != nil {
+			return took, err
+		}
+	}
+	return took, nil
+}
+
+// pull pulls an image that is not there, and removes it.
+func (p *puller) pull(ctx context.Context, image node.Pushed) (seconds float64, err error) {
+	start := time.Now()
+	if _, err := p.node.CRI.PullImage(ctx, image.Reference, nil, nil); err != nil {
+		return 0, fmt.Errorf("pulling an image: %w", err)
+	}
+	seconds = time.Since(start).Seconds()
+	return seconds, p.node.CRI.RemoveImage(ctx, image.Reference)
+}
+
+// verify runs the verifier as containerd does.
+func (p *puller) verify(ctx context.Context, image node.Pushed) (seconds float64, err error) {
+	command := exec.CommandContext(ctx, p.verifier, "-config", p.daemon.ConfigFile(), "-name", image.Reference,
+		"-digest", image.Digest.String(), "-stdin-media-type", "application/vnd.oci.descriptor.v1+json")
+	command.Stdin = strings.NewReader(fmt.Sprintf(
+		`{"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": %q, "size": %d}`, image.Digest, image.Size))
+	command.Stderr = io.Discard
+	start := time.Now()
+	output, err := command.Output()
+	if err != nil {
+		return 0, fmt.Errorf("asking the verifier: %w: %s", err, output)
+	}
+	return time.Since(start).Seconds(), nil
+}
