@@ -43,6 +43,8 @@ func show(ctx context.Context, out io.Writer) (err error) {
 		s.looseNamespaceRunsUnsigned,
 		s.strictNamespaceRefusesCached,
 		s.strictNamespaceRunsSigned,
+		s.strictNamespaceRunsBundled,
+		s.noNamespaceMayPull,
 		s.strictNamespaceRefusesImageID,
 		s.editedPolicyCountsForNext,
 	} {

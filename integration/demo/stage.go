@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 
 	"github.com/countersign/countersign/integration/node"
@@ -19,11 +20,13 @@ type stage struct {
 	key      node.Key
 	unsigned node.Pushed
 	signed   node.Pushed
+	bundled  node.Pushed
+	foreign  node.Pushed
 	closers  []func() error
 	step     int
 }
 
-// setUp boots the node with countersign on it, and puts two images into its registry, one of them signed.
+// setUp boots the node with countersign on it, and puts images into its registry, some of them signed.
 func setUp(ctx context.Context, out io.Writer) (s *stage, err error) {
 	if err := node.Supported(); err != nil {
 		return nil, fmt.Errorf("the demo needs a node: %w", err)
@@ -44,9 +47,11 @@ func setUp(ctx context.Context, out io.Writer) (s *stage, err error) {
 		return nil, fmt.Errorf("making a directory for the demo: %w", err)
 	}
 	s.closers = append(s.closers, func() error { return os.RemoveAll(directory) })
-	program, err := tools.BuildProgram(ctx, "./plugin/countersign", directory, false)
-	if err != nil {
-		return nil, err
+	programs := make(map[string]string)
+	for _, name := range []string{"countersign", "verifier/countersign-verifier"} {
+		if programs[name], err = tools.BuildProgram(ctx, "./plugin/"+name, directory, false); err != nil {
+			return nil, err
+		}
 	}
 	if s.registry, err = node.StartRegistry(ctx, node.RegistryConfig{Tools: tools}); err != nil {
 		return nil, err
@@ -60,19 +65,24 @@ func setUp(ctx context.Context, out io.Writer) (s *stage, err error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, s.node.Close)
-	return s, s.startDaemon(ctx, program)
+	return s, s.startDaemon(ctx, programs["countersign"], programs["verifier/countersign-verifier"])
 }
 
 func (s *stage) makeImages(ctx context.Context, tools *node.Tools, directory string) error {
 	for _, image := range []struct {
 		name   string
 		pushed *node.Pushed
-	}{{"unsigned", &s.unsigned}, {"signed", &s.signed}} {
-		made, err := tools.Image("hello from the " + image.name + " image")
+	}{
+		{"shop/unsigned", &s.unsigned},
+		{"shop/signed", &s.signed},
+		{"shop/bundled", &s.bundled},
+		{"elsewhere/foreign", &s.foreign},
+	} {
+		made, err := tools.Image("hello from the " + path.Base(image.name) + " image")
 		if err != nil {
 			return err
 		}
-		if *image.pushed, err = s.registry.Push(ctx, "shop/"+image.name+":v1", made); err != nil {
+		if *image.pushed, err = s.registry.Push(ctx, image.name+":v1", made); err != nil {
 			return err
 		}
 	}
@@ -80,19 +90,24 @@ func (s *stage) makeImages(ctx context.Context, tools *node.Tools, directory str
 	if s.key, err = tools.GenerateKey(ctx, directory, "prod"); err != nil {
 		return err
 	}
-	return tools.Sign(ctx, node.Signing{Image: s.signed, Key: s.key, OldFormat: true})
+	name := map[string]string{"docker-reference": s.bundled.Repository}
+	return errors.Join(
+		tools.Sign(ctx, node.Signing{Image: s.signed, Key: s.key, OldFormat: true}),
+		tools.Sign(ctx, node.Signing{Image: s.bundled, Key: s.key, Annotations: name}),
+	)
 }
 
-// startDaemon writes three policies: a system policy that rejects, dev accepts anything, prod asks for the key.
-func (s *stage) startDaemon(ctx context.Context, program string) error {
+// startDaemon writes three policies: a system policy that rejects, dev accepts anything of the shop's, prod asks for
+// the key. containerd asks the verifier before it pulls.
+func (s *stage) startDaemon(ctx context.Context, program, verifier string) error {
 	s.say("\nThe node's policies:")
 	for _, document := range []struct {
 		namespace, says string
 		policy          node.Policy
 	}{
 		{"", "the system's: reject", node.Policy{Default: node.Reject()}},
-		{"dev", "dev's: accept anything", node.Policy{Default: node.Accept()}},
-		{"prod", "prod's: signed by prod's cosign key, everything else is rejected", s.prodPolicy()},
+		{"dev", "dev's: accept anything from the registry's shop", s.shopPolicy(node.Accept())},
+		{"prod", "prod's: signed by prod's cosign key", s.shopPolicy(node.Cosign(s.key.Public))},
 	} {
 		if err := s.node.WritePolicy(document.namespace, document.policy.JSON()); err != nil {
 			return err
@@ -104,14 +119,12 @@ func (s *stage) startDaemon(ctx context.Context, program string) error {
 		return err
 	}
 	s.closers = append(s.closers, func() error { return daemon.Terminate(context.Background()) })
-	return nil
+	return s.node.InstallVerifier(verifier, daemon)
 }
 
-func (s *stage) prodPolicy() node.Policy {
-	return node.Policy{
-		Default: node.Reject(),
-		Scopes:  map[string]node.Requirement{s.registry.Host + "/shop": node.Cosign(s.key.Public)},
-	}
+// shopPolicy asks something of the images in the registry's shop, and rejects all others.
+func (s *stage) shopPolicy(requirement node.Requirement) node.Policy {
+	return node.Policy{Scopes: map[string]node.Requirement{s.registry.Host + "/shop": requirement}}
 }
 
 // close ends everything, the last that was started first.

@@ -20,17 +20,27 @@ func (s *stage) looseNamespaceRunsUnsigned(ctx context.Context) error {
 
 func (s *stage) strictNamespaceRefusesCached(ctx context.Context) error {
 	s.title("prod asks for the same image, which the node now has: there is no pull that could be checked")
-	return s.refused(ctx, "prod", s.unsigned.Reference, "(unsigned)")
+	return s.refused(ctx, "prod", s.unsigned.Reference, node.Never, "(unsigned)")
 }
 
 func (s *stage) strictNamespaceRunsSigned(ctx context.Context) error {
-	s.title("prod runs an image that is signed")
+	s.title("prod runs an image that is signed in the format of cosign 2")
 	return s.runs(ctx, "prod", s.signed.Reference, node.IfNotPresent, "hello from the signed image")
+}
+
+func (s *stage) strictNamespaceRunsBundled(ctx context.Context) error {
+	s.title("prod runs an image that is signed as cosign 3 does by itself: by a Sigstore bundle")
+	return s.runs(ctx, "prod", s.bundled.Reference, node.IfNotPresent, "hello from the bundled image")
+}
+
+func (s *stage) noNamespaceMayPull(ctx context.Context) error {
+	s.title("dev asks for an image that no namespace of this node may run: it is not even downloaded")
+	return s.refused(ctx, "dev", s.foreign.Reference, node.IfNotPresent, "(rejected)")
 }
 
 func (s *stage) strictNamespaceRefusesImageID(ctx context.Context) error {
 	s.title("prod asks for dev's image by its ID, a name that no registry and no scope is in")
-	return s.refused(ctx, "prod", s.unsigned.Config.String(), "(unsigned)")
+	return s.refused(ctx, "prod", s.unsigned.Config.String(), node.Never, "(unsigned)")
 }
 
 func (s *stage) editedPolicyCountsForNext(ctx context.Context) error {
@@ -40,7 +50,7 @@ func (s *stage) editedPolicyCountsForNext(ctx context.Context) error {
 	}
 	// The file is noticed within moments, so the first containers may still be judged by the old one.
 	return s.eventually(ctx, func(ctx context.Context) error {
-		return s.refused(ctx, "prod", s.signed.Reference, "(rejected)")
+		return s.refused(ctx, "prod", s.signed.Reference, node.Never, "(rejected)")
 	})
 }
 
@@ -69,10 +79,10 @@ func (s *stage) runs(ctx context.Context, namespace, image string, pull node.Pul
 }
 
 // refused wants a pod refused, for the reason, by countersign.
-func (s *stage) refused(ctx context.Context, namespace, image, reason string) error {
+func (s *stage) refused(ctx context.Context, namespace, image string, pull node.PullPolicy, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	pod, err := s.node.RunPodUntil(ctx, s.pod(namespace, image, node.Never))
+	pod, err := s.node.RunPodUntil(ctx, s.pod(namespace, image, pull))
 	if err == nil {
 		return errors.Join(fmt.Errorf("the pod in %s should be refused, and runs", namespace), pod.Remove(ctx))
 	}
