@@ -25,10 +25,9 @@ func TestBundles(t *testing.T) {
 			t.Run("an index is signed with all in it", s.recursive)
 			t.Run("signatures of both formats stand beside each other", s.bothFormats)
 			t.Run("an image is signed without a key", s.signedWithoutKey)
-			// These wait until the registry is asked again, together.
 			t.Run("a signature names no repository", s.namelessSignature)
 			t.Run("several sign", s.severalSigners)
-			t.Run("an image is signed after it was refused", s.signedLate)
+			t.Run("images are signed after they were refused", s.signedLate)
 		})
 	}
 }
@@ -70,7 +69,6 @@ func (s *site) copiedSignature(t *testing.T) {
 }
 
 func (s *site) namelessSignature(t *testing.T) {
-	t.Parallel()
 	image := s.push(t, "shop/nameless:v1")
 	s.sign(t, image, signing{})
 	said, decision := s.refused(t, prod, image, "rejected")
@@ -80,9 +78,6 @@ func (s *site) namelessSignature(t *testing.T) {
 		t.Errorf("the author is told too much: %s", said)
 	}
 	s.runs(t, legacy, image)
-	// One that names a repository beside it is found.
-	s.named(t, image)
-	s.becomes(t, prod, image)
 }
 
 // becomes runs a pod until it runs: a signature that was made after a refusal is looked for again.
@@ -129,14 +124,14 @@ func (s *site) recursive(t *testing.T) {
 }
 
 func (s *site) severalSigners(t *testing.T) {
-	t.Parallel()
-	image := s.push(t, "shop/several:v1")
-	s.sign(t, image, signing{by: &s.other, name: image.Repository})
-	s.refused(t, prod, image, "rejected")
-	s.refused(t, both, image, "rejected")
-	s.named(t, image)
-	s.becomes(t, prod, image)
-	s.becomes(t, both, image)
+	one := s.push(t, "shop/signed-once:v1")
+	s.sign(t, one, signing{by: &s.other, name: one.Repository})
+	s.refused(t, both, one, "rejected")
+	several := s.push(t, "shop/signed-twice:v1")
+	s.sign(t, several, signing{by: &s.other, name: several.Repository})
+	s.named(t, several)
+	s.runs(t, prod, several)
+	s.runs(t, both, several)
 }
 
 func (s *site) bothFormats(t *testing.T) {
@@ -178,12 +173,21 @@ func (s *site) bothFormats(t *testing.T) {
 	}
 }
 
+// signedLate signs images once more after they were refused, as the refusal advises.
 func (s *site) signedLate(t *testing.T) {
-	t.Parallel()
-	image := s.push(t, "shop/late:v1")
-	s.refused(t, prod, image, "unsigned")
-	s.named(t, image)
-	s.becomes(t, prod, image)
+	unsigned, nameless, byOther := s.push(t, "late/unsigned:v1"), s.push(t, "late/nameless:v1"), s.push(t, "late/other:v1")
+	s.sign(t, nameless, signing{})
+	s.sign(t, byOther, signing{by: &s.other, name: byOther.Repository})
+	s.refused(t, prod, unsigned, "unsigned")
+	s.refused(t, prod, nameless, "rejected")
+	s.refused(t, prod, byOther, "rejected")
+	images := []node.Pushed{unsigned, nameless, byOther}
+	for _, image := range images {
+		s.named(t, image)
+	}
+	for _, image := range images {
+		s.becomes(t, prod, image)
+	}
 }
 
 // TestDigestIsEnoughWhereTheOperatorSaysSo has the node's setting the other way round, with an exception.
