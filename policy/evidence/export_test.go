@@ -76,10 +76,15 @@ func Location(directory string, manifest digest.Digest, repository string) strin
 	return filepath.Join(directory, versionDirectory, key{manifest: manifest, repository: repository}.path())
 }
 
-// Write keeps signatures as a Keeper does, in a volume that it opens, and returns where.
+// Write keeps signatures as a Keeper does, in a volume that it opens.
 func Write(directory string, manifest digest.Digest, repository string, files [][]byte) error {
+	return WriteBoth(directory, manifest, repository, files, nil)
+}
+
+// WriteBoth keeps signatures and bundles.
+func WriteBoth(directory string, manifest digest.Digest, repository string, signatures, bundles [][]byte) error {
 	k := key{manifest: manifest, repository: repository}
-	f := &finding{content: content{signatures: files}}
+	f := &finding{content: content{signatures: signatures, bundles: bundles}}
 	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(k, f.record(k), f.content, true)
 	return err
 }
@@ -178,3 +183,20 @@ func ParseLookasides(raw []byte, repository reference.Named) (*url.URL, error) {
 	}
 	return all.base(repository)
 }
+
+// Pauses says which hosts are to be left alone.
+type Pauses struct{ pauses *pauses }
+
+// NewPauses returns pauses of no host.
+func NewPauses() Pauses { return Pauses{newPauses()} }
+
+// Answered notes an answer of a host.
+func (p Pauses) Answered(host string, status int, retryAfter string) error {
+	return p.pauses.answered(host, &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {retryAfter}}})
+}
+
+// MayAsk returns an error for a host that is to be left alone.
+func (p Pauses) MayAsk(host string) error { return p.pauses.mayAsk(host) }
+
+// Hosts returns how many hosts are remembered.
+func (p Pauses) Hosts() int { return len(p.pauses.hosts) }

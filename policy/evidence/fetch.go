@@ -126,30 +126,31 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 	}
 }
 
-// askOne asks one host for the digests of what it has, and reads that unless it is known. What stands beside a
-// failure is read if it is new; else the next try will do.
-func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) []*answer {
-	var answers []*answer
+// askOne asks one host.
+func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) (answers []*answer) {
 	_ = q.registry.ask(ctx, host, left, func(ctx context.Context, resolver remotes.Resolver) error {
-		at := &placed{question: q, host: host, resolver: resolver}
-		if host.Capabilities.Has(docker.HostCapabilityResolve) {
-			answers = append(answers, at.peek(ctx, q.tag, at.tagged))
-		}
-		if len(answers) == 1 && final(answers[0].err) {
-			return nil
-		}
-		answers = append(answers, at.peek(ctx, q.subject, at.referrers))
-		if same(answers) && has(answers) && !q.afresh {
-			return nil
-		}
-		failed := failures(answers) != nil
-		for _, a := range answers {
-			if a.read != nil && (!failed || !a.same) {
-				at.read(ctx, a)
-			}
-		}
+		answers = (&placed{question: q, host: host, resolver: resolver}).ask(ctx)
 		return nil
 	})
+	return answers
+}
+
+// ask asks for the digests of what the host has, and reads what is not known; what is known only where something else
+// is new, for that takes the place of all.
+func (p *placed) ask(ctx context.Context) (answers []*answer) {
+	if p.host.Capabilities.Has(docker.HostCapabilityResolve) {
+		answers = append(answers, p.peek(ctx, p.tag, p.tagged))
+	}
+	if len(answers) == 1 && final(answers[0].err) {
+		return answers
+	}
+	answers = append(answers, p.peek(ctx, p.subject, p.referrers))
+	if same(answers) && !p.afresh || failures(answers) != nil {
+		return answers
+	}
+	for _, a := range answers {
+		p.read(ctx, a)
+	}
 	return answers
 }
 

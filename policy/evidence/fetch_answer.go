@@ -142,7 +142,8 @@ type placed struct {
 	resolver remotes.Resolver
 }
 
-// peek asks for the digest of what there is, by half of the time that is left: the other half is for the other source.
+// peek asks for the digest of what there is, and reads it if it is new, by half of the time that is left: the other
+// half is for the other source.
 func (p *placed) peek(ctx context.Context, of reference.Named, ask func(context.Context, *answer) error) *answer {
 	ctx, cancel := half(ctx)
 	defer cancel()
@@ -155,6 +156,9 @@ func (p *placed) peek(ctx context.Context, of reference.Named, ask func(context.
 		return a
 	}
 	a.compare(p.known)
+	if !a.same {
+		p.read(ctx, a)
+	}
 	return a
 }
 
@@ -165,13 +169,15 @@ func (a *answer) compare(known map[string]digest.Digest) {
 	a.gone = a.err == nil && before != "" && a.source.Digest == ""
 }
 
-// read reads what there is, and notes what keeps it from being read.
+// read reads what there is, once, and notes what keeps it from being read.
 func (p *placed) read(ctx context.Context, a *answer) {
-	ctx, cancel := half(ctx)
-	defer cancel()
+	if a.read == nil {
+		return
+	}
 	if err := a.read(ctx); err != nil {
 		a.err = p.registry.explain(ctx, a.what, p.host, err)
 	}
+	a.read = nil
 }
 
 // half returns a context with half of the time that is left.

@@ -139,11 +139,13 @@ func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string
 func (p *placed) follow(at *url.URL, link string) (*url.URL, error) {
 	next, err := at.Parse(link)
 	if err != nil {
-		return nil, fmt.Errorf("the link to the next page of its referrers: %w", err)
+		return nil, errors.New("the link to the next page of its referrers is not a URL")
 	}
-	if next.Scheme != p.host.Scheme || next.Host != p.host.Host {
+	if next.Host != p.host.Host {
 		return nil, errors.New("the link to the next page of its referrers leads to another host")
 	}
+	// Behind a proxy, a registry may not know by what scheme it is asked.
+	next.Scheme = p.host.Scheme
 	return next, nil
 }
 
