@@ -52,10 +52,11 @@ func generation(n int) [][]byte {
 	return files
 }
 
-// writeForEver replaces one set of signatures by the next until it is killed.
+// writeForEver replaces one set of signatures and bundles by the next until it is killed.
 func writeForEver(directory string) {
 	for n := 1; ; n++ {
-		if err := evidence.Write(directory, manifestOf("image"), crashRepository, generation(n)); err != nil {
+		err := evidence.WriteBoth(directory, manifestOf("image"), crashRepository, generation(n), generation(n))
+		if err != nil {
 			fmt.Fprintln(os.Stdout, err)
 			return
 		}
@@ -90,7 +91,8 @@ func checkWhole(t *testing.T, got policy.Evidence, last int) {
 	if got.State != policy.Found {
 		t.Fatalf("after set %d: %+v", last, got)
 	}
-	files := filesIn(t, got.Directory)
+	files := filesNamed(t, got.Directory, "signature-%d", got.Signatures)
+	bundles := filesNamed(t, got.Directory, "bundle-%d.json", got.Bundles)
 	var n int
 	if _, err := fmt.Sscan(files[0], &n); err != nil {
 		t.Fatal(err)
@@ -102,9 +104,23 @@ func checkWhole(t *testing.T, got policy.Evidence, last int) {
 	for _, content := range generation(n) {
 		want = append(want, string(content))
 	}
-	if !slices.Equal(files, want) {
+	if !slices.Equal(files, want) || !slices.Equal(bundles, want) {
 		t.Fatalf("set %d is not whole", n)
 	}
+}
+
+// filesNamed returns the contents of so many files.
+func filesNamed(t *testing.T, directory, name string, count int) []string {
+	t.Helper()
+	var contents []string
+	for i := range count {
+		content, err := os.ReadFile(filepath.Join(directory, fmt.Sprintf(name, i+1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents = append(contents, string(content))
+	}
+	return contents
 }
 
 // killWriter starts a writer, kills it at some moment, and returns the last set that it said was written.

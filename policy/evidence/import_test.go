@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -275,6 +277,25 @@ func TestAFullDiskRefusesAnImportAndLosesNothing(t *testing.T) {
 	got := kept(keeper, parse(t, storeRepository), manifestOf("image"))
 	if got.State != policy.Found || got.Signatures != 1 || got.Bundles != 1 {
 		t.Errorf("what was there: %+v", got)
+	}
+}
+
+func TestWhoImportsRightAfterAStartLosesNothing(t *testing.T) {
+	for range 100 {
+		directory := t.TempDir()
+		// What an earlier process left is being swept meanwhile.
+		empty := filepath.Dir(evidence.Location(directory, manifestOf("image"), storeRepository))
+		if err := os.MkdirAll(empty, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		keeper := open(t, evidence.Config{Directory: directory})
+		if _, err := keeper.Import(brought(t, 1, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		keeper.Close()
+		if stored := list(t, directory); len(stored) != 1 || stored[0].Damage != nil {
+			t.Fatalf("%+v", stored)
+		}
 	}
 }
 

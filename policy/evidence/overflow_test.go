@@ -67,7 +67,7 @@ func TestADirectoryInUseIsNotShared(t *testing.T) {
 }
 
 // small mounts a file system of 64 KiB.
-func small(t *testing.T) string {
+func small(t testing.TB) string {
 	t.Helper()
 	directory := t.TempDir()
 	err := unix.Mount("tmpfs", directory, "tmpfs", 0, "size=64k,mode=0700")
@@ -106,6 +106,23 @@ func TestAFullDiskCostsNoVerdict(t *testing.T) {
 	if !strings.Contains(log.String(), "kept on disk again") {
 		t.Errorf("and it was said so: %q", log.String())
 	}
+}
+
+func TestAFullDiskCostsNoBundle(t *testing.T) {
+	eachWay(t, func(p pusher) {
+		t, m := p.t, manifestOf("image")
+		large := append(statement(signs, 1), strings.Repeat(" ", 200<<10)...)
+		p.list(m, p.attach(m, referrer{content: large, predicate: signs}))
+		config := evidence.Config{Directory: small(t)}
+		keeper := open(t, config)
+		got := fetched(t, keeper, p.named(t, "app"), m)
+		if got.State != policy.Found || strings.HasPrefix(got.Directory, config.Directory) {
+			t.Fatalf("%+v", got)
+		}
+		if bundles := bundlesIn(t, got); len(bundles) != 1 || bundles[0] != string(large) {
+			t.Errorf("it has %d bundles", len(bundles))
+		}
+	})
 }
 
 func TestAReadOnlyDiskCostsNoVerdict(t *testing.T) {
