@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 count=0
 while IFS=: read -r file target; do
 	printf '== %s in %s for %s\n' "$target" "$(dirname "$file")" "$FUZZTIME"
-	go test -run '^$' -fuzz "^${target}\$" -fuzztime "$FUZZTIME" "$(dirname "$file")"
+	go test -run '^$' -fuzz "^${target}\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x "$(dirname "$file")"
 	count=$((count + 1))
 done < <(grep -roE --include='*_test.go' --exclude-dir=.cache '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func /:/')
 printf '== %d fuzz targets held for %s each\n' "$count" "$FUZZTIME"

@@ -127,7 +127,7 @@ func issuerIn(leaf *x509.Certificate) (string, error) {
 	var found []string
 	for _, extension := range leaf.Extensions {
 		switch {
-		case extension.Id.Equal(certificate.OIDIssuer):
+		case extension.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // It is deprecated, and in certificates still.
 			found = append(found, string(extension.Value))
 		case extension.Id.Equal(certificate.OIDIssuerV2):
 			var issuer string

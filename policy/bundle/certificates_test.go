@@ -93,19 +93,21 @@ func TestACompanysCertificatesAreAccepted(t *testing.T) {
 		bundle      bundletest.Bundle
 		detail      string // Empty: it is accepted.
 	}{
-		"a person":                     {ours.requirement(builder.Email, ""), good, ""},
-		"the second of two addresses":  {ours.requirement("release@example.com", ""), good, ""},
-		"a host":                       {ours.requirement("", "build.example.com"), good, ""},
-		"a host that is no person":     {ours.requirement("", "build.example.com"), hostOnly, ""},
-		"a host in capitals":           {ours.requirement("", "BUILD.example.com"), good, ""},
-		"both":                         {ours.requirement(builder.Email, "build.example.com"), good, ""},
-		"the chain is in the bundle":   {rootOnly, chained, ""},
-		"the chain is in both":         {ours.requirement(builder.Email, ""), chained, ""},
-		"the chain is in neither":      {rootOnly, good, "unknown authority"},
-		"another person":               {ours.requirement("eve@example.com", ""), good, "not for the e-mail address"},
-		"another host":                 {ours.requirement("", "example.com"), good, "not for the host"},
-		"the person but not the host":  {ours.requirement(builder.Email, "example.com"), good, "not for the host"},
-		"the host but not the person":  {ours.requirement("eve@example.com", "build.example.com"), good, "not for the e-mail"},
+		"a person":                    {ours.requirement(builder.Email, ""), good, ""},
+		"the second of two addresses": {ours.requirement("release@example.com", ""), good, ""},
+		"a host":                      {ours.requirement("", "build.example.com"), good, ""},
+		"a host that is no person":    {ours.requirement("", "build.example.com"), hostOnly, ""},
+		"a host in capitals":          {ours.requirement("", "BUILD.example.com"), good, ""},
+		"both":                        {ours.requirement(builder.Email, "build.example.com"), good, ""},
+		"the chain is in the bundle":  {rootOnly, chained, ""},
+		"the chain is in both":        {ours.requirement(builder.Email, ""), chained, ""},
+		"the chain is in neither":     {rootOnly, good, "unknown authority"},
+		"another person":              {ours.requirement("eve@example.com", ""), good, "not for the e-mail address"},
+		"another host":                {ours.requirement("", "example.com"), good, "not for the host"},
+		"the person but not the host": {ours.requirement(builder.Email, "example.com"), good, "not for the host"},
+		"the host but not the person": {
+			ours.requirement("eve@example.com", "build.example.com"), good, "not for the e-mail address",
+		},
 		"a host is asked for a person": {ours.requirement(builder.Email, ""), hostOnly, "not for the e-mail address"},
 		"nobody":                       {ours.requirement(builder.Email, ""), noNames, "not for the e-mail address"},
 		"another company":              {newCompany(t).requirement(builder.Email, ""), good, "unknown authority"},
@@ -116,7 +118,7 @@ func TestACompanysCertificatesAreAccepted(t *testing.T) {
 				want = policy.Rejected
 			}
 			app := newSample(t, manifest, test.bundle.JSON(t))
-			wantFinding(t, app.judge(t, required(t, test.requirement), tagged), want, test.detail)
+			wantFinding(t, app.judge(t, required(t, test.requirement)), want, test.detail)
 		})
 	}
 }
@@ -160,7 +162,7 @@ func TestTamperedCertificatesAreRefused(t *testing.T) {
 		"certified by no authority": rejected(bundletest.Sign(t, key, subject, tagged).
 			Certified(newCompany(t).certify(t, key.Public(), nil)).JSON(t), notAccepted+"x509: certificate signed by unknown"),
 		"another key's certificate": rejected(bundletest.Sign(t, key, subject, tagged).
-			Certified(ours.certify(t, bundletest.NewKey(t).Public(), nil)).JSON(t), "its signature is not by the required signer"),
+			Certified(ours.certify(t, bundletest.NewKey(t).Public(), nil)).JSON(t), "its signature is not by"),
 		"a bit of the certificate":  {flipped.JSON(t), policy.Rejected, ""},
 		"half a certificate":        rejected(truncated.JSON(t), "x509: malformed"),
 		"an empty certificate":      rejected(empty.JSON(t), "missing verification material"),
@@ -233,7 +235,7 @@ func TestTheIssuerIsWhatFulcioNoted(t *testing.T) {
 			if test.detail != "" {
 				want = policy.Rejected
 			}
-			wantFinding(t, app.judge(t, requirement, tagged), want, test.detail)
+			wantFinding(t, app.judge(t, requirement), want, test.detail)
 			old := signaturetest.Sign(t, key.Signer, tagged, subject).
 				Certified(&signaturetest.Authority{PEM: pemOf(leaf.Raw)}, ours.authority, ours.root).
 				Logged(t, oldLog, pemOf(leaf.Raw), time.Now())
@@ -274,16 +276,16 @@ func TestAnyAlgorithmOfCosigns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ours, key, other := newCompany(t), made(), made()
 			byKey := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
-			wantFinding(t, byKey.judge(t, required(t, key.Requirement(t)), tagged), policy.Accepted, "")
+			wantFinding(t, byKey.judge(t, required(t, key.Requirement(t))), policy.Accepted, "")
 			theirs := bundletest.Sign(t, other, subject, tagged)
 			theirs.VerificationMaterial.GetPublicKey().Hint = ""
 			byOther := newSample(t, manifest, theirs.JSON(t))
-			wantFinding(t, byOther.judge(t, required(t, key.Requirement(t)), tagged), policy.Rejected, "not by the required signer")
+			wantFinding(t, byOther.judge(t, required(t, key.Requirement(t))), policy.Rejected, "not by the required signer")
 			certified := newSample(t, manifest, ours.sign(t, key, nil).JSON(t))
-			wantFinding(t, certified.judge(t, required(t, ours.requirement(builder.Email, "")), tagged), policy.Accepted, "")
+			wantFinding(t, certified.judge(t, required(t, ours.requirement(builder.Email, ""))), policy.Accepted, "")
 		})
 	}
 	weak := bundletest.NewECDSA(t, elliptic.P224(), crypto.SHA256)
 	app := newSample(t, manifest, bundletest.Sign(t, weak, subject, tagged).JSON(t))
-	wantFinding(t, app.judge(t, required(t, weak.Requirement(t)), tagged), policy.Rejected, "not by the required signer")
+	wantFinding(t, app.judge(t, required(t, weak.Requirement(t))), policy.Rejected, "not by the required signer")
 }

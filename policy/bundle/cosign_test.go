@@ -62,13 +62,13 @@ func TestWhatCosign313SignedIsAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := newSample(t, fixture(t, test.manifest), fixture(t, test.bundle))
-			wantFinding(t, app.judge(t, required(t, test.requirement), tagged), test.want, "")
+			wantFinding(t, app.judge(t, required(t, test.requirement)), test.want, "")
 		})
 	}
 }
 
-// TestBundlesAreShapedAsCosignsAre compares what this package's tests are about with what cosign makes: the same members
-// in the same places, and the same texts but for digests, keys and signatures.
+// TestBundlesAreShapedAsCosignsAre compares what this package's tests are about with what cosign makes: the same
+// members in the same places, and the same texts but for digests, keys and signatures.
 func TestBundlesAreShapedAsCosignsAre(t *testing.T) {
 	raw := fixture(t, "manifest.json")
 	key, ours := bundletest.NewKey(t), newCompany(t)

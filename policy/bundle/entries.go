@@ -86,7 +86,7 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 // of entries, by whatever keys stand beside them, and an RSA key of a megabyte keeps it busy for minutes. Those are a
 // hashedrekord, and a dsse as one proposes it to the log, which is not how the log writes it down.
 func checkBody(body []byte, kind, version string) error {
-	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewReader(body))}
+	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewBuffer(body))}
 	same := func(want string) error {
 		is, err := p.text()
 		if err == nil && is != want {

@@ -47,7 +47,7 @@ func TestLoggedBundlesOfLongAgo(t *testing.T) {
 	for _, name := range []string{"keyless", "key"} {
 		kept := readLogged(t, name)
 		app := newSample(t, fixture(t, "manifest.json"), kept.Bundle)
-		wantFinding(t, app.judge(t, parse(t, string(kept.Requirement)), tagged), policy.Accepted, "")
+		wantFinding(t, app.judge(t, parse(t, string(kept.Requirement))), policy.Accepted, "")
 	}
 }
 
@@ -68,7 +68,8 @@ func readLogged(t testing.TB, name string) logged {
 func fuzzed(t testing.TB) (bundles [][]byte, requirements []*policy.Requirement) {
 	t.Helper()
 	for _, name := range []string{
-		"key", "key-annotated", "recursive-child", "recursive-index", "p384", "p521", "ed25519", "rsa2048", "pki", "pki-chain",
+		"key", "key-annotated", "recursive-child", "recursive-index", "p384", "p521", "ed25519", "rsa2048",
+		"pki", "pki-chain",
 	} {
 		bundles = append(bundles, fixture(t, name+".json"))
 	}

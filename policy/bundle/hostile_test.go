@@ -30,9 +30,9 @@ func TestHugeKeysAreNotUsed(t *testing.T) {
 	between.IsCA = true
 	requirement := required(t, ours.requirement(builder.Email, ""))
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).Certified(huge).JSON(t))
-	wantFinding(t, app.judge(t, requirement, tagged), policy.Rejected, "more than 8192 bits")
+	wantFinding(t, app.judge(t, requirement), policy.Rejected, "more than 8192 bits")
 	chained := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).Certified(leaf, between).JSON(t))
-	wantFinding(t, chained.judge(t, requirement, tagged), policy.Rejected, "")
+	wantFinding(t, chained.judge(t, requirement), policy.Rejected, "")
 }
 
 // TestALogsParserVerifiesNothing: Rekor's parser of a hashedrekord verifies the signature in it by the key beside it,
@@ -63,13 +63,13 @@ func TestALogsParserVerifiesNothing(t *testing.T) {
 		entry.CanonicalizedBody = body(kind)
 		sigstore.Promise(t, entry)
 		app := newSample(t, manifest, hostile.JSON(t))
-		wantFinding(t, app.judge(t, required(t, sigstore.Requirement(t, builder)), tagged), policy.Rejected, detail)
+		wantFinding(t, app.judge(t, required(t, sigstore.Requirement(t, builder))), policy.Rejected, detail)
 	}
 	// Who asks for no log is not kept from what is signed by what stands beside it.
 	logged := bundletest.Sign(t, key, subject, tagged)
 	logged.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{{CanonicalizedBody: body("hashedrekord")}}
 	app := newSample(t, manifest, logged.JSON(t))
-	wantFinding(t, app.judge(t, required(t, key.Requirement(t)), tagged), policy.Accepted, "")
+	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Accepted, "")
 }
 
 // TestLargeBundlesTakeLittle: a megabyte of any kind, sixty-four times.

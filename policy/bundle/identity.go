@@ -30,8 +30,8 @@ const (
 	remapIdentity          = "remapIdentity"
 )
 
-// longestReference has room for the longest reference that parses: 255 bytes of name, 128 of tag and the longest digest.
-// Finding out that a longer one does not would take long.
+// longestReference has room for the longest reference that parses: 255 bytes of name, 128 of tag and the longest
+// digest. Finding out that a longer one does not would take long.
 const longestReference = 1024
 
 // parseIdentity parses a signedIdentity. Nothing stands for the default.

@@ -45,7 +45,7 @@ func TestWhatCosignSignsIsAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := newSample(t, manifest, test.bundle.JSON(t))
-			wantFinding(t, app.judge(t, required(t, test.requirement), tagged), policy.Accepted, "")
+			wantFinding(t, app.judge(t, required(t, test.requirement)), policy.Accepted, "")
 		})
 	}
 }
@@ -98,7 +98,7 @@ func TestASignatureWithoutANameSaysWhatToDo(t *testing.T) {
 			if test.requirement.Problem != "" {
 				t.Fatal(test.requirement.Problem)
 			}
-			wantFinding(t, test.app.judge(t, test.requirement, tagged), nameless, test.want)
+			wantFinding(t, test.app.judge(t, test.requirement), nameless, test.want)
 		})
 	}
 }
@@ -159,7 +159,7 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app, requirement := newSample(t, manifest, good), required(t, key.Requirement(t))
 			test.change(&app, requirement)
-			wantFinding(t, app.judge(t, requirement, tagged), test.want, test.detail)
+			wantFinding(t, app.judge(t, requirement), test.want, test.detail)
 		})
 	}
 }
@@ -167,8 +167,10 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 // TestOtherRequirementsAreNotItsOwn: what it says of them is heard beside what package signature says.
 func TestOtherRequirementsAreNotItsOwn(t *testing.T) {
 	app := newSample(t, manifest, []byte("{}"))
-	for _, kind := range []string{"signedBy", "reject", "insecureAcceptAnything", "signedBaseLayer", "", "sigstoresigned"} {
-		finding := app.judge(t, &policy.Requirement{ID: "sha256:1", Type: kind, JSON: []byte("{}")}, tagged)
+	for _, kind := range []string{
+		"signedBy", "reject", "insecureAcceptAnything", "signedBaseLayer", "", "sigstoresigned",
+	} {
+		finding := app.judge(t, &policy.Requirement{ID: "sha256:1", Type: kind, JSON: []byte("{}")})
 		if finding != (policy.Finding{Reason: policy.Unsigned}) {
 			t.Errorf("of %q it says %+v", kind, finding)
 		}
@@ -202,7 +204,7 @@ func TestASchema1ManifestIsRefused(t *testing.T) {
 	key := bundletest.NewKey(t)
 	raw := []byte(`{"schemaVersion":1,"signatures":[{"protected":"e30"}]}`)
 	app := newSample(t, raw, bundletest.Sign(t, key, digest.FromBytes(raw), tagged).JSON(t))
-	wantFinding(t, app.judge(t, required(t, key.Requirement(t)), tagged), policy.Rejected, "of schema 1")
+	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Rejected, "of schema 1")
 }
 
 // TestAManifestMayBeCalledByAnyDigest of its bytes, as to containers/image.
@@ -213,7 +215,7 @@ func TestAManifestMayBeCalledByAnyDigest(t *testing.T) {
 		for _, signed := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
 			app := newSample(t, manifest, bundletest.Sign(t, key, signed.FromBytes(manifest), tagged).JSON(t))
 			app.manifest.Digest = by.FromBytes(manifest)
-			wantFinding(t, app.judge(t, requirement, tagged), policy.Accepted, "")
+			wantFinding(t, app.judge(t, requirement), policy.Accepted, "")
 		}
 	}
 }

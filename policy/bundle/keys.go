@@ -139,6 +139,9 @@ func (v *verifier) add(algorithm signature.Verifier, err error) {
 
 // VerifySignature implements [signature.Verifier].
 func (v *verifier) VerifySignature(sig, message io.Reader, opts ...signature.VerifyOption) error {
+	if len(v.algorithms) == 1 {
+		return v.algorithms[0].VerifySignature(sig, message, opts...)
+	}
 	rawSignature, err := io.ReadAll(sig)
 	if err != nil {
 		return fmt.Errorf("reading the signature: %w", err)
@@ -166,8 +169,8 @@ func (v *verifier) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, er
 // certificate is valid is looked at where its chain is.
 func (v *verifier) ValidAtTime(time.Time) bool { return true }
 
-// hinted returns the keys that a bundle's hint leaves. A hint is not signed and decides nothing but what is tried: where
-// it is the hash of a key, as cosign writes it, no other key is; where it is anything else, all of them are.
+// hinted returns the keys that a bundle's hint leaves. A hint is not signed and decides nothing but what is tried:
+// where it is the hash of a key, as cosign writes it, no other key is; where it is anything else, all of them are.
 func (r *requirement) hinted(hint string) []*key {
 	fingerprint, err := base64.StdEncoding.DecodeString(hint)
 	if err != nil || len(fingerprint) != sha256.Size {

@@ -50,7 +50,7 @@ func TestOneGoodBundleIsEnough(t *testing.T) {
 				bundles = append(bundles, kinds[kind])
 			}
 			app := newSample(t, manifest, bundles...)
-			finding := app.judge(t, requirement, tagged)
+			finding := app.judge(t, requirement)
 			wantFinding(t, finding, want, "")
 			if want == policy.Rejected {
 				for i := range bundles {
@@ -108,7 +108,7 @@ func TestAKeyIsFoundWithoutItsHint(t *testing.T) {
 			signed := bundletest.Sign(t, key, subject, tagged)
 			signed.VerificationMaterial.GetPublicKey().Hint = hint
 			app := newSample(t, manifest, signed.JSON(t))
-			wantFinding(t, app.judge(t, required(t, requirement), tagged), policy.Accepted, "")
+			wantFinding(t, app.judge(t, required(t, requirement)), policy.Accepted, "")
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestSeveralSubjectsAreLookedAtOneByOne(t *testing.T) {
 			statement := bundletest.NewStatement(subject, "")
 			statement.Subject = test.subjects
 			app := newSample(t, manifest, bundletest.SignStatement(t, key, statement.JSON(t)).JSON(t))
-			wantFinding(t, app.judge(t, required(t, key.Requirement(t)), tagged), test.want, "")
+			wantFinding(t, app.judge(t, required(t, key.Requirement(t))), test.want, "")
 		})
 	}
 }
@@ -171,17 +171,24 @@ func TestOnlyWhatWasKeptIsRead(t *testing.T) {
 	key := bundletest.NewKey(t)
 	good := bundletest.Sign(t, key, subject, tagged).JSON(t)
 	padded := func(size int) []byte { return append(good, []byte(strings.Repeat(" ", size-len(good)))...) }
+	file := func(raw []byte) func(string) error {
+		return func(path string) error { return os.WriteFile(path, raw, 0o600) }
+	}
 	for name, test := range map[string]struct {
 		place  func(path string) error
 		want   policy.Reason
 		detail string
 	}{
-		"a file":               {func(path string) error { return os.WriteFile(path, good, 0o600) }, policy.Accepted, ""},
-		"as large as may be":   {func(path string) error { return os.WriteFile(path, padded(1<<20), 0o600) }, policy.Accepted, ""},
-		"larger than may be":   {func(path string) error { return os.WriteFile(path, padded(1<<20+1), 0o600) }, policy.Unavailable, "1048577 bytes"},
-		"missing":              {func(string) error { return nil }, policy.Unavailable, "no such file"},
-		"a directory":          {func(path string) error { return os.Mkdir(path, 0o700) }, policy.Unavailable, "no regular file"},
-		"a pipe nobody writes": {func(path string) error { return syscall.Mkfifo(path, 0o600) }, policy.Unavailable, "no regular file"},
+		"a file":             {file(good), policy.Accepted, ""},
+		"as large as may be": {file(padded(1 << 20)), policy.Accepted, ""},
+		"larger than may be": {file(padded(1<<20 + 1)), policy.Unavailable, "1048577 bytes"},
+		"missing":            {func(string) error { return nil }, policy.Unavailable, "no such file"},
+		"a directory": {
+			func(path string) error { return os.Mkdir(path, 0o700) }, policy.Unavailable, "no regular file",
+		},
+		"a pipe nobody writes": {
+			func(path string) error { return syscall.Mkfifo(path, 0o600) }, policy.Unavailable, "no regular file",
+		},
 		"a symbolic link": {func(path string) error {
 			if err := os.WriteFile(path+".x", good, 0o600); err != nil {
 				return err
@@ -195,7 +202,7 @@ func TestOnlyWhatWasKeptIsRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			app.evidence.Bundles = 1
-			wantFinding(t, app.judge(t, required(t, key.Requirement(t)), tagged), test.want, test.detail)
+			wantFinding(t, app.judge(t, required(t, key.Requirement(t))), test.want, test.detail)
 		})
 	}
 }
@@ -252,7 +259,7 @@ func TestDetailsAreOneShortLine(t *testing.T) {
 		many = append(many, bundles...)
 	}
 	for _, app := range []sample{newSample(t, manifest, many...), newSample(t, manifest, bundles[3])} {
-		finding := app.judge(t, required(t, key.Requirement(t)), tagged)
+		finding := app.judge(t, required(t, key.Requirement(t)))
 		if len(finding.Detail) > 4100 || strings.ContainsAny(finding.Detail, "\n\x1b") || finding.Detail == "" {
 			t.Errorf("%d bytes: %q", len(finding.Detail), finding.Detail)
 		}

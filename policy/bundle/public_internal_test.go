@@ -58,9 +58,9 @@ func publicRequirement(t *testing.T, roots, email, issuer string) *requirement {
 	return made
 }
 
-// TestAPublicBundleIsVerifiedByItsRealRoots: no image signature by cosign 3 that a policy can speak of is among the test
-// data of cosign and sigstore-go, but an attestation of an image is, by an e-mail address, with the public Fulcio and
-// Rekor. It is verified like a signature, but for what it states.
+// TestAPublicBundleIsVerifiedByItsRealRoots: no image signature by cosign 3 that a policy can speak of is among the
+// test data of cosign and sigstore-go, but an attestation of an image is, by an e-mail address, with the public
+// Fulcio and Rekor. It is verified like a signature, but for what it states.
 func TestAPublicBundleIsVerifiedByItsRealRoots(t *testing.T) {
 	const email, issuer = "cody@soyland.com", "https://github.com/login/oauth"
 	const image = digest.Digest("sha256:732112270d7e59418a8c080b134b24cabd67d250d0d0147a97ed95ba5c280aa4")

@@ -25,23 +25,27 @@ type requirement struct {
 
 // document is a sigstoreSigned requirement as package signature writes it: without paths.
 type document struct {
-	Type                string   `json:"type"`
-	KeyData             []byte   `json:"keyData"`
-	KeyDatas            [][]byte `json:"keyDatas"`
-	RekorPublicKeyData  []byte   `json:"rekorPublicKeyData"`
-	RekorPublicKeyDatas [][]byte `json:"rekorPublicKeyDatas"`
-	Fulcio              *struct {
-		CAData       []byte `json:"caData"`
-		OIDCIssuer   string `json:"oidcIssuer"`
-		SubjectEmail string `json:"subjectEmail"`
-	} `json:"fulcio"`
-	PKI *struct {
-		CARootsData         []byte `json:"caRootsData"`
-		CAIntermediatesData []byte `json:"caIntermediatesData"`
-		SubjectEmail        string `json:"subjectEmail"`
-		SubjectHostname     string `json:"subjectHostname"`
-	} `json:"pki"`
-	SignedIdentity json.RawMessage `json:"signedIdentity"`
+	Type                string          `json:"type"`
+	KeyData             []byte          `json:"keyData"`
+	KeyDatas            [][]byte        `json:"keyDatas"`
+	RekorPublicKeyData  []byte          `json:"rekorPublicKeyData"`
+	RekorPublicKeyDatas [][]byte        `json:"rekorPublicKeyDatas"`
+	Fulcio              *fulcio         `json:"fulcio"`
+	PKI                 *pki            `json:"pki"`
+	SignedIdentity      json.RawMessage `json:"signedIdentity"`
+}
+
+type fulcio struct {
+	CAData       []byte `json:"caData"`
+	OIDCIssuer   string `json:"oidcIssuer"`
+	SubjectEmail string `json:"subjectEmail"`
+}
+
+type pki struct {
+	CARootsData         []byte `json:"caRootsData"`
+	CAIntermediatesData []byte `json:"caIntermediatesData"`
+	SubjectEmail        string `json:"subjectEmail"`
+	SubjectHostname     string `json:"subjectHostname"`
 }
 
 // requirement returns a requirement that is ready for use.
@@ -90,25 +94,37 @@ func (r *requirement) addSigners(d document) (err error) {
 	case hasKeys && d.Fulcio == nil && d.PKI == nil:
 		r.keys, err = parseKeys(d.KeyData, d.KeyDatas)
 	case !hasKeys && d.Fulcio != nil && d.PKI == nil:
-		if r.logs == nil || d.Fulcio.OIDCIssuer == "" || d.Fulcio.SubjectEmail == "" {
-			return errors.New("fulcio needs an OIDC issuer, an e-mail address and a key of Rekor")
-		}
-		r.authority, err = newAuthority(d.Fulcio.CAData, nil)
-		if err == nil {
-			r.authority.issuer, r.authority.email = d.Fulcio.OIDCIssuer, d.Fulcio.SubjectEmail
-		}
+		r.authority, err = d.Fulcio.authority(r.logs != nil)
 	case !hasKeys && d.Fulcio == nil && d.PKI != nil:
-		if r.logs != nil || d.PKI.SubjectEmail == "" && d.PKI.SubjectHostname == "" {
-			return errors.New("pki needs an e-mail address or a host name, and no key of Rekor")
-		}
-		r.authority, err = newAuthority(d.PKI.CARootsData, d.PKI.CAIntermediatesData)
-		if err == nil {
-			r.authority.email, r.authority.hostname = d.PKI.SubjectEmail, d.PKI.SubjectHostname
-		}
+		r.authority, err = d.PKI.authority(r.logs != nil)
 	default:
-		return errors.New("it needs one of keys, fulcio and pki")
+		err = errors.New("it needs one of keys, fulcio and pki")
 	}
 	return err
+}
+
+func (f *fulcio) authority(logged bool) (*authority, error) {
+	if !logged || f.OIDCIssuer == "" || f.SubjectEmail == "" {
+		return nil, errors.New("fulcio needs an OIDC issuer, an e-mail address and a key of Rekor")
+	}
+	made, err := newAuthority(f.CAData, nil)
+	if err != nil {
+		return nil, err
+	}
+	made.issuer, made.email = f.OIDCIssuer, f.SubjectEmail
+	return made, nil
+}
+
+func (p *pki) authority(logged bool) (*authority, error) {
+	if logged || p.SubjectEmail == "" && p.SubjectHostname == "" {
+		return nil, errors.New("pki needs an e-mail address or a host name, and no key of Rekor")
+	}
+	made, err := newAuthority(p.CARootsData, p.CAIntermediatesData)
+	if err != nil {
+		return nil, err
+	}
+	made.email, made.hostname = p.SubjectEmail, p.SubjectHostname
+	return made, nil
 }
 
 // parseLogs reads the keys of Rekor. A log's ID is the hash of its key (RFC 6962, section 3.2).

@@ -84,8 +84,8 @@ func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
 	return errors.New(strings.Join(failures, ", "))
 }
 
-// verifyCertificate verifies by the key of the bundle's certificate, once that is known to be the right signer's. Fulcio
-// certifies for minutes, so that the time must be the log's; a PKI's certificates must be valid now.
+// verifyCertificate verifies by the key of the bundle's certificate, once that is known to be the right signer's.
+// Fulcio certifies for minutes, so that the time must be the log's; a PKI's certificates must be valid now.
 func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) error {
 	if bundle.certificate == nil {
 		return errors.New("it is signed by a key, and the requirement trusts certificates")

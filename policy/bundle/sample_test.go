@@ -102,10 +102,10 @@ func named(t testing.TB, s string) reference.Named {
 	return ref
 }
 
-// judge asks a judge that has seen nothing yet.
-func (s sample) judge(t testing.TB, requirement *policy.Requirement, ref string) policy.Finding {
+// judge asks a judge that has seen nothing yet, of the image under its tag.
+func (s sample) judge(t testing.TB, requirement *policy.Requirement) policy.Finding {
 	t.Helper()
-	return bundle.NewJudge().Judge(t.Context(), requirement, named(t, ref), s.manifest, s.evidence)
+	return bundle.NewJudge().Judge(t.Context(), requirement, named(t, tagged), s.manifest, s.evidence)
 }
 
 // reason is the reason of a finding, Accepted if the requirement is met, and "nameless" if it lacks a name only.

@@ -46,7 +46,7 @@ type subject struct {
 // parseStatement parses the payload of an envelope. It reads a predicate, which may be large, without keeping it. Names
 // that in-toto's version 1 does not have are errors, and so are names that occur twice: no two parsers agree on them.
 func parseStatement(payload []byte) (statement, error) {
-	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewReader(payload))}
+	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewBuffer(payload))}
 	if err := p.object(p.member); err != nil {
 		return statement{}, err
 	}

@@ -46,7 +46,8 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 	swapped := good.Clone()
 	swapped.VerificationMaterial.TlogEntries = again.VerificationMaterial.TlogEntries
 	leaf := good.VerificationMaterial.GetCertificate().GetRawBytes()
-	const noPromise, notPromised = "has an inclusion proof but no inclusion promise", "its inclusion promise is not the log's"
+	const noPromise = "has an inclusion proof but no inclusion promise"
+	const notPromised, notThen = "its inclusion promise is not the log's", "outside certificate validity"
 	refuseAll(t, required(t, ours.Requirement(t, builder)), good, map[string]tampered{
 		"no entry":         rejected(recorded(func(bundletest.Bundle) {}), "it is recorded by no transparency log"),
 		"a timestamp only": rejected(recorded(func(b bundletest.Bundle) { ours.Timestamp(t, b) }), "(RFC 3161)"),
@@ -72,9 +73,9 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 			ours.Promise(t, e)
 		}), "not valid at payload integrated time"),
 		"recorded after the certificate had expired": rejected(
-			ours.SignStatement(t, builder, good.GetDsseEnvelope().Payload, 11*time.Minute).JSON(t), "outside certificate validity"),
+			ours.SignStatement(t, builder, good.GetDsseEnvelope().Payload, 11*time.Minute).JSON(t), notThen),
 		"recorded before the certificate was issued": rejected(
-			ours.SignStatement(t, builder, good.GetDsseEnvelope().Payload, -time.Second).JSON(t), "outside certificate validity"),
+			ours.SignStatement(t, builder, good.GetDsseEnvelope().Payload, -time.Second).JSON(t), notThen),
 		"another signature's entry": rejected(swapped.JSON(t), "transparency log signature does not match"),
 		"recorded for another certificate": rejected(recorded(func(b bundletest.Bundle) {
 			_, other := ours.Certify(t, builder)
@@ -205,7 +206,7 @@ func TestOneGoodEntryIsEnough(t *testing.T) {
 		mixed.VerificationMaterial.TlogEntries = append(append(append([]*rekor.TransparencyLogEntry{},
 			entries[:at]...), entry), entries[at:]...)
 		app := newSample(t, manifest, mixed.JSON(t))
-		wantFinding(t, app.judge(t, required(t, ours.Requirement(t, builder)), tagged), policy.Accepted, "")
+		wantFinding(t, app.judge(t, required(t, ours.Requirement(t, builder))), policy.Accepted, "")
 	}
 }
 
@@ -241,13 +242,13 @@ func TestKeylessNeedsTheRightPartiesAll(t *testing.T) {
 			fulcio := maps.Clone(requirement["fulcio"].(map[string]any))
 			requirement["fulcio"] = fulcio
 			test.change(requirement, fulcio)
-			wantFinding(t, app.judge(t, required(t, requirement), tagged), policy.Rejected, test.detail)
+			wantFinding(t, app.judge(t, required(t, requirement)), policy.Rejected, test.detail)
 		})
 	}
 	key := bundletest.NewKey(t)
 	byKey := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
-	wantFinding(t, byKey.judge(t, required(t, ours.Requirement(t, builder)), tagged), policy.Rejected,
+	wantFinding(t, byKey.judge(t, required(t, ours.Requirement(t, builder))), policy.Rejected,
 		"it is signed by a key, and the requirement trusts certificates")
-	wantFinding(t, app.judge(t, required(t, key.Requirement(t)), tagged), policy.Rejected,
+	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Rejected,
 		"it is signed with a certificate, and the requirement trusts keys")
 }

@@ -145,7 +145,7 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 			s.Subject[0].Digest["sha512"] = digest.SHA512.FromString("other").Encoded()
 		}), anotherImage),
 		"a digest of an algorithm that nobody knows": rejected(replace(`"sha256"`, `"sha257"`), anotherImage),
-		"a digest that is no string":                 rejected(replace(`"`+subject.Encoded()+`"`, "7"), no+"subject 1: there is"),
+		"a digest that is no string":                 rejected(replace(`"`+subject.Encoded()+`"`, "7"), no+"subject 1: "),
 		"no subject": rejected(with(func(s *bundletest.Statement) {
 			s.Subject = []bundletest.Subject{}
 		}), anotherImage),
@@ -163,11 +163,11 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 		"a large predicate": rejected(with(func(s *bundletest.Statement) {
 			s.Predicate = map[string]any{"x": strings.Repeat("x", 70_000)}
 		}), "more than 65536 bytes"),
-		"an older statement": rejected(replace("Statement/v1", "Statement/v0.1"), `of type "https://in-toto.io/Statement/v0.1"`),
+		"an older statement": rejected(replace("Statement/v1", "Statement/v0.1"), `Statement/v0.1", not https`),
 		"no type":            rejected(replace(`"_type":"https://in-toto.io/Statement/v1",`, ""), `of type ""`),
 		"the type in protobuf's name": rejected(
 			replace(`"_type"`, `"type"`), no+`unknown key "type"`),
-		"no predicate type": {replace(`"predicateType":"https://sigstore.dev/cosign/sign/v1",`, ""), policy.Unsigned, "states "},
+		"no predicate type": {replace(`"predicateType":"https://sigstore.dev/cosign/sign/v1",`, ""), policy.Unsigned, ""},
 		"data after the statement": rejected(
 			signed(append(good.JSON(t), '{', '}')), no+"there is data after the statement"),
 		"half a statement": rejected(signed(good.JSON(t)[:100]), no),
@@ -219,13 +219,15 @@ func TestTamperedBundlesAreRefused(t *testing.T) {
 		"media type v0.1":   rejected(mediaType("application/vnd.dev.sigstore.bundle+json;version=0.1"), "v0.3"),
 		"media type v0.2":   rejected(mediaType("application/vnd.dev.sigstore.bundle.v0.2+json"), "v0.3"),
 		"media type v0.4":   rejected(mediaType("application/vnd.dev.sigstore.bundle.v0.4+json"), unsupported),
-		"media type v0.3.1": rejected(mediaType("application/vnd.dev.sigstore.bundle.v0.3.1+json"), "is not that of a bundle v0.3"),
+		"media type v0.3.1": rejected(mediaType("application/vnd.dev.sigstore.bundle.v0.3.1+json"), "that of a bundle v0.3"),
 		"no media type":     rejected(mediaType(""), unsupported),
 		"a message signature": rejected(with(func(b bundletest.Bundle) {
 			b.Content = message
 		}), "but the signature of a message"),
-		"no content":               rejected(with(func(b bundletest.Bundle) { b.Content = nil }), "missing bundle content"),
-		"no verification material": rejected(with(func(b bundletest.Bundle) { b.VerificationMaterial = nil }), "no verification"),
+		"no content": rejected(with(func(b bundletest.Bundle) { b.Content = nil }), "missing bundle content"),
+		"no verification material": rejected(with(func(b bundletest.Bundle) {
+			b.VerificationMaterial = nil
+		}), "no verification material"),
 		"no key": rejected(with(func(b bundletest.Bundle) {
 			b.VerificationMaterial.Content = nil
 		}), "missing verification material"),
@@ -240,11 +242,11 @@ func refuseAll(
 ) {
 	t.Helper()
 	app := newSample(t, manifest, good.JSON(t))
-	wantFinding(t, app.judge(t, requirement, tagged), policy.Accepted, "")
+	wantFinding(t, app.judge(t, requirement), policy.Accepted, "")
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			app := newSample(t, manifest, test.raw)
-			wantFinding(t, app.judge(t, requirement, tagged), test.want, test.detail)
+			wantFinding(t, app.judge(t, requirement), test.want, test.detail)
 		})
 	}
 }

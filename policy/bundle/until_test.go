@@ -30,13 +30,13 @@ func TestFindingsLastAsLongAsTheyAreTrue(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ours, key := newCompany(t), bundletest.NewKey(t)
 				app := newSample(t, manifest, ours.sign(t, key, test.change).JSON(t))
-				finding := app.judge(t, required(t, ours.requirement(builder.Email, "")), tagged)
+				finding := app.judge(t, required(t, ours.requirement(builder.Email, "")))
 				wantFinding(t, finding, test.want, "")
 				if lasts := time.Until(finding.Until); lasts != test.lasts {
 					t.Errorf("it lasts %s, want %s", lasts, test.lasts)
 				}
 				time.Sleep(test.lasts)
-				later := app.judge(t, required(t, ours.requirement(builder.Email, "")), tagged)
+				later := app.judge(t, required(t, ours.requirement(builder.Email, "")))
 				if changed := reason(later) != test.want; changed != (test.lasts < time.Hour) {
 					t.Errorf("then it is %s: %s", reason(later), later.Detail)
 				}
@@ -62,7 +62,7 @@ func TestWhatIsJudgedByTheLogsTimeLasts(t *testing.T) {
 				{keyless, required(t, sigstore.Requirement(t, builder)), policy.Accepted},
 				{keyless, required(t, key.Requirement(t)), policy.Rejected},
 			} {
-				finding := test.app.judge(t, test.requirement, tagged)
+				finding := test.app.judge(t, test.requirement)
 				wantFinding(t, finding, test.want, "")
 				if !finding.Until.IsZero() {
 					t.Errorf("it lasts until %s", finding.Until)

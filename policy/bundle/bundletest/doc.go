@@ -5,6 +5,6 @@
 //	signed := sigstore.Sign(t, identity, manifest, "registry.example/app:v1").JSON(t)
 //	requirement := sigstore.Requirement(t, identity) // Of containers-policy.json(5).
 //
-// The authorities and the log are those of sigstore-go's pkg/testing/ca; keys are made anew for each test, and no server
-// is asked. What is signed and how it is encoded is compared with bundles that cosign 3.1.3 made.
+// The authorities and the log are those of sigstore-go's pkg/testing/ca; keys are made anew for each test, and no
+// server is asked. What is signed and how it is encoded is compared with bundles that cosign 3.1.3 made.
 package bundletest

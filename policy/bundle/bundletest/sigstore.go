@@ -50,8 +50,8 @@ func (s *Sigstore) Sign(t testing.TB, identity Identity, manifest digest.Digest,
 	return s.SignStatement(t, identity, NewStatement(manifest, name).JSON(t), 5*time.Minute)
 }
 
-// SignStatement signs whatever it is given as the statement, and has the log record it so long after the certificate was
-// issued.
+// SignStatement signs whatever it is given as the statement, and has the log record it so long after the certificate
+// was issued.
 func (s *Sigstore) SignStatement(t testing.TB, identity Identity, statement []byte, after time.Duration) Bundle {
 	t.Helper()
 	key, certificate := s.Certify(t, identity)
