@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,8 +113,11 @@ func (n *aheadNode) change(held []origin.Held) {
 }
 
 // settle lets all be fetched that is going to be without further cause.
-func settle() {
-	time.Sleep(time.Minute)
+func settle() { pass(time.Minute) }
+
+// pass lets time pass.
+func pass(length time.Duration) {
+	time.Sleep(length)
 	synctest.Wait()
 }
 
@@ -170,7 +174,7 @@ func TestWhatComesIsFetchedBeforeWhatWaits(t *testing.T) {
 			names = append(names, fmt.Sprintf("a.example/old:%d", i))
 		}
 		startAhead(t, &n, names...)
-		time.Sleep(10 * prefetchPause)
+		pass(10 * prefetchPause)
 		n.change(heldOf(t, append([]string{"a.example/new:1"}, names...)...))
 		settle()
 		if at := slices.Index(n.fetched, "a.example/new:1"); at < 5 || at > 15 {
@@ -198,12 +202,12 @@ func TestTheSameManifestUnderTwoTagsIsFetchedOnce(t *testing.T) {
 
 func TestChangedPoliciesHaveWhatTheyAskForFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asking := false
-		n := aheadNode{asked: func(reference.Named) bool { return asking }}
+		var asking atomic.Bool
+		n := aheadNode{asked: func(reference.Named) bool { return asking.Load() }}
 		startAhead(t, &n, "a.example/app:1")
 		settle()
 		n.want(t)
-		asking = true
+		asking.Store(true)
 		n.policies.ring()
 		settle()
 		n.want(t, "a.example/app:1")
@@ -212,8 +216,10 @@ func TestChangedPoliciesHaveWhatTheyAskForFetched(t *testing.T) {
 
 func TestARegistryThatFailsIsLeftAloneForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
-		n := aheadNode{failing: func(ref reference.Named) bool { return down && reference.Domain(ref) == "down.example" }}
+		var up atomic.Bool
+		n := aheadNode{failing: func(ref reference.Named) bool {
+			return !up.Load() && reference.Domain(ref) == "down.example"
+		}}
 		startAhead(t, &n, "down.example/a:1", "down.example/b:1", "up.example/a:1", "down.example/c:1", "down.example/d:1",
 			"up.example/b:1")
 		settle()
@@ -224,10 +230,10 @@ func TestARegistryThatFailsIsLeftAloneForAWhile(t *testing.T) {
 		n.change(n.held)
 		settle()
 		n.want(t)
-		down = false
-		time.Sleep(prefetchAgain)
+		up.Store(true)
+		pass(prefetchAgain)
 		n.want(t, "down.example/a:1", "down.example/b:1", "down.example/c:1", "down.example/d:1")
-		time.Sleep(24 * prefetchAgain)
+		pass(24 * prefetchAgain)
 		n.want(t)
 	})
 }
@@ -242,7 +248,7 @@ func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
 		n.change(heldOf(t, "a.example/app:1"))
 		settle()
 		n.want(t)
-		time.Sleep(3 * expireEvery)
+		pass(3 * expireEvery)
 		if n.expired != 0 {
 			t.Error("evidence expires although it is not known what is here")
 		}
@@ -252,7 +258,7 @@ func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
 		n.change(n.held)
 		settle()
 		n.want(t, "a.example/app:1")
-		time.Sleep(3 * expireEvery)
+		pass(3 * expireEvery)
 		if n.expired != 3 {
 			t.Errorf("evidence was looked through %d times in three hours", n.expired)
 		}
