@@ -1,0 +1,124 @@
+package fetch_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/containerd/platforms"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+func TestWhatCosignAttachesIsFound(t *testing.T) {
+	eachKind(t, func(s *site) {
+		keeper, image := s.open(), s.push("team/app:v1", "signed")
+		if got := s.fetched(keeper, image); got.State != policy.None {
+			s.t.Errorf("before anybody has signed: %+v", got)
+		}
+		s.attest(image)
+		if got := s.fetched(keeper, image); got.State != policy.None {
+			s.t.Errorf("with an attestation: %+v", got)
+		}
+		s.sign(image, false, false, map[string]string{"docker-reference": "first"})
+		if got := s.fetched(keeper, image); got.Bundles != 1 || got.Signatures != 0 || got.Detail != "" {
+			s.t.Errorf("with a bundle: %+v", got)
+		}
+		s.sign(image, true, false, nil)
+		s.sign(image, false, false, map[string]string{"docker-reference": "second"})
+		got := s.fetched(keeper, image)
+		names := strings.Join(s.names(got), " ")
+		if got.Bundles != 2 || got.Signatures != 1 || names != "first second" && names != "second first" {
+			s.t.Errorf("with two, and one in the old format: %+v of %s", got, names)
+		}
+		if again := s.fetched(keeper, image); again != got {
+			s.t.Errorf("asked again: %+v, and before %+v", again, got)
+		}
+	})
+}
+
+func TestTheManifestsOfAnIndexAreSignedByThemselves(t *testing.T) {
+	eachKind(t, func(s *site) {
+		here := platforms.DefaultSpec()
+		platform := v1.Platform{OS: here.OS, Architecture: here.Architecture}
+		image, err := s.tools.ImageFor("index", platform)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		child := node.Child{Manifest: image, Platform: &platform}
+		index, err := s.registry.PushIndex(s.t.Context(), "team/index:v1", node.Index(child))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.sign(index, false, true, nil)
+		registries := evidence.NewRegistries(s.reach)
+		target, err := registries.Resolve(s.t.Context(), s.named(index.Repository+":v1"))
+		if err != nil || target != index.Digest {
+			s.t.Fatalf("the tag is %s, %v", target, err)
+		}
+		found, err := registries.Image(s.t.Context(), s.named(index.Repository+":v1"), target)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(found.Manifests) != 2 || found.Manifests[1].Digest != index.Digest {
+			s.t.Fatalf("%+v", found)
+		}
+		keeper := s.open()
+		for _, m := range found.Manifests {
+			if got := s.fetched(keeper, node.Pushed{Repository: index.Repository, Digest: m.Digest}); got.Bundles != 1 {
+				s.t.Errorf("%+v", got)
+			}
+		}
+	})
+}
+
+func TestABundleIsFoundByAPullThroughMirror(t *testing.T) {
+	tools := node.NewTools(t)
+	key, err := tools.GenerateKey(t.Context(), t.TempDir(), "operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, stopped := range map[string]bool{"beside the registry": false, "of a registry that is cut off": true} {
+		t.Run(name, func(t *testing.T) {
+			s := &site{t: t, tools: tools, key: key, registry: node.NewRegistry(t, node.RegistryConfig{Tools: tools})}
+			mirror := node.NewRegistry(t, node.RegistryConfig{Tools: tools, ProxyOf: s.registry})
+			s.reach.HostsDirectory = hosts(t, s.registry, mirror, s.registry)
+			image := s.push("team/app:v1", "mirrored")
+			s.sign(image, false, false, nil)
+			s.sign(image, true, false, nil)
+			if got := s.fetched(s.open(), image); got.Bundles != 1 || got.Signatures != 1 {
+				t.Fatalf("%+v", got)
+			}
+			if !stopped {
+				return
+			}
+			if err := s.registry.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.fetched(s.open(), image); got.Bundles != 1 || got.Signatures != 1 {
+				t.Errorf("from what the mirror keeps: %+v", got)
+			}
+		})
+	}
+}
+
+func TestWithoutCredentialsItIsSaidWhereToPutThem(t *testing.T) {
+	eachKind(t, func(s *site) {
+		if !s.private {
+			return
+		}
+		image := s.push("team/app:v1", "private")
+		if err := os.Remove(s.reach.AuthFile); err != nil {
+			s.t.Fatal(err)
+		}
+		err := s.open().Fetch(s.t.Context(), image.Digest, s.named(image.Repository))
+		want := fmt.Sprintf("put credentials for %s into %s", s.registry.Host, s.reach.AuthFile)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			s.t.Errorf("%v\nlacks %q", err, want)
+		}
+	})
+}

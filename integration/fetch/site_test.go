@@ -1,0 +1,182 @@
+package fetch_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/distribution/reference"
+
+	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// site is a registry, and what is on a node to reach it.
+type site struct {
+	t        *testing.T
+	tools    *node.Tools
+	registry *node.Registry
+	key      node.Key
+	reach    evidence.RegistryConfig
+	// private says that not everybody is let in.
+	private bool
+}
+
+// kinds are the registries that there are.
+func kinds() map[string]node.RegistryConfig {
+	return map[string]node.RegistryConfig{
+		"distribution":                    {},
+		"distribution, by TLS and tokens": {TLS: true, Tokens: true, Username: "user", Password: "secret"},
+		"distribution, by a password":     {Username: "user", Password: "secret"},
+		"with the referrers API":          {InProcess: true},
+		"with the API, by TLS and tokens": {
+			InProcess: true, TLS: true, Tokens: true, Username: "user", Password: "secret",
+		},
+		"with the API, by TLS and a password": {InProcess: true, TLS: true, Username: "user", Password: "secret"},
+	}
+}
+
+// eachKind runs a test at each kind of registry.
+func eachKind(t *testing.T, test func(s *site)) {
+	t.Helper()
+	tools := node.NewTools(t)
+	key, err := tools.GenerateKey(t.Context(), t.TempDir(), "operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, config := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			config.Tools = tools
+			s := &site{t: t, tools: tools, registry: node.NewRegistry(t, config), key: key, private: config.Username != ""}
+			s.reach.HostsDirectory = hosts(t, s.registry, s.registry)
+			s.reach.AuthFile = filepath.Join(t.TempDir(), "config.json")
+			write(t, s.reach.AuthFile, s.registry.DockerConfig())
+			test(s)
+		})
+	}
+}
+
+// hosts writes a hosts.toml by which references to a registry are asked of others, in that order.
+func hosts(t *testing.T, of *node.Registry, registries ...*node.Registry) string {
+	t.Helper()
+	directory := t.TempDir()
+	content := fmt.Sprintf("server = %q\n", registries[len(registries)-1].URL())
+	for i, registry := range registries {
+		if i < len(registries)-1 {
+			content = fmt.Sprintf("%s[host.%q]\n", content, registry.URL())
+		}
+		if registry.Authority != nil {
+			path := filepath.Join(directory, fmt.Sprintf("%d.pem", i))
+			write(t, path, registry.Authority)
+			content += fmt.Sprintf("ca = %q\n", path)
+		}
+	}
+	write(t, filepath.Join(directory, of.Host, "hosts.toml"), []byte(content))
+	return directory
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// push pushes an image that says a word.
+func (s *site) push(name, word string) node.Pushed {
+	s.t.Helper()
+	image, err := s.tools.Image(word)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pushed, err := s.registry.Push(s.t.Context(), name, image)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return pushed
+}
+
+// sign has cosign sign, with annotations NAME=VALUE.
+func (s *site) sign(image node.Pushed, old, recursive bool, annotations map[string]string) {
+	s.t.Helper()
+	err := s.tools.Sign(s.t.Context(), node.Signing{
+		Image: image, Key: s.key, OldFormat: old, Recursive: recursive, Annotations: annotations,
+		DockerConfig: s.registry.DockerConfig(),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// attest has cosign attach an attestation.
+func (s *site) attest(image node.Pushed) {
+	s.t.Helper()
+	predicate := filepath.Join(s.t.TempDir(), "predicate.json")
+	write(s.t, predicate, []byte(`{"checked":true}`))
+	_, err := s.tools.Cosign(s.t.Context(), s.registry.DockerConfig(), "attest", "--key", s.key.Private,
+		"--type", "custom", "--predicate", predicate, "--tlog-upload=false", "--use-signing-config=false", "--allow-insecure-registry",
+		"--allow-http-registry", "-y", image.ByDigest())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) open() *evidence.Keeper {
+	s.t.Helper()
+	keeper, err := evidence.Open(evidence.Config{
+		Directory: s.t.TempDir(), MaxSize: 1 << 30, Registries: evidence.NewRegistries(s.reach),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(keeper.Close)
+	return keeper
+}
+
+// fetched returns what is kept of an image after a fetch.
+func (s *site) fetched(keeper *evidence.Keeper, image node.Pushed) policy.Evidence {
+	s.t.Helper()
+	named := s.named(image.Repository)
+	if err := keeper.Fetch(s.t.Context(), image.Digest, named); err != nil {
+		s.t.Fatal(err)
+	}
+	return keeper.Kept([]policy.Manifest{{Digest: image.Digest}}, named)[0]
+}
+
+func (s *site) named(ref string) reference.Named {
+	s.t.Helper()
+	named, err := policy.Normalize(ref)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return named
+}
+
+// names returns the docker-reference annotations of the bundles that are kept.
+func (s *site) names(kept policy.Evidence) (names []string) {
+	s.t.Helper()
+	for i := range kept.Bundles {
+		raw, err := os.ReadFile(filepath.Join(kept.Directory, fmt.Sprintf("bundle-%d.json", i+1)))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		bundle, err := evidence.ParseBundle(raw)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		var statement struct {
+			Subject []struct{ Annotations map[string]string }
+		}
+		if err := json.Unmarshal(bundle.Payload, &statement); err != nil {
+			s.t.Fatal(err)
+		}
+		names = append(names, statement.Subject[0].Annotations["docker-reference"])
+	}
+	return names
+}
