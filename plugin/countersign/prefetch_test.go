@@ -59,9 +59,18 @@ func startAhead(t *testing.T, n *aheadNode, names ...string) {
 		kept: func(manifests []policy.Manifest, _ reference.Named) policy.Kept {
 			return policy.Kept{{Manifest: manifests[0].Digest, State: n.kept[manifests[0].Digest]}}
 		},
-		fetch:    n.fetch,
-		expire:   func(func(digest.Digest) bool) (int, error) { n.expired++; return 1, nil },
-		fetched:  func(failed bool) { n.failures += map[bool]int{true: 1}[failed] },
+		fetch: n.fetch,
+		expire: func(func(digest.Digest) bool) (int, error) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.expired++
+			return 1, nil
+		},
+		fetched: func(failed bool) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.failures += map[bool]int{true: 1}[failed]
+		},
 		waiting:  func(images int) { n.waiting = images },
 		log:      slog.New(slog.NewTextHandler(&n.log, nil)),
 		policies: n.policies,
@@ -123,6 +132,8 @@ func pass(length time.Duration) {
 
 func (n *aheadNode) want(t *testing.T, want ...string) {
 	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if diff := cmp.Diff(want, n.fetched); diff != "" {
 		t.Errorf("fetched (-want +got):\n%s", diff)
 	}
@@ -224,8 +235,8 @@ func TestARegistryThatFailsIsLeftAloneForAWhile(t *testing.T) {
 			"up.example/b:1")
 		settle()
 		n.want(t, "down.example/a:1", "down.example/b:1", "up.example/a:1", "down.example/c:1", "up.example/b:1")
-		if n.failures != 3 {
-			t.Errorf("%d failures are counted, want 3", n.failures)
+		if failures := locked(&n, func() int { return n.failures }); failures != 3 {
+			t.Errorf("%d failures are counted, want 3", failures)
 		}
 		n.change(n.held)
 		settle()
@@ -249,7 +260,7 @@ func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
 		settle()
 		n.want(t)
 		pass(3 * expireEvery)
-		if n.expired != 0 {
+		if locked(&n, func() int { return n.expired }) != 0 {
 			t.Error("evidence expires although it is not known what is here")
 		}
 		n.mu.Lock()
