@@ -19,6 +19,7 @@ func (w *workshop) checks(t *testing.T) {
 	t.Run("about images on the node", l.checkNode)
 	t.Run("about what skopeo wrote", l.checkDirectories)
 	t.Run("again and again, after a refusal", l.lateSignature)
+	t.Run("about what is kept", l.keptEvidence)
 }
 
 // answer is what check prints, as far as tests look at it.
