@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 )
@@ -94,6 +96,32 @@ func BenchmarkFetch(b *testing.B) {
 		keeper, named := open(b, evidence.Config{}), r.named(b, "app")
 		for b.Loop() {
 			if err := keeper.Fetch(b.Context(), m, named); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// What a store with evidence of a thousand manifests costs: each hour, and when somebody lists it.
+func BenchmarkThousand(b *testing.B) {
+	directory := b.TempDir()
+	files := [][]byte{signed(1).file(b)}
+	for n := range 1000 {
+		if err := evidence.Write(directory, manifestOf(fmt.Sprint(n)), "registry.example/app", files); err != nil {
+			b.Fatal(err)
+		}
+	}
+	keeper := open(b, evidence.Config{Directory: directory})
+	b.Run("expire", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := keeper.Expire(func(digest.Digest) bool { return true }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("list", func(b *testing.B) {
+		for b.Loop() {
+			if stored, err := evidence.List(directory); err != nil || len(stored) != 1000 {
 				b.Fatal(err)
 			}
 		}

@@ -5,10 +5,12 @@
 //
 //	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/record.json
 //	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/set-<random>/signature-1 …
+//	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/set-<random>/bundle-1.json …
+//	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/presence.json
 //
 // record.json names the set that counts and the hash of every file in it, and is replaced by a rename: whoever reads
 // has the old set or the new one. What is damaged in any way is absent, to be fetched again. A replaced set stays for
-// a while, for a decision may be reading it.
+// a while, for a decision may be reading it. presence.json is there while an image is away: see [Keeper.Expire].
 //
 // Nothing here is trusted: the store saves network, not cryptography. Losing evidence costs a fetch and never makes a
 // wrong verdict, so a disk that is full or read-only is no error either: what cannot be kept there is kept in a
@@ -23,4 +25,9 @@
 //
 // A failure never replaces what was found before, nor "looked and found none"; nor does the disappearance of
 // signatures that were found, for they prove themselves and their removal revokes nothing.
+//
+// # Carrying
+//
+// [List] reads what is kept, whoever keeps it, and [Keeper.Import] adds what was carried here from elsewhere, which
+// then stays beside what is fetched. Package layout has the forms in which it is carried.
 package evidence

@@ -18,6 +18,8 @@ func FuzzRecord(f *testing.F) {
 		`{"version":1,"manifest":"` + m.String() + `","repository":"registry.example/app","outcome":"none"}`,
 		`{"version":1,"manifest":"` + m.String() + `","repository":"registry.example/app","outcome":"found",` +
 			`"set":"set-1","signatures":[{"size":3,"sha256":"` + sum + `"}]}`,
+		`{"version":1,"manifest":"` + m.String() + `","repository":"registry.example/app","outcome":"found",` +
+			`"imported":"2026-01-02T03:04:05Z","set":"set-1","bundles":[{"size":3,"sha256":"` + sum + `","imported":true}]}`,
 		`{"version":2}`, `null`, `[]`, ``, `{"signatures":[{"size":-1}]}`,
 	} {
 		f.Add([]byte(seed))
