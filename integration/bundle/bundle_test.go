@@ -27,6 +27,7 @@ func TestBundles(t *testing.T) {
 			t.Run("an image is signed without a key", s.signedWithoutKey)
 			t.Run("a signature names no repository", s.namelessSignature)
 			t.Run("several sign", s.severalSigners)
+			t.Run("a person asks about images that are on no node", s.checked)
 			t.Run("images are signed after they were refused", s.signedLate)
 		})
 	}

@@ -54,7 +54,6 @@ func (l *lab) checkNode(t *testing.T) {
 	index, instance := l.index(t, "check/index:v1")
 	l.sign(t, index, false)
 	unseen := l.signed(t, "check/unseen:v1")
-	l.pull(t, unseen)
 	l.runs(t, strict, signed)
 	l.refused(t, strict, unsigned, "unsigned")
 	l.runs(t, strict, index)
@@ -62,7 +61,9 @@ func (l *lab) checkNode(t *testing.T) {
 	byDigest := signed
 	byDigest.Reference = signed.ByDigest()
 	l.pull(t, byDigest)
-	no(t, l.daemon.Terminate(t.Context())) // It would go on to ask for what someone waits for.
+	// It would go on to ask for what someone waits for, and for what comes to the node.
+	no(t, l.daemon.Terminate(t.Context()))
+	l.pull(t, unseen)
 	before := must(l.registry.Requests())(t)
 	for name, test := range map[string]struct{ namespace, reference, want string }{
 		"a signed image by tag":            {strict, signed.Reference, "0 accepted"},

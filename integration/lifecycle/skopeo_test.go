@@ -2,13 +2,11 @@ package lifecycle_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,25 +16,6 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// skopeo is the one of the distribution, which apt installs for root. Where there is none the test is skipped, but in
-// CI.
-func skopeo(t *testing.T) string {
-	t.Helper()
-	output, err := exec.CommandContext(t.Context(), "../../scripts/skopeo.sh").Output()
-	if err == nil {
-		return strings.TrimSpace(string(output))
-	}
-	said := fmt.Sprint(err)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		said += ": " + string(exit.Stderr)
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("this test needs skopeo, and in CI it must run: %s", said)
-	}
-	t.Skipf("SKIPPED, AND NOTHING WAS TESTED: %s", said)
-	return ""
-}
-
 // copies has skopeo copy an image with its signatures to a directory, and returns check's name of that.
 func (l *lab) copies(t *testing.T, image node.Pushed, options ...string) string {
 	t.Helper()
@@ -45,7 +24,7 @@ func (l *lab) copies(t *testing.T, image node.Pushed, options ...string) string 
 	no(t, os.WriteFile(filepath.Join(registries, "attached.yaml"), []byte(attached), 0o600))
 	arguments := append([]string{"--insecure-policy", "--registries.d", registries, "copy"}, options...)
 	arguments = append(arguments, "--src-tls-verify=false", "docker://"+image.Reference, "dir:"+target)
-	output, err := exec.CommandContext(t.Context(), skopeo(t), arguments...).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), node.Skopeo(t), arguments...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("skopeo %s: %v\n%s", arguments, err, output)
 	}

@@ -18,6 +18,7 @@ func TestPull(t *testing.T) {
 	t.Run("the registry fails", w.failing)
 	t.Run("the daemon fails", w.crashing)
 	t.Run("images come by other ways", w.otherWays)
+	t.Run("signatures are carried", w.carried)
 	t.Run("registries are reached as the node reaches them", w.reached)
 	t.Run("the sandbox image is refused", w.sandbox)
 }
