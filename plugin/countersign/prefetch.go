@@ -17,8 +17,11 @@ import (
 const (
 	// prefetchPause lies between two fetches, which are never at the same time.
 	prefetchPause = 100 * time.Millisecond
-	// prefetchSettle lets a pull that makes several names, and policies that come in several files, be one change.
+	// prefetchSettle lets a pull that makes several names be one change.
 	prefetchSettle = time.Second
+	// prefetchPolicies is the least time between two looks at what policies ask for, which is a question for each
+	// reference to each document: on a busy cluster they change all the time.
+	prefetchPolicies = 10 * time.Second
 	// prefetchAgain is when those that failed are tried again. A decision that lacks evidence does not wait for that.
 	prefetchAgain = 15 * time.Minute
 	// prefetchPatience is how many failures in a row a registry may have before its other images wait for that, too.
@@ -79,8 +82,8 @@ func (p *prefetch) run(ctx context.Context) {
 		case <-changed:
 			pause(ctx, prefetchSettle)
 		case <-p.policies:
+			pause(ctx, prefetchPolicies)
 			p.plan.policiesChanged()
-			pause(ctx, prefetchSettle)
 		case <-again:
 			again = nil
 			p.plan.forgive()
@@ -107,26 +110,42 @@ func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan
 		p.fetched(err != nil)
 		progress.count(err != nil)
 		p.plan.settle(next, err != nil)
+		exhausted := err != nil && p.plan.exhausted(next)
 		if err != nil {
 			p.log.DebugContext(ctx, "evidence not fetched ahead",
 				"reference", next.reference.String(), "manifest", next.manifest, "error", err)
 		}
-		pause(ctx, prefetchPause)
-		select {
-		case <-changed:
-			return true
-		case <-p.policies:
-			p.plan.policiesChanged()
-			return true
-		default:
+		if exhausted {
+			p.log.WarnContext(ctx, "a registry fails: evidence is fetched ahead from the others",
+				"registry", reference.Domain(next.reference), "again_after", prefetchAgain.String(), "error", err)
 		}
-		if err != nil && p.plan.exhausted(next) {
-			return true // Without the rest of that registry.
+		pause(ctx, prefetchPause)
+		if exhausted || p.news(changed) {
+			return true
 		}
 	}
 	p.waiting(0)
 	progress.end(ctx)
 	return false
+}
+
+// news reports whether there may be something to fetch that comes before the rest.
+func (p *prefetch) news(changed <-chan struct{}) bool {
+	select {
+	case <-changed:
+		return true
+	default:
+	}
+	if time.Since(p.plan.since) < prefetchPolicies {
+		return false
+	}
+	select {
+	case <-p.policies:
+		p.plan.policiesChanged()
+		return true
+	default:
+		return false
+	}
 }
 
 // expireAbsent removes evidence of what left the node, if it is known what is on it.

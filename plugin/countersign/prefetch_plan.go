@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -16,6 +17,8 @@ type prefetchPlan struct {
 	settled map[evidenceKey]outcome
 	// asked is whether a signature is asked of a reference, for there may be thousands of each.
 	asked map[string]bool
+	// since is when policies were first asked.
+	since time.Time
 	// failing is how often each registry failed in a row.
 	failing map[string]int
 }
@@ -44,7 +47,7 @@ func (w wanted) key() evidenceKey { return evidenceKey{w.manifest, w.reference.N
 
 func newPrefetchPlan() prefetchPlan {
 	return prefetchPlan{
-		settled: map[evidenceKey]outcome{}, asked: map[string]bool{}, failing: map[string]int{},
+		settled: map[evidenceKey]outcome{}, asked: map[string]bool{}, since: time.Now(), failing: map[string]int{},
 	}
 }
 
@@ -132,4 +135,7 @@ func (p *prefetchPlan) forgive() {
 }
 
 // policiesChanged has every reference asked about again.
-func (p *prefetchPlan) policiesChanged() { clear(p.asked) }
+func (p *prefetchPlan) policiesChanged() {
+	clear(p.asked)
+	p.since = time.Now()
+}

@@ -16,6 +16,9 @@ import (
 // sandboxTimeout bounds how long it may take to judge the sandbox image; nobody waits for it.
 const sandboxTimeout = 30 * time.Second
 
+// sandboxSettle lets several changes of policies be one.
+const sandboxSettle = time.Second
+
 // sandbox looks ahead whether a pull of the sandbox (pause) image would be refused, for then not one pod starts. It
 // is no container, so nothing asks about it when it is created.
 type sandbox struct {
@@ -38,12 +41,14 @@ type sandbox struct {
 	mu sync.Mutex
 	// image is the reference that containerd is configured with, as written there; empty: not known yet.
 	image string
+	// said is what was logged since, which is not logged again because some policy changed.
+	said string
 }
 
 // configured tells it the image that containerd is configured with, and has it looked at. It does not wait.
 func (s *sandbox) configured(image string) {
 	s.mu.Lock()
-	s.image = image
+	s.image, s.said = image, ""
 	s.mu.Unlock()
 	s.again.ring()
 }
@@ -55,6 +60,7 @@ func (s *sandbox) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.again:
+			pause(ctx, sandboxSettle)
 		}
 		s.mu.Lock()
 		image := s.image
@@ -96,21 +102,33 @@ func (s *sandbox) tell(ctx context.Context, image string, verdict policy.Verdict
 		"image", image, "reason", string(verdict.Reason),
 		"document", verdict.Document, "scope", verdict.Scope, "detail", verdict.Detail,
 	}
-	why := fmt.Sprintf("%s is %s: %s", image, verdict.Reason, verdict.Detail)
+	detail := fmt.Sprintf("%s is %s: %s", image, verdict.Reason, verdict.Detail)
+	log := s.log
+	if s.saidAlready(detail) {
+		log = slog.New(slog.DiscardHandler)
+	}
 	switch {
 	case verdict.Admitted():
 		s.found(true, image)
-		s.log.InfoContext(ctx, "a policy admits the sandbox image", attributes...)
+		log.InfoContext(ctx, "a policy admits the sandbox image", attributes...)
 	case final(verdict) && s.auditing:
-		s.found(false, why+"; let in while a namespace is in audit mode")
-		s.log.WarnContext(ctx, "no policy admits the sandbox image: outside of audit mode no pod would start",
+		s.found(false, detail+"; let in while a namespace is in audit mode")
+		log.WarnContext(ctx, "no policy admits the sandbox image: outside of audit mode no pod would start",
 			attributes...)
 	case final(verdict):
-		s.found(false, why+"; give it a scope of its own in a policy")
-		s.log.ErrorContext(ctx, "no policy admits the sandbox image: where it has to be pulled, no pod will start; "+
+		s.found(false, detail+"; give it a scope of its own in a policy")
+		log.ErrorContext(ctx, "no policy admits the sandbox image: where it has to be pulled, no pod will start; "+
 			"give it a scope of its own in a policy", attributes...)
 	default:
-		s.found(false, why)
-		s.log.WarnContext(ctx, "it is not known whether a policy admits the sandbox image", attributes...)
+		s.found(false, detail)
+		log.WarnContext(ctx, "it is not known whether a policy admits the sandbox image", attributes...)
 	}
+}
+
+func (s *sandbox) saidAlready(detail string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	already := s.said == detail
+	s.said = detail
+	return already
 }

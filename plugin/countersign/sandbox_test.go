@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -75,12 +76,14 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 				ended := make(chan struct{})
 				go func() { defer close(ended); s.run(ctx) }()
 				s.again.ring() // Nothing is known of the image yet, and nothing is said.
-				synctest.Wait()
+				pass(time.Minute)
 				if log.Len() > 0 {
 					t.Errorf("said of no image: %s", &log)
 				}
 				s.configured(pause)
-				synctest.Wait()
+				pass(time.Minute)
+				s.again.ring() // And nothing new is said of the same.
+				pass(time.Minute)
 				cancel()
 				<-ended
 				if admitted != test.admitted || !strings.Contains(detail, pause) {

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -217,6 +218,31 @@ func FuzzDescriptor(f *testing.F) {
 		status, line := run(t, config, bytes.NewReader(stdin), asks()...)
 		if status == verifier.Allow && (len(asked) != 1 || asked[0].Digest != manifest) {
 			t.Errorf("let in without having asked about it: %s, %+v", line, asked)
+		}
+	})
+}
+
+// FuzzAnswer: an image is let in because the daemon says so in its own words, and never because it makes no sense.
+func FuzzAnswer(f *testing.F) {
+	var body []byte
+	path := daemon(f, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+	config := configure(f, "[listen]\nsocket = %q\n", path)
+	f.Add([]byte(`{"decision":"admit","message":"x (accepted)"}`))
+	f.Add([]byte(`{"decision":"refuse","message":"SignatureValidationFailed: x (rejected)"}`))
+	f.Add([]byte(`{"decision":"admit","message":"\n"}`))
+	f.Add([]byte(`{"decision":"admit"}{}`))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		body = answer
+		var stdout, stderr bytes.Buffer
+		arguments := append([]string{"countersign-verifier", "-config", config}, asks()...)
+		status := verifier.Run(arguments, strings.NewReader(image), &stdout, &stderr)
+		var said socket.PullAnswer
+		whole := len(answer) < socket.MaxMessage && json.Unmarshal(answer, &said) == nil && said.Check() == nil
+		if admitted := whole && said.Decision == socket.Admit; (status == verifier.Allow) != admitted {
+			t.Errorf("exit status %d: %s", status, &stdout)
+		}
+		if strings.Count(stdout.String(), "\n") != 1 || utf8.RuneCountInString(stdout.String()) > 300 {
+			t.Errorf("not one short line: %q", &stdout)
 		}
 	})
 }
