@@ -92,8 +92,8 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	})
 }
 
-// TestWhatIsCarriedIsDecidedOnAsBefore compares the verdicts, to the letter, of a node that has evidence and of one that
-// it was carried to.
+// TestWhatIsCarriedIsDecidedOnAsBefore compares the verdicts, to the letter, of a node that has evidence and of one
+// that it was carried to.
 func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
 	const repository = "registry.example/app"
 	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{` +
@@ -135,7 +135,9 @@ func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
 		"a bundle of no repository":        {requirement, nil, [][]byte{bundleOf("")}, policy.Rejected},
 		"a good bundle, a wrong signature": {requirement, [][]byte{wrong}, [][]byte{bundleOf(repository)}, policy.Accepted},
 		"a keyless signature": {
-			sigstore.Requirement(t, builder), [][]byte{sigstore.Sign(t, builder, repository, manifest).File(t)}, nil,
+			sigstore.Requirement(t, builder),
+			[][]byte{sigstore.Sign(t, builder, repository, manifest).File(t)},
+			nil,
 			policy.Accepted,
 		},
 		"an OpenPGP message of another image": {gpg, [][]byte{message}, nil, policy.Rejected},

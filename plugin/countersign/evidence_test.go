@@ -91,22 +91,26 @@ func TestWhatIsFetchedAndReported(t *testing.T) {
 	}{
 		"an image on the node, with all its manifests": {
 			fetchRequest{References: []string{"registry.example/app:v1"}},
-			[]fetchReport{{Reference: "registry.example/app:v1", Manifests: 2, Signatures: 4, Bundles: 2}}, 2,
+			[]fetchReport{{Reference: "registry.example/app:v1", Manifests: 2, Signatures: 4, Bundles: 2}},
+			2,
 		},
 		"by the digest of one of them": {
 			fetchRequest{References: []string{"registry.example/app@" + digest.FromString("index").String()}},
 			[]fetchReport{{
 				Reference: "registry.example/app@" + digest.FromString("index").String(),
 				Manifests: 2, Signatures: 4, Bundles: 2,
-			}}, 2,
+			}},
+			2,
 		},
 		"an image that is not here": {
 			fetchRequest{References: []string{"registry.example/app:v2"}},
-			[]fetchReport{{Reference: "registry.example/app:v2", Manifests: 1, Signatures: 2, Bundles: 1}}, 1,
+			[]fetchReport{{Reference: "registry.example/app:v2", Manifests: 1, Signatures: 2, Bundles: 1}},
+			1,
 		},
 		"whatever no policy asks for, by name": {
 			fetchRequest{References: []string{"busybox"}},
-			[]fetchReport{{Reference: "busybox", Manifests: 1, Signatures: 2, Bundles: 1}}, 1,
+			[]fetchReport{{Reference: "busybox", Manifests: 1, Signatures: 2, Bundles: 1}},
+			1,
 		},
 		"one failure among others": {
 			fetchRequest{References: []string{"registry.example/failing:v1", "registry.example/absent", "x y"}},
@@ -117,7 +121,8 @@ func TestWhatIsFetchedAndReported(t *testing.T) {
 					Error:     "finding registry.example/absent:latest in its registry: the registry has none",
 				},
 				{Reference: "x y", Error: `parsing image reference "x y": invalid reference format`},
-			}, 1,
+			},
+			1,
 		},
 		"all of which a policy asks a signature": {
 			fetchRequest{All: true},
@@ -125,7 +130,8 @@ func TestWhatIsFetchedAndReported(t *testing.T) {
 				{Reference: "registry.example/app:v1", Manifests: 2, Signatures: 4, Bundles: 2},
 				{Reference: "docker.io/library/busybox:latest", Unasked: true},
 				{Reference: "registry.example/failing:v1", Manifests: 1, Signatures: 2, Bundles: 1, Error: down.Error()},
-			}, 3,
+			},
+			3,
 		},
 		"nothing": {fetchRequest{}, nil, 0},
 	} {

@@ -16,7 +16,7 @@ import (
 func (s *store) pass(hours int, present bool) (expired int) {
 	s.t.Helper()
 	for range hours {
-		time.Sleep(time.Hour)
+		s.sleep(time.Hour)
 		n, err := s.keeper.Expire(func(manifest digest.Digest) bool {
 			if manifest != manifestOf("image") {
 				s.t.Errorf("it asks for %s", manifest)
@@ -64,7 +64,7 @@ func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
 		if after := s.kept(); after.State != policy.Unknown || after.Generation == before.Generation {
 			t.Errorf("it says %+v after %+v", after, before)
 		}
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		if _, err := os.Stat(before.Directory); !os.IsNotExist(err) {
 			t.Errorf("its files are still there: %v", err)
 		}

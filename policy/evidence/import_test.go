@@ -65,6 +65,13 @@ func (s *store) open() {
 	}
 }
 
+// sleep lets virtual time pass.
+func (s *store) sleep(d time.Duration) {
+	s.t.Helper()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // reopen ends the process and starts the next.
 func (s *store) reopen() {
 	s.t.Helper()

@@ -27,7 +27,7 @@ func list(t *testing.T, directory string) []evidence.Stored {
 func TestAStoreIsListedWhileItsOwnerWorks(t *testing.T) {
 	inStore(t, func(s *store) {
 		s.fetch(evidence.Found{Files: brought(t, 1, 2, 0).Signatures, Tag: manifestOf("tag")})
-		time.Sleep(time.Hour)
+		s.sleep(time.Hour)
 		s.bring(brought(t, 5, 0, 1), 1)
 		fetched := s.start.UTC()
 		size := 0
