@@ -120,7 +120,8 @@ func (s *site) attest(image node.Pushed) {
 	predicate := filepath.Join(s.t.TempDir(), "predicate.json")
 	write(s.t, predicate, []byte(`{"checked":true}`))
 	_, err := s.tools.Cosign(s.t.Context(), s.registry.DockerConfig(), "attest", "--key", s.key.Private,
-		"--type", "custom", "--predicate", predicate, "--tlog-upload=false", "--use-signing-config=false", "--allow-insecure-registry",
+		"--type", "custom", "--predicate", predicate, "--tlog-upload=false", "--use-signing-config=false",
+		"--allow-insecure-registry",
 		"--allow-http-registry", "-y", image.ByDigest())
 	if err != nil {
 		s.t.Fatal(err)

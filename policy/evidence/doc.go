@@ -21,7 +21,11 @@
 // [Keeper.Kept] never waits. Where nothing is kept it starts a fetch and says so. [Keeper.Ask] says that someone
 // waits and what is kept did not suffice: the registry is then asked again every 15 seconds for as long as someone
 // asks at least once a minute. The registry is reached as containerd reaches it: by its resolver, with the same
-// hosts.toml files.
+// hosts.toml files. [Registries] does that, also for who wants to know what an image is before it is pulled.
+//
+// Signatures are looked for under the tag that cosign's old format gives them, among the Sigstore bundles that refer to
+// the image, and in the lookaside that registries.d names. What is found counts although another source failed; that
+// there is nothing is for all of them to say.
 //
 // A failure never replaces what was found before, nor "looked and found none"; nor does the disappearance of
 // signatures that were found, for they prove themselves and their removal revokes nothing.

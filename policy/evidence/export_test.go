@@ -200,3 +200,29 @@ func (p Pauses) MayAsk(host string) error { return p.pauses.mayAsk(host) }
 
 // Hosts returns how many hosts are remembered.
 func (p Pauses) Hosts() int { return len(p.pauses.hosts) }
+
+// ParseReferrers parses a list of referrers and returns those that are to be looked at, in that order, what identifies
+// the list and how many were left out.
+func ParseReferrers(raw []byte) (ordered []digest.Digest, list digest.Digest, bad int, err error) {
+	parsed := &referrers{}
+	err = parsed.add(raw)
+	for _, listed := range parsed.ordered() {
+		ordered = append(ordered, listed.Digest)
+	}
+	return ordered, parsed.digest(), parsed.bad.count, err
+}
+
+// ParseAttached parses the manifest of a referrer and returns its subject and its bundles.
+func ParseAttached(raw []byte) (subject digest.Digest, bundles []digest.Digest, err error) {
+	holds, err := parseAttached(raw)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, bundle := range holds.bundles {
+		bundles = append(bundles, bundle.Digest)
+	}
+	return holds.subject, bundles, nil
+}
+
+// NextLink returns the target of the link to the next page.
+func NextLink(value string) string { return nextLink(http.Header{"Link": {value}}) }

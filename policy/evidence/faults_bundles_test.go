@@ -167,6 +167,7 @@ func TestReferrersAreReadPageByPage(t *testing.T) {
 		"relative":                 {`<?page=%d>; rel="next"`, "", 3},
 		"absolute":                 {`<HOST/v2/app/referrers/x?page=%d>; rel=next`, "", 3},
 		"among others":             {`<x>; rel="prev", <?page=%d>; title=x; rel="next"`, "", 3},
+		"with a comma in it":       {`<x,y>; rel="prev", <?last=a,b&page=%d>; rel="next"`, "", 3},
 		"of another relation":      {`<?page=%d>; rel="last"`, "", 1},
 		"not in its form":          {`?page=%d; rel="next"`, "", 1},
 		"to another host":          {`<http://127.0.0.2:1/?page=%d>; rel="next"`, "leads to another host", 0},

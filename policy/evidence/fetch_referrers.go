@@ -152,20 +152,29 @@ func (p *placed) follow(at *url.URL, link string) (*url.URL, error) {
 // nextLink returns the target of the link to the next page (RFC 8288, relation type next), or nothing.
 func nextLink(header http.Header) string {
 	for _, value := range header.Values("Link") {
-		for link := range strings.SplitSeq(value, ",") {
-			target, parameters, ok := strings.Cut(strings.TrimSpace(link), ">")
-			if !ok || !strings.HasPrefix(target, "<") {
-				continue
+		for value != "" {
+			_, link, _ := strings.Cut(value, "<")
+			target, rest, _ := strings.Cut(link, ">")
+			// A target may have a comma in it; what follows it ends with one.
+			parameters, others, _ := strings.Cut(rest, ",")
+			if isNext(parameters) {
+				return target
 			}
-			for parameter := range strings.SplitSeq(parameters, ";") {
-				name, relation, _ := strings.Cut(strings.TrimSpace(parameter), "=")
-				if strings.EqualFold(name, "rel") && strings.EqualFold(strings.Trim(relation, `"`), "next") {
-					return target[1:]
-				}
-			}
+			value = others
 		}
 	}
 	return ""
+}
+
+// isNext reports whether the parameters of a link say that it leads to the next page.
+func isNext(parameters string) bool {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, relation, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if strings.EqualFold(name, "rel") && strings.EqualFold(strings.Trim(relation, `"`), "next") {
+			return true
+		}
+	}
+	return false
 }
 
 // get asks the host for what containerd's resolver has no question for, with the same credentials.

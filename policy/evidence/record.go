@@ -73,11 +73,12 @@ type record struct {
 
 // source is where signatures came from.
 type source struct {
-	// Reference is the tag that was read, and Host the host that answered: the registry or a mirror of it.
+	// Reference is the tag that was read, the manifest whose referrers were, or the URL of a lookaside; Host is who
+	// answered: the registry or a mirror of it.
 	Reference string `json:"reference"`
 	Host      string `json:"host"`
-	// Digest is that of the manifest under the tag. Partial says that not all it lists could be read, so that the
-	// same digest is worth reading again.
+	// Digest identifies what is there: it is that of the manifest under a tag, or a hash of a list. Empty: nothing is.
+	// Partial says that not all of it could be read, so that the same digest is worth reading again.
 	Digest  digest.Digest `json:"digest,omitempty"`
 	Partial bool          `json:"partial,omitempty"`
 }
