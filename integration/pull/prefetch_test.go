@@ -36,6 +36,13 @@ func (w *workshop) otherWays(t *testing.T) {
 		must(l.Ctr(t.Context(), "images", "tag", imported.Reference, tagged.Reference))(t)
 		keeps(t, l.daemon, tagged)
 	})
+	t.Run("and it is told", func(t *testing.T) {
+		logged(t, l.daemon, "fetching evidence ahead")
+		const series = `countersign_prefetches_total{result="looked"}`
+		if looked, err := l.daemon.Metric(t.Context(), series); err != nil || looked < 3 {
+			t.Errorf("%s is %v, %v; there were three images to look at", series, looked, err)
+		}
+	})
 	t.Run("and run without a registry", func(t *testing.T) {
 		no(t, l.registry.Stop())
 		l.runsAtOnce(t, prod, early)

@@ -36,6 +36,8 @@ func (w *workshop) pulled(t *testing.T) {
 			t.Run("that is signed in the old format", func(t *testing.T) { l.firstContainer(t, old) })
 			t.Run("that is not signed", l.unsignedPull)
 			t.Run("that every policy rejects", l.rejectedPull)
+			t.Run("that is an index", l.indexes)
+			t.Run("that is a copy", l.copies)
 			t.Run("and the registry is gone when a namespace is added", l.registryGone)
 		})
 	}
@@ -64,6 +66,9 @@ func (l *lab) unsignedPull(t *testing.T) {
 	if !strings.Contains(said, image.Reference) {
 		t.Errorf("it does not say which image: %s", said)
 	}
+	byDigest := image
+	byDigest.Reference = image.ByDigest()
+	l.refusesPull(t, byDigest, "unsigned")
 	requests := asked(t, l.registry, l.repository(image))[before:]
 	if slices.ContainsFunc(requests, isBlob) {
 		t.Errorf("layers were asked for: %+v", requests)
