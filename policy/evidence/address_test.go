@@ -76,10 +76,17 @@ func TestARedirectFromElsewhereToThisNodeIsRefused(t *testing.T) {
 	asked := false
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	t.Cleanup(inside.Close)
-	elsewhere.serve(t, "elsewhere.example", redirect(inside.URL+"/secret"))
 	hosts := hostsFor(t, "elsewhere.example", `server = "http://elsewhere.example"`)
-	got := fetched(t, open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts})),
-		parse(t, "elsewhere.example/app"), manifestOf("image"))
+	for _, path := range []string{"/", "/referrers/"} {
+		spoil := onlyFor(path, redirect(inside.URL+"/secret"))
+		elsewhere.serve(t, "elsewhere.example", spoil(status(http.StatusNotFound)))
+		got := fetched(t, open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts})),
+			parse(t, "elsewhere.example/app"), manifestOf("image"))
+		check(t, got, "sent us on to 127.0.0.1, which is this node")
+	}
+	elsewhere.serve(t, "lookaside.example", redirect(inside.URL+"/secret"))
+	r := newRegistry(t)
+	got := fetched(t, open(t, lookedBeside(t, "http://lookaside.example")), r.named(t, "app"), manifestOf("image"))
 	check(t, got, "sent us on to 127.0.0.1, which is this node")
 	if asked {
 		t.Error("and yet it was asked")

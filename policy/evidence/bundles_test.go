@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -214,38 +212,6 @@ func TestOneBundleThatIsAttachedTwiceIsOne(t *testing.T) {
 			p.attach(m, referrer{content: statement(signs, 1), created: "2026-01-02T00:00:00Z"}))
 		if got := fetched(p.t, open(p.t, evidence.Config{}), p.named(p.t, "app"), m); got.Bundles != 1 {
 			p.t.Errorf("%+v", got)
-		}
-	})
-}
-
-// detach removes a referrer.
-func (p pusher) detach(what ocispec.Descriptor) {
-	p.t.Helper()
-	ref, err := name.ParseReference(p.host+"/app@"+what.Digest.String(), name.Insecure)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := remote.Delete(ref); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func TestABundleThatIsRemovedStaysUntilThereIsAnother(t *testing.T) {
-	eachWay(t, func(p pusher) {
-		m := manifestOf("image")
-		first := p.attach(m, referrer{content: statement(signs, 1), predicate: signs})
-		p.list(m, first)
-		keeper, named := open(p.t, evidence.Config{}), p.named(p.t, "app")
-		fetched(p.t, keeper, named, m)
-		p.list(m)
-		p.detach(first)
-		if got := fetched(p.t, keeper, named, m); got.Bundles != 1 || got.State != policy.Found {
-			p.t.Errorf("removed: %+v", got)
-		}
-		p.list(m, p.attach(m, referrer{content: statement(signs, 2), predicate: signs}))
-		got := fetched(p.t, keeper, named, m)
-		if diff := cmp.Diff([]string{string(statement(signs, 2))}, bundlesIn(p.t, got)); diff != "" {
-			p.t.Errorf("replaced (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -42,9 +42,21 @@ func (p *placed) referrers(ctx context.Context, a *answer) error {
 	if !p.host.Capabilities.Has(docker.HostCapabilityResolve) {
 		return nil
 	}
+	return p.indexed(ctx, a)
+}
+
+// indexed asks for the fallback tag.
+func (p *placed) indexed(ctx context.Context, a *answer) error {
 	index, err := p.resolve(ctx, p.fallback)
-	if err != nil || index.Digest == "" {
+	if err != nil {
 		return err
+	}
+	if index.Digest == "" {
+		if !p.host.Capabilities.Has(docker.HostCapabilityReferrers) {
+			a.detail = fmt.Sprintf("%s was not asked for bundles, for hosts.toml does not give it the capability referrers",
+				p.host.Host)
+		}
+		return nil
 	}
 	a.source.Digest = index.Digest
 	a.read = func(ctx context.Context) error {

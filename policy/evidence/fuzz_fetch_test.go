@@ -146,7 +146,8 @@ func FuzzProviderConfig(f *testing.F) {
 func FuzzProviderAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{"kind":"CredentialProviderResponse","apiVersion":"` + providerVersion + `","cacheKeyType":"Image",
-			"cacheDuration":"1s","auth":{"registry.example":{"username":"user","password":"pass"},"https://*.example/v2/":{"password":"x"}}}`,
+			"cacheDuration":"1s","auth":{"registry.example":{"username":"user","password":"pass"},
+			"https://*.example/v2/":{"password":"x"}}}`,
 		`{"kind":"CredentialProviderResponse"}`, `null`, `[]`, ``,
 	} {
 		f.Add([]byte(seed), "registry.example/team/app")
