@@ -60,8 +60,7 @@ func findImage(ctx context.Context, containerd *client.Client, ref string) (clie
 	}
 	image, err := containerd.GetImage(ctx, named.String())
 	if errdefs.IsNotFound(err) {
-		return nil, policy.Refuse(policy.Unavailable,
-			"%s is not on this node: pull it first, or copy it with skopeo and use --image dir:PATH", named)
+		return nil, policy.Refuse(policy.Unavailable, "%s is not on this node", named)
 	}
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "asking containerd for %s: %v", named, err)

@@ -99,6 +99,10 @@ func (r *checkResult) advice() string {
 		return "start the daemon, which fetches what is not kept here yet, or have it fetched with " +
 			"countersign evidence fetch, and ask again"
 	case policy.Unavailable:
+		if r.image == "containerd" {
+			return "mend what is named above and ask again; pull an image that is not on this node, or look where it is " +
+				"with --image registry, oci:PATH or dir:PATH"
+		}
 		return "mend what is named above and ask again"
 	case policy.InvalidPolicy:
 		return "mend the policy file; other namespaces are not affected"

@@ -211,6 +211,9 @@ func writeFile(path string, stdout io.Writer, write func(io.Writer) error) error
 	if path == "-" {
 		return write(stdout)
 	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("writing %s: it is there, and no file; nothing was written", path)
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".countersign-export-")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

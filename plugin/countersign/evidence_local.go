@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/distribution/reference"
 
@@ -170,8 +171,13 @@ func (n *node) close() {
 	}
 }
 
+// heldTimeout bounds how long containerd is asked what is on this node.
+const heldTimeout = time.Minute
+
 // awaitHeld returns what is on this node once all of it has been read.
 func awaitHeld(ctx context.Context, images *origin.Containerd) ([]origin.Held, error) {
+	ctx, cancel := context.WithTimeout(ctx, heldTimeout)
+	defer cancel()
 	for {
 		changed := images.Changed()
 		if state := images.State(); state.Following && state.Unread == 0 {

@@ -31,7 +31,9 @@ type part struct {
 // collection goes through a layout and gathers what it leads to.
 type collection struct {
 	layout *Layout
+	// seen are the manifests that were read, and layers what they say is evidence.
 	seen   map[digest.Digest]bool
+	layers map[digest.Digest]bool
 	groups map[place]*group
 	order  []*group
 	// image is what index.json says is the image that cosign saved.
@@ -55,7 +57,7 @@ func (c *collection) collect() {
 		}
 	}
 	for _, descriptor := range c.layout.index.Manifests {
-		c.visit(descriptor, c.subjectOf(descriptor), 0)
+		c.visit(descriptor, c.subjectOf(descriptor))
 	}
 	c.scan()
 }
@@ -78,9 +80,9 @@ func (c *collection) subjectOf(of ocispec.Descriptor) digest.Digest {
 	return subject
 }
 
-// visit reads a manifest, and what an index lists. What is not there is no error: a layout may lack other platforms.
-func (c *collection) visit(of ocispec.Descriptor, subject digest.Digest, depth int) {
-	if c.seen[of.Digest] || depth > maxDepth || of.Annotations[savedKind] == savedAtts {
+// visit reads what may be an artifact. What is not there is no error: a layout may lack other platforms.
+func (c *collection) visit(of ocispec.Descriptor, subject digest.Digest) {
+	if c.seen[of.Digest] || of.Annotations[savedKind] == savedAtts {
 		return
 	}
 	c.seen[of.Digest] = true
@@ -95,21 +97,15 @@ func (c *collection) visit(of ocispec.Descriptor, subject digest.Digest, depth i
 		}
 		return
 	}
-	var document struct {
-		ocispec.Manifest
-		Manifests []ocispec.Descriptor `json:"manifests"`
-	}
-	if err := json.Unmarshal(raw, &document); err != nil {
+	var manifest ocispec.Manifest
+	if err := json.Unmarshal(raw, &manifest); err != nil {
 		c.fail(fmt.Errorf("%s is not a manifest: %w", of.Digest, err))
 		return
 	}
-	for _, child := range document.Manifests {
-		c.visit(child, "", depth+1)
+	if manifest.Subject != nil {
+		subject = manifest.Subject.Digest
 	}
-	if document.Subject != nil {
-		subject = document.Subject.Digest
-	}
-	if err := c.take(&document.Manifest, subject); err != nil {
+	if err := c.take(&manifest, subject); err != nil {
 		c.fail(fmt.Errorf("%s: %w", of.Digest, err))
 	}
 }
@@ -173,4 +169,5 @@ func (c *collection) add(of place, p part) {
 		c.order = append(c.order, g)
 	}
 	g.parts = append(g.parts, p)
+	c.layers[p.layer.Digest] = true
 }

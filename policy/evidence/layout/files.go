@@ -17,11 +17,16 @@ import (
 // maxFiles is how many files a tar, or a directory in a layout, may have.
 const maxFiles = 200_000
 
+// beginning is how many bytes tell whether a file is JSON.
+const beginning = 512
+
 // files are the files of a layout. Names have slashes and are below the layout.
 type files interface {
 	// read returns a file's bytes; more than limit of them, or something that is no file, are an error. It is
 	// [fs.ErrNotExist] where there is none.
 	read(name string, limit int64) ([]byte, error)
+	// start returns a file's first bytes, some hundred at most.
+	start(name string) ([]byte, error)
 	// names returns the names of the files in a directory, in order; there are none in one that is absent.
 	names(directory string) ([]string, error)
 	io.Closer
@@ -42,20 +47,38 @@ func openDirectory(path string) (*directory, error) {
 func (d *directory) Close() error { return d.root.Close() }
 
 func (d *directory) read(name string, limit int64) ([]byte, error) {
+	file, size, err := d.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return readAll(file, name, size, limit)
+}
+
+func (d *directory) start(name string) ([]byte, error) {
+	file, size, err := d.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return readAll(file, name, min(size, beginning), beginning)
+}
+
+// open opens what is a file, and returns its size.
+func (d *directory) open(name string) (*os.File, int64, error) {
 	info, err := d.root.Lstat(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the layout: %w", err)
+		return nil, 0, fmt.Errorf("reading the layout: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", name)
+		return nil, 0, fmt.Errorf("%s is not a file", name)
 	}
 	// What takes its place meanwhile may be a named pipe, which is not waited for.
 	file, err := d.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reading the layout: %w", err)
+		return nil, 0, fmt.Errorf("reading the layout: %w", err)
 	}
-	defer file.Close()
-	return readAll(file, name, info.Size(), limit)
+	return file, info.Size(), nil
 }
 
 func (d *directory) names(of string) ([]string, error) {
@@ -159,6 +182,22 @@ func (a *archive) note(header *tar.Header, offset int64) error {
 }
 
 func (a *archive) read(name string, limit int64) ([]byte, error) {
+	section, err := a.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(section, name, section.Size(), limit)
+}
+
+func (a *archive) start(name string) ([]byte, error) {
+	section, err := a.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(section, name, min(section.Size(), beginning), beginning)
+}
+
+func (a *archive) open(name string) (*io.SectionReader, error) {
 	found, ok := a.entries[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -166,7 +205,7 @@ func (a *archive) read(name string, limit int64) ([]byte, error) {
 	if found.size < 0 {
 		return nil, fmt.Errorf("%s is not a file", name)
 	}
-	return readAll(io.NewSectionReader(a.file, found.offset, found.size), name, found.size, limit)
+	return io.NewSectionReader(a.file, found.offset, found.size), nil
 }
 
 func (a *archive) names(of string) ([]string, error) {

@@ -224,6 +224,14 @@ func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 			b.index(b.document(ocispec.Index{Manifests: []descriptor{b.document(ocispec.Index{})}}))
 			b.top.Manifests = append(b.top.Manifests, b.top.Manifests...)
 		}, ""},
+		"a blob that is no file, and no layer of anything": {func(b *builder) {
+			b.files["blobs/sha256/"+zeros.Encoded()+"/x"] = []byte("x")
+		}, ""},
+		"documents that refer to nothing": {func(b *builder) {
+			for n := range 100 {
+				b.document(ocispec.Manifest{Annotations: map[string]string{"n": strings.Repeat("x", n)}})
+			}
+		}, ""},
 		"indexes in indexes": {func(b *builder) {
 			of := b.manifest(image, b.layer(simpleSigning, "payload"))
 			for range 50 {
@@ -337,6 +345,29 @@ func TestALinkOutOfTheDirectoryIsNotFollowed(t *testing.T) {
 		if found.Err == nil {
 			t.Errorf("%+v", found)
 		}
+	}
+}
+
+// TestWhatAnIndexListsIsFoundWhereverItStands has artifacts where only a look at every blob finds them, and large
+// layers that are not read.
+func TestWhatAnIndexListsIsFoundWhereverItStands(t *testing.T) {
+	b := newBuilder()
+	of := b.document(ocispec.Index{Manifests: []descriptor{
+		b.manifest(digest.FromString("listed"), b.layer(simpleSigning, "listed")),
+	}})
+	for range 20 {
+		of = b.document(ocispec.Index{Manifests: []descriptor{of}})
+	}
+	b.index(of)
+	b.manifest(digest.FromString("left"), b.layer(simpleSigning, "left"))
+	b.blob("application/octet-stream", bytes.Repeat([]byte{0x1f}, 20<<20))
+	b.blob("application/octet-stream", append([]byte("{"), make([]byte, 20<<20)...))
+	found := map[digest.Digest]int{}
+	for _, item := range itemsOf(t, read(t, b.save(t), named(t, "registry.example/app"))) {
+		found[item.Manifest] += len(item.Signatures)
+	}
+	if len(found) != 2 || found[digest.FromString("listed")] != 1 || found[digest.FromString("left")] != 1 {
+		t.Errorf("%v", found)
 	}
 }
 

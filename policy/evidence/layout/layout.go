@@ -19,9 +19,7 @@ const (
 	// maxArtifact bounds one with evidence: annotations of signatures stand in it.
 	maxArtifact = 2 * MaxManifest
 	// maxIndex bounds index.json, which lists everything there is.
-	maxIndex = 64 << 20
-	// maxDepth is how many indexes lead to a manifest.
-	maxDepth = 4
+	maxIndex = 32 << 20
 	// maxManifests is how many manifests are read.
 	maxManifests = 50_000
 )

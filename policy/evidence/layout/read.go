@@ -23,7 +23,9 @@ type Found struct {
 // [Write] has it named. An item of no repository is an error where as is nil.
 func (l *Layout) Evidence(as reference.Named) iter.Seq[Found] {
 	return func(yield func(Found) bool) {
-		c := &collection{layout: l, seen: map[digest.Digest]bool{}, groups: map[place]*group{}}
+		c := &collection{
+			layout: l, seen: map[digest.Digest]bool{}, layers: map[digest.Digest]bool{}, groups: map[place]*group{},
+		}
 		c.collect()
 		if c.err != nil && !yield(Found{Err: fmt.Errorf("reading %s: %w", l.path, c.err)}) {
 			return

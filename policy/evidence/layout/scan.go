@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 
@@ -11,13 +12,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxScanned bounds what is read of blobs that nothing leads to, in bytes.
+// maxScanned bounds what is read of blobs that may be artifacts, in bytes.
 const maxScanned = 256 << 20
 
-// scan looks for artifacts among the blobs that nothing in index.json leads to: cosign save leaves Sigstore bundles so
-// (cosign 3.1.3 writes index.json anew for each thing that it saves).
+// scan looks for artifacts among the blobs that do not stand in index.json: what an index lists, and what nothing leads
+// to, as cosign save leaves Sigstore bundles (cosign 3.1.3 writes index.json anew for each thing that it saves).
 func (c *collection) scan() {
-	var read int
+	read := 0
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
 		names, err := c.layout.files.names(path.Join(ocispec.ImageBlobsDir, algorithm.String()))
 		if err != nil {
@@ -26,25 +27,38 @@ func (c *collection) scan() {
 		}
 		for _, name := range names {
 			of := digest.NewDigestFromEncoded(algorithm, name)
-			if c.seen[of] || of.Validate() != nil {
+			if c.seen[of] || c.layers[of] || of.Validate() != nil {
 				continue
 			}
 			if read += c.scanBlob(of); read > maxScanned {
+				c.fail(fmt.Errorf("it has more than %d bytes of documents", maxScanned))
 				return
 			}
 		}
 	}
 }
 
-// scanBlob visits a blob if it is a manifest with a subject, and returns how many bytes were read. Most are layers.
+// scanBlob visits a blob if it is an artifact, and returns how many bytes were read. Most are layers, and no JSON.
 func (c *collection) scanBlob(of digest.Digest) (read int) {
-	raw, err := c.layout.files.read(blobPath(of), maxArtifact)
-	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(raw[:min(len(raw), 16)]), []byte("{")) {
-		return len(raw)
+	start, err := c.layout.files.start(blobPath(of))
+	if err == nil && !bytes.HasPrefix(bytes.TrimSpace(start), []byte("{")) {
+		return len(start)
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = c.layout.files.read(blobPath(of), maxArtifact)
+	}
+	if errors.Is(err, errTooLarge) {
+		return 0 // It is no artifact that anybody would keep.
+	}
+	if err != nil {
+		c.fail(err)
+		return 0
 	}
 	var manifest ocispec.Manifest
-	if json.Unmarshal(raw, &manifest) == nil && manifest.SchemaVersion == 2 && manifest.Subject != nil {
-		c.visit(ocispec.Descriptor{Digest: of}, "", 0)
+	if json.Unmarshal(raw, &manifest) == nil && manifest.SchemaVersion == 2 &&
+		(manifest.Subject != nil || manifest.Annotations[annotationKind] != "") {
+		c.visit(ocispec.Descriptor{Digest: of}, "")
 	}
 	return len(raw)
 }
