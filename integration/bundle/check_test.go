@@ -15,6 +15,7 @@ func (s *site) checked(t *testing.T) {
 	signed, nameless, unsigned := s.push(t, "check/signed:v1"), s.push(t, "check/nameless:v1"), s.push(t, "check/none:v1")
 	s.named(t, signed)
 	s.sign(t, nameless, signing{})
+	away := s.registry.Host + "/check/away:v1"
 	saved := filepath.Join(t.TempDir(), "saved")
 	no(t, s.Tools.Save(t.Context(), signed, saved, nil))
 	for name, test := range map[string]struct{ namespace, image, reference, want string }{
@@ -25,7 +26,7 @@ func (s *site) checked(t *testing.T) {
 		"what names no repository":                     {prod, "registry", nameless.Reference, "1 rejected"},
 		"what names no repository, and need not":       {legacy, "registry", nameless.Reference, "0 accepted"},
 		"an image that is not signed":                  {prod, "registry", unsigned.Reference, "1 unsigned"},
-		"an image that is not there":                   {prod, "registry", s.registry.Host + "/check/away:v1", "2 unavailable"},
+		"an image that is not there":                   {prod, "registry", away, "2 unavailable"},
 		"a namespace whose policy rejects it":          {"plain", "registry", signed.Reference, "1 rejected"},
 		"a signed image where two signatures are due":  {both, "registry", signed.Reference, "1 rejected"},
 		"a signed image where its very tag was signed": {exact, "registry", signed.Reference, "1 rejected"},

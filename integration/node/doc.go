@@ -6,6 +6,10 @@
 // it, [Node.RunPod] runs it by the very calls a kubelet would make, and [Node.StartDaemon] puts countersign in the way.
 // Tests use [Start], [NewRegistry] and [NewDaemon], which clean up by themselves.
 //
+// Registries can speak TLS, ask for passwords or tokens, and be mirrors of others: [RegistryConfig], [Node.WriteHosts].
+// [Node.InstallVerifier] has containerd ask countersign before it pulls, and [Node.InstallCredentialProvider] gives it
+// a plugin to get credentials from.
+//
 // In a test:
 //
 //	tools := node.NewTools(t)

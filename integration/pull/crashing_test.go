@@ -28,7 +28,7 @@ func (l *lab) killedBeforeRename(t *testing.T) {
 	repair := l.faults.answer(t, answer, "/v2/shop/cut/blobs/")
 	outcome := make(chan error, 1)
 	go func() { outcome <- l.pull(t, image) }()
-	<-arrived
+	awaits(t, arrived)
 	l.daemon.Kill()
 	if err := <-outcome; err == nil || !strings.Contains(err.Error(), prefix) {
 		t.Errorf("when its daemon was killed, the pull says: %v", err)

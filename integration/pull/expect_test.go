@@ -64,6 +64,18 @@ func (l *lab) runsAtOnce(t *testing.T, namespace string, image node.Pushed) *nod
 	return pod
 }
 
+// runs runs a pod in prod that must run, be it after some attempts.
+func (l *lab) runs(t *testing.T, image node.Pushed) {
+	t.Helper()
+	eventually(t, image.Reference+" to run", func() error {
+		pod, err := l.RunPodUntil(t.Context(), l.pod(prod, image))
+		if err != nil {
+			return err
+		}
+		return pod.Remove(t.Context())
+	})
+}
+
 // refused runs a pod that must be refused for a reason, and returns the record of the decision.
 func (l *lab) refused(t *testing.T, namespace string, image node.Pushed, reason string) node.Decision {
 	t.Helper()
@@ -119,7 +131,7 @@ func eventually(t *testing.T, what string, attempt func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
+	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
 	for {
 		err := attempt()

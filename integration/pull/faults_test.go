@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // faults answers in a registry's place where it is told to.
@@ -83,6 +84,16 @@ func hold(t *testing.T) (answer http.HandlerFunc, asked <-chan string, release f
 		}
 	}
 	return answer, arrived, sync.OnceFunc(func() { close(released) })
+}
+
+// awaits waits for a request that is held.
+func awaits(t *testing.T, arrived <-chan string) {
+	t.Helper()
+	select {
+	case <-arrived:
+	case <-time.After(patience):
+		t.Fatal("nobody asks the registry")
+	}
 }
 
 // reset ends the connection without an answer.

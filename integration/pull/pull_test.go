@@ -32,8 +32,7 @@ func (w *workshop) pulled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := w.newLab(t, registry, nil)
 			l.start(t)
-			t.Run("that is signed by a bundle", func(t *testing.T) { l.firstContainer(t, bundle) })
-			t.Run("that is signed in the old format", func(t *testing.T) { l.firstContainer(t, old) })
+			t.Run("that is signed", l.firstContainers)
 			t.Run("that is not signed", l.unsignedPull)
 			t.Run("that every policy rejects", l.rejectedPull)
 			t.Run("that is an index", l.indexes)
@@ -43,20 +42,38 @@ func (w *workshop) pulled(t *testing.T) {
 	}
 }
 
-// firstContainer pulls a signed image and creates its first container, for which nobody asks the registry again.
-func (l *lab) firstContainer(t *testing.T, format format) {
-	t.Helper()
-	image := l.signed(t, fmt.Sprintf("shop/first-%d:v1", format), format)
-	l.pulls(t, image)
-	before := len(asked(t, l.registry, ""))
-	l.runsAtOnce(t, prod, image)
-	l.runsAtOnce(t, "plain", image)
-	// A daemon that has ended asks nothing any more.
-	no(t, l.daemon.Terminate(t.Context()))
-	if after := asked(t, l.registry, "")[before:]; len(after) > 0 {
-		t.Errorf("after the pull the registry was asked %+v", after)
+// firstContainers pulls signed images and creates their first containers, for which nobody asks the registry again.
+func (l *lab) firstContainers(t *testing.T) {
+	images := []node.Pushed{l.signed(t, "shop/first:v1", bundle), l.signed(t, "shop/first-old:v1", old)}
+	before := make(map[node.Pushed]int)
+	for _, image := range images {
+		l.pulls(t, image)
+		before[image] = len(asked(t, l.registry, l.repository(image)))
+		l.runsAtOnce(t, prod, image)
+		l.runsAtOnce(t, "plain", image)
 	}
-	l.start(t)
+	l.prefetches(t)
+	for _, image := range images {
+		if after := asked(t, l.registry, l.repository(image))[before[image]:]; len(after) > 0 {
+			t.Errorf("after the pull of %s the registry was asked %+v", image.Reference, after)
+		}
+	}
+}
+
+// prefetches waits until the daemon has looked at every image on the node whether there is something to fetch: an image
+// that comes by another way is then known, and none is waiting.
+func (l *lab) prefetches(t *testing.T) {
+	t.Helper()
+	last := l.signed(t, fmt.Sprintf("shop/last-%d:v1", l.pods.Add(1)), bundle)
+	l.imports(t, last)
+	keeps(t, l.daemon, last)
+	eventually(t, "nothing to be waiting", func() error {
+		waiting, err := l.daemon.Metric(t.Context(), "countersign_prefetch_waiting")
+		if err == nil && waiting > 0 {
+			err = fmt.Errorf("%v images are", waiting)
+		}
+		return err
+	})
 }
 
 func (l *lab) unsignedPull(t *testing.T) {

@@ -108,12 +108,7 @@ func (w *workshop) tokens(t *testing.T) {
 	})
 	t.Run("that a provider has by now", func(t *testing.T) {
 		no(t, provider.Give(l.registry, "5m"))
-		var pod *node.RunningPod
-		eventually(t, "credentials to be asked for again", func() (err error) {
-			pod, err = l.RunPodUntil(t.Context(), l.pod(prod, image))
-			return err
-		})
-		no(t, pod.Remove(t.Context()))
+		l.runs(t, image)
 	})
 	t.Run("that a provider gave for a time", func(t *testing.T) {
 		before := len(must(provider.Asked())(t))

@@ -37,7 +37,7 @@ func (l *lab) daemonAway(t *testing.T) {
 		l.start(t)
 		again := l.signed(t, "shop/back:v1", bundle)
 		l.pulls(t, again)
-		l.runsAtOnce(t, prod, again)
+		l.runs(t, again)
 	})
 }
 
@@ -50,8 +50,7 @@ func (l *lab) daemonHangs(t *testing.T) {
 	if !isRefused(err, "unavailable") {
 		t.Errorf("while the daemon hangs, the pull says: %v", err)
 	}
-	eventually(t, "a pull when it goes on", func() error { return l.pull(t, image) })
-	l.runsAtOnce(t, prod, image)
+	l.runs(t, image)
 }
 
 func (l *lab) registryHangs(t *testing.T) {
@@ -60,18 +59,7 @@ func (l *lab) registryHangs(t *testing.T) {
 	l.pulls(t, image)
 	logged(t, l.daemon, image.Reference, "pending")
 	repair()
-	pod, err := l.RunPodUntil(t.Context(), l.pod(prod, image))
-	if err != nil {
-		// The question that hangs is given up after its time: that is unavailable, until the next.
-		if !isRefused(err, "unavailable") {
-			t.Fatal(err)
-		}
-		eventually(t, "the registry to be asked again", func() (err error) {
-			pod, err = l.RunPodUntil(t.Context(), l.pod(prod, image))
-			return err
-		})
-	}
-	no(t, pod.Remove(t.Context()))
+	l.runs(t, image)
 }
 
 // verifierKilled kills the verifier's process while it waits. What containerd makes of that is a failed pull.
@@ -86,7 +74,7 @@ func (l *lab) verifierKilled(t *testing.T) {
 	repair := l.faults.answer(t, answer, evidenceOf("shop/killed")...)
 	outcome := make(chan error, 1)
 	go func() { outcome <- l.pull(t, image) }()
-	<-arrived
+	awaits(t, arrived)
 	process := must(verifying(slow))(t)
 	no(t, process.Kill())
 	if err := <-outcome; err == nil || !strings.Contains(err.Error(), "failed to call verifier "+node.Verifier) {
