@@ -55,6 +55,9 @@ func parseIdentity(raw []byte) (identity, error) {
 	case matchExact, matchRepoDigestOrExact, matchRepository:
 	case exactReference:
 		parsed.named, err = reference.ParseNormalizedNamed(members.DockerReference)
+		if err == nil && reference.IsNameOnly(parsed.named) {
+			err = fmt.Errorf("signedIdentity's reference %s has neither a tag nor a digest", parsed.named)
+		}
 	case exactRepository:
 		parsed.named, err = reference.ParseNormalizedNamed(members.DockerRepository)
 	case remapIdentity:
@@ -103,8 +106,9 @@ func (i identity) accepts(intended reference.Named, claimed string) bool {
 	}
 }
 
+// exactly compares with a reference that has a tag or a digest, as an image's and a policy's always have.
 func exactly(intended, signed reference.Named) bool {
-	return !reference.IsNameOnly(intended) && !reference.IsNameOnly(signed) && signed.String() == intended.String()
+	return signed.String() == intended.String()
 }
 
 // repositoryByDigestOrExactly wants no more than the repository where the image is called by its digest: the digest was

@@ -219,8 +219,10 @@ func TestBundlesAreReadOnce(t *testing.T) {
 	}
 	unnumbered := app.evidence
 	app.evidence.Generation = 3
-	if got := ask(first, app.evidence); got != policy.Accepted {
-		t.Fatal(got)
+	for _, evidence := range []policy.Evidence{unnumbered, app.evidence} {
+		if got := ask(first, evidence); got != policy.Accepted {
+			t.Fatal(got)
+		}
 	}
 	if err := os.RemoveAll(app.evidence.Directory); err != nil {
 		t.Fatal(err)

@@ -62,6 +62,7 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 		"an identity of a new type":    {identity("type", "matchAnything"), "unknown type"},
 		"an identity with more in it":  {identity("type", "matchRepository", "regexp", ".*"), "unknown field"},
 		"a reference that is none":     {identity("type", "exactReference", "dockerReference", ""), "invalid reference"},
+		"a reference without a tag":    {identity("type", "exactReference", "dockerReference", "app"), "neither a tag nor"},
 		"a repository that is none":    {identity("type", "exactRepository", "dockerRepository", "A B"), "invalid reference"},
 		"a prefix that is none":        {identity("type", "remapIdentity", "signedPrefix", "x"), "remaps"},
 		"a signed prefix that is none": {identity("type", "remapIdentity", "prefix", "x"), "remaps"},

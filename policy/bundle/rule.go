@@ -112,7 +112,8 @@ func (r *requirement) verifyRecorded(
 	e := &entity{content: bundle.content, signer: by}
 	m := &material{logs: r.logs, verifier: verifier}
 	if r.logs == nil {
-		return time.Time{}, verifyEntity(e, m, subject, verify.WithNoObserverTimestamps())
+		_, err := verifyEntity(e, m, subject, verify.WithNoObserverTimestamps())
+		return time.Time{}, err
 	}
 	options := []verify.VerifierOption{verify.WithTransparencyLog(1), verify.WithNoObserverTimestamps()}
 	if r.authority != nil {
@@ -126,11 +127,11 @@ func (r *requirement) verifyRecorded(
 			continue
 		}
 		e.entries = []*tlog.Entry{entry}
-		if err := verifyEntity(e, m, subject, options...); err != nil {
+		if at, err = verifyEntity(e, m, subject, options...); err != nil {
 			failures = append(failures, r.unpromised(entry, err))
 			continue
 		}
-		return entry.IntegratedTime(), nil
+		return at, nil
 	}
 	return time.Time{}, errors.New(r.unrecorded(bundle, failures))
 }
@@ -175,22 +176,28 @@ func (r *requirement) unrecorded(bundle *signed, failures []string) string {
 	}
 }
 
-// verifyEntity asks sigstore-go.
-func verifyEntity(e *entity, m *material, subject digest.Digest, options ...verify.VerifierOption) error {
+// verifyEntity asks sigstore-go. It returns the time that it verified, which is zero if the options ask for none.
+func verifyEntity(
+	e *entity, m *material, subject digest.Digest, options ...verify.VerifierOption,
+) (at time.Time, err error) {
 	raw, err := hex.DecodeString(subject.Encoded())
 	if err != nil {
-		return fmt.Errorf("the digest %s: %w", subject, err)
+		return time.Time{}, fmt.Errorf("the digest %s: %w", subject, err)
 	}
 	options = append(options, verify.WithoutStatementPredicate())
 	verifier, err := verify.NewVerifier(m, options...)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	artifact := verify.WithArtifactDigest(subject.Algorithm().String(), raw)
-	if _, err := verifier.Verify(e, verify.NewPolicy(artifact, verify.WithKey())); err != nil {
-		return explain(err)
+	result, err := verifier.Verify(e, verify.NewPolicy(artifact, verify.WithKey()))
+	if err != nil {
+		return time.Time{}, explain(err)
 	}
-	return nil
+	if len(result.VerifiedTimestamps) > 0 {
+		at = result.VerifiedTimestamps[0].Timestamp
+	}
+	return at, nil
 }
 
 // explain says in words what sigstore-go says in numbers.

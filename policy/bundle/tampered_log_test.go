@@ -2,6 +2,7 @@ package bundle_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"maps"
 	"strings"
 	"testing"
@@ -181,6 +182,15 @@ func TestAKeyThatMustBeLoggedIs(t *testing.T) {
 			entry := b.VerificationMaterial.TlogEntries[0]
 			entry.InclusionPromise, entry.InclusionProof = nil, nil
 		}), "no inclusion proof"),
+		"recorded for another key": rejected(by(func(b bundletest.Bundle) {
+			log.Record(t, b, key.PEM(t), time.Now())
+			entry := b.VerificationMaterial.TlogEntries[0]
+			encoded := func(pem []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(pem)) }
+			entry.CanonicalizedBody = bytes.Replace(entry.CanonicalizedBody, encoded(key.PEM(t)),
+				encoded(bundletest.NewKey(t).PEM(t)), 1)
+			log.Promise(t, entry)
+			log.Prove(t, entry)
+		}), "transparency log certificate does not match"),
 		"the entry of another signature by the key": rejected(by(func(b bundletest.Bundle) {
 			another := bundletest.Sign(t, key, subject, tagged)
 			log.Record(t, another, key.PEM(t), time.Now())
