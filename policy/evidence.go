@@ -23,7 +23,10 @@ type Evidence struct {
 	Instance digest.Digest
 	// Signatures is how many signatures there are, and Bundles how many bundles.
 	Signatures, Bundles int
-	// Detail says why looking failed.
+	// Partial says, beside [Found], that not all there may be could be looked at: that nothing of what is here
+	// suffices is no answer then.
+	Partial bool
+	// Detail says why looking failed, or what is not here.
 	Detail string
 }
 

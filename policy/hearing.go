@@ -150,7 +150,7 @@ func (h *hearing) consult(ctx context.Context, requirement *Requirement, manifes
 	if finding, ok := h.findings.get(key); memorable && ok && lasts(finding.Until) {
 		return ruling{Finding: finding, manifest: manifest.Digest, remembered: true}
 	}
-	finding := h.ask(ctx, requirement, manifest, evidence)
+	finding := evidence.doubt(h.ask(ctx, requirement, manifest, evidence))
 	if memorable && (finding.Met || finding.Reason == Rejected || finding.Reason == Unsigned) {
 		h.findings.put(key, finding)
 	}
@@ -170,6 +170,15 @@ func (e Evidence) unusableFor(manifest Manifest) Finding {
 		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence of %s was kept for %s", e.Manifest, manifest.Digest)}
 	}
 	return Finding{}
+}
+
+// doubt returns a finding as it stands where not all signatures could be looked at: a good one may be among the others.
+// One that lacks only a name is left as it is, for what it says to do helps in any case.
+func (e Evidence) doubt(finding Finding) Finding {
+	if !e.Partial || finding.Met || finding.Nameless || finding.Reason != Rejected && finding.Reason != Unsigned {
+		return finding
+	}
+	return Finding{Reason: Unavailable, Detail: Finding{Detail: e.Detail}.with(finding.Detail)}
 }
 
 // ask asks each judge in turn; one yes is enough. Of several noes the most hopeful is the answer, which lasts as long

@@ -106,6 +106,7 @@ func (h *held) evidence() policy.Evidence {
 		Directory:  h.directory,
 		Signatures: len(h.record.Signatures),
 		Bundles:    len(h.record.Bundles),
+		Partial:    h.record.partial(),
 		Detail:     h.record.Detail,
 	}
 }

@@ -112,14 +112,14 @@ func failAt(t *testing.T, api bool, spoil func(http.Handler) http.Handler, want 
 	config = evidence.Config{Directory: t.TempDir()}
 	keeper = begin(config)
 	got := fetched(t, keeper, named, image)
-	if got.State != policy.Found || got.Signatures != 1 || got.Bundles != 0 || !strings.Contains(got.Detail, want) {
+	if !got.Partial || got.Signatures != 1 || got.Bundles != 0 || !strings.Contains(got.Detail, want) {
 		t.Errorf("with a signature beside it: %+v\nlacks %q", got, want)
 	}
 	keeper.Close()
 	p.spoilBy(nil)
 	keeper = open(t, config)
 	got = fetched(t, keeper, named, image)
-	if got.Signatures != 1 || got.Bundles != 1 || got.Detail != "" {
+	if got.Signatures != 1 || got.Bundles != 1 || got.Partial || got.Detail != "" {
 		t.Errorf("with a signature beside it, the next try: %+v", got)
 	}
 	p.spoilBy(spoil)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,6 +164,11 @@ func (r *record) files() iter.Seq2[string, file] {
 			}
 		}
 	}
+}
+
+// partial reports whether not all that there may be could be read.
+func (r *record) partial() bool {
+	return slices.ContainsFunc(r.Sources, func(s source) bool { return s.Partial })
 }
 
 // state returns the record's outcome, or [policy.Unknown].
