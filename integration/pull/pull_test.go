@@ -19,6 +19,7 @@ func TestPull(t *testing.T) {
 	t.Run("the daemon fails", w.crashing)
 	t.Run("images come by other ways", w.otherWays)
 	t.Run("signatures are carried", w.carried)
+	t.Run("signatures lie beside the registry", w.lookaside)
 	t.Run("registries are reached as the node reaches them", w.reached)
 	t.Run("the sandbox image is refused", w.sandbox)
 }
@@ -35,6 +36,7 @@ func (w *workshop) pulled(t *testing.T) {
 			t.Run("that is signed", l.firstContainers)
 			t.Run("that is not signed", l.unsignedPull)
 			t.Run("that every policy rejects", l.rejectedPull)
+			t.Run("that is signed under no name", l.namelessPull)
 			t.Run("that is an index", l.indexes)
 			t.Run("that is a copy", l.copies)
 			t.Run("and the registry is gone when a namespace is added", l.registryGone)
@@ -96,6 +98,16 @@ func (l *lab) unsignedPull(t *testing.T) {
 	l.sign(t, image, bundle)
 	eventually(t, "a signature that was made afterwards", func() error { return l.pull(t, image) })
 	l.runsAtOnce(t, prod, image)
+}
+
+// namelessPull pulls an image whose signature could be for any repository, which no namespace of this node takes.
+func (l *lab) namelessPull(t *testing.T) {
+	image := l.push(t, "shop/nameless:v1")
+	no(t, l.tools.Sign(t.Context(), node.Signing{Image: image, Key: l.key}))
+	said := l.refusesPull(t, image, "rejected")
+	if !strings.Contains(said, "names no repository") || !strings.Contains(said, "-a docker-reference=") {
+		t.Errorf("it does not say how to sign: %s", said)
+	}
 }
 
 // rejectedPull pulls what no document asks a signature of: nobody looks for any.

@@ -15,10 +15,11 @@ import (
 // silent are pulls about which the daemon does not answer, or not in time.
 func (w *workshop) silent(t *testing.T) {
 	t.Parallel()
-	l := w.newLab(t, w.inProcess(), settings{"pull": {"timeout": "500ms"}})
+	l := w.newLab(t, w.inProcess(), settings{"pull": {"timeout": "2s"}})
 	t.Run("because it is not there", l.daemonAway)
 	t.Run("because it hangs", l.daemonHangs)
 	t.Run("because the registry hangs", l.registryHangs)
+	t.Run("because many wait", l.crowd)
 	t.Run("because the verifier is killed", l.verifierKilled)
 }
 
@@ -104,4 +105,30 @@ func verifying(daemon *node.Daemon) (*os.Process, error) {
 		return os.FindProcess(process)
 	}
 	return nil, errors.New("no verifier asks this daemon")
+}
+
+// crowd pulls more images at once from a registry that hangs than are fetched for at once: each is let in by itself,
+// and another registry's images do not wait for it.
+func (l *lab) crowd(t *testing.T) {
+	other := node.NewRegistry(t, l.distribution())
+	policy := l.signatures()
+	policy.Scopes[other.Host] = node.Cosign(l.key.Public)
+	l.write(t, "", policy)
+	logged(t, l.daemon, "policies loaded", "namespaces:[]")
+	l.write(t, prod, policy)
+	logged(t, l.daemon, "policies loaded", "namespaces:[prod]")
+	l.faults.answer(t, hang, evidenceOf("shop/crowd")...)
+	outcomes := make(chan error)
+	const count = 12
+	for i := range count {
+		image := must(l.registry.Push(t.Context(), fmt.Sprintf("shop/crowd:v%d", i), l.image(t, fmt.Sprint(i))))(t)
+		go func() { outcomes <- l.pull(t, image) }()
+	}
+	unsigned := must(other.Push(t.Context(), "shop/prompt:v1", l.image(t, "prompt")))(t)
+	l.refusesPull(t, unsigned, "unsigned")
+	for range count {
+		if err := <-outcomes; err != nil {
+			t.Errorf("it should be let in: %v", err)
+		}
+	}
 }
