@@ -86,7 +86,7 @@ func (r *bundleReader) describe(more bool) string {
 	}
 	switch {
 	case more:
-		details = append(details, fmt.Sprintf("not all referrers were looked at, for there are more than %d pages", maxPages))
+		details = append(details, "not all referrers were looked at, for there are too many")
 	case r.unseen > 0:
 		details = append(details, fmt.Sprintf("%d older referrers were not looked at", r.unseen))
 	}

@@ -16,8 +16,9 @@ import (
 type referrers struct {
 	candidates []ocispec.Descriptor
 	bad        leftOut
-	// more says that there are more than were listed.
-	more bool
+	// listed is how many were, and more says that there are others.
+	listed int
+	more   bool
 }
 
 // add adds an index. What is wrong with one descriptor leaves it out.
@@ -32,6 +33,11 @@ func (r *referrers) add(raw []byte) error {
 	if index.SchemaVersion != 2 {
 		return errors.New("its list of referrers is not an index")
 	}
+	if room := maxListed - r.listed; len(index.Manifests) > room {
+		// New ones are added at the end.
+		index.Manifests, r.more = index.Manifests[len(index.Manifests)-room:], true
+	}
+	r.listed += len(index.Manifests)
 	for _, one := range index.Manifests {
 		var listed ocispec.Descriptor
 		err := json.Unmarshal(one, &listed)

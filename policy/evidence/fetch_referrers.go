@@ -21,7 +21,8 @@ import (
 const (
 	// maxPages is how many pages of a list of referrers are read.
 	maxPages = 32
-	// maxReferrers is how many referrers are looked at.
+	// maxListed is how many referrers of a list are considered, and maxReferrers how many of them are looked at.
+	maxListed    = 16384
 	maxReferrers = 1000
 )
 
@@ -95,7 +96,7 @@ func (p *placed) listed(ctx context.Context) (*referrers, error) {
 		if err := list.add(raw); err != nil {
 			return &referrers{}, err
 		}
-		if after == "" {
+		if after == "" || list.more {
 			return list, nil
 		}
 		if next, err = p.follow(next, after); err != nil {
