@@ -9,11 +9,7 @@ import (
 
 // Mirror is a host that is asked for the images of another one: a host of containerd's hosts.toml.
 type Mirror struct {
-	// URL is where it is; with OverridePath its path takes the place of /v2, too.
-	URL          string
-	OverridePath bool
-	// Capabilities are what it is asked for; by default pull and resolve.
-	Capabilities []string
+	URL string
 	// Authority certifies it, in PEM; nil: the system's authorities.
 	Authority []byte
 }
@@ -33,13 +29,7 @@ func (n *Node) WriteHosts(host string, server Mirror, mirrors ...Mirror) error {
 		settings := table{}
 		if i > 0 {
 			contents = fmt.Appendf(contents, "\n[host.%q]\n", mirror.URL)
-			settings["capabilities"] = mirror.Capabilities
-			if mirror.Capabilities == nil {
-				settings["capabilities"] = []string{"pull", "resolve"}
-			}
-		}
-		if mirror.OverridePath {
-			settings["override_path"] = true
+			settings["capabilities"] = []string{"pull", "resolve"}
 		}
 		if mirror.Authority != nil {
 			name := filepath.Join(directory, fmt.Sprintf("authority-%d.pem", i))
