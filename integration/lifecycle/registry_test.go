@@ -14,9 +14,12 @@ func (l *lab) registryDown(t *testing.T) {
 	never := l.signed(t, "shop/never:v1")
 	l.runs(t, strict, signed)
 	l.refused(t, strict, unsigned, "unsigned")
+	// The daemon would fetch what there is as soon as the image comes.
+	no(t, l.daemon.Terminate(t.Context()))
 	l.pull(t, never)
 	no(t, l.registry.Stop())
 	defer func() { no(t, l.registry.Start(context.WithoutCancel(t.Context()))) }()
+	l.start(t)
 	check := func(t *testing.T) {
 		t.Helper()
 		l.runs(t, "added", signed)
