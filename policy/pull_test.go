@@ -47,6 +47,8 @@ func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
 		"one takes anything":                   {reject, lists{"dev": {acceptAnything()}}, "-", policy.Accepted, "/dev.json"},
 		"all reject":                           {reject, lists{"dev": reject}, "alice", policy.Rejected, "/system.json"},
 		"nobody signed":                        {alice, lists{"dev": bob}, "-", policy.Unsigned, ""},
+		"nobody signed, and another rejects":   {reject, lists{"dev": bob}, "-", policy.Unsigned, "/dev.json"},
+		"another signed, and one rejects":      {reject, lists{"dev": bob}, "carol", policy.Rejected, "/dev.json"},
 		"another signed":                       {alice, lists{"dev": bob}, "carol", policy.Rejected, ""},
 		"nothing is known of signatures yet":   {reject, lists{"dev": alice}, "?", policy.Pending, "/dev.json"},
 		"signatures could not be looked up":    {reject, lists{"dev": alice}, "!", policy.Unavailable, "/dev.json"},
