@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	memory "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy"
@@ -115,4 +116,28 @@ func TestAHostThatMayNotBeAskedForReferrersIsSaidToBe(t *testing.T) {
 	if got.State != policy.None || !strings.Contains(got.Detail, "does not give it the capability referrers") {
 		t.Errorf("%+v", got)
 	}
+}
+
+func TestWhatMayBeThereAtTheNextTryIsReadAgain(t *testing.T) {
+	eachWay(t, func(p pusher) {
+		m := manifestOf("image")
+		lost := statement(signs, 2)
+		p.list(m, p.attach(m, referrer{content: statement(signs, 1), predicate: signs}),
+			p.attach(m, referrer{content: lost, predicate: signs}),
+			p.attach(m, referrer{content: statement(signs, 3), spoil: func(m *ocispec.Manifest) { m.Layers[0].Size = 2 << 30 }}))
+		keeper, named := open(p.t, evidence.Config{}), p.named(p.t, "app")
+		p.spoilBy(endsWith(digest.FromBytes(lost).String(), status(http.StatusNotFound)))
+		if got := fetched(p.t, keeper, named, m); got.Bundles != 1 || !got.Partial {
+			p.t.Errorf("one is not there: %+v", got)
+		}
+		p.spoilBy(nil)
+		if got := fetched(p.t, keeper, named, m); got.Bundles != 2 || got.Partial {
+			p.t.Errorf("it is there again: %+v", got)
+		}
+		p.asked()
+		fetched(p.t, keeper, named, m)
+		if asked := strings.Join(p.asked(), " "); strings.Contains(asked, "/blobs/") {
+			p.t.Errorf("one will always be too large, and the registry was asked %s", asked)
+		}
+	})
 }

@@ -219,3 +219,12 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoIsNotLetInAsksOnce(t *testing.T) {
+	r := newRegistry(t)
+	r.spoilBy(always(http.StatusForbidden))
+	check(t, fetched(t, open(t, evidence.Config{}), r.named(t, "app"), manifestOf("image")), "403 Forbidden")
+	if asked := strings.Join(r.asked(), " "); strings.Contains(asked, "/referrers/") {
+		t.Errorf("asked %s", asked)
+	}
+}

@@ -82,3 +82,15 @@ func TestALookasideThatIsNoFileDoesNotKeepUsWaiting(t *testing.T) {
 	}
 	check(t, fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m), "is not a regular file")
 }
+
+func TestARegistryThatFailsBesideALookasideTakesNothingAway(t *testing.T) {
+	root, r, m := t.TempDir(), newRegistry(t), manifestOf("image")
+	leave(t, root, m, openPGP(1))
+	r.sign(t, "app", m, signed(2))
+	keeper, named := open(t, lookedBeside(t, "file://"+root)), r.named(t, "app")
+	before := fetched(t, keeper, named, m)
+	r.spoilBy(always(http.StatusBadGateway))
+	if after := fetched(t, keeper, named, m); after != before || after.Signatures != 2 {
+		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+}
