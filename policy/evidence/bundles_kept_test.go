@@ -107,15 +107,22 @@ func TestWhatAMirrorHasIsEnough(t *testing.T) {
 	}
 }
 
-func TestAHostThatMayNotBeAskedForReferrersIsSaidToBe(t *testing.T) {
-	r := newRegistry(t, memory.WithReferrersSupport(true))
-	content := fmt.Sprintf("server = %q\ncapabilities = ['pull', 'resolve']\n", r.server.URL)
-	hosts := hostsFor(t, "registry.example", content)
-	keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
-	got := fetched(t, keeper, parse(t, "registry.example/app:v1"), manifestOf("image"))
-	if got.State != policy.None || !strings.Contains(got.Detail, "does not give it the capability referrers") {
-		t.Errorf("%+v", got)
-	}
+// TestAHostIsAskedForReferrersWhateverHostsTomlSays: files that list capabilities are mostly older than that one.
+func TestAHostIsAskedForReferrersWhateverHostsTomlSays(t *testing.T) {
+	eachWay(t, func(p pusher) {
+		m := manifestOf("image")
+		content := fmt.Sprintf("server = %q\ncapabilities = ['pull', 'resolve']\n", p.server.URL)
+		hosts := hostsFor(p.t, "registry.example", content)
+		keeper := open(p.t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+		named := parse(p.t, "registry.example/app:v1")
+		if got := fetched(p.t, keeper, named, m); got.State != policy.None {
+			p.t.Errorf("before it is signed: %+v", got)
+		}
+		p.list(m, p.attach(m, referrer{content: statement(signs, 1), predicate: signs}))
+		if got := fetched(p.t, keeper, named, m); got.State != policy.Found || got.Bundles != 1 {
+			p.t.Errorf("%+v", got)
+		}
+	})
 }
 
 func TestWhatMayBeThereAtTheNextTryIsReadAgain(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -109,7 +110,7 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 			if failed == nil {
 				failed = answers
 			}
-		case i == len(all)-1:
+		case isLast(host, all[i+1:]):
 			return answers
 		default:
 			none = answers
@@ -124,6 +125,15 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 		err := fmt.Errorf("fetching %s: hosts.toml names no host to pull from", q.tag)
 		return []*answer{{source: source{Reference: q.tag.String()}, err: err}}
 	}
+}
+
+// isLast reports whether a host is the last to be asked: no other comes after it. It is common to give the registry
+// itself a section, with its certificates say, in a file that names it as the server too. As the last of the hosts it
+// would be asked again, without the certificates, and that failure would stand for the answer it gave.
+func isLast(host docker.RegistryHost, after []docker.RegistryHost) bool {
+	return !slices.ContainsFunc(after, func(other docker.RegistryHost) bool {
+		return other.Scheme != host.Scheme || other.Host != host.Host || other.Path != host.Path
+	})
 }
 
 // askOne asks one host.

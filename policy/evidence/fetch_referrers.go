@@ -27,20 +27,22 @@ const (
 )
 
 // referrers asks which bundles refer to the subject: by the referrers API, or where that is not there by the fallback
-// tag (OCI distribution specification 1.1, "Listing Referrers"). A host that hosts.toml gives no capability "referrers"
-// is asked for the tag only.
+// tag (OCI distribution specification 1.1, "Listing Referrers").
+//
+// That hosts.toml gives a host no capability "referrers" says little: files that list capabilities are mostly older than
+// that one. Such a host is asked all the same, but what its API does not list may be under the tag.
 func (p *placed) referrers(ctx context.Context, a *answer) error {
-	if p.host.Capabilities.Has(docker.HostCapabilityReferrers) {
-		list, err := p.listed(ctx)
-		if !errors.Is(err, errNoReferrers) {
-			a.source.Digest = list.digest()
-			if len(list.candidates) > 0 {
-				a.read = func(ctx context.Context) error { return p.readBundles(ctx, a, list) }
-			}
-			return err
-		}
+	list, err := p.listed(ctx)
+	there := !errors.Is(err, errNoReferrers)
+	if there && err != nil {
+		return err
 	}
-	if !p.host.Capabilities.Has(docker.HostCapabilityResolve) {
+	if there && (len(list.candidates) > 0 || p.host.Capabilities.Has(docker.HostCapabilityReferrers)) ||
+		!p.host.Capabilities.Has(docker.HostCapabilityResolve) {
+		a.source.Digest = list.digest()
+		if len(list.candidates) > 0 {
+			a.read = func(ctx context.Context) error { return p.readBundles(ctx, a, list) }
+		}
 		return nil
 	}
 	return p.indexed(ctx, a)
@@ -49,15 +51,8 @@ func (p *placed) referrers(ctx context.Context, a *answer) error {
 // indexed asks for the fallback tag.
 func (p *placed) indexed(ctx context.Context, a *answer) error {
 	index, err := p.resolve(ctx, p.fallback)
-	if err != nil {
+	if err != nil || index.Digest == "" {
 		return err
-	}
-	if index.Digest == "" {
-		if !p.host.Capabilities.Has(docker.HostCapabilityReferrers) {
-			a.detail = fmt.Sprintf("%s was not asked for bundles, for hosts.toml does not give it the capability referrers",
-				p.host.Host)
-		}
-		return nil
 	}
 	a.source.Digest = index.Digest
 	a.read = func(ctx context.Context) error {

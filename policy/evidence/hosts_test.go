@@ -155,6 +155,24 @@ func TestRegistriesAreReachedAsHostsTomlSays(t *testing.T) {
 	}
 }
 
+// TestARegistryThatIsNamedTwiceSaysOnceThatThereIsNone: with its certificate's authority and, as the server, without.
+func TestARegistryThatIsNamedTwiceSaysOnceThatThereIsNone(t *testing.T) {
+	p := pusher{registry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
+	server := p.secure(t, time.Now().Add(24*time.Hour), openDoor, nil)
+	hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %[1]q\n[host.%[1]q]\n"+
+		"capabilities = ['pull', 'resolve']\nca = 'ca.pem'\n", server.URL))
+	write(t, filepath.Join(hosts, "registry.example", "ca.pem"), server.authority)
+	keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+	named, m := parse(t, "registry.example/app:v1"), manifestOf("image")
+	if got := fetched(t, keeper, named, m); got.State != policy.None {
+		t.Errorf("without a signature: %+v", got)
+	}
+	p.attach(m, referrer{content: statement(signs, 1), predicate: signs})
+	if got := fetched(t, keeper, named, m); got.State != policy.Found || got.Bundles != 1 {
+		t.Errorf("with a bundle: %+v", got)
+	}
+}
+
 // What a mirror is not able to, by hosts.toml, it is not asked.
 func TestCapabilitiesSayWhatAHostIsAsked(t *testing.T) {
 	m := manifestOf("image")
@@ -162,7 +180,7 @@ func TestCapabilitiesSayWhatAHostIsAsked(t *testing.T) {
 	api := "/v2/app/referrers/" + m.String()
 	for capabilities, want := range map[string][]string{
 		`["pull", "resolve", "referrers"]`: {"HEAD " + tag, "GET " + api, "HEAD " + list},
-		`["pull", "resolve"]`:              {"HEAD " + tag, "HEAD " + list},
+		`["pull", "resolve"]`:              {"HEAD " + tag, "GET " + api, "HEAD " + list},
 		`["pull", "referrers"]`:            {"GET " + api},
 		`["pull"]`:                         nil,
 		`["resolve", "push"]`:              nil,
