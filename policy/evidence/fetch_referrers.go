@@ -29,7 +29,7 @@ const (
 // referrers asks which bundles refer to the subject: by the referrers API, or where that is not there by the fallback
 // tag (OCI distribution specification 1.1, "Listing Referrers").
 //
-// That hosts.toml gives a host no capability "referrers" says little: files that list capabilities are mostly older than
+// That hosts.toml gives a host no capability "referrers" says little: most files that list capabilities are older than
 // that one. Such a host is asked all the same, but what its API does not list may be under the tag.
 func (p *placed) referrers(ctx context.Context, a *answer) error {
 	list, err := p.listed(ctx)
