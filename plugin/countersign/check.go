@@ -29,12 +29,12 @@ func newCheckCommand(stdout io.Writer) *cobra.Command {
 
 It decides as the daemon does, from the same files. Where the image and its signatures are:
 
-  --image containerd    on this node, with what is kept here of its signatures (the default)
-  --image dir:PATH      in a directory that skopeo or podman wrote, which has no Sigstore bundles
-                        (skopeo copy docker://REFERENCE dir:PATH)
+  --image containerd      on this node, with what is kept here of its signatures (the default)
+  --image registry        in the image's registry, which only this asks; the node keeps nothing of it
   --image oci:PATH[:TAG]  in an OCI image layout, as a directory or a tar, with signatures and
-                        bundles as artifacts (cosign save --dir PATH REFERENCE)
-  --image registry      in the image's registry, which only this asks; the node keeps nothing of it
+                          bundles as artifacts (cosign save --dir PATH REFERENCE)
+  --image dir:PATH        in a directory that skopeo or podman wrote, which has no Sigstore bundles
+                          (skopeo copy docker://REFERENCE dir:PATH)
 
 REFERENCE is the name the image is judged under. The namespace's mode (enforce or audit) is
 reported, not applied.
@@ -73,6 +73,9 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	if flags.output != "text" && flags.output != "json" {
 		return fmt.Errorf("--output %q is neither text nor json", flags.output)
 	}
+	if err := checkImage(flags.image); err != nil {
+		return err
+	}
 	config, err := checkConfig(flags)
 	if err != nil {
 		return err
@@ -88,6 +91,19 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 		return &exitError{code}
 	}
 	return nil
+}
+
+// checkImage returns an error unless --image says where to look.
+func checkImage(image string) error {
+	kind, path, carried := strings.Cut(image, ":")
+	switch {
+	case image == "containerd", image == "registry":
+		return nil
+	case carried && path != "" && (kind == "dir" || kind == "oci"):
+		return nil
+	default:
+		return fmt.Errorf("--image %q is none of containerd, registry, dir:PATH and oci:PATH[:TAG]", image)
+	}
 }
 
 // checkConfig is the node's configuration, with the policies that the flags name in place of its own.
@@ -142,19 +158,16 @@ type source struct {
 }
 
 func openSource(ctx context.Context, config *conf.Config, image, ref string) (*source, error) {
-	kind, path, carried := strings.Cut(image, ":")
-	switch {
-	case image == "containerd":
-		return openContainerd(ctx, config, ref)
-	case image == "registry":
+	kind, path, _ := strings.Cut(image, ":")
+	switch kind {
+	case "registry":
 		return openRegistry(ctx, config, ref)
-	case carried && kind == "dir":
+	case "dir":
 		return openDirectory(path, ref)
-	case carried && kind == "oci":
+	case "oci":
 		return openLayout(path, ref)
 	default:
-		return nil, policy.Refuse(policy.BadRequest,
-			"--image %q is none of containerd, registry, dir:PATH and oci:PATH[:TAG]", image)
+		return openContainerd(ctx, config, ref)
 	}
 }
 

@@ -30,6 +30,9 @@ func openDirectory(path, ref string) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding %s: %w", path, err)
 	}
+	if _, err := os.Stat(filepath.Join(path, "oci-layout")); err == nil {
+		return nil, policy.Refuse(policy.Unavailable, "%s is an OCI image layout: write oci:%s", path, path)
+	}
 	top, err := readManifest(filepath.Join(path, "manifest.json"))
 	if err != nil {
 		return nil, err

@@ -79,6 +79,8 @@ func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 	switch {
 	case len(found) == 1:
 		return found[0], nil
+	case tag != "" && len(found) == 0:
+		return "", fmt.Errorf("it has no image called %q; leave the tag away where there is but one image", tag)
 	case tag != "":
 		return "", fmt.Errorf("it has %d images called %q", len(found), tag)
 	case len(found) == 0:

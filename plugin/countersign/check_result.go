@@ -21,15 +21,17 @@ type checkResult struct {
 	Scope     string `json:"scope"`
 	Detail    string `json:"detail"`
 
-	// image is where the image is, and nameless that a signature lacks only the name of a repository.
-	image    string
-	nameless bool
+	// image is where the image is, and nameless that a signature lacks only the name of a repository. requirement is the
+	// type of what was not met.
+	image, requirement string
+	nameless           bool
 }
 
 func (r *checkResult) take(verdict policy.Verdict) {
 	r.Allowed, r.Reason = verdict.Admitted(), string(verdict.Reason)
 	r.Digest, r.Document, r.Scope = verdict.Digest.String(), verdict.Document, verdict.Scope
 	r.Detail, r.nameless = strings.TrimSpace(verdict.Detail), verdict.Nameless
+	r.requirement = verdict.Requirement
 }
 
 func (r *checkResult) write(w io.Writer, format string) error {
@@ -91,6 +93,9 @@ func (r *checkResult) advice() string {
 				"enough in this namespace, whatever repository the signature was made for: "+
 				"[bundles.namespaces] %s = \"digest\" in config.toml", r.repository(), r.Namespace)
 		}
+		if r.requirement == "reject" {
+			return "no signature would help; give the image a scope in the policy that accepts it or asks for a signature"
+		}
 		return "sign it again with a key and under an identity that the policy asks for, " +
 			"or change the policy for this scope"
 	case policy.UnknownOrigin:
@@ -105,9 +110,9 @@ func (r *checkResult) advice() string {
 		}
 		return "mend what is named above and ask again"
 	case policy.InvalidPolicy:
-		return "mend the policy file; other namespaces are not affected"
+		return "mend what is named above; it is read again by itself when it changes"
 	case policy.BadRequest:
-		return "give a reference such as registry.example/app:v1 and the name of a Kubernetes namespace"
+		return "give a reference such as registry.example/app:v1, without docker://, and the name of a Kubernetes namespace"
 	default:
 		return ""
 	}

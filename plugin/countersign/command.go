@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -19,14 +20,29 @@ Policies are containers-policy.json(5) files: <directory>/<NAMESPACE>.json for a
 that has one, the system's for all others.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Version:       thisVersion(),
+		Args:          onlyCommands,
 		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(stderr), newCheckCommand(stdout), newEvidenceCommand(stdout, stderr),
 		newVersionCommand(stdout))
 	return root
+}
+
+// onlyCommands takes no argument: what is none of the commands is a typing error.
+func onlyCommands(command *cobra.Command, arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	command.SuggestionsMinimumDistance = 2 // Changes of a letter, as in cobra's own suggestions.
+	hint := "see " + command.CommandPath() + " --help"
+	if close := command.SuggestionsFor(arguments[0]); len(close) > 0 {
+		hint = fmt.Sprintf("did you mean %s %s?", command.CommandPath(), close[0])
+	}
+	return fmt.Errorf("unknown command %q; %s", arguments[0], hint)
 }
 
 // arguments returns the command line less the program. containerd starts what it finds in /opt/nri/plugins without

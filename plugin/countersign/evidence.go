@@ -33,7 +33,7 @@ fetch and export, carry the file, and import it.
 
 list, show and export read the evidence directory, whether the daemon runs or not. fetch and
 import ask the daemon where it runs, and else do it themselves.`,
-		Args: cobra.NoArgs,
+		Args: onlyCommands,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.PersistentFlags().StringVar(&e.path, "config", "", "configuration `file` (default "+conf.DefaultPath+")")

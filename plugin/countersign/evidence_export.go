@@ -84,7 +84,8 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 	}
 	found, damaged := e.exportable(picked)
 	if len(found) == 0 {
-		return errors.New("there is no signature and no bundle to export")
+		return errors.New("nothing was written, for no signature and no bundle is kept of what was named; " +
+			"look with: countersign evidence list")
 	}
 	if err := writeFile(output, e.stdout, func(to io.Writer) error {
 		return layout.Write(to, itemsOf(found), subjects.of)
@@ -212,7 +213,7 @@ func writeFile(path string, stdout io.Writer, write func(io.Writer) error) error
 		return write(stdout)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("writing %s: it is there, and no file; nothing was written", path)
+		return fmt.Errorf("writing %s: it is no regular file; nothing was written", path)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".countersign-export-")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,11 @@ Exit status: 0 all registries have answered, with signatures or with none; 1 som
 		Args: func(_ *cobra.Command, arguments []string) error {
 			if request.All == (len(arguments) > 0) {
 				return errors.New("name references or give --all: countersign evidence fetch REFERENCE... | --all")
+			}
+			for _, argument := range arguments {
+				if _, err := digest.Parse(argument); err == nil {
+					return fmt.Errorf("%s names no repository to fetch from; write REPOSITORY@%s", argument, argument)
+				}
 			}
 			return nil
 		},

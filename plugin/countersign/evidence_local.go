@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -38,10 +39,21 @@ func openWorker(ctx context.Context, config *conf.Config) (*worker, error) {
 	if err == nil {
 		return &worker{fetchAll: remote.fetchAll, bring: remote.bring, close: func() {}}, nil
 	}
-	if !errors.Is(err, socket.ErrNoDaemon) {
+	if err := unlessAway(err); err != nil {
 		return nil, err
 	}
 	return openStore(config)
+}
+
+// unlessAway returns why the daemon did not answer, and nil if it is not there. One that may not be asked is there.
+func unlessAway(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; only root may ask it", err)
+	}
+	if errors.Is(err, socket.ErrNoDaemon) {
+		return nil
+	}
+	return err
 }
 
 // remoteWork is that of the daemon.

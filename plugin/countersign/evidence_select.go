@@ -63,6 +63,17 @@ func selectionOf(ctx context.Context, argument string, manifests manifestsFunc) 
 	return s, nil
 }
 
+// fetchable is an argument as fetch takes it, which has to know which image of which repository is meant.
+func fetchable(argument string) string {
+	if d, err := digest.Parse(argument); err == nil {
+		return "REPOSITORY@" + d.String()
+	}
+	if named, err := reference.ParseNormalizedNamed(argument); err == nil && reference.IsNameOnly(named) {
+		return argument + ":TAG"
+	}
+	return argument
+}
+
 func (s selection) has(stored evidence.Stored) bool {
 	return (s.repository == "" || s.repository == stored.Repository) &&
 		(s.manifests == nil || slices.Contains(s.manifests, stored.Manifest))
@@ -89,7 +100,8 @@ func pick(
 			}
 		}
 		if !any {
-			return nil, fmt.Errorf("nothing is kept of %s; fetch it with: countersign evidence fetch %s", argument, argument)
+			return nil, fmt.Errorf("nothing is kept of %s; fetch it with: countersign evidence fetch %s",
+				argument, fetchable(argument))
 		}
 	}
 	var found []evidence.Stored

@@ -15,14 +15,18 @@ func newVersionCommand(stdout io.Writer) *cobra.Command {
 		Example: "  countersign version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			build, ok := debug.ReadBuildInfo()
-			if !ok {
-				build = &debug.BuildInfo{}
-			}
-			_, err := fmt.Fprintln(stdout, versionLine(build))
+			_, err := fmt.Fprintln(stdout, thisVersion())
 			return err
 		},
 	}
+}
+
+func thisVersion() string {
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		build = &debug.BuildInfo{}
+	}
+	return versionLine(build)
 }
 
 // versionLine says what the Go toolchain recorded; nothing is stamped in by hand, so nothing can be forgotten.

@@ -147,7 +147,7 @@ func TestPortInUseIsReported(t *testing.T) {
 		second.Close()
 		t.Fatal("two listen on one port")
 	}
-	if !strings.Contains(err.Error(), "address already in use") {
+	if !strings.Contains(err.Error(), "address already in use; another countersign may be running") {
 		t.Errorf("error %q", err)
 	}
 }

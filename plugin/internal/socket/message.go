@@ -27,6 +27,9 @@ func Admission(name, sentence, reason string) string {
 
 // shorten cuts the middle out of a long name, and replaces what does not print.
 func shorten(name string) string {
+	if name == "" {
+		return "an image without a name"
+	}
 	runes := []rune(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/countersign/countersign/plugin/internal/socket"
+)
+
+// A daemon that may not be asked has the store; a command must not take what it is told for nobody being there.
+func TestOnlyADaemonThatIsAwayIsDoneWithout(t *testing.T) {
+	dialing := func(errno syscall.Errno) error {
+		return fmt.Errorf("asking: %w: %w", socket.ErrNoDaemon, &net.OpError{
+			Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", errno),
+		})
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"no socket":          {dialing(syscall.ENOENT), ""},
+		"nobody listens":     {dialing(syscall.ECONNREFUSED), ""},
+		"not allowed":        {dialing(syscall.EACCES), "only root may ask it"},
+		"it says what is up": {errors.New("too many"), "too many"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := unlessAway(test.err)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
