@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/url"
@@ -116,7 +117,7 @@ type Way struct{ registry *registry }
 
 // NewWay returns the way to a host.
 func NewWay(host string) Way {
-	r := newRegistry(nil, newPauses())
+	r := newRegistry(host, nil, newPauses())
 	r.begin(docker.RegistryHost{Host: host})
 	return Way{registry: r}
 }
@@ -211,6 +212,20 @@ func ParseReferrers(raw []byte) (ordered []digest.Digest, list digest.Digest, ba
 	}
 	return ordered, parsed.digest(), parsed.bad.count, err
 }
+
+// HeldOfReferrers parses a list of referrers and returns how many bytes of text are held of it.
+func HeldOfReferrers(raw []byte) (held int, err error) {
+	parsed := &referrers{}
+	err = parsed.add(raw)
+	for _, listed := range parsed.candidates {
+		text, _ := json.Marshal(listed)
+		held += len(text)
+	}
+	return held, err
+}
+
+// RememberedReferrers returns of how many manifests it is remembered what they hold.
+func RememberedReferrers(r *Registries) int { return r.attached.Len() }
 
 // ParseAttached parses the manifest of a referrer and returns its subject and its bundles.
 func ParseAttached(raw []byte) (subject digest.Digest, bundles []digest.Digest, err error) {

@@ -207,5 +207,8 @@ func readManifest(ctx context.Context, from remotes.Fetcher, of ocispec.Descript
 	if err != nil {
 		return nil, fmt.Errorf("its manifest: %w", err)
 	}
+	if err := checkElements(raw); err != nil {
+		return nil, fmt.Errorf("its manifest: %w", err)
+	}
 	return raw, nil
 }

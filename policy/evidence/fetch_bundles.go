@@ -20,6 +20,10 @@ const (
 	maxReferrer = 256 << 10
 	// maxAttached is how many such manifests are remembered.
 	maxAttached = 4096
+	// maxRemembered is how many bundles such a manifest may list to be remembered, and maxSubject how long what it refers
+	// to may be, in bytes. cosign lists one, and a digest of SHA-512 has 135.
+	maxRemembered = 4
+	maxSubject    = 256
 )
 
 // attached is what the manifest of a referrer holds.
@@ -28,6 +32,11 @@ type attached struct {
 	subject digest.Digest
 	// bundles are the layers that are Sigstore bundles; an attestation's are not among them.
 	bundles []ocispec.Descriptor
+}
+
+// small reports whether so many of its kind can be remembered.
+func (a *attached) small() bool {
+	return len(a.bundles) <= maxRemembered && len(a.subject) <= maxSubject
 }
 
 // readBundles reads the bundles that refer to the subject: the newest that say that an image is signed, until there are
@@ -131,7 +140,9 @@ func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*a
 	if err != nil {
 		return nil, lasting("%s: %v", listed.Digest, err)
 	}
-	r.registries.attached.Add(listed.Digest, holds)
+	if holds.small() {
+		r.registries.attached.Add(listed.Digest, holds)
+	}
 	return holds, nil
 }
 

@@ -19,6 +19,8 @@ import (
 type registry struct {
 	credentials *credentials
 	pauses      *pauses
+	// domain is what the registry is called in references.
+	domain string
 
 	mu sync.Mutex
 	// transports are those in use; the hosts of a registry may share one.
@@ -27,14 +29,16 @@ type registry struct {
 	// names of proxies on the way to it.
 	own, proxies map[string]bool
 	at           map[netip.Addr]bool
+	// headers are those that hosts.toml has for the host that is asked.
+	headers http.Header
 	// status is the last answer's, and manifest that of the last answer about a manifest.
 	status, manifest int
 	// answeredBy is the host that gave the last answer.
 	answeredBy string
 }
 
-func newRegistry(credentials *credentials, pauses *pauses) *registry {
-	return &registry{credentials: credentials, pauses: pauses}
+func newRegistry(domain string, credentials *credentials, pauses *pauses) *registry {
+	return &registry{domain: domain, credentials: credentials, pauses: pauses}
 }
 
 // begin forgets what was met at another host: what holds for a mirror need not hold for the registry.
@@ -45,7 +49,7 @@ func (r *registry) begin(host docker.RegistryHost) {
 		t.CloseIdleConnections()
 	}
 	r.own, r.proxies, r.at = map[string]bool{}, map[string]bool{}, map[netip.Addr]bool{}
-	r.status, r.manifest, r.answeredBy = 0, 0, ""
+	r.status, r.manifest, r.answeredBy, r.headers = 0, 0, "", host.Header
 	// With TLS on localhost containerd falls back to plain HTTP, which is another port where none is given.
 	r.own[withPort(&url.URL{Scheme: "https", Host: host.Host})] = true
 	r.own[withPort(&url.URL{Scheme: "http", Host: host.Host})] = true
@@ -110,10 +114,14 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := g.registry.mayAsk(request.URL); err != nil {
 		return nil, err
 	}
-	if err := g.registry.pauses.mayAsk(request.URL.Host); err != nil {
+	// A registry can send us to another's host, or name it as its token server, and a mirror serves many: what a host
+	// answers then is no reason to leave it alone for the sake of others.
+	place := g.registry.domain + " " + request.URL.Host
+	if err := g.registry.pauses.mayAsk(place); err != nil {
 		return nil, err
 	}
 	request = request.Clone(request.Context())
+	g.registry.withhold(request)
 	// Signatures are small: nothing is gained by compression, and what expands can be a trap.
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := g.transport.RoundTrip(request)
@@ -121,7 +129,7 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	g.registry.answered(response)
-	err = g.registry.pauses.answered(request.URL.Host, response)
+	err = g.registry.pauses.answered(place, response)
 	if err == nil {
 		err = acceptable(response)
 	}
@@ -130,6 +138,24 @@ func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response.Body = &bounded{body: response.Body, left: maxAnswer}
 	return response, nil
+}
+
+// withhold takes the headers that hosts.toml has for one host, which may be secrets, from a request that this host
+// redirects to another. Go's client does so with Authorization, and only with that.
+func (r *registry) withhold(request *http.Request) {
+	if request.Response == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.own[withPort(request.URL)] {
+		return
+	}
+	for name := range r.headers {
+		if name != "Authorization" {
+			request.Header.Del(name)
+		}
+	}
 }
 
 // maxAnswer bounds the body of any answer, in bytes: manifests are the largest.

@@ -141,6 +141,9 @@ func (d *documents) get(ctx context.Context, of ocispec.Descriptor) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
+	if err := checkElements(raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", of.Digest, err)
+	}
 	d.read = append(d.read, &document{descriptor: of, raw: raw})
 	return raw, nil
 }

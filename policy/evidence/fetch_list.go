@@ -51,7 +51,7 @@ func (r *referrers) add(raw []byte) error {
 			r.bad.add(&badLayer{problem: "a referrer is listed by no usable descriptor: " + err.Error(), lasting: true})
 			continue
 		}
-		r.candidates = append(r.candidates, listed)
+		r.candidates = append(r.candidates, essence(&listed))
 	}
 	return nil
 }
@@ -72,6 +72,18 @@ func candidate(of *ocispec.Descriptor) bool {
 	default:
 		return strings.HasPrefix(of.ArtifactType, bundlePrefix)
 	}
+}
+
+// maxCreated is how long the time is by which referrers are ordered, in bytes; that of RFC 3339 has 35 at the most.
+const maxCreated = 64
+
+// essence returns what is used of a descriptor, for a list can have pages of megabytes.
+func essence(listed *ocispec.Descriptor) ocispec.Descriptor {
+	short := ocispec.Descriptor{Digest: listed.Digest, Size: listed.Size}
+	if created := listed.Annotations[ocispec.AnnotationCreated]; created != "" && len(created) <= maxCreated {
+		short.Annotations = map[string]string{ocispec.AnnotationCreated: created}
+	}
+	return short
 }
 
 // digest identifies what is listed, in whatever order: some registries have none. It is empty where there is nothing.

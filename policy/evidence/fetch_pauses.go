@@ -18,6 +18,8 @@ const (
 
 // pauses says which hosts are to be left alone, because they said so (429, or 503 with Retry-After) or because all they
 // answer is that they have failed (5xx).
+//
+// A host is named with the registry for which it was asked: one registry cannot have another's host left alone.
 type pauses struct {
 	mu    sync.Mutex
 	hosts map[string]*pause

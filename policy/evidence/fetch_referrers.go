@@ -140,6 +140,9 @@ func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string
 	if raw, err = io.ReadAll(response.Body); err != nil {
 		return nil, "", err
 	}
+	if err := checkElements(raw); err != nil {
+		return nil, "", fmt.Errorf("its list of referrers: %w", err)
+	}
 	return raw, nextLink(response.Header), nil
 }
 

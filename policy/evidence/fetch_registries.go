@@ -57,7 +57,8 @@ func NewRegistries(config RegistryConfig) *Registries {
 
 // newRegistry returns the way to a repository's registry.
 func (r *Registries) newRegistry(ctx context.Context, repository reference.Named) *registry {
-	return newRegistry(newCredentials(ctx, r.config.AuthFile, r.providers, repository), r.pauses)
+	found := newCredentials(ctx, r.config.AuthFile, r.providers, repository)
+	return newRegistry(reference.Domain(repository), found, r.pauses)
 }
 
 // Resolve returns the digest that a reference has: its own, or that under its tag, for which the registry is asked
