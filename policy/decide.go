@@ -44,6 +44,7 @@ type Decider struct {
 	sources  Sources
 	answers  *memory[Question, answer]
 	findings *memory[findingKey, Finding]
+	turns    turns
 }
 
 // NewDecider returns a Decider that remembers nothing yet.
@@ -62,6 +63,7 @@ func NewDecider(sources Sources) (*Decider, error) {
 		sources:  sources,
 		answers:  newMemory[Question, answer](rememberedAnswers),
 		findings: newMemory[findingKey, Finding](rememberedFindings),
+		turns:    newTurns(),
 	}, nil
 }
 

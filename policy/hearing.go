@@ -147,8 +147,24 @@ func (h *hearing) consult(ctx context.Context, requirement *Requirement, manifes
 	key := findingKey{
 		string(requirement.ID), h.reference.String(), string(manifest.Digest), manifest.MediaType, evidence.Generation,
 	}
-	if finding, ok := h.findings.get(key); memorable && ok && lasts(finding.Until) {
+	known := func() (Finding, bool) {
+		finding, ok := h.findings.get(key)
+		return finding, memorable && ok && lasts(finding.Until)
+	}
+	if finding, ok := known(); ok {
 		return ruling{Finding: finding, manifest: manifest.Digest, remembered: true}
+	}
+	if requirement.NeedsEvidence {
+		free := h.turns.take(ctx, manifest, evidence)
+		if free == nil {
+			finding := Finding{Reason: Pending, Detail: "signatures of other images are being judged"}
+			return ruling{Finding: finding, manifest: manifest.Digest}
+		}
+		defer free()
+		// Who had the turn before may have had the same question.
+		if finding, ok := known(); ok {
+			return ruling{Finding: finding, manifest: manifest.Digest, remembered: true}
+		}
 	}
 	finding := evidence.doubt(h.ask(ctx, requirement, manifest, evidence))
 	if memorable && (finding.Met || finding.Reason == Rejected || finding.Reason == Unsigned) {
