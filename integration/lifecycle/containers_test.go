@@ -6,23 +6,24 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 func (l *lab) containersOfPod(t *testing.T) {
-	signed, unsigned := l.signed(t, "shop/part:v1"), l.push(t, "shop/part-unsigned:v1")
+	signed, unsigned := l.signed(t, "shop/part:v1"), l.Push(t, "shop/part-unsigned:v1")
 	for _, image := range []node.Pushed{signed, unsigned} {
 		l.runs(t, loose, image)
 	}
 	once := []string{"/witness", "print", "/marker"}
 	pod := func(first, main node.Pushed) node.Pod {
-		pod := l.pod(strict, main)
+		pod := l.Pod(strict, main)
 		pod.Init = []node.Container{{Name: "init", Image: first.Reference, Command: once}}
 		return pod
 	}
 	about := func(t *testing.T, pod string) map[string]string {
 		t.Helper()
 		reasons := make(map[string]string)
-		for _, decision := range must(l.daemon.Decisions())(t) {
+		for _, decision := range rig.Must(l.Daemon.Decisions())(t) {
 			if decision.Pod == pod && decision.Reason != "pending" {
 				reasons[decision.Container] = decision.Reason
 			}
@@ -43,7 +44,7 @@ func (l *lab) containersOfPod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := l.RunPodUntil(t.Context(), test.pod)
 			l.says(t, err, "unsigned")
-			if got := l.decided(t, test.pod.Name, "unsigned").Container; got != test.refused {
+			if got := l.Decided(t, test.pod.Name, "unsigned").Container; got != test.refused {
 				t.Errorf("the container %s is refused; want %s", got, test.refused)
 			}
 			if got := fmt.Sprint(about(t, test.pod.Name)); got != test.say {
@@ -53,8 +54,8 @@ func (l *lab) containersOfPod(t *testing.T) {
 	}
 	t.Run("one that is added to a running pod is refused", func(t *testing.T) {
 		running, err := l.RunPodUntil(t.Context(), pod(signed, signed))
-		no(t, err)
-		defer func() { no(t, running.Remove(context.WithoutCancel(t.Context()))) }()
+		rig.OK(t, err)
+		defer func() { rig.OK(t, running.Remove(context.WithoutCancel(t.Context()))) }()
 		l.is(t, running, unsigned, "unsigned")
 		l.is(t, running, signed, "")
 	})

@@ -7,17 +7,17 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 func (w *workshop) daemons(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, node.DaemonConfig{})
-	l.start(t)
+	l.Start(t)
 	b := l.newBases(t)
 	t.Run("it is killed while containers are created", b.killedInBetween)
 	t.Run("what it keeps of signatures is damaged", b.damagedEvidence)
@@ -42,7 +42,7 @@ func (c *crowd) work(ctx context.Context, l *lab, pod *node.RunningPod, image no
 	for ctx.Err() == nil {
 		began := time.Now()
 		// What was begun is finished, so that no container is left over.
-		err := l.another(context.WithoutCancel(ctx), pod, image)
+		err := l.Another(context.WithoutCancel(ctx), pod, image)
 		c.mutex.Lock()
 		c.attempts = append(c.attempts, attempt{image, began, time.Now(), err})
 		c.mutex.Unlock()
@@ -52,7 +52,7 @@ func (c *crowd) work(ctx context.Context, l *lab, pod *node.RunningPod, image no
 // await waits for so many attempts of each image that began after a moment and satisfy a condition.
 func (c *crowd) await(t *testing.T, after time.Time, count int, condition func(attempt) bool, images ...node.Pushed) {
 	t.Helper()
-	eventually(t, "attempts", func() error {
+	rig.Eventually(t, "attempts", func() error {
 		c.mutex.Lock()
 		defer c.mutex.Unlock()
 		found := make(map[node.Pushed]int)
@@ -83,13 +83,13 @@ func (b *bases) killedInBetween(t *testing.T) {
 	created := func(a attempt) bool { return a.err == nil }
 	c.await(t, time.Time{}, 3, created, b.signed)
 	c.await(t, time.Time{}, 3, every, b.unsigned)
-	b.daemon.Kill()
+	b.Daemon.Kill()
 	killed := time.Now()
 	c.await(t, killed, 5, every, b.signed, b.unsigned)
 	back := time.Now()
-	b.start(t)
+	b.Start(t)
 	c.await(t, back, 3, created, b.signed)
-	c.await(t, back, 3, func(a attempt) bool { return isRefused(a.err, "unsigned") }, b.unsigned)
+	c.await(t, back, 3, func(a attempt) bool { return rig.IsRefused(a.err, "unsigned") }, b.unsigned)
 	stop()
 	working.Wait()
 	for _, attempt := range c.attempts {
@@ -106,8 +106,8 @@ func (b *bases) killedInBetween(t *testing.T) {
 // keeps is the directory in which the daemon keeps evidence of a manifest in its repository.
 func (l *lab) keeps(t *testing.T, image node.Pushed) string {
 	t.Helper()
-	pattern := filepath.Join(l.daemon.EvidenceDirectory(), "v*", "sha256", image.Digest.Encoded(), "*")
-	found := must(filepath.Glob(pattern))(t)
+	pattern := filepath.Join(l.Daemon.EvidenceDirectory(), "v*", "sha256", image.Digest.Encoded(), "*")
+	found := rig.Must(filepath.Glob(pattern))(t)
 	if len(found) != 1 {
 		t.Fatalf("evidence of %s is in %v", image.Reference, found)
 	}
@@ -126,7 +126,7 @@ func (b *bases) damagedEvidence(t *testing.T) {
 		"swapped with those of an unsigned image":       func() error { return swap(signed, unsigned) },
 		"swapped with those of another signed image":    func() error { return swap(signed, other) },
 		"those of an unsigned image are a signed one's": func() error { return replace(unsigned, signed) },
-		"gone": func() error { return os.RemoveAll(b.daemon.EvidenceDirectory()) },
+		"gone": func() error { return os.RemoveAll(b.Daemon.EvidenceDirectory()) },
 		"a file in place of the directory": func() error {
 			return errors.Join(os.RemoveAll(signed), os.WriteFile(signed, []byte("{}"), 0o600))
 		},
@@ -137,9 +137,9 @@ func (b *bases) damagedEvidence(t *testing.T) {
 			b.is(t, b.pods[strict], second, "")
 		}
 		t.Run(name, func(t *testing.T) {
-			no(t, b.daemon.Terminate(t.Context()))
-			no(t, damage())
-			b.start(t)
+			rig.OK(t, b.Daemon.Terminate(t.Context()))
+			rig.OK(t, damage())
+			b.Start(t)
 			check(t)
 			b.restart(t)
 			check(t)
@@ -171,15 +171,15 @@ func replace(directory, by string) error {
 }
 
 func (b *bases) twoAtOnce(t *testing.T) {
-	second := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
-		"evidence": {"directory": b.daemon.EvidenceDirectory()},
+	second := b.PrepareDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
+		"evidence": {"directory": b.Daemon.EvidenceDirectory()},
 	}})
-	no(t, second.Start())
-	no(t, second.Ready(t.Context()))
-	b.logged(t, second, "evidence is kept in memory only, and is lost at a restart", "another process works in it")
+	rig.OK(t, second.Start())
+	rig.OK(t, second.Ready(t.Context()))
+	rig.Logged(t, second, "evidence is kept in memory only, and is lost at a restart", "another process works in it")
 	b.others(t)
 	// NRI asks one after the other until one refuses: both must admit.
-	for _, daemon := range []*node.Daemon{b.daemon, second} {
+	for _, daemon := range []*node.Daemon{b.Daemon, second} {
 		_, err := daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 			return d.Pod == b.pods[strict].Pod.Name && d.Stage == "creation" && d.Reason == "accepted"
 		})
@@ -187,19 +187,19 @@ func (b *bases) twoAtOnce(t *testing.T) {
 			t.Errorf("one of the two is not asked: %v", err)
 		}
 	}
-	no(t, second.Terminate(t.Context()))
+	rig.OK(t, second.Terminate(t.Context()))
 	b.others(t)
 
-	same := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
-		"listen": {"metrics": b.daemon.MetricsAddress},
+	same := b.PrepareDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
+		"listen": {"metrics": b.Daemon.MetricsAddress},
 	}})
-	no(t, same.Start())
+	rig.OK(t, same.Start())
 	code, err := same.Wait(t.Context())
 	if err != nil || code == 0 {
 		t.Errorf("a daemon with the address of another ends with %d, %v", code, err)
 	}
 	_ = same.Terminate(t.Context()) // It has ended, and not well.
-	said := string(must(os.ReadFile(same.LogFile()))(t))
+	said := string(rig.Must(os.ReadFile(same.LogFile()))(t))
 	if !strings.Contains(said, "countersign: ") || !strings.Contains(said, "address already in use") {
 		t.Errorf("a daemon with the address of another says:\n%s", said)
 	}
@@ -207,34 +207,25 @@ func (b *bases) twoAtOnce(t *testing.T) {
 }
 
 func (b *bases) fullDisk(t *testing.T) {
-	disk := t.TempDir()
-	no(t, syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=64k"))
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	no(t, b.daemon.Terminate(t.Context()))
-	full := b.newDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
-		"evidence": {"directory": filepath.Join(disk, "evidence")},
+	disk := rig.NewDisk(t)
+	rig.OK(t, b.Daemon.Terminate(t.Context()))
+	full := b.PrepareDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
+		"evidence": {"directory": disk.Path("evidence")},
 	}})
-	no(t, full.Start())
-	no(t, full.Ready(t.Context()))
-	err := os.WriteFile(filepath.Join(disk, "filling"), make([]byte, 1<<20), 0o600)
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the disk is not full: %v", err)
-	}
+	rig.OK(t, full.Start())
+	rig.OK(t, full.Ready(t.Context()))
+	disk.Fill(t)
 	b.others(t)
 	const line = "evidence cannot be kept on disk, and is kept in memory"
-	if said := b.logged(t, full, line, "no space left on device"); len(said) != 1 {
+	if said := rig.Logged(t, full, line, "no space left on device"); len(said) != 1 {
 		t.Errorf("it is said %d times that the disk is full", len(said))
 	}
-	no(t, os.Remove(filepath.Join(disk, "filling")))
+	disk.Empty(t)
 	fresh := b.lab.signed(t, "shop/fresh:v1")
-	b.pull(t, fresh)
+	b.Pull(t, fresh)
 	b.is(t, b.pods[strict], fresh, "")
-	b.logged(t, full, "evidence is kept on disk again")
-	no(t, full.Terminate(t.Context()))
-	b.start(t)
+	rig.Logged(t, full, "evidence is kept on disk again")
+	rig.OK(t, full.Terminate(t.Context()))
+	b.Start(t)
 	b.others(t)
 }

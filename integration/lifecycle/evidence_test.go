@@ -2,12 +2,10 @@ package lifecycle_test
 
 import (
 	"archive/tar"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,44 +13,32 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
-
-// evidence runs one of the commands below "evidence" with the configuration of a daemon, and returns what it prints.
-func (l *lab) evidence(t *testing.T, daemon *node.Daemon, arguments ...string) (stdout string, err error) {
-	t.Helper()
-	arguments = append([]string{"evidence"}, append(arguments, "--config", daemon.ConfigFile())...)
-	command := exec.CommandContext(t.Context(), l.program, arguments...)
-	var out, said bytes.Buffer
-	command.Stdout, command.Stderr = &out, &said
-	if err := command.Run(); err != nil {
-		return out.String(), errors.Join(err, errors.New(said.String()))
-	}
-	return out.String(), nil
-}
 
 // does runs a command that must go well and print something.
 func (l *lab) does(t *testing.T, want string, arguments ...string) {
 	t.Helper()
-	if got := must(l.evidence(t, l.daemon, arguments...))(t); !strings.Contains(got, want) {
+	if got := rig.Must(l.Evidence(t, arguments...))(t); !strings.Contains(got, want) {
 		t.Errorf("%s prints %s, without %q", arguments, got, want)
 	}
 }
 
 // keptEvidence has the commands work on a node where images are: with the daemon, and without it.
 func (l *lab) keptEvidence(t *testing.T) {
-	signed, unsigned := l.signed(t, "kept/signed:v1"), l.push(t, "kept/unsigned:v1")
+	signed, unsigned := l.signed(t, "kept/signed:v1"), l.Push(t, "kept/unsigned:v1")
 	index, instance := l.plainIndex(t, "kept/index")
 	l.sign(t, index, true)
 	images := []node.Pushed{signed, unsigned, index}
 	for _, image := range images {
-		l.pull(t, image)
+		l.Pull(t, image)
 	}
 	for _, way := range []string{"by the daemon", "without a daemon"} {
 		t.Run(way, func(t *testing.T) {
 			l.does(t, signed.Reference+": 1 signature and 0 bundles kept, of 1 manifest", "fetch", signed.Reference)
 			// What an index leads to on this node, and the index.
 			l.does(t, index.Reference+": 2 signatures and 0 bundles kept, of 2 manifests", "fetch", index.Reference)
-			all, err := l.evidence(t, l.daemon, "fetch", "--all")
+			all, err := l.Evidence(t, "fetch", "--all")
 			// The sandbox image's registry does not exist.
 			if err == nil || !strings.Contains(err.Error(), "countersign: countersign.test/pause:1: ") {
 				t.Errorf("what cannot be fetched is told as %v", err)
@@ -67,17 +53,17 @@ func (l *lab) keptEvidence(t *testing.T) {
 			l.does(t, "UNVERIFIED", "show", index.Reference)
 			l.exports(t, signed)
 		})
-		no(t, l.daemon.Terminate(t.Context()))
-		no(t, os.RemoveAll(l.daemon.EvidenceDirectory()))
+		rig.OK(t, l.Daemon.Terminate(t.Context()))
+		rig.OK(t, os.RemoveAll(l.Daemon.EvidenceDirectory()))
 	}
 	t.Run("brought by cosign and skopeo", func(t *testing.T) { l.brings(t, signed, index) })
-	l.start(t)
-	no(t, l.registry.Stop())
+	l.Start(t)
+	rig.OK(t, l.Registry.Stop())
 	l.runs(t, strict, signed)
-	if got := outcome(l.check(t, "-n", strict, index.Reference)); got != "0 accepted" {
+	if got := l.Check(t, "-n", strict, index.Reference).String(); got != "0 accepted" {
 		t.Errorf("of an index whose signatures were imported check says %s", got)
 	}
-	no(t, l.registry.Start(t.Context()))
+	rig.OK(t, l.Registry.Start(t.Context()))
 }
 
 // exports holds what is exported to the image that it belongs to, whose size only containerd knows.
@@ -101,15 +87,15 @@ func (l *lab) exports(t *testing.T, image node.Pushed) {
 // contents are those of a tar's files.
 func contents(t *testing.T, path string) (all [][]byte) {
 	t.Helper()
-	file := must(os.Open(path))(t)
+	file := rig.Must(os.Open(path))(t)
 	defer file.Close()
 	for reader := tar.NewReader(file); ; {
 		_, err := reader.Next()
 		if errors.Is(err, io.EOF) {
 			return all
 		}
-		no(t, err)
-		all = append(all, must(io.ReadAll(reader))(t))
+		rig.OK(t, err)
+		all = append(all, rig.Must(io.ReadAll(reader))(t))
 	}
 }
 
@@ -117,10 +103,10 @@ func contents(t *testing.T, path string) (all [][]byte) {
 func (l *lab) brings(t *testing.T, saved, copied node.Pushed) {
 	t.Helper()
 	directory := t.TempDir()
-	must(l.tools.Cosign(t.Context(), nil, "save", "--allow-insecure-registry", "--allow-http-registry",
+	rig.Must(l.Tools.Cosign(t.Context(), nil, "save", "--allow-insecure-registry", "--allow-http-registry",
 		"--dir", directory, saved.Reference))(t)
 	l.does(t, "1 signature and 0 bundles of 1 manifest, 1 of them new", "import", "--as", saved.Reference, directory)
 	l.does(t, "3 signatures and 0 bundles of 3 manifests, 3 of them new",
-		"import", "--as", copied.Reference, l.copies(t, copied, "--all"))
+		"import", "--as", copied.Reference, l.SkopeoCopy(t, copied, "--all"))
 	l.does(t, "1 imported", "list", saved.Digest.String())
 }

@@ -1,28 +1,11 @@
 package lifecycle_test
 
 import (
-	"runtime"
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/countersign/countersign/integration/node"
 )
-
-// index pushes an image for two platforms, and also returns what this machine runs of it.
-func (l *lab) index(t *testing.T, name string) (index, instance node.Pushed) {
-	t.Helper()
-	elsewhere := v1.Platform{OS: "linux", Architecture: "s390x"}
-	here := l.image(t, name)
-	there := must(l.tools.ImageFor(name+" elsewhere", elsewhere))(t)
-	index = must(l.registry.PushIndex(t.Context(), name, node.Index(
-		node.Child{Manifest: there, Platform: &elsewhere},
-		node.Child{Manifest: here, Platform: node.Linux(runtime.GOARCH)},
-	)))(t)
-	repository, _, _ := strings.Cut(name, ":")
-	return index, must(l.registry.Push(t.Context(), repository, here))(t)
-}
 
 func (l *lab) signedIndexes(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -46,7 +29,7 @@ func (l *lab) signedIndexes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			index, instance := l.index(t, test.repository+":v1")
+			index, instance := l.Index(t, test.repository+":v1")
 			test.sign(t, index, instance)
 			decision := l.runs(t, strict, index)
 			if want := test.decides(index, instance); !strings.Contains(strings.Join(want, " "), decision.Digest) {
@@ -55,7 +38,7 @@ func (l *lab) signedIndexes(t *testing.T) {
 		})
 	}
 	t.Run("neither", func(t *testing.T) {
-		index, _ := l.index(t, "shop/neither:v1")
-		l.refused(t, strict, index, "unsigned")
+		index, _ := l.Index(t, "shop/neither:v1")
+		l.Refused(t, strict, index, "unsigned")
 	})
 }

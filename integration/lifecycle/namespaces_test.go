@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // watched is a namespace in audit mode.
@@ -17,13 +18,13 @@ func (w *workshop) namespaces(t *testing.T) {
 	l := w.newLab(t, node.DaemonConfig{Settings: map[string]map[string]any{
 		"enforce.namespaces": {watched: "audit"},
 	}})
-	early, earlyUnsigned := l.signed(t, "shop/early:v1"), l.push(t, "shop/early-unsigned:v1")
-	l.pull(t, early)
-	l.pull(t, earlyUnsigned)
-	l.start(t)
+	early, earlyUnsigned := l.signed(t, "shop/early:v1"), l.Push(t, "shop/early-unsigned:v1")
+	l.Pull(t, early)
+	l.Pull(t, earlyUnsigned)
+	l.Start(t)
 	t.Run("images are there before the daemon", func(t *testing.T) {
 		l.runs(t, strict, early)
-		l.refused(t, strict, earlyUnsigned, "unsigned")
+		l.Refused(t, strict, earlyUnsigned, "unsigned")
 		l.runs(t, loose, earlyUnsigned)
 	})
 	t.Run("one namespace pulls and another creates", l.pulledByAnother)
@@ -36,7 +37,7 @@ func (w *workshop) namespaces(t *testing.T) {
 }
 
 func (l *lab) pulledByAnother(t *testing.T) {
-	unsigned := l.push(t, "shop/pulled:v1")
+	unsigned := l.Push(t, "shop/pulled:v1")
 	l.runs(t, loose, unsigned)
 	byDigest := unsigned
 	byDigest.Reference = unsigned.ByDigest()
@@ -44,10 +45,10 @@ func (l *lab) pulledByAnother(t *testing.T) {
 	byID.Reference = unsigned.Config.String()
 	for name, image := range map[string]node.Pushed{"by tag": unsigned, "by digest": byDigest, "by ID": byID} {
 		t.Run(name, func(t *testing.T) {
-			if got := l.refused(t, strict, image, "unsigned").Document; got != l.document(strict) {
+			if got := l.Refused(t, strict, image, "unsigned").Document; got != l.PolicyFile(strict) {
 				t.Errorf("the document on record is %s", got)
 			}
-			if got := l.refused(t, plain, image, "unsigned").Document; got != l.document("") {
+			if got := l.Refused(t, plain, image, "unsigned").Document; got != l.PolicyFile("") {
 				t.Errorf("of a namespace without a document, the document on record is %s", got)
 			}
 		})
@@ -55,35 +56,35 @@ func (l *lab) pulledByAnother(t *testing.T) {
 }
 
 func (l *lab) auditMode(t *testing.T) {
-	l.write(t, watched, l.signatures())
-	unsigned := l.push(t, "shop/watched:v1")
-	pod := l.begin(t, watched, unsigned)
+	l.Write(t, watched, l.signatures())
+	unsigned := l.Push(t, "shop/watched:v1")
+	pod := l.Begin(t, watched, unsigned)
 	// What is pending is admitted too: the first record may be that.
-	eventually(t, "a record of what would be", func() error {
-		if err := l.another(t.Context(), pod, unsigned); err != nil {
+	rig.Eventually(t, "a record of what would be", func() error {
+		if err := l.Another(t.Context(), pod, unsigned); err != nil {
 			return err
 		}
-		for _, decision := range must(l.daemon.Decisions())(t) {
+		for _, decision := range rig.Must(l.Daemon.Decisions())(t) {
 			if decision.Pod == pod.Pod.Name && decision.Reason == "unsigned" {
 				return nil
 			}
 		}
 		return fmt.Errorf("there is none of %s", pod.Pod.Name)
 	})
-	decision := l.decided(t, pod.Pod.Name, "unsigned")
+	decision := l.Decided(t, pod.Pod.Name, "unsigned")
 	got := fmt.Sprint(decision.Outcome, " ", decision.Record["mode"], " ", decision.Record["would_deny"])
 	if got != "admit audit true" {
 		t.Errorf("on record is %s: %v", got, decision.Record)
 	}
-	if metric := must(l.daemon.Metrics(t.Context()))(t); !strings.Contains(metric, "countersign_would_deny_total") {
+	if metric := rig.Must(l.Daemon.Metrics(t.Context()))(t); !strings.Contains(metric, "countersign_would_deny_total") {
 		t.Errorf("there is no figure of what would be denied:\n%s", metric)
 	}
 }
 
 func (l *lab) manyAtOnce(t *testing.T) {
-	signed, unsigned := l.signed(t, "shop/crowd:v1"), l.push(t, "shop/crowd-unsigned:v1")
-	l.write(t, "crowd-strict", l.signatures())
-	l.write(t, "crowd-loose", accepting())
+	signed, unsigned := l.signed(t, "shop/crowd:v1"), l.Push(t, "shop/crowd-unsigned:v1")
+	l.Write(t, "crowd-strict", l.signatures())
+	l.Write(t, "crowd-loose", accepting())
 	l.awaitLoaded(t, "crowd-strict", "crowd-loose")
 	type outcome struct {
 		namespace string
@@ -95,7 +96,7 @@ func (l *lab) manyAtOnce(t *testing.T) {
 	for _, namespace := range []string{strict, "crowd-strict", plain, loose, "crowd-loose", watched} {
 		for _, image := range []node.Pushed{signed, unsigned} {
 			creating.Go(func() {
-				pod, err := l.RunPodUntil(t.Context(), l.pod(namespace, image))
+				pod, err := l.RunPodUntil(t.Context(), l.Pod(namespace, image))
 				outcomes <- outcome{namespace, image, err}
 				if err == nil {
 					_ = pod.Remove(t.Context())
@@ -119,25 +120,25 @@ func (l *lab) manyAtOnce(t *testing.T) {
 func (l *lab) awaitLoaded(t *testing.T, namespaces ...string) {
 	t.Helper()
 	for _, namespace := range namespaces {
-		l.logged(t, l.daemon, "policies loaded", namespace)
+		rig.Logged(t, l.Daemon, "policies loaded", namespace)
 	}
 }
 
 func (l *lab) alreadyRunning(t *testing.T) {
-	signed, unsigned := l.signed(t, "shop/running:v1"), l.push(t, "shop/running-unsigned:v1")
-	l.write(t, "older", accepting())
+	signed, unsigned := l.signed(t, "shop/running:v1"), l.Push(t, "shop/running-unsigned:v1")
+	l.Write(t, "older", accepting())
 	l.awaitLoaded(t, "older")
-	good, bad := l.begin(t, "older", signed), l.begin(t, "older", unsigned)
-	l.daemon.Kill()
-	l.write(t, "older", l.signatures())
-	l.start(t)
+	good, bad := l.Begin(t, "older", signed), l.Begin(t, "older", unsigned)
+	l.Daemon.Kill()
+	l.Write(t, "older", l.signatures())
+	l.Start(t)
 	for pod, want := range map[*node.RunningPod]string{
 		good: "admit accepted false older", bad: "admit unsigned true older",
 	} {
-		decision, err := l.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		decision, err := l.Daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 			return d.Pod == pod.Pod.Name && d.Stage == "running" && d.Reason != "pending"
 		})
-		no(t, err)
+		rig.OK(t, err)
 		got := fmt.Sprint(decision.Outcome, " ", decision.Reason, " ", decision.Record["would_deny"], " ", decision.Namespace)
 		if got != want {
 			t.Errorf("on record is %s; want %s: %v", got, want, decision.Record)

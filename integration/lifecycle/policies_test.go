@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // bases are a lab with a signed and an unsigned image that the node has, and a pod in each namespace to which
@@ -21,13 +22,13 @@ type bases struct {
 func (l *lab) newBases(t *testing.T, namespaces ...string) *bases {
 	t.Helper()
 	b := &bases{
-		lab: l, signed: l.signed(t, "shop/signed:v1"), unsigned: l.push(t, "shop/unsigned:v1"),
+		lab: l, signed: l.signed(t, "shop/signed:v1"), unsigned: l.Push(t, "shop/unsigned:v1"),
 		pods: make(map[string]*node.RunningPod),
 	}
 	for _, namespace := range append(namespaces, strict, loose, plain) {
-		b.pods[namespace] = l.begin(t, namespace, b.signed)
+		b.pods[namespace] = l.Begin(t, namespace, b.signed)
 	}
-	l.pull(t, b.unsigned)
+	l.Pull(t, b.unsigned)
 	l.is(t, b.pods[loose], b.unsigned, "")
 	l.is(t, b.pods[strict], b.unsigned, "unsigned")
 	return b
@@ -54,8 +55,8 @@ func (b *bases) invalid(t *testing.T, namespace string, words ...string) {
 	for _, image := range []node.Pushed{b.signed, b.unsigned} {
 		b.is(t, pod, image, "invalid-policy")
 	}
-	_, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
-		return d.Pod == pod.Pod.Name && d.Reason == "invalid-policy" && says(map[string]any{"detail": d.Detail}, words)
+	_, err := b.Daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		return d.Pod == pod.Pod.Name && d.Reason == "invalid-policy" && rig.Says(map[string]any{"detail": d.Detail}, words...)
 	})
 	if err != nil {
 		t.Errorf("no record of %s has %q: %v", namespace, words, err)
@@ -67,8 +68,8 @@ const edited = "edited"
 func (w *workshop) policies(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, node.DaemonConfig{})
-	l.write(t, edited, accepting())
-	l.start(t)
+	l.Write(t, edited, accepting())
+	l.Start(t)
 	b := l.newBases(t, edited)
 	t.Run("a document is edited after the pull", b.editedDocument)
 	t.Run("a document breaks while the daemon runs, and is broken when it starts", b.brokenDocument)
@@ -81,17 +82,17 @@ func (w *workshop) policies(t *testing.T) {
 func (b *bases) editedDocument(t *testing.T) {
 	pod := b.pods[edited]
 	b.is(t, pod, b.unsigned, "")
-	b.write(t, edited, b.signatures())
+	b.Write(t, edited, b.signatures())
 	b.becomes(t, pod, b.unsigned, "unsigned")
-	b.write(t, edited, node.Policy{})
+	b.Write(t, edited, node.Policy{})
 	b.becomes(t, pod, b.signed, "rejected")
-	b.write(t, edited, accepting())
+	b.Write(t, edited, accepting())
 	b.becomes(t, pod, b.unsigned, "")
 	b.others(t, edited)
 }
 
 func (b *bases) brokenDocument(t *testing.T) {
-	pod, path := b.pods[edited], b.document(edited)
+	pod, path := b.pods[edited], b.PolicyFile(edited)
 	for name, document := range map[string]string{
 		"cut short":      accepting().JSON()[:20],
 		"an unknown key": `{"default": [{"type": "reject"}], "exceptions": []}`,
@@ -99,7 +100,7 @@ func (b *bases) brokenDocument(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kept := b.more(t, "policy problem", path, "earlier_version_kept:true")
-			b.writeRaw(t, edited, document)
+			rig.OK(t, b.WritePolicy(edited, document))
 			t.Run("the last good one counts", func(t *testing.T) {
 				kept()
 				b.is(t, pod, b.unsigned, "")
@@ -113,7 +114,7 @@ func (b *bases) brokenDocument(t *testing.T) {
 				b.others(t, edited)
 			})
 			gone := b.more(t, "policy problem is gone", path)
-			b.write(t, edited, accepting())
+			b.Write(t, edited, accepting())
 			b.becomes(t, pod, b.unsigned, "")
 			gone()
 		})
@@ -125,31 +126,31 @@ func (b *bases) deletedDocument(t *testing.T) {
 	pod := b.pods[edited]
 	b.is(t, pod, b.unsigned, "")
 	deleted := time.Now()
-	no(t, b.RemovePolicy(edited))
+	rig.OK(t, b.RemovePolicy(edited))
 	b.becomes(t, pod, b.unsigned, "unsigned")
-	decision, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
-		return d.Pod == pod.Pod.Name && d.Document == b.document("")
+	decision, err := b.Daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		return d.Pod == pod.Pod.Name && d.Document == b.PolicyFile("")
 	})
-	no(t, err)
+	rig.OK(t, err)
 	if after := moment(t, decision).Sub(deleted); after < time.Second {
 		t.Errorf("the system's document took over after %s", after)
 	}
 	b.is(t, pod, b.signed, "")
 	b.others(t, edited)
-	b.write(t, edited, accepting())
+	b.Write(t, edited, accepting())
 	b.becomes(t, pod, b.unsigned, "")
 }
 
 // moment is when a question arrived.
 func moment(t *testing.T, decision node.Decision) time.Time {
 	t.Helper()
-	return must(time.Parse(time.RFC3339Nano, fmt.Sprint(decision.Record["time"])))(t)
+	return rig.Must(time.Parse(time.RFC3339Nano, fmt.Sprint(decision.Record["time"])))(t)
 }
 
 func (b *bases) unreadableKey(t *testing.T) {
 	pod, key := b.pods[edited], b.Path("edited.pub")
-	good := must(os.ReadFile(b.key.Public))(t)
-	b.write(t, edited, node.Policy{Scopes: map[string]node.Requirement{
+	good := rig.Must(os.ReadFile(b.Key.Public))(t)
+	b.Write(t, edited, node.Policy{Scopes: map[string]node.Requirement{
 		b.signed.Repository: node.Cosign(key), b.unsigned.Repository: node.Accept(),
 	}})
 	for name, spoil := range map[string]func() error{
@@ -158,14 +159,14 @@ func (b *bases) unreadableKey(t *testing.T) {
 		"no key":      func() error { return os.WriteFile(key, []byte("no key"), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			no(t, b.daemon.Terminate(t.Context()))
-			no(t, os.RemoveAll(key))
-			no(t, spoil())
+			rig.OK(t, b.Daemon.Terminate(t.Context()))
+			rig.OK(t, os.RemoveAll(key))
+			rig.OK(t, spoil())
 			said, started := b.more(t, "policy problem", key), time.Now()
-			b.start(t)
+			b.Start(t)
 			said()
 			b.is(t, pod, b.signed, "invalid-policy")
-			_, err := b.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+			_, err := b.Daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 				return d.Namespace == edited && d.Reason == "invalid-policy" && strings.Contains(d.Detail, key) &&
 					moment(t, d).After(started)
 			})
@@ -174,30 +175,30 @@ func (b *bases) unreadableKey(t *testing.T) {
 			}
 			b.is(t, pod, b.unsigned, "")
 			b.others(t, edited)
-			no(t, os.RemoveAll(key))
-			no(t, os.WriteFile(key, good, 0o600))
+			rig.OK(t, os.RemoveAll(key))
+			rig.OK(t, os.WriteFile(key, good, 0o600))
 			b.becomes(t, pod, b.signed, "")
 		})
 	}
-	b.write(t, edited, accepting())
+	b.Write(t, edited, accepting())
 }
 
 func (b *bases) brokenSystem(t *testing.T) {
-	path := b.document("")
-	no(t, b.RemovePolicy(""))
-	b.logged(t, b.daemon, "policy problem", path, "no such file", "earlier_version_kept:true")
+	path := b.PolicyFile("")
+	rig.OK(t, b.RemovePolicy(""))
+	rig.Logged(t, b.Daemon, "policy problem", path, "no such file", "earlier_version_kept:true")
 	b.others(t)
 	b.restart(t)
-	b.logged(t, b.daemon, "policy problem", path, "no such file", "earlier_version_kept:false")
+	rig.Logged(t, b.Daemon, "policy problem", path, "no such file", "earlier_version_kept:false")
 	b.invalid(t, plain, path, "no such file")
 	b.others(t, plain)
-	b.writeRaw(t, "", `{"default": [{"type": "insecureAcceptAnything"}]`)
-	b.logged(t, b.daemon, "policy problem", "parsing policy "+path)
+	rig.OK(t, b.WritePolicy("", `{"default": [{"type": "insecureAcceptAnything"}]`))
+	rig.Logged(t, b.Daemon, "policy problem", "parsing policy "+path)
 	b.invalid(t, plain, "parsing policy "+path)
 	b.restart(t)
 	b.invalid(t, plain, "parsing policy "+path)
 	b.others(t, plain)
-	b.write(t, "", b.signatures())
+	b.Write(t, "", b.signatures())
 	b.becomes(t, b.pods[plain], b.signed, "")
 	b.others(t)
 }
@@ -215,18 +216,18 @@ func (b *bases) brokenDirectory(t *testing.T) {
 		"a device": {func() error { return os.Symlink("/dev/null", path) }, "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			no(t, b.daemon.Terminate(t.Context()))
-			no(t, os.Rename(path, away))
-			no(t, test.put())
+			rig.OK(t, b.Daemon.Terminate(t.Context()))
+			rig.OK(t, os.Rename(path, away))
+			rig.OK(t, test.put())
 			said := b.more(t, "policy problem", "reading policy directory "+path, test.says)
-			b.start(t)
+			b.Start(t)
 			said()
 			// Nobody can say which namespaces have a document.
 			for namespace := range b.pods {
 				b.invalid(t, namespace, path, test.says)
 			}
-			no(t, os.RemoveAll(path))
-			no(t, os.Rename(away, path))
+			rig.OK(t, os.RemoveAll(path))
+			rig.OK(t, os.Rename(away, path))
 			b.becomes(t, b.pods[loose], b.unsigned, "")
 			b.others(t)
 		})

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 func (w *workshop) runtimes(t *testing.T) {
@@ -33,7 +34,7 @@ type manager struct{ told chan string }
 func newManager(t *testing.T, path string) *manager {
 	t.Helper()
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	no(t, err)
+	rig.OK(t, err)
 	m := &manager{told: make(chan string, 16)}
 	ended := make(chan struct{})
 	go func() {
@@ -59,7 +60,7 @@ func newManager(t *testing.T, path string) *manager {
 // hears waits for the next thing that the service says.
 func (m *manager) hears(t *testing.T, want string) {
 	t.Helper()
-	eventually(t, want, func() error {
+	rig.Eventually(t, want, func() error {
 		select {
 		case got := <-m.told:
 			if got != want {
@@ -75,8 +76,8 @@ func (m *manager) hears(t *testing.T, want string) {
 // isGauge waits until a gauge has a value.
 func (l *lab) isGauge(t *testing.T, name string, want float64) {
 	t.Helper()
-	eventually(t, name, func() error {
-		got, err := l.daemon.Metric(t.Context(), name)
+	rig.Eventually(t, name, func() error {
+		got, err := l.Daemon.Metric(t.Context(), name)
 		if err == nil && got != want {
 			err = fmt.Errorf("it is %v; want %v", got, want)
 		}
@@ -96,8 +97,8 @@ func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) 
 	t.Helper()
 	count := func() int {
 		found := 0
-		for _, record := range must(l.daemon.Log(message))(t) {
-			if says(record, words) {
+		for _, record := range rig.Must(l.Daemon.Log(message))(t) {
+			if rig.Says(record, words...) {
 				found++
 			}
 		}
@@ -106,7 +107,7 @@ func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) 
 	before := count()
 	return func() {
 		t.Helper()
-		eventually(t, fmt.Sprintf("%q with %q in the log", message, words), func() error {
+		rig.Eventually(t, fmt.Sprintf("%q with %q in the log", message, words), func() error {
 			if count() == before {
 				return fmt.Errorf("there are %d as before", before)
 			}
@@ -118,19 +119,19 @@ func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) 
 // socketAppears also shows that systemd is not told before the daemon is of use.
 func (l *lab) socketAppears(t *testing.T, manager *manager) {
 	t.Helper()
-	no(t, l.StopContainerd(t.Context()))
-	no(t, l.daemon.Start())
-	l.logged(t, l.daemon, notRegistered, l.NRISocket(), "is NRI enabled in containerd")
+	rig.OK(t, l.StopContainerd(t.Context()))
+	rig.OK(t, l.Daemon.Start())
+	rig.Logged(t, l.Daemon, notRegistered, l.NRISocket(), "is NRI enabled in containerd")
 	l.isGauge(t, "countersign_nri_registered", 0)
 	if len(manager.told) > 0 {
 		t.Errorf("the service says %q before it is registered", <-manager.told)
 	}
-	no(t, l.StartContainerd(t.Context()))
-	no(t, l.daemon.Ready(t.Context()))
+	rig.OK(t, l.StartContainerd(t.Context()))
+	rig.OK(t, l.Daemon.Ready(t.Context()))
 	manager.hears(t, "READY=1")
-	l.logged(t, l.daemon, required)
+	rig.Logged(t, l.Daemon, required)
 	l.isGauge(t, "countersign_required", 1)
-	if tries := must(l.daemon.Log(notRegistered))(t); len(tries) > 2 {
+	if tries := rig.Must(l.Daemon.Log(notRegistered))(t); len(tries) > 2 {
 		t.Errorf("it is said %d times that the socket is missing: %v", len(tries), tries)
 	}
 }
@@ -138,12 +139,12 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 func (b *bases) containerdKilled(t *testing.T) {
 	again := b.more(t, registered)
 	b.KillContainerd()
-	no(t, b.StartContainerd(t.Context()))
+	rig.OK(t, b.StartContainerd(t.Context()))
 	again()
 	b.others(t)
 	// What was there before is on record, and what is new is judged.
 	b.runs(t, strict, b.signed)
-	b.refused(t, strict, b.unsigned, "unsigned")
+	b.Refused(t, strict, b.unsigned, "unsigned")
 }
 
 // contentGone: containerd itself cannot create a container of an image whose manifest it lost. Nobody else is harmed.
@@ -153,8 +154,8 @@ func (b *bases) contentGone(t *testing.T) {
 	for name, lost := range map[string]digest.Digest{"its manifest": gone.Digest, "its config": gone.Config} {
 		t.Run(name, func(t *testing.T) {
 			_, err := b.Ctr(t.Context(), "content", "rm", lost.String())
-			no(t, err)
-			if err := b.another(t.Context(), b.pods[strict], gone); err == nil {
+			rig.OK(t, err)
+			if err := b.Another(t.Context(), b.pods[strict], gone); err == nil {
 				t.Error("a container is created of an image whose content is gone")
 			}
 			unread := b.more(t, "image not read", gone.Digest.String())
@@ -162,11 +163,11 @@ func (b *bases) contentGone(t *testing.T) {
 			if lost == gone.Digest {
 				unread() // Nothing else is read of an image before somebody asks for it.
 			}
-			if err := b.another(t.Context(), b.pods[strict], gone); err == nil {
+			if err := b.Another(t.Context(), b.pods[strict], gone); err == nil {
 				t.Error("a container is created of an image whose content is gone")
 			}
 			b.others(t)
-			b.pull(t, gone)
+			b.Pull(t, gone)
 			b.becomes(t, b.pods[strict], gone, "")
 		})
 	}
@@ -175,12 +176,12 @@ func (b *bases) contentGone(t *testing.T) {
 // dropIn has containerd read one more file, and no longer when the test ends.
 func (l *lab) dropIn(t *testing.T, name, contents string) (remove func()) {
 	t.Helper()
-	no(t, l.DropIn(name, "version = 3\n"+contents))
-	no(t, l.RestartContainerd(t.Context()))
+	rig.OK(t, l.DropIn(name, "version = 3\n"+contents))
+	rig.OK(t, l.RestartContainerd(t.Context()))
 	return func() {
 		t.Helper()
-		no(t, os.Remove(l.Path("conf.d", name)))
-		no(t, l.RestartContainerd(t.Context()))
+		rig.OK(t, os.Remove(l.Path("conf.d", name)))
+		rig.OK(t, l.RestartContainerd(t.Context()))
 	}
 }
 
@@ -205,7 +206,7 @@ func (b *bases) notRequired(t *testing.T) {
 func (b *bases) disabledNRI(t *testing.T) {
 	said := b.more(t, isNotRequired, "disable NRI: countersign is not asked at all")
 	remove := b.dropIn(t, "98-off.toml", "[plugins.\"io.containerd.nri.v1.nri\"]\n  disable = true\n")
-	b.logged(t, b.daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
+	rig.Logged(t, b.Daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
 	b.isGauge(t, "countersign_nri_registered", 0)
 	said()
 	b.isGauge(t, "countersign_required", 0)
@@ -221,12 +222,12 @@ func (l *lab) stopped(t *testing.T, manager *manager) {
 	for len(manager.told) > 0 {
 		<-manager.told
 	}
-	running := l.daemon.Process()
-	no(t, running.Signal(syscall.SIGTERM))
-	code, err := l.daemon.Wait(t.Context())
+	running := l.Daemon.Process()
+	rig.OK(t, running.Signal(syscall.SIGTERM))
+	code, err := l.Daemon.Wait(t.Context())
 	if err != nil || code != 0 {
 		t.Errorf("told to stop it ends with %d, %v", code, err)
 	}
 	manager.hears(t, "STOPPING=1")
-	l.logged(t, l.daemon, "stopping")
+	rig.Logged(t, l.Daemon, "stopping")
 }

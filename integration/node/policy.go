@@ -55,12 +55,12 @@ func (n *Node) WritePolicy(namespace, document string) error {
 	if err := os.MkdirAll(n.PolicyDirectory(), 0o700); err != nil {
 		return fmt.Errorf("writing a policy: %w", err)
 	}
-	return replace(n.policyFile(namespace), []byte(document))
+	return replace(n.PolicyFile(namespace), []byte(document))
 }
 
 // RemovePolicy removes the document of a namespace, or that of the system for the empty one.
 func (n *Node) RemovePolicy(namespace string) error {
-	if err := os.Remove(n.policyFile(namespace)); err != nil {
+	if err := os.Remove(n.PolicyFile(namespace)); err != nil {
 		return fmt.Errorf("removing a policy: %w", err)
 	}
 	return nil
@@ -75,7 +75,8 @@ func (n *Node) PolicyDirectory() string { return n.Path("policies") }
 // AuthFile is where countersign looks for credentials: a docker config.json. It is not there until it is written.
 func (n *Node) AuthFile() string { return n.Path("config.json") }
 
-func (n *Node) policyFile(namespace string) string {
+// PolicyFile is the file of the document of a namespace, or that of the system for the empty one.
+func (n *Node) PolicyFile(namespace string) string {
 	if namespace == "" {
 		return n.SystemPolicy()
 	}

@@ -64,11 +64,24 @@ func NewRegistry(t testing.TB, config RegistryConfig) *Registry {
 	return registry
 }
 
-// NewDaemon starts countersign on a node for a test and waits until it is registered. It ends with the node; if the
-// test failed, its log is shown.
+// NewDaemon starts countersign on a node for a test and waits until it is registered. It ends with the test; if that
+// failed, its log is shown.
 func NewDaemon(t testing.TB, node *Node, config DaemonConfig) *Daemon {
 	t.Helper()
-	daemon, err := node.StartDaemon(t.Context(), config)
+	daemon := PrepareDaemon(t, node, config)
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return daemon
+}
+
+// PrepareDaemon is NewDaemon but for the start, which is the test's.
+func PrepareDaemon(t testing.TB, node *Node, config DaemonConfig) *Daemon {
+	t.Helper()
+	daemon, err := node.NewDaemon(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}

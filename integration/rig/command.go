@@ -1,0 +1,51 @@
+package rig
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"testing"
+)
+
+// Answer is what the check command says.
+type Answer struct {
+	Status int    `json:"-"` // The exit status.
+	Reason string `json:"reason"`
+}
+
+// String is the exit status and the reason: "0 accepted".
+func (a Answer) String() string { return fmt.Sprint(a.Status, " ", a.Reason) }
+
+// Check runs the check command with the configuration of the rig's daemon. It must answer, and complain of nothing.
+func (r *Rig) Check(t testing.TB, arguments ...string) Answer {
+	t.Helper()
+	arguments = append([]string{"check", "--config", r.Daemon.ConfigFile(), "--output", "json"}, arguments...)
+	command := exec.CommandContext(t.Context(), r.Program, arguments...)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	output, err := command.Output()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	answer := Answer{Status: command.ProcessState.ExitCode()}
+	if err := json.Unmarshal(output, &answer); err != nil || stderr.Len() > 0 {
+		t.Fatalf("check %s prints %s and %s: %v", arguments, output, stderr.String(), err)
+	}
+	return answer
+}
+
+// Evidence runs one of the commands below "evidence" with the configuration of the rig's daemon, and returns what it
+// prints. What it complains of is in the error.
+func (r *Rig) Evidence(t testing.TB, arguments ...string) (string, error) {
+	t.Helper()
+	arguments = append(append([]string{"evidence"}, arguments...), "--config", r.Daemon.ConfigFile())
+	command := exec.CommandContext(t.Context(), r.Program, arguments...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("countersign %s: %w: %s", arguments, err, stderr.String())
+	}
+	return stdout.String(), nil
+}
