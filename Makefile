@@ -24,7 +24,7 @@ help: ## list the targets
 demo: ## boot a throwaway node and show one image admitted and refused (root)
 	go run ./integration/demo
 
-build: ## put countersign into bin/
+build: ## put countersign and countersign-verifier into bin/
 	go build -trimpath -o bin/ ./plugin/...
 
 test: ## run every test; those of the node say so when they skip for want of root

@@ -96,8 +96,8 @@ func (r *checkResult) advice() string {
 		if r.requirement == "reject" {
 			return "no signature would help; give the image a scope in the policy that accepts it or asks for a signature"
 		}
-		return "sign it again with a key and under an identity that the policy asks for, " +
-			"or change the policy for this scope"
+		return "sign it again with a key and under an identity that the policy asks for, or change the policy for this " +
+			"scope; its signedIdentity is to be matchRepository for signatures by cosign, which name no tag"
 	case policy.UnknownOrigin:
 		return "pull it under this very reference"
 	case policy.Pending:
