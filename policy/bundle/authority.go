@@ -1,8 +1,10 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +21,8 @@ import (
 // certificates. With Fulcio, the signature's own log holds the certificate.
 type authority struct {
 	roots, intermediates *x509.CertPool
+	// trusted are the certificates in both.
+	trusted []*x509.Certificate
 	// edges are when the certificates of the policy begin and end to be valid.
 	edges []time.Time
 	// issuer is who vouches for the address, with Fulcio. Without one this is a PKI.
@@ -33,7 +37,7 @@ func newAuthority(roots, between []byte) (*authority, error) {
 	if !a.roots.AppendCertsFromPEM(roots) {
 		return nil, errors.New("there is no certificate among those of the authority")
 	}
-	a.addEdges(roots)
+	a.trust(roots)
 	if between == nil {
 		return a, nil
 	}
@@ -44,17 +48,25 @@ func newAuthority(roots, between []byte) (*authority, error) {
 	for _, certificate := range certificates {
 		a.intermediates.AddCert(certificate)
 	}
-	a.addEdges(between)
+	a.trust(between)
 	return a, nil
 }
 
-// addEdges notes when certificates begin and end. Those that cannot be read have no say.
-func (a *authority) addEdges(pem []byte) {
-	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(pem)
-	if err != nil {
-		return
-	}
-	for _, certificate := range certificates {
+// trust notes certificates, and when they begin and end. Like a pool, it passes over what cannot be read.
+func (a *authority) trust(certificates []byte) {
+	for len(certificates) > 0 {
+		var block *pem.Block
+		if block, certificates = pem.Decode(certificates); block == nil {
+			return
+		}
+		if block.Type != "CERTIFICATE" || len(block.Headers) != 0 {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			continue
+		}
+		a.trusted = append(a.trusted, certificate)
 		a.edges = append(a.edges, edges(certificate)...)
 	}
 }
@@ -71,9 +83,9 @@ func (a *authority) certifies(bundle *signed, at time.Time) error {
 		leaf = withoutUnhandledNames(leaf)
 	}
 	intermediates := a.intermediates
-	if len(bundle.certificates) > 0 {
+	if vouched := a.vouched(bundle.certificates); len(vouched) > 0 {
 		intermediates = intermediates.Clone()
-		for _, certificate := range bundle.certificates {
+		for _, certificate := range vouched {
 			intermediates.AddCert(certificate)
 		}
 	}
@@ -84,6 +96,27 @@ func (a *authority) certifies(bundle *signed, at time.Time) error {
 		return fmt.Errorf("its certificate is not accepted: %w", err)
 	}
 	return a.names(leaf)
+}
+
+// vouched returns those of a bundle's certificates that a trusted one has signed, or one that such a one has. No other
+// can be part of a chain, and with nine that are all called the same, signed by each other and with large keys, looking
+// for one would take a hundred verifications by keys of the attacker's choice.
+func (a *authority) vouched(certificates []*x509.Certificate) (vouched []*x509.Certificate) {
+	rest, by := slices.Clone(certificates), a.trusted
+	for len(by) > 0 && len(rest) > 0 {
+		var next []*x509.Certificate
+		rest = slices.DeleteFunc(rest, func(certificate *x509.Certificate) bool {
+			signed := slices.ContainsFunc(by, func(parent *x509.Certificate) bool {
+				return bytes.Equal(certificate.RawIssuer, parent.RawSubject) && certificate.CheckSignatureFrom(parent) == nil
+			})
+			if signed {
+				next = append(next, certificate)
+			}
+			return signed
+		})
+		vouched, by = append(vouched, next...), next
+	}
+	return vouched
 }
 
 // withoutUnhandledNames returns the certificate, if Go cannot read its alternative names, as one whose names nobody

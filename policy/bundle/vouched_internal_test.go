@@ -1,0 +1,101 @@
+package bundle
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// certified is a certificate and the key in it.
+type certified struct {
+	*x509.Certificate
+	key *ecdsa.PrivateKey
+}
+
+// certify makes a certificate called subject, signed by another's key as if that one were called issuer; without a key
+// by its own.
+func certify(t *testing.T, subject, issuer string, by *ecdsa.PrivateKey) certified {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by == nil {
+		by = key
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: subject}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	parent := &x509.Certificate{Subject: pkix.Name{CommonName: issuer}}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certified{parsed, key}
+}
+
+// TestOnlyWhatTheAuthorityVouchesForIsChained: a chain is looked for among all that could be part of it, by as many
+// verifications as their names allow.
+func TestOnlyWhatTheAuthorityVouchesForIsChained(t *testing.T) {
+	root := certify(t, "root", "root", nil)
+	first := certify(t, "first", "root", root.key)
+	second := certify(t, "second", "first", first.key)
+	third := certify(t, "third", "second", second.key)
+	stranger := certify(t, "root", "root", nil)
+	ring := []*x509.Certificate{stranger.Certificate}
+	for range 8 {
+		ring = append(ring, certify(t, "root", "root", stranger.key).Certificate)
+	}
+	authority, err := newAuthority(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		brought, want []*x509.Certificate
+	}{
+		"nothing":                  {nil, nil},
+		"a chain":                  {list(first, second, third), list(first, second, third)},
+		"a chain upside down":      {list(third, second, first), list(first, second, third)},
+		"a chain with a gap":       {list(third, first), list(first)},
+		"what calls itself root":   {ring, nil},
+		"what says who signed it":  {list(certify(t, "x", "root", stranger.key)), nil},
+		"a chain among other ones": {append(list(second, stranger), append(ring, first.Certificate)...), list(first, second)},
+		"the root itself":          {list(root), list(root)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := authority.vouched(test.brought)
+			if diff := cmp.Diff(serials(test.want), serials(got)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func list(all ...certified) (certificates []*x509.Certificate) {
+	for _, one := range all {
+		certificates = append(certificates, one.Certificate)
+	}
+	return certificates
+}
+
+// serials tells certificates apart by what is signed in them.
+func serials(all []*x509.Certificate) (texts []string) {
+	for _, one := range all {
+		texts = append(texts, fmt.Sprintf("%s %x", one.Subject.CommonName, one.RawSubjectPublicKeyInfo))
+	}
+	return texts
+}
