@@ -101,8 +101,8 @@ func (r *checkResult) advice() string {
 	case policy.UnknownOrigin:
 		return "pull it under this very reference"
 	case policy.Pending:
-		return "start the daemon, which fetches what is not kept here yet, or have it fetched with " +
-			"countersign evidence fetch, and ask again"
+		return "start the daemon, which fetches what is not kept here yet, or have it fetched or brought with " +
+			"countersign evidence fetch or import, and ask again"
 	case policy.Unavailable:
 		if r.image == "containerd" {
 			return "mend what is named above and ask again; pull an image that is not on this node, or look where it is " +

@@ -15,17 +15,16 @@ import (
 // A daemon that may not be asked has the store; a command must not take what it is told for nobody being there.
 func TestOnlyADaemonThatIsAwayIsDoneWithout(t *testing.T) {
 	dialing := func(errno syscall.Errno) error {
-		return fmt.Errorf("asking: %w: %w", socket.ErrNoDaemon, &net.OpError{
-			Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", errno),
-		})
+		return &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", errno)}
 	}
+	nobody := func(err error) error { return fmt.Errorf("asking: %w: %w", socket.ErrNoDaemon, err) }
 	for name, test := range map[string]struct {
 		err  error
 		want string
 	}{
-		"no socket":          {dialing(syscall.ENOENT), ""},
-		"nobody listens":     {dialing(syscall.ECONNREFUSED), ""},
-		"not allowed":        {dialing(syscall.EACCES), "only root may ask it"},
+		"no socket":          {nobody(dialing(syscall.ENOENT)), ""},
+		"nobody listens":     {nobody(dialing(syscall.ECONNREFUSED)), ""},
+		"not allowed":        {fmt.Errorf("asking: %w", dialing(syscall.EACCES)), "only root may ask it"},
 		"it says what is up": {errors.New("too many"), "too many"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 )
 
-// ErrNoDaemon says that nobody listens at the socket.
+// ErrNoDaemon says that nobody listens at the socket. A socket that may not be used says nothing about that.
 var ErrNoDaemon = errors.New("the daemon is not there")
 
 // Client asks the daemon at one socket.
@@ -27,7 +28,7 @@ func NewClient(path string) *Client {
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
-				if err != nil && ctx.Err() == nil {
+				if err != nil && ctx.Err() == nil && !errors.Is(err, fs.ErrPermission) {
 					err = fmt.Errorf("%w: %w", ErrNoDaemon, err)
 				}
 				return connection, err
