@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 )
 
 const (
@@ -13,6 +14,9 @@ const (
 	// maxWaiting is how many fetches wait for their turn, and maxWaitingPerHost how many of them for one registry.
 	maxWaiting        = 1024
 	maxWaitingPerHost = 256
+	// slowFetch is how long a fetch takes that makes its registry a slow one, and maxSlow how many of these are known.
+	slowFetch = 2 * time.Second
+	maxSlow   = 4096
 )
 
 // job is one fetch, waiting or running.
@@ -30,31 +34,55 @@ type queue struct {
 	waiting []*job
 	running map[string]int
 	total   int
-	closed  bool
+	// slow are the registries whose last fetch took long.
+	slow   map[string]struct{}
+	closed bool
 }
 
-func newQueue() queue { return queue{running: map[string]int{}} }
+func newQueue() queue { return queue{running: map[string]int{}, slow: map[string]struct{}{}} }
 
 // add lets a job wait, or returns false where too many do.
 func (q *queue) add(j *job) bool {
-	if q.closed || len(q.waiting) >= maxWaiting {
+	if q.closed {
 		return false
 	}
-	sameHost := 0
+	waiting := map[string]int{}
 	for _, other := range q.waiting {
-		if other.host == j.host {
-			sameHost++
-		}
+		waiting[other.host]++
 	}
-	if sameHost >= maxWaitingPerHost {
+	if waiting[j.host] >= maxWaitingPerHost || len(q.waiting) >= maxWaiting && !q.giveWay(waiting, waiting[j.host]) {
 		return false
 	}
 	q.waiting = append(q.waiting, j)
 	return true
 }
 
-// next takes the job whose turn it is, or nil: one that a container waits for before others, then one of the registry
-// that has the fewest running, then the one that waits longest. A registry that hangs cannot hold up another.
+// giveWay sends away the last job of the registry for which the most are waiting, if those are more than another's: a
+// few registries that hang cannot keep others from waiting. Who still wants it asks again.
+func (q *queue) giveWay(waiting map[string]int, others int) bool {
+	crowded, most := "", others+1
+	for host, count := range waiting {
+		if count > most {
+			crowded, most = host, count
+		}
+	}
+	if crowded == "" {
+		return false
+	}
+	for i, j := range slices.Backward(q.waiting) {
+		if j.host == crowded {
+			q.waiting = slices.Delete(q.waiting, i, i+1)
+			j.entry.job, j.err = nil, errBusy
+			close(j.done)
+			return true
+		}
+	}
+	return false
+}
+
+// next takes the job whose turn it is, or nil: one that a container waits for before others, then one of a registry that
+// is not slow, then of that which has the fewest running, then the one that waits longest. Registries that hang cannot
+// hold up others, however many they are.
 func (q *queue) next() *job {
 	if q.closed || q.total >= maxFetches {
 		return nil
@@ -79,11 +107,28 @@ func (q *queue) before(a, b *job) bool {
 	if a.urgent != b.urgent {
 		return a.urgent
 	}
+	if slow := q.isSlow(a.host); slow != q.isSlow(b.host) {
+		return !slow
+	}
 	return q.running[a.host] < q.running[b.host]
 }
 
-// finished frees a job's place.
-func (q *queue) finished(j *job) {
+func (q *queue) isSlow(host string) bool {
+	_, slow := q.slow[host]
+	return slow
+}
+
+// finished frees a job's place, and notes how long it took.
+func (q *queue) finished(j *job, took time.Duration) {
+	switch {
+	case took < slowFetch:
+		delete(q.slow, j.host)
+	case len(q.slow) >= maxSlow:
+		clear(q.slow)
+		fallthrough
+	default:
+		q.slow[j.host] = struct{}{}
+	}
 	q.total--
 	if q.running[j.host]--; q.running[j.host] == 0 {
 		delete(q.running, j.host)
@@ -133,7 +178,9 @@ func (k *Keeper) dispatch() {
 func (k *Keeper) run(ctx context.Context, j *job) {
 	e := j.entry
 	known := k.verified(e)
+	begun := time.Now()
 	f, err := k.look(ctx, e.repository, e.key.manifest, known)
+	took := time.Since(begun)
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	var h *held
@@ -150,7 +197,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	case ctx.Err() == nil:
 		k.fail(e, err)
 	}
-	k.queue.finished(j)
+	k.queue.finished(j, took)
 	close(j.done)
 	k.dispatch()
 	k.nudge()

@@ -112,6 +112,43 @@ func TestRegistriesThatHangDoNotHoldUpOthers(t *testing.T) {
 	})
 }
 
+// TestHoweverManyRegistriesHangADecisionDoesNotWaitLong: whoever controls a domain has as many of them as he wants, and
+// can have images pulled from each.
+func TestHoweverManyRegistriesHangADecisionDoesNotWaitLong(t *testing.T) {
+	for name, test := range map[string]struct{ hosts, manifests int }{
+		"a hundred with a manifest each":         {100, 1},
+		"four with as many as wait for each":     {4, 300},
+		"twenty with as many as an image can be": {20, 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inSlots(t, func(keeper *evidence.Keeper, s *slots) {
+				t, named := s.t, parse(t, "good.example/app:v1")
+				attack := func() {
+					for i := range test.hosts {
+						for from := 0; from < test.manifests; from += 64 {
+							list := many(from, min(64, test.manifests-from))
+							keeper.Ask(list, parse(t, fmt.Sprintf("hostile-%d.example/app:v1", i)))
+						}
+					}
+				}
+				// They are known by then.
+				for range 20 {
+					attack()
+					time.Sleep(10 * time.Second)
+				}
+				start := time.Now()
+				for kept(keeper, named, manifestOf("y")).State == policy.Unknown {
+					attack()
+					time.Sleep(time.Second)
+				}
+				if took := time.Since(start); took > 22*time.Second {
+					t.Errorf("a decision waited %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestManifestsAreFetchedInTheOrderGivenAndOnce(t *testing.T) {
 	inSlots(t, func(keeper *evidence.Keeper, s *slots) {
 		t := s.t
