@@ -5,20 +5,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 func TestBundles(t *testing.T) {
 	l := newLab(t)
 	for kind, config := range map[string]node.RegistryConfig{
 		"in a registry with the referrers API":    {InProcess: true},
-		"in a registry without the referrers API": {Tools: l.Tools},
+		"in a registry without the referrers API": l.Distribution(),
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s := &site{lab: l, registry: node.NewRegistry(t, config)}
+			s := l.site(t, config)
 			t.Run("an image is signed for its repository", s.signedForRepository)
 			t.Run("a signature is copied to another repository", s.copiedSignature)
 			t.Run("a signature names a tag", s.namedTag)
@@ -34,19 +33,19 @@ func TestBundles(t *testing.T) {
 }
 
 func (s *site) signedForRepository(t *testing.T) {
-	image := s.push(t, "shop/signed:v1")
+	image := s.Push(t, "shop/signed:v1")
 	s.named(t, image)
 	s.runs(t, prod, image)
 	s.runs(t, legacy, image)
-	unsigned := s.push(t, "shop/unsigned:v1")
-	s.refused(t, prod, unsigned, "unsigned")
-	byOther := s.push(t, "shop/by-other:v1")
+	unsigned := s.Push(t, "shop/unsigned:v1")
+	s.Refused(t, prod, unsigned, "unsigned")
+	byOther := s.Push(t, "shop/by-other:v1")
 	s.sign(t, byOther, signing{by: &s.other, name: byOther.Repository})
-	s.refused(t, prod, byOther, "rejected")
-	s.refused(t, legacy, byOther, "rejected")
-	s.refused(t, "plain", image, "rejected")
+	s.Refused(t, prod, byOther, "rejected")
+	s.Refused(t, legacy, byOther, "rejected")
+	s.Refused(t, "plain", image, "rejected")
 	// The name is what was signed, and not only for the tag that there was then.
-	no(t, s.registry.Tag(t.Context(), image, "v2"))
+	rig.OK(t, s.Registry.Tag(t.Context(), image, "v2"))
 	tagged := image
 	tagged.Reference = strings.TrimSuffix(image.Reference, ":v1") + ":v2"
 	s.runs(t, prod, tagged, "shop/signed:v1")
@@ -54,81 +53,61 @@ func (s *site) signedForRepository(t *testing.T) {
 
 // copiedSignature has an attacker copy a signed image with its signature to where another team's images belong.
 func (s *site) copiedSignature(t *testing.T) {
-	image := s.push(t, "dev/copied:v1")
+	image := s.Push(t, "dev/copied:v1")
 	s.named(t, image)
-	copied := must(s.registry.Push(t.Context(), "shop/copied:v1", s.image(t, "dev/copied:v1")))(t)
+	copied := rig.Must(s.Registry.Push(t.Context(), "shop/copied:v1", s.Image(t, "dev/copied:v1")))(t)
 	if copied.Digest != image.Digest {
 		t.Fatalf("the copy is another image: %s and %s", copied.Digest, image.Digest)
 	}
-	no(t, s.registry.CopyReferrers(t.Context(), image, "shop/copied"))
+	rig.OK(t, s.Registry.CopyReferrers(t.Context(), image, "shop/copied"))
 	s.runs(t, prod, image)
 	for _, namespace := range []string{prod, legacy} {
-		_, decision := s.refused(t, namespace, copied, "rejected")
-		says(t, decision.Detail, image.Repository)
+		says(t, s.Refused(t, namespace, copied, "rejected").Detail, image.Repository)
 	}
 	s.runs(t, prod, image)
 }
 
 func (s *site) namelessSignature(t *testing.T) {
-	image := s.push(t, "shop/nameless:v1")
+	image := s.Push(t, "shop/nameless:v1")
 	s.sign(t, image, signing{})
-	said, decision := s.refused(t, prod, image, "rejected")
-	says(t, said, "valid signature", "names no repository", "-a docker-reference=")
-	says(t, decision.Detail, "names no repository")
-	if len(said) > 300 {
-		t.Errorf("the author is told too much: %s", said)
+	refusal := s.Refused(t, prod, image, "rejected")
+	says(t, refusal.Said, "valid signature", "names no repository", "-a docker-reference=")
+	says(t, refusal.Detail, "names no repository")
+	if len(refusal.Said) > 300 {
+		t.Errorf("the author is told too much: %s", refusal.Said)
 	}
 	s.runs(t, legacy, image)
 }
 
-// becomes runs a pod until it runs: a signature that was made after a refusal is looked for again.
-func (s *site) becomes(t *testing.T, namespace string, image node.Pushed) {
-	t.Helper()
-	eventually(t, image.Reference+" to run", func() error {
-		pod, err := s.RunPodUntil(t.Context(), s.pod(namespace, image))
-		if err != nil {
-			return err
-		}
-		return pod.Remove(t.Context())
-	})
-}
-
 func (s *site) namedTag(t *testing.T) {
-	image := s.push(t, "shop/tagged:v1")
+	image := s.Push(t, "shop/tagged:v1")
 	s.sign(t, image, signing{name: image.Reference})
 	s.runs(t, prod, image)
 	s.runs(t, exact, image)
-	no(t, s.registry.Tag(t.Context(), image, "v2"))
+	rig.OK(t, s.Registry.Tag(t.Context(), image, "v2"))
 	tagged := image
 	tagged.Reference = strings.TrimSuffix(image.Reference, ":v1") + ":v2"
 	s.runs(t, prod, tagged, "shop/tagged:v1")
-	s.refused(t, exact, tagged, "rejected")
+	s.Refused(t, exact, tagged, "rejected")
 }
 
 func (s *site) recursive(t *testing.T) {
-	here, elsewhere := s.image(t, "here"), must(s.Tools.ImageFor("elsewhere", *node.Linux("s390x")))(t)
-	index := must(s.registry.PushIndex(t.Context(), "shop/index:v1", node.Index(
-		node.Child{Manifest: elsewhere, Platform: node.Linux("s390x")},
-		node.Child{Manifest: here, Platform: node.Linux(runtime.GOARCH)},
-	)))(t)
+	index, instance := s.Index(t, "shop/index:v1")
 	s.sign(t, index, signing{name: index.Repository, recursive: true})
-	s.runs(t, prod, index, "here")
-	instance := index
-	instance.Digest = digest.Digest(must(here.Digest())(t).String())
-	instance.Reference = instance.ByDigest()
-	s.runs(t, prod, instance, "here")
+	s.runs(t, prod, index)
+	s.runs(t, prod, instance, "shop/index:v1")
 	// Somebody else's index that lists the same instance is signed by nobody, but its instance is.
-	other := must(s.registry.PushIndex(t.Context(), "shop/index:other", node.Index(
-		node.Child{Manifest: here, Platform: node.Linux(runtime.GOARCH)},
+	other := rig.Must(s.Registry.PushIndex(t.Context(), "shop/index:other", node.Index(
+		node.Child{Manifest: s.Image(t, "shop/index:v1"), Platform: node.Linux(runtime.GOARCH)},
 	)))(t)
-	s.runs(t, prod, other, "here")
+	s.runs(t, prod, other, "shop/index:v1")
 }
 
 func (s *site) severalSigners(t *testing.T) {
-	one := s.push(t, "shop/signed-once:v1")
+	one := s.Push(t, "shop/signed-once:v1")
 	s.sign(t, one, signing{by: &s.other, name: one.Repository})
-	s.refused(t, both, one, "rejected")
-	several := s.push(t, "shop/signed-twice:v1")
+	s.Refused(t, both, one, "rejected")
+	several := s.Push(t, "shop/signed-twice:v1")
 	s.sign(t, several, signing{by: &s.other, name: several.Repository})
 	s.named(t, several)
 	s.runs(t, prod, several)
@@ -158,7 +137,7 @@ func (s *site) bothFormats(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			image := s.push(t, "shop/"+strings.ReplaceAll(name, " ", "-")+":v1")
+			image := s.Push(t, "shop/"+strings.ReplaceAll(name, " ", "-")+":v1")
 			for _, how := range test.signings {
 				if how.name != "" {
 					how.name = image.Repository
@@ -169,45 +148,45 @@ func (s *site) bothFormats(t *testing.T) {
 				s.runs(t, prod, image)
 				return
 			}
-			s.refused(t, prod, image, "rejected")
+			s.Refused(t, prod, image, "rejected")
 		})
 	}
 }
 
 // signedLate signs images once more after they were refused, as the refusal advises.
 func (s *site) signedLate(t *testing.T) {
-	unsigned, nameless, byOther := s.push(t, "late/unsigned:v1"), s.push(t, "late/nameless:v1"), s.push(t, "late/other:v1")
+	unsigned, nameless, byOther := s.Push(t, "late/unsigned:v1"), s.Push(t, "late/nameless:v1"), s.Push(t, "late/other:v1")
 	s.sign(t, nameless, signing{})
 	s.sign(t, byOther, signing{by: &s.other, name: byOther.Repository})
-	s.refused(t, prod, unsigned, "unsigned")
-	s.refused(t, prod, nameless, "rejected")
-	s.refused(t, prod, byOther, "rejected")
+	s.Refused(t, prod, unsigned, "unsigned")
+	s.Refused(t, prod, nameless, "rejected")
+	s.Refused(t, prod, byOther, "rejected")
 	images := []node.Pushed{unsigned, nameless, byOther}
 	for _, image := range images {
 		s.named(t, image)
 	}
 	for _, image := range images {
-		s.becomes(t, prod, image)
+		s.BecomesRunnable(t, prod, image)
 	}
 }
 
 // TestDigestIsEnoughWhereTheOperatorSaysSo has the node's setting the other way round, with an exception.
 func TestDigestIsEnoughWhereTheOperatorSaysSo(t *testing.T) {
 	l := newLab(t)
-	no(t, l.daemon.Terminate(t.Context()))
-	l.daemon = node.NewDaemon(t, l.Node, node.DaemonConfig{Program: l.program, Settings: map[string]map[string]any{
+	rig.OK(t, l.Daemon.Terminate(t.Context()))
+	l.startDaemon(t, map[string]map[string]any{
 		"bundles": {"identity": "digest"}, "bundles.namespaces": {legacy: "annotation"},
-	}})
-	s := &site{lab: l, registry: node.NewRegistry(t, node.RegistryConfig{InProcess: true})}
-	nameless := s.push(t, "shop/nameless:v1")
+	})
+	s := l.site(t, node.RegistryConfig{InProcess: true})
+	nameless := s.Push(t, "shop/nameless:v1")
 	s.sign(t, nameless, signing{})
 	s.runs(t, prod, nameless)
-	s.refused(t, legacy, nameless, "rejected")
+	s.Refused(t, legacy, nameless, "rejected")
 	// A name is not ignored: who signed for one repository did not sign for another.
-	image := s.push(t, "dev/copied:v1")
+	image := s.Push(t, "dev/copied:v1")
 	s.named(t, image)
-	copied := must(s.registry.Push(t.Context(), "shop/copied:v1", s.image(t, "dev/copied:v1")))(t)
-	no(t, s.registry.CopyReferrers(t.Context(), image, "shop/copied"))
+	copied := rig.Must(s.Registry.Push(t.Context(), "shop/copied:v1", s.Image(t, "dev/copied:v1")))(t)
+	rig.OK(t, s.Registry.CopyReferrers(t.Context(), image, "shop/copied"))
 	s.runs(t, prod, image)
-	s.refused(t, prod, copied, "rejected")
+	s.Refused(t, prod, copied, "rejected")
 }

@@ -1,23 +1,20 @@
 package bundle_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // checked asks what would become of images that are on no node: in their registry, and as cosign saved them.
 func (s *site) checked(t *testing.T) {
-	signed, nameless, unsigned := s.push(t, "check/signed:v1"), s.push(t, "check/nameless:v1"), s.push(t, "check/none:v1")
+	signed, nameless, unsigned := s.Push(t, "check/signed:v1"), s.Push(t, "check/nameless:v1"), s.Push(t, "check/none:v1")
 	s.named(t, signed)
 	s.sign(t, nameless, signing{})
-	away := s.registry.Host + "/check/away:v1"
+	away := s.Registry.Host + "/check/away:v1"
 	saved := filepath.Join(t.TempDir(), "saved")
-	no(t, s.Tools.Save(t.Context(), signed, saved, nil))
+	rig.OK(t, s.Tools.Save(t.Context(), signed, saved, nil))
 	for name, test := range map[string]struct{ namespace, image, reference, want string }{
 		"a signed image in the registry":               {prod, "registry", signed.Reference, "0 accepted"},
 		"a signed image by its digest":                 {prod, "registry", signed.ByDigest(), "0 accepted"},
@@ -32,27 +29,9 @@ func (s *site) checked(t *testing.T) {
 		"a signed image where its very tag was signed": {exact, "registry", signed.Reference, "1 rejected"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := s.check(t, "-n", test.namespace, "--image", test.image, test.reference); got != test.want {
+			if got := s.Check(t, "-n", test.namespace, "--image", test.image, test.reference).String(); got != test.want {
 				t.Errorf("it says %s; want %s", got, test.want)
 			}
 		})
 	}
-}
-
-// check returns the exit status and the reason.
-func (s *site) check(t *testing.T, arguments ...string) string {
-	t.Helper()
-	arguments = append([]string{"check", "--config", s.daemon.ConfigFile(), "--output", "json"}, arguments...)
-	command := exec.CommandContext(t.Context(), s.program, arguments...)
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	output, err := command.Output()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	var said struct{ Reason string }
-	if err := json.Unmarshal(output, &said); err != nil || stderr.Len() > 0 {
-		t.Fatalf("check %s prints %s and %s: %v", arguments, output, stderr.String(), err)
-	}
-	return fmt.Sprint(command.ProcessState.ExitCode(), " ", said.Reason)
 }

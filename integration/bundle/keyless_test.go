@@ -10,30 +10,29 @@ import (
 // signedWithoutKey has images signed by identities, of which one counts.
 func (s *site) signedWithoutKey(t *testing.T) {
 	other := bundletest.Identity{Email: "eve@example.com", Issuer: builder.Issuer}
-	image := s.push(t, "keyless/signed:v1")
-	keyless.SignBundle(t, s.registry, image, s.sigstore, builder, image.Repository)
+	image := s.Push(t, "keyless/signed:v1")
+	keyless.SignBundle(t, s.Registry, image, s.sigstore, builder, image.Repository)
 	s.runs(t, unkeyed, image)
-	s.refused(t, prod, image, "rejected")
+	s.Refused(t, prod, image, "rejected")
 
-	byOther := s.push(t, "keyless/by-other:v1")
-	keyless.SignBundle(t, s.registry, byOther, s.sigstore, other, byOther.Repository)
-	s.refused(t, unkeyed, byOther, "rejected")
+	byOther := s.Push(t, "keyless/by-other:v1")
+	keyless.SignBundle(t, s.Registry, byOther, s.sigstore, other, byOther.Repository)
+	s.Refused(t, unkeyed, byOther, "rejected")
 
-	elsewhere := s.push(t, "keyless/elsewhere:v1")
-	keyless.SignBundle(t, s.registry, elsewhere, bundletest.NewSigstore(t), builder, elsewhere.Repository)
-	s.refused(t, unkeyed, elsewhere, "rejected")
+	elsewhere := s.Push(t, "keyless/elsewhere:v1")
+	keyless.SignBundle(t, s.Registry, elsewhere, bundletest.NewSigstore(t), builder, elsewhere.Repository)
+	s.Refused(t, unkeyed, elsewhere, "rejected")
 
-	nameless := s.push(t, "keyless/nameless:v1")
-	keyless.SignBundle(t, s.registry, nameless, s.sigstore, builder, "")
-	said, _ := s.refused(t, unkeyed, nameless, "rejected")
-	says(t, said, "names no repository")
+	nameless := s.Push(t, "keyless/nameless:v1")
+	keyless.SignBundle(t, s.Registry, nameless, s.sigstore, builder, "")
+	says(t, s.Refused(t, unkeyed, nameless, "rejected").Said, "names no repository")
 
 	// All of them beside each other: what is bad does not spoil what is good.
-	all := s.push(t, "keyless/all:v1")
-	keyless.SignBundle(t, s.registry, all, s.sigstore, other, all.Repository)
-	keyless.SignBundle(t, s.registry, all, bundletest.NewSigstore(t), builder, all.Repository)
-	keyless.SignBundle(t, s.registry, all, s.sigstore, builder, all.Repository)
-	keyless.SignBundle(t, s.registry, all, s.sigstore, builder, nameless.Repository)
+	all := s.Push(t, "keyless/all:v1")
+	keyless.SignBundle(t, s.Registry, all, s.sigstore, other, all.Repository)
+	keyless.SignBundle(t, s.Registry, all, bundletest.NewSigstore(t), builder, all.Repository)
+	keyless.SignBundle(t, s.Registry, all, s.sigstore, builder, all.Repository)
+	keyless.SignBundle(t, s.Registry, all, s.sigstore, builder, nameless.Repository)
 	s.sign(t, all, signing{by: &s.other, name: all.Repository})
 	s.runs(t, unkeyed, all)
 }

@@ -3,14 +3,11 @@ package bundle_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
@@ -30,78 +27,50 @@ var builder = bundletest.Identity{Email: "build@example.com", Issuer: "https://i
 
 // lab is a node with a daemon, on which both kinds of registries are pulled from.
 type lab struct {
-	*node.Node
-	program    string
-	daemon     *node.Daemon
-	key, other node.Key
-	sigstore   *bundletest.Sigstore
-	pods       atomic.Int64
+	*rig.Rig
+	other    node.Key
+	sigstore *bundletest.Sigstore
 }
 
-// site is one registry of a lab.
-type site struct {
-	*lab
-	registry *node.Registry
-}
+// site is a lab with one of its registries.
+type site struct{ lab }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	tools := node.NewTools(t)
-	directory := t.TempDir()
-	l := &lab{
-		Node:    node.Start(t, node.Config{Tools: tools, RequiredPlugins: []string{"countersign"}}),
-		program: must(tools.BuildProgram(t.Context(), "./plugin/countersign", directory, false))(t),
-		key:     must(tools.GenerateKey(t.Context(), directory, "operator"))(t),
-		other:   must(tools.GenerateKey(t.Context(), directory, "other"))(t),
-
-		sigstore: bundletest.NewSigstore(t),
-	}
-	exactly := node.Cosign(l.key.Public)
+	w := rig.NewWorkshop(t)
+	l := &lab{Rig: w.NewRig(t, nil), other: w.NewKey(t, "other"), sigstore: bundletest.NewSigstore(t)}
+	exactly := node.Cosign(l.Key.Public)
 	exactly["signedIdentity"] = map[string]string{"type": "matchExact"}
-	l.write(t, "", node.Reject())
-	l.write(t, prod, node.Cosign(l.key.Public))
-	l.write(t, legacy, node.Cosign(l.key.Public))
-	l.write(t, both, node.Cosign(l.key.Public), node.Cosign(l.other.Public))
-	l.write(t, exact, exactly)
-	l.write(t, unkeyed, l.sigstore.Requirement(t, builder))
-	l.daemon = node.NewDaemon(t, l.Node, node.DaemonConfig{Program: l.program, Settings: map[string]map[string]any{
-		"bundles.namespaces": {legacy: "digest"},
-	}})
+	l.require(t, "", node.Reject())
+	l.require(t, prod, node.Cosign(l.Key.Public))
+	l.require(t, legacy, node.Cosign(l.Key.Public))
+	l.require(t, both, node.Cosign(l.Key.Public), node.Cosign(l.other.Public))
+	l.require(t, exact, exactly)
+	l.require(t, unkeyed, l.sigstore.Requirement(t, builder))
+	l.startDaemon(t, map[string]map[string]any{"bundles.namespaces": {legacy: "digest"}})
 	return l
 }
 
-// write writes a namespace's document: these requirements of every image.
-func (l *lab) write(t *testing.T, namespace string, requirements ...node.Requirement) {
+// startDaemon gives the lab a daemon with settings.
+func (l *lab) startDaemon(t *testing.T, settings map[string]map[string]any) {
 	t.Helper()
-	no(t, l.WritePolicy(namespace, string(must(json.Marshal(map[string]any{"default": requirements}))(t))))
+	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{Settings: settings})
+	l.Start(t)
 }
 
-// must returns a result, and ends the test where there is an error instead.
-func must[T any](result T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		no(t, err)
-		return result
-	}
+// site starts a registry to pull from.
+func (l *lab) site(t *testing.T, registry node.RegistryConfig) *site {
+	t.Helper()
+	at := &site{*l}
+	at.Rig = l.With(node.NewRegistry(t, registry))
+	return at
 }
 
-// no ends the test where there is an error.
-func no(t *testing.T, err error) {
+// require writes a namespace's document: these requirements of every image.
+func (l *lab) require(t *testing.T, namespace string, requirements ...node.Requirement) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (s *site) image(t *testing.T, marker string) v1.Image {
-	t.Helper()
-	return must(s.Tools.Image(marker))(t)
-}
-
-// push pushes an image whose marker is its name.
-func (s *site) push(t *testing.T, name string) node.Pushed {
-	t.Helper()
-	return must(s.registry.Push(t.Context(), name, s.image(t, name)))(t)
+	document := rig.Must(json.Marshal(map[string]any{"default": requirements}))(t)
+	rig.OK(t, l.WritePolicy(namespace, string(document)))
 }
 
 // signing is how an image is signed: by default with the key, as cosign 3 does by itself, with no name.
@@ -114,14 +83,14 @@ type signing struct {
 
 func (s *site) sign(t *testing.T, image node.Pushed, how signing) {
 	t.Helper()
-	request := node.Signing{Image: image, Key: s.key, Recursive: how.recursive, OldFormat: how.old}
+	request := node.Signing{Image: image, Key: s.Key, Recursive: how.recursive, OldFormat: how.old}
 	if how.by != nil {
 		request.Key = *how.by
 	}
 	if how.name != "" {
 		request.Annotations = map[string]string{"docker-reference": how.name}
 	}
-	no(t, s.Tools.Sign(t.Context(), request))
+	rig.OK(t, s.Tools.Sign(t.Context(), request))
 }
 
 // named signs an image as one has to for its repository.
@@ -130,49 +99,20 @@ func (s *site) named(t *testing.T, image node.Pushed) {
 	s.sign(t, image, signing{name: image.Repository})
 }
 
-func (l *lab) pod(namespace string, image node.Pushed) node.Pod {
-	return node.Pod{
-		Namespace: namespace, Name: fmt.Sprintf("pod-%d", l.pods.Add(1)),
-		Container: node.Container{Image: image.Reference},
-	}
-}
-
-// runs runs a pod that must run, on the root filesystem with that marker; by default, the image's own: see push.
+// runs runs a pod that must run, on the root filesystem with that marker; by default, the image's own.
 func (s *site) runs(t *testing.T, namespace string, image node.Pushed, marker ...string) {
 	t.Helper()
-	pod, err := s.RunPodUntil(t.Context(), s.pod(namespace, image))
+	pod, err := s.RunPodUntil(t.Context(), s.Pod(namespace, image))
 	if err != nil {
 		t.Errorf("%s in %s should run: %v", image.Reference, namespace, err)
 		return
 	}
-	defer func() { no(t, pod.Remove(context.WithoutCancel(t.Context()))) }()
-	want := strings.TrimPrefix(image.Reference, s.registry.Host+"/")
+	defer func() { rig.OK(t, pod.Remove(context.WithoutCancel(t.Context()))) }()
+	want := s.Marker(image)
 	if len(marker) > 0 {
 		want = marker[0]
 	}
-	if got, err := pod.Marker(t.Context()); err != nil || got != want {
-		t.Errorf("%s in %s runs %q, %v", image.Reference, namespace, got, err)
-	}
-}
-
-// refused runs a pod that must be refused for a reason, and returns what its author reads and what is on record.
-func (s *site) refused(t *testing.T, namespace string, image node.Pushed, reason string) (string, node.Decision) {
-	t.Helper()
-	const prefix = "SignatureValidationFailed: "
-	pod := s.pod(namespace, image)
-	running, err := s.RunPodUntil(t.Context(), pod)
-	if err == nil {
-		no(t, running.Remove(t.Context()))
-		t.Fatalf("%s in %s runs, and should be refused (%s)", image.Reference, namespace, reason)
-	}
-	at := strings.Index(err.Error(), prefix)
-	if at < 0 || !strings.HasSuffix(err.Error(), " ("+reason+")") {
-		t.Fatalf("%s in %s should be refused (%s), and the error is: %v", image.Reference, namespace, reason, err)
-	}
-	decision := must(s.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
-		return d.Pod == pod.Name && d.Reason == reason && d.Outcome == "deny"
-	}))(t)
-	return err.Error()[at:], decision
+	rig.WantMarker(t, pod, want)
 }
 
 // says wants a text to have words in it.

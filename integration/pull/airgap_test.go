@@ -10,30 +10,31 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // TestAirGappedNode runs the commands of the documentation's walk-through as they stand there: what comes first on a
 // machine that reaches the registry, and what comes second on a node, with the registry stopped.
 func TestAirGappedNode(t *testing.T) {
 	w := newWorkshop(t)
-	l := w.newLab(t, w.distribution(), nil)
-	l.start(t)
-	image := l.push(t, "shop/carried:v1")
+	l := w.newLab(t, w.Distribution(), nil)
+	l.Start(t)
+	image := l.Push(t, "shop/carried:v1")
 	commands := walkThrough(t, "../../docs/operations.md", "## An air-gapped node")
 	if len(commands) != 2 {
 		t.Fatalf("the walk-through has %d parts, not two: %q", len(commands), commands)
 	}
 
-	connected := machine{lab: l, node: node.Start(t, node.Config{Tools: w.tools}), directory: t.TempDir()}
-	no(t, connected.node.WritePolicy("", l.signatures().JSON()))
-	connected.daemon = must(connected.node.NewDaemon(t.Context(), node.DaemonConfig{Program: w.program}))(t)
-	no(t, os.Symlink(w.key.Private, filepath.Join(connected.directory, "cosign.key")))
+	connected := machine{lab: l, node: node.Start(t, node.Config{Tools: l.Tools}), directory: t.TempDir()}
+	rig.OK(t, connected.node.WritePolicy("", l.signatures().JSON()))
+	connected.daemon = rig.Must(connected.node.NewDaemon(t.Context(), node.DaemonConfig{Program: w.Program}))(t)
+	rig.OK(t, os.Symlink(w.Key.Private, filepath.Join(connected.directory, "cosign.key")))
 	connected.run(t, commands[0], image)
 
-	no(t, l.registry.Stop())
-	cutOff := machine{lab: l, node: l.Node, daemon: l.daemon, directory: t.TempDir()}
-	for _, name := range must(filepath.Glob(filepath.Join(connected.directory, "*.tar")))(t) {
-		no(t, os.Rename(name, filepath.Join(cutOff.directory, filepath.Base(name))))
+	rig.OK(t, l.Registry.Stop())
+	cutOff := machine{lab: l, node: l.Node, daemon: l.Daemon, directory: t.TempDir()}
+	for _, name := range rig.Must(filepath.Glob(filepath.Join(connected.directory, "*.tar")))(t) {
+		rig.OK(t, os.Rename(name, filepath.Join(cutOff.directory, filepath.Base(name))))
 	}
 	cutOff.run(t, commands[1], image)
 	l.runsAtOnce(t, prod, image)
@@ -42,7 +43,7 @@ func TestAirGappedNode(t *testing.T) {
 // walkThrough returns the shell commands of a section, one string for each block of them.
 func walkThrough(t *testing.T, path, heading string) (blocks []string) {
 	t.Helper()
-	_, section, found := strings.Cut(string(must(os.ReadFile(path))(t)), "\n"+heading+"\n")
+	_, section, found := strings.Cut(string(rig.Must(os.ReadFile(path))(t)), "\n"+heading+"\n")
 	if !found {
 		t.Fatalf("%s has no section %q", path, heading)
 	}
@@ -72,17 +73,17 @@ func (m machine) run(t *testing.T, commands string, image node.Pushed) {
 	t.Helper()
 	programs := t.TempDir()
 	for name, script := range map[string]string{
-		"countersign": fmt.Sprintf(`exec '%s' "$@" --config '%s'`, m.program, m.daemon.ConfigFile()),
-		"ctr":         fmt.Sprintf(`exec '%s' --address '%s' "$@"`, m.tools.Path("ctr"), m.node.ContainerdSocket()),
+		"countersign": fmt.Sprintf(`exec '%s' "$@" --config '%s'`, m.Program, m.daemon.ConfigFile()),
+		"ctr":         fmt.Sprintf(`exec '%s' --address '%s' "$@"`, m.Tools.Path("ctr"), m.node.ContainerdSocket()),
 		"cosign": fmt.Sprintf(`verb=$1; shift; exec '%s' "$verb" --tlog-upload=false --use-signing-config=false `+
-			`--allow-insecure-registry --allow-http-registry -y "$@"`, m.tools.Path("cosign")),
+			`--allow-insecure-registry --allow-http-registry -y "$@"`, m.Tools.Path("cosign")),
 	} {
 		path := filepath.Join(programs, name)
-		no(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700)) //nolint:gosec // It is a program.
+		rig.OK(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700)) //nolint:gosec // It is a program.
 	}
 	shell := exec.CommandContext(t.Context(), "sh", "-eux", "-c", commands)
 	shell.Dir = m.directory
-	_, tag, _ := strings.Cut(m.marker(image), ":")
+	_, tag, _ := strings.Cut(m.Marker(image), ":")
 	shell.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "HOME="+m.directory, "COSIGN_PASSWORD=",
 		"REPOSITORY="+image.Repository, "TAG="+tag, "DIGEST="+image.Digest.String())
 	var said bytes.Buffer

@@ -10,9 +10,9 @@ import (
 func (w *workshop) failing(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), settings{"pull": {"timeout": "2s"}})
-	l.start(t)
+	l.Start(t)
 	base := l.signed(t, "shop/base:v1", bundle)
-	l.pulls(t, base)
+	l.Pull(t, base)
 	pod := l.runsAtOnce(t, prod, base)
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
@@ -32,8 +32,8 @@ func (w *workshop) failing(t *testing.T) {
 			repository := "shop/" + strings.ReplaceAll(name, " ", "-")
 			image := l.signed(t, repository+":v1", bundle)
 			repair := l.faults.answer(t, test.answer, evidenceOf(repository)...)
-			l.pulls(t, image)
-			if detail := l.refused(t, prod, image, "unavailable").Detail; !strings.Contains(detail, test.cause) {
+			l.Pull(t, image)
+			if detail := l.Refused(t, prod, image, "unavailable").Detail; !strings.Contains(detail, test.cause) {
 				t.Errorf("the record does not name the cause, %s: %s", test.cause, detail)
 			}
 			repair()

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // faults answers in a registry's place where it is told to.
@@ -91,7 +93,7 @@ func awaits(t *testing.T, arrived <-chan string) {
 	t.Helper()
 	select {
 	case <-arrived:
-	case <-time.After(patience):
+	case <-time.After(rig.Patience):
 		t.Fatal("nobody asks the registry")
 	}
 }

@@ -14,40 +14,41 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // lookaside are signatures in the format of simple signing, which lie where registries.d says: on a server, or in a
 // directory.
 func (w *workshop) lookaside(t *testing.T) {
 	t.Parallel()
-	l := w.newLab(t, w.distribution(), nil)
-	signer := must(openpgp.NewEntity("operator", "", "operator@example.com", nil))(t)
+	l := w.newLab(t, w.Distribution(), nil)
+	signer := rig.Must(openpgp.NewEntity("operator", "", "operator@example.com", nil))(t)
 	var keyring bytes.Buffer
-	no(t, signer.Serialize(&keyring))
+	rig.OK(t, signer.Serialize(&keyring))
 	key := filepath.Join(t.TempDir(), "operator.gpg")
-	no(t, os.WriteFile(key, keyring.Bytes(), 0o600))
+	rig.OK(t, os.WriteFile(key, keyring.Bytes(), 0o600))
 	signed := node.Policy{Default: node.Requirement{
 		"type": "signedBy", "keyType": "GPGKeys", "keyPath": key,
 		"signedIdentity": map[string]string{"type": "matchRepository"},
 	}}
-	l.write(t, "", signed)
-	l.write(t, prod, signed)
+	l.Write(t, "", signed)
+	l.Write(t, prod, signed)
 
 	served, kept := t.TempDir(), t.TempDir()
 	server := httptest.NewServer(http.FileServer(http.Dir(served)))
 	t.Cleanup(server.Close)
 	places := fmt.Sprintf("docker:\n  %[1]s/served:\n    lookaside: %[2]s/here\n"+
-		"  %[1]s/kept:\n    lookaside: file://%[3]s\n", l.registry.Host, server.URL, kept)
-	no(t, os.MkdirAll(l.Path("registries.d"), 0o700))
-	no(t, os.WriteFile(l.Path("registries.d", "lookaside.yaml"), []byte(places), 0o600))
-	l.start(t)
+		"  %[1]s/kept:\n    lookaside: file://%[3]s\n", l.Registry.Host, server.URL, kept)
+	rig.OK(t, os.MkdirAll(l.Path("registries.d"), 0o700))
+	rig.OK(t, os.WriteFile(l.Path("registries.d", "lookaside.yaml"), []byte(places), 0o600))
+	l.Start(t)
 	for repository, directory := range map[string]string{"served": filepath.Join(served, "here"), "kept": kept} {
-		image, unsigned := l.push(t, repository+"/signed:v1"), l.push(t, repository+"/unsigned:v1")
+		image, unsigned := l.Push(t, repository+"/signed:v1"), l.Push(t, repository+"/unsigned:v1")
 		l.signSimply(t, signer, directory, image, image.Repository)
-		l.pulls(t, image)
+		l.Pull(t, image)
 		l.runsAtOnce(t, prod, image)
 		l.refusesPull(t, unsigned, "unsigned")
-		forged := l.push(t, repository+"/forged:v1")
+		forged := l.Push(t, repository+"/forged:v1")
 		l.signSimply(t, signer, directory, forged, image.Repository)
 		l.refusesPull(t, forged, "rejected")
 	}
@@ -57,7 +58,7 @@ func (w *workshop) lookaside(t *testing.T) {
 // containers/image docs/containers-signature.5.md and docs/signature-protocols.md.
 func (l *lab) signSimply(t *testing.T, signer *openpgp.Entity, directory string, image node.Pushed, name string) {
 	t.Helper()
-	payload := must(json.Marshal(map[string]any{
+	payload := rig.Must(json.Marshal(map[string]any{
 		"critical": map[string]any{
 			"type":     "atomic container signature",
 			"image":    map[string]any{"docker-manifest-digest": image.Digest},
@@ -66,11 +67,11 @@ func (l *lab) signSimply(t *testing.T, signer *openpgp.Entity, directory string,
 		"optional": map[string]any{},
 	}))(t)
 	var signature bytes.Buffer
-	writer := must(openpgp.Sign(&signature, signer, nil, nil))(t)
-	must(writer.Write(payload))(t)
-	no(t, writer.Close())
+	writer := rig.Must(openpgp.Sign(&signature, signer, nil, nil))(t)
+	rig.Must(writer.Write(payload))(t)
+	rig.OK(t, writer.Close())
 	manifest := strings.Replace(image.Digest.String(), ":", "=", 1)
 	path := filepath.Join(directory, l.repository(image)+"@"+manifest, "signature-1")
-	no(t, os.MkdirAll(filepath.Dir(path), 0o755)) //nolint:gosec // It is served to whoever asks.
-	no(t, os.WriteFile(path, signature.Bytes(), 0o600))
+	rig.OK(t, os.MkdirAll(filepath.Dir(path), 0o755)) //nolint:gosec // It is served to whoever asks.
+	rig.OK(t, os.WriteFile(path, signature.Bytes(), 0o600))
 }

@@ -11,43 +11,44 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // otherWays are images that no verifier sees: imported, tagged, and there before the daemon.
 func (w *workshop) otherWays(t *testing.T) {
 	t.Parallel()
-	l := w.newLab(t, w.distribution(), nil)
+	l := w.newLab(t, w.Distribution(), nil)
 	early := l.signed(t, "shop/early:v1", bundle)
 	l.imports(t, early)
-	l.start(t)
-	t.Run("before the daemon starts", func(t *testing.T) { keeps(t, l.daemon, early) })
+	l.Start(t)
+	t.Run("before the daemon starts", func(t *testing.T) { keeps(t, l.Daemon, early) })
 	imported := l.signed(t, "shop/imported:v1", old)
 	// No document asks a signature of this one, so nobody looks for one.
-	other := l.push(t, "elsewhere/imported:v1")
-	before := len(asked(t, l.registry, l.repository(other)))
+	other := l.Push(t, "elsewhere/imported:v1")
+	before := len(asked(t, l.Registry, l.repository(other)))
 	t.Run("by an import", func(t *testing.T) {
 		l.imports(t, other)
 		l.imports(t, imported)
-		keeps(t, l.daemon, imported)
+		keeps(t, l.Daemon, imported)
 	})
-	tagged := must(l.registry.Push(t.Context(), "shop/tagged:v1", l.image(t, "shop/imported:v1")))(t)
+	tagged := rig.Must(l.Registry.Push(t.Context(), "shop/tagged:v1", l.Image(t, "shop/imported:v1")))(t)
 	t.Run("by another tag", func(t *testing.T) {
 		l.sign(t, tagged, bundle)
-		must(l.Ctr(t.Context(), "images", "tag", imported.Reference, tagged.Reference))(t)
-		keeps(t, l.daemon, tagged)
+		rig.Must(l.Ctr(t.Context(), "images", "tag", imported.Reference, tagged.Reference))(t)
+		keeps(t, l.Daemon, tagged)
 	})
 	t.Run("and it is told", func(t *testing.T) {
-		logged(t, l.daemon, "fetching evidence ahead")
+		rig.Logged(t, l.Daemon, "fetching evidence ahead")
 		const series = `countersign_prefetches_total{result="looked"}`
-		if looked, err := l.daemon.Metric(t.Context(), series); err != nil || looked < 3 {
+		if looked, err := l.Daemon.Metric(t.Context(), series); err != nil || looked < 3 {
 			t.Errorf("%s is %v, %v; there were three images to look at", series, looked, err)
 		}
 	})
 	t.Run("and run without a registry", func(t *testing.T) {
-		no(t, l.registry.Stop())
+		rig.OK(t, l.Registry.Stop())
 		l.runsAtOnce(t, prod, early)
 		l.runsAtOnce(t, prod, imported)
-		if after := asked(t, l.registry, l.repository(other))[before:]; len(after) > 0 {
+		if after := asked(t, l.Registry, l.repository(other))[before:]; len(after) > 0 {
 			t.Errorf("of an image that no document asks a signature of, the registry was asked for %+v", after)
 		}
 	})
@@ -57,19 +58,19 @@ func (w *workshop) otherWays(t *testing.T) {
 func (l *lab) imports(t *testing.T, image node.Pushed) {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "image.tar")
-	writeArchive(t, archive, l.image(t, l.marker(image)), image.Reference)
-	must(l.Ctr(t.Context(), "images", "import", archive))(t)
+	writeArchive(t, archive, l.Image(t, l.Marker(image)), image.Reference)
+	rig.Must(l.Ctr(t.Context(), "images", "import", archive))(t)
 }
 
 // writeArchive writes an OCI layout with one image, as a tar file.
 func writeArchive(t *testing.T, path string, image v1.Image, name string) {
 	t.Helper()
 	directory := t.TempDir()
-	written := must(layout.Write(directory, empty.Index))(t)
-	no(t, written.AppendImage(image, layout.WithAnnotations(map[string]string{"io.containerd.image.name": name})))
-	file := must(os.Create(path))(t)
+	written := rig.Must(layout.Write(directory, empty.Index))(t)
+	rig.OK(t, written.AppendImage(image, layout.WithAnnotations(map[string]string{"io.containerd.image.name": name})))
+	file := rig.Must(os.Create(path))(t)
 	archive := tar.NewWriter(file)
-	no(t, archive.AddFS(os.DirFS(directory)))
-	no(t, archive.Close())
-	no(t, file.Close())
+	rig.OK(t, archive.AddFS(os.DirFS(directory)))
+	rig.OK(t, archive.Close())
+	rig.OK(t, file.Close())
 }

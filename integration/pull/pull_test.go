@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 func TestPull(t *testing.T) {
@@ -28,11 +29,11 @@ func (w *workshop) pulled(t *testing.T) {
 	t.Parallel()
 	for name, registry := range map[string]node.RegistryConfig{
 		"from a registry with the referrers API":    w.inProcess(),
-		"from a registry without the referrers API": w.distribution(),
+		"from a registry without the referrers API": w.Distribution(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := w.newLab(t, registry, nil)
-			l.start(t)
+			l.Start(t)
 			t.Run("that is signed", l.firstContainers)
 			t.Run("that is not signed", l.unsignedPull)
 			t.Run("that every policy rejects", l.rejectedPull)
@@ -49,14 +50,14 @@ func (l *lab) firstContainers(t *testing.T) {
 	images := []node.Pushed{l.signed(t, "shop/first:v1", bundle), l.signed(t, "shop/first-old:v1", old)}
 	before := make(map[node.Pushed]int)
 	for _, image := range images {
-		l.pulls(t, image)
-		before[image] = len(asked(t, l.registry, l.repository(image)))
+		l.Pull(t, image)
+		before[image] = len(asked(t, l.Registry, l.repository(image)))
 		l.runsAtOnce(t, prod, image)
 		l.runsAtOnce(t, "plain", image)
 	}
 	l.prefetches(t)
 	for _, image := range images {
-		if after := asked(t, l.registry, l.repository(image))[before[image]:]; len(after) > 0 {
+		if after := asked(t, l.Registry, l.repository(image))[before[image]:]; len(after) > 0 {
 			t.Errorf("after the pull of %s the registry was asked %+v", image.Reference, after)
 		}
 	}
@@ -66,11 +67,11 @@ func (l *lab) firstContainers(t *testing.T) {
 // that comes by another way is then known, and none is waiting.
 func (l *lab) prefetches(t *testing.T) {
 	t.Helper()
-	last := l.signed(t, fmt.Sprintf("shop/last-%d:v1", l.pods.Add(1)), bundle)
+	last := l.signed(t, fmt.Sprintf("shop/last-%d:v1", l.Number()), bundle)
 	l.imports(t, last)
-	keeps(t, l.daemon, last)
-	eventually(t, "nothing to be waiting", func() error {
-		waiting, err := l.daemon.Metric(t.Context(), "countersign_prefetch_waiting")
+	keeps(t, l.Daemon, last)
+	rig.Eventually(t, "nothing to be waiting", func() error {
+		waiting, err := l.Daemon.Metric(t.Context(), "countersign_prefetch_waiting")
 		if err == nil && waiting > 0 {
 			err = fmt.Errorf("%v images are", waiting)
 		}
@@ -79,8 +80,8 @@ func (l *lab) prefetches(t *testing.T) {
 }
 
 func (l *lab) unsignedPull(t *testing.T) {
-	image := l.push(t, "shop/unsigned:v1")
-	before := len(asked(t, l.registry, l.repository(image)))
+	image := l.Push(t, "shop/unsigned:v1")
+	before := len(asked(t, l.Registry, l.repository(image)))
 	said := l.refusesPull(t, image, "unsigned")
 	if !strings.Contains(said, image.Reference) {
 		t.Errorf("it does not say which image: %s", said)
@@ -88,22 +89,22 @@ func (l *lab) unsignedPull(t *testing.T) {
 	byDigest := image
 	byDigest.Reference = image.ByDigest()
 	l.refusesPull(t, byDigest, "unsigned")
-	requests := asked(t, l.registry, l.repository(image))[before:]
+	requests := asked(t, l.Registry, l.repository(image))[before:]
 	if slices.ContainsFunc(requests, isBlob) {
 		t.Errorf("layers were asked for: %+v", requests)
 	}
-	if id := must(l.CRI.ImageID(t.Context(), image.Reference))(t); id != "" {
+	if id := rig.Must(l.CRI.ImageID(t.Context(), image.Reference))(t); id != "" {
 		t.Errorf("it is on the node: %s", id)
 	}
 	l.sign(t, image, bundle)
-	eventually(t, "a signature that was made afterwards", func() error { return l.pull(t, image) })
+	rig.Eventually(t, "a signature that was made afterwards", func() error { return l.tryPull(t, image) })
 	l.runsAtOnce(t, prod, image)
 }
 
 // namelessPull pulls an image whose signature could be for any repository, which no namespace of this node takes.
 func (l *lab) namelessPull(t *testing.T) {
-	image := l.push(t, "shop/nameless:v1")
-	no(t, l.tools.Sign(t.Context(), node.Signing{Image: image, Key: l.key}))
+	image := l.Push(t, "shop/nameless:v1")
+	rig.OK(t, l.Tools.Sign(t.Context(), node.Signing{Image: image, Key: l.Key}))
 	said := l.refusesPull(t, image, "rejected")
 	if !strings.Contains(said, "names no repository") || !strings.Contains(said, "-a docker-reference=") {
 		t.Errorf("it does not say how to sign: %s", said)
@@ -112,10 +113,10 @@ func (l *lab) namelessPull(t *testing.T) {
 
 // rejectedPull pulls what no document asks a signature of: nobody looks for any.
 func (l *lab) rejectedPull(t *testing.T) {
-	image := l.push(t, "elsewhere/rejected:v1")
-	before := len(asked(t, l.registry, l.repository(image)))
+	image := l.Push(t, "elsewhere/rejected:v1")
+	before := len(asked(t, l.Registry, l.repository(image)))
 	l.refusesPull(t, image, "rejected")
-	for _, request := range asked(t, l.registry, l.repository(image))[before:] {
+	for _, request := range asked(t, l.Registry, l.repository(image))[before:] {
 		// containerd finds out what the tag is; more nobody has to know.
 		if request.Method != http.MethodHead || !strings.HasPrefix(request.Path, "/v2/elsewhere/rejected/manifests/v1") {
 			t.Errorf("the registry was asked for %+v", request)
@@ -127,17 +128,17 @@ func (l *lab) rejectedPull(t *testing.T) {
 func (l *lab) registryGone(t *testing.T) {
 	for _, format := range []format{bundle, old} {
 		image := l.signed(t, fmt.Sprintf("shop/kept-%d:v1", format), format)
-		l.pulls(t, image)
-		no(t, l.registry.Stop())
+		l.Pull(t, image)
+		rig.OK(t, l.Registry.Stop())
 		namespace := fmt.Sprintf("added-%d", format)
 		added := l.signatures()
 		added.Scopes["example.com/only-in-"+namespace] = node.Reject()
-		l.write(t, namespace, added)
-		logged(t, l.daemon, "policies loaded", namespace)
+		l.Write(t, namespace, added)
+		rig.Logged(t, l.Daemon, "policies loaded", namespace)
 		l.runsAtOnce(t, namespace, image)
-		no(t, l.daemon.Restart(t.Context()))
+		rig.OK(t, l.Daemon.Restart(t.Context()))
 		l.runsAtOnce(t, namespace, image)
-		no(t, l.registry.Start(t.Context()))
+		rig.OK(t, l.Registry.Start(t.Context()))
 	}
 }
 
@@ -145,14 +146,14 @@ func (l *lab) registryGone(t *testing.T) {
 func (w *workshop) audited(t *testing.T) {
 	t.Parallel()
 	const trial = "trial"
-	l := w.newLab(t, w.distribution(), settings{"enforce.namespaces": {trial: "audit"}})
-	l.start(t)
-	for _, image := range []node.Pushed{l.push(t, "shop/unsigned:v1"), l.push(t, "elsewhere/rejected:v1")} {
-		l.pulls(t, image)
-		pod, err := l.RunPod(t.Context(), l.pod(trial, image))
-		no(t, err)
-		no(t, pod.Remove(t.Context()))
+	l := w.newLab(t, w.Distribution(), settings{"enforce.namespaces": {trial: "audit"}})
+	l.Start(t)
+	for _, image := range []node.Pushed{l.Push(t, "shop/unsigned:v1"), l.Push(t, "elsewhere/rejected:v1")} {
+		l.Pull(t, image)
+		pod, err := l.RunPod(t.Context(), l.Pod(trial, image))
+		rig.OK(t, err)
+		rig.OK(t, pod.Remove(t.Context()))
 	}
-	l.refused(t, prod, node.Pushed{Reference: l.registry.Host + "/shop/unsigned:v1"}, "unsigned")
-	l.refused(t, prod, node.Pushed{Reference: l.registry.Host + "/elsewhere/rejected:v1"}, "rejected")
+	l.Refused(t, prod, node.Pushed{Reference: l.Registry.Host + "/shop/unsigned:v1"}, "unsigned")
+	l.Refused(t, prod, node.Pushed{Reference: l.Registry.Host + "/elsewhere/rejected:v1"}, "rejected")
 }

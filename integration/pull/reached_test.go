@@ -9,6 +9,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // reached are registries that are not where their name says, or not for everybody.
@@ -19,30 +20,30 @@ func (w *workshop) reached(t *testing.T) {
 }
 
 func (w *workshop) mirrors(t *testing.T) {
-	l := w.newLab(t, w.distribution(), nil)
-	l.start(t)
-	server := node.Mirror{URL: l.registry.URL()}
-	mirror := node.NewRegistry(t, node.RegistryConfig{Tools: w.tools, ProxyOf: l.registry})
+	l := w.newLab(t, w.Distribution(), nil)
+	l.Start(t)
+	server := node.Mirror{URL: l.Registry.URL()}
+	mirror := node.NewRegistry(t, node.RegistryConfig{Tools: l.Tools, ProxyOf: l.Registry})
 	t.Run("of which one is down", func(t *testing.T) {
 		down := node.Mirror{URL: "http://" + unusedAddress(t)}
-		no(t, l.WriteHosts(l.registry.Host, server, down))
+		rig.OK(t, l.WriteHosts(l.Registry.Host, server, down))
 		image := l.signed(t, "shop/mirrored:v1", bundle)
-		l.pulls(t, image)
+		l.Pull(t, image)
 		l.runsAtOnce(t, prod, image)
-		l.refusesPull(t, l.push(t, "shop/mirrored-unsigned:v1"), "unsigned")
+		l.refusesPull(t, l.Push(t, "shop/mirrored-unsigned:v1"), "unsigned")
 	})
 	t.Run("that pull through", func(t *testing.T) {
-		no(t, l.WriteHosts(l.registry.Host, server, node.MirrorOf(mirror)))
+		rig.OK(t, l.WriteHosts(l.Registry.Host, server, node.MirrorOf(mirror)))
 		for _, format := range []format{bundle, old} {
 			image := l.signed(t, "shop/through-"+[]string{"bundle", "old"}[format]+":v1", format)
-			before := len(asked(t, l.registry, ""))
-			l.pulls(t, image)
+			before := len(asked(t, l.Registry, ""))
+			l.Pull(t, image)
 			l.runsAtOnce(t, prod, image)
 			found := asked(t, mirror, l.repository(image))
 			if !slices.ContainsFunc(found, func(r node.Request) bool { return strings.Contains(r.Path, "/manifests/sha256-") }) {
 				t.Errorf("the mirror was not asked for signatures: %+v", found)
 			}
-			for _, request := range asked(t, l.registry, "")[before:] {
+			for _, request := range asked(t, l.Registry, "")[before:] {
 				if strings.HasPrefix(request.UserAgent, "containerd/") {
 					t.Errorf("the registry was asked, not its mirror: %+v", request)
 				}
@@ -50,15 +51,15 @@ func (w *workshop) mirrors(t *testing.T) {
 		}
 	})
 	t.Run("of a registry that is gone", func(t *testing.T) {
-		image := node.Pushed{Reference: l.registry.Host + "/shop/through-old:v1"}
-		no(t, l.daemon.Terminate(t.Context()))
-		no(t, l.CRI.RemoveImage(t.Context(), image.Reference))
-		no(t, l.registry.Stop())
+		image := node.Pushed{Reference: l.Registry.Host + "/shop/through-old:v1"}
+		rig.OK(t, l.Daemon.Terminate(t.Context()))
+		rig.OK(t, l.CRI.RemoveImage(t.Context(), image.Reference))
+		rig.OK(t, l.Registry.Stop())
 		// It has forgotten everything.
-		l.daemon = l.newDaemon(t, nil)
-		no(t, l.InstallVerifier(l.verifier, l.daemon))
-		l.start(t)
-		l.pulls(t, image)
+		l.Daemon = l.newDaemon(t, nil)
+		rig.OK(t, l.InstallVerifier(l.verifier, l.Daemon))
+		l.Start(t)
+		l.Pull(t, image)
 		l.runsAtOnce(t, prod, image)
 	})
 }
@@ -66,21 +67,21 @@ func (w *workshop) mirrors(t *testing.T) {
 // unusedAddress is an address at which nobody listens.
 func unusedAddress(t *testing.T) string {
 	t.Helper()
-	listener := must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
+	listener := rig.Must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
 	defer listener.Close()
 	return listener.Addr().String()
 }
 
 // tokens is a registry whose images the kubelet's secrets open, and whose signatures a credential provider does.
 func (w *workshop) tokens(t *testing.T) {
-	registry := w.distribution()
+	registry := w.Distribution()
 	registry.TLS, registry.Tokens, registry.Username, registry.Password = true, true, "ann", "a word"
 	l := w.newLab(t, registry, nil)
-	no(t, l.WriteHosts(l.registry.Host, node.MirrorOf(l.registry)))
-	provider := must(l.InstallCredentialProvider(t.Context(), l.registry.Host))(t)
-	l.daemon = l.newDaemon(t, settings{"registry": provider.Settings})
-	no(t, l.InstallVerifier(l.verifier, l.daemon))
-	l.start(t)
+	rig.OK(t, l.WriteHosts(l.Registry.Host, node.MirrorOf(l.Registry)))
+	provider := rig.Must(l.InstallCredentialProvider(t.Context(), l.Registry.Host))(t)
+	l.Daemon = l.newDaemon(t, settings{"registry": provider.Settings})
+	rig.OK(t, l.InstallVerifier(l.verifier, l.Daemon))
+	l.Start(t)
 	secret := &cri.AuthConfig{Username: "ann", Password: "a word"}
 	image := l.signed(t, "shop/closed:v1", bundle)
 	pull := func(image node.Pushed) error {
@@ -88,13 +89,13 @@ func (w *workshop) tokens(t *testing.T) {
 		return err
 	}
 	t.Run("that the daemon lacks", func(t *testing.T) {
-		no(t, pull(image))
-		pod := l.pod(prod, image)
+		rig.OK(t, pull(image))
+		pod := l.Pod(prod, image)
 		_, err := l.RunPodUntil(t.Context(), pod)
-		if !isRefused(err, "unavailable") {
+		if !rig.IsRefused(err, "unavailable") {
 			t.Fatalf("without credentials it should be refused (unavailable), and the error is %v", err)
 		}
-		decision := must(l.daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
+		decision := rig.Must(l.Daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 			return d.Pod == pod.Name && d.Reason == "unavailable"
 		}))(t)
 		for _, words := range []string{"401", "put credentials", l.AuthFile(), "credential provider"} {
@@ -107,15 +108,15 @@ func (w *workshop) tokens(t *testing.T) {
 		}
 	})
 	t.Run("that a provider has by now", func(t *testing.T) {
-		no(t, provider.Give(l.registry, "5m"))
-		l.runs(t, image)
+		rig.OK(t, provider.Give(l.Registry, "5m"))
+		l.BecomesRunnable(t, prod, image)
 	})
 	t.Run("that a provider gave for a time", func(t *testing.T) {
-		before := len(must(provider.Asked())(t))
+		before := len(rig.Must(provider.Asked())(t))
 		second := l.signed(t, "shop/closed-too:v1", old)
-		no(t, pull(second))
+		rig.OK(t, pull(second))
 		l.runsAtOnce(t, prod, second)
-		if after := must(provider.Asked())(t); len(after) != before {
+		if after := rig.Must(provider.Asked())(t); len(after) != before {
 			t.Errorf("it was asked again within that time: %v", after[before:])
 		}
 	})

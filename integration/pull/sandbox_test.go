@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // pause is the sandbox image of the harness's nodes.
@@ -13,13 +14,13 @@ const pause = "countersign.test/pause:1"
 func (w *workshop) sandbox(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), nil)
-	l.start(t)
-	record := logged(t, l.daemon, "sandbox", pause, "rejected")
+	l.Start(t)
+	record := rig.Logged(t, l.Daemon, "", "sandbox", pause, "rejected")[0]
 	if record["level"] != "ERROR" {
 		t.Errorf("it is not said loudly: %v", record)
 	}
 	accepting := l.signatures()
 	accepting.Scopes["countersign.test/pause"] = node.Accept()
-	l.write(t, "", accepting)
-	logged(t, l.daemon, "admits the sandbox image", pause, "accepted")
+	l.Write(t, "", accepting)
+	rig.Logged(t, l.Daemon, "", "admits the sandbox image", pause, "accepted")
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // silent are pulls about which the daemon does not answer, or not in time.
@@ -30,60 +31,60 @@ func (l *lab) daemonAway(t *testing.T) {
 	})
 	t.Run("and pulls are allowed without it", func(t *testing.T) {
 		lenient := l.newDaemon(t, settings{"pull": {"without_daemon": "allow"}})
-		no(t, l.InstallVerifier(l.verifier, lenient))
-		l.pulls(t, image)
-		no(t, l.InstallVerifier(l.verifier, l.daemon))
+		rig.OK(t, l.InstallVerifier(l.verifier, lenient))
+		l.Pull(t, image)
+		rig.OK(t, l.InstallVerifier(l.verifier, l.Daemon))
 	})
 	t.Run("and comes back", func(t *testing.T) {
-		l.start(t)
+		l.Start(t)
 		again := l.signed(t, "shop/back:v1", bundle)
-		l.pulls(t, again)
-		l.runs(t, again)
+		l.Pull(t, again)
+		l.BecomesRunnable(t, prod, again)
 	})
 }
 
 // daemonHangs stops the daemon's process for a moment, which is as if it were not there.
 func (l *lab) daemonHangs(t *testing.T) {
 	image := l.signed(t, "shop/stopped:v1", bundle)
-	no(t, l.daemon.Process().Signal(syscall.SIGSTOP))
-	err := l.pull(t, image)
-	no(t, l.daemon.Process().Signal(syscall.SIGCONT))
-	if !isRefused(err, "unavailable") {
+	rig.OK(t, l.Daemon.Process().Signal(syscall.SIGSTOP))
+	err := l.tryPull(t, image)
+	rig.OK(t, l.Daemon.Process().Signal(syscall.SIGCONT))
+	if !rig.IsRefused(err, "unavailable") {
 		t.Errorf("while the daemon hangs, the pull says: %v", err)
 	}
-	l.runs(t, image)
+	l.BecomesRunnable(t, prod, image)
 }
 
 func (l *lab) registryHangs(t *testing.T) {
 	image := l.signed(t, "shop/hanging:v1", bundle)
 	repair := l.faults.answer(t, hang, evidenceOf("shop/hanging")...)
-	l.pulls(t, image)
-	logged(t, l.daemon, image.Reference, "pending")
+	l.Pull(t, image)
+	rig.Logged(t, l.Daemon, "", image.Reference, "pending")
 	repair()
-	l.runs(t, image)
+	l.BecomesRunnable(t, prod, image)
 }
 
 // verifierKilled kills the verifier's process while it waits. What containerd makes of that is a failed pull.
 func (l *lab) verifierKilled(t *testing.T) {
 	slow := l.newDaemon(t, nil)
-	no(t, l.daemon.Terminate(t.Context()))
-	no(t, slow.Start())
-	no(t, slow.Ready(t.Context()))
-	no(t, l.InstallVerifier(l.verifier, slow))
+	rig.OK(t, l.Daemon.Terminate(t.Context()))
+	rig.OK(t, slow.Start())
+	rig.OK(t, slow.Ready(t.Context()))
+	rig.OK(t, l.InstallVerifier(l.verifier, slow))
 	image := l.signed(t, "shop/killed:v1", bundle)
 	answer, arrived, release := hold(t)
 	repair := l.faults.answer(t, answer, evidenceOf("shop/killed")...)
 	outcome := make(chan error, 1)
-	go func() { outcome <- l.pull(t, image) }()
+	go func() { outcome <- l.tryPull(t, image) }()
 	awaits(t, arrived)
-	process := must(verifying(slow))(t)
-	no(t, process.Kill())
+	process := rig.Must(verifying(slow))(t)
+	rig.OK(t, process.Kill())
 	if err := <-outcome; err == nil || !strings.Contains(err.Error(), "failed to call verifier "+node.Verifier) {
 		t.Errorf("without its verifier the pull says: %v", err)
 	}
 	repair()
 	release()
-	eventually(t, "another pull", func() error { return l.pull(t, image) })
+	rig.Eventually(t, "another pull", func() error { return l.tryPull(t, image) })
 }
 
 // verifying finds the verifier's process that asks a daemon.
@@ -110,21 +111,21 @@ func verifying(daemon *node.Daemon) (*os.Process, error) {
 // crowd pulls more images at once from a registry that hangs than are fetched for at once: each is let in by itself,
 // and another registry's images do not wait for it.
 func (l *lab) crowd(t *testing.T) {
-	other := node.NewRegistry(t, l.distribution())
+	other := node.NewRegistry(t, l.Distribution())
 	policy := l.signatures()
-	policy.Scopes[other.Host] = node.Cosign(l.key.Public)
-	l.write(t, "", policy)
-	logged(t, l.daemon, "policies loaded", "namespaces:[]")
-	l.write(t, prod, policy)
-	logged(t, l.daemon, "policies loaded", "namespaces:[prod]")
+	policy.Scopes[other.Host] = node.Cosign(l.Key.Public)
+	l.Write(t, "", policy)
+	rig.Logged(t, l.Daemon, "policies loaded", "namespaces:[]")
+	l.Write(t, prod, policy)
+	rig.Logged(t, l.Daemon, "policies loaded", "namespaces:[prod]")
 	l.faults.answer(t, hang, evidenceOf("shop/crowd")...)
 	outcomes := make(chan error)
 	const count = 12
 	for i := range count {
-		image := must(l.registry.Push(t.Context(), fmt.Sprintf("shop/crowd:v%d", i), l.image(t, fmt.Sprint(i))))(t)
-		go func() { outcomes <- l.pull(t, image) }()
+		image := rig.Must(l.Registry.Push(t.Context(), fmt.Sprintf("shop/crowd:v%d", i), l.Image(t, fmt.Sprint(i))))(t)
+		go func() { outcomes <- l.tryPull(t, image) }()
 	}
-	unsigned := must(other.Push(t.Context(), "shop/prompt:v1", l.image(t, "prompt")))(t)
+	unsigned := rig.Must(other.Push(t.Context(), "shop/prompt:v1", l.Image(t, "prompt")))(t)
 	l.refusesPull(t, unsigned, "unsigned")
 	for range count {
 		if err := <-outcomes; err != nil {
