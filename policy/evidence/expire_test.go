@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -185,4 +186,29 @@ func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
 		s.pass(10, false)
 		s.has(1, "its absence begins anew")
 	})
+}
+
+// TestWhatIsImportedAgainWhileItExpiresStays: whoever brings the same file once more has nothing new, and wants it kept.
+func TestWhatIsImportedAgainWhileItExpiresStays(t *testing.T) {
+	for range 50 {
+		inStore(t, func(s *store) {
+			item := brought(t, 1, 20, 20)
+			if _, err := s.keeper.Import(item); err != nil {
+				t.Fatal(err)
+			}
+			s.pass(1, true)
+			s.pass(24, false)
+			s.sleep(time.Hour)
+			expired := make(chan error)
+			go func() {
+				_, err := s.keeper.Expire(func(digest.Digest) bool { return false })
+				expired <- err
+			}()
+			_, err := s.keeper.Import(item)
+			if err := errors.Join(err, <-expired); err != nil {
+				t.Fatal(err)
+			}
+			s.has(1, "it was imported again")
+		})
+	}
 }

@@ -25,13 +25,14 @@ func (k *Keeper) Import(item Item) (added int, err error) {
 	key := key{manifest: item.Manifest, repository: item.Repository}
 	k.changing.Lock()
 	defer k.changing.Unlock()
+	// Before anything is read: what was about to expire does so now, or not at all.
+	if err := k.disk.await(key); err != nil {
+		return 0, err
+	}
 	before := k.refresh(key, named)
 	f := before.finding()
 	added = f.lacks(item)
 	f.bring(content{signatures: item.Signatures, bundles: item.Bundles, importedAt: now()})
-	if err := k.disk.await(key); err != nil {
-		return 0, err
-	}
 	r := f.record(key)
 	if before != nil && before.volume == k.disk && r.same(&before.record) {
 		return 0, nil

@@ -80,9 +80,9 @@ func (q *queue) giveWay(waiting map[string]int, others int) bool {
 	return false
 }
 
-// next takes the job whose turn it is, or nil: one that a container waits for before others, then one of a registry that
-// is not slow, then of that which has the fewest running, then the one that waits longest. Registries that hang cannot
-// hold up others, however many they are.
+// next takes the job whose turn it is, or nil: one that a container waits for before others, then one of a registry
+// that is not slow, then of that which has the fewest running, then the one that waits longest. Registries that hang
+// cannot hold up others, however many they are.
 func (q *queue) next() *job {
 	if q.closed || q.total >= maxFetches {
 		return nil
