@@ -188,7 +188,8 @@ func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
 	})
 }
 
-// TestWhatIsImportedAgainWhileItExpiresStays: whoever brings the same file once more has nothing new, and wants it kept.
+// TestWhatIsImportedAgainWhileItExpiresStays: whoever brings the same file once more has nothing new, and wants it
+// kept.
 func TestWhatIsImportedAgainWhileItExpiresStays(t *testing.T) {
 	for range 50 {
 		inStore(t, func(s *store) {
