@@ -10,8 +10,8 @@ import (
 // and the document of one namespace lets nothing in but one repository, signed by one identity.
 func TestAnnouncedExample(t *testing.T) {
 	l := newLab(t)
-	l.write(t, "", accepting())
-	l.write(t, "default", node.Policy{
+	l.Write(t, "", accepting())
+	l.Write(t, "default", node.Policy{
 		Default: node.Reject(),
 		Scopes:  map[string]node.Requirement{l.signed.Repository: l.sigstore.Requirement(t, builder)},
 	})

@@ -10,7 +10,7 @@ import (
 // a restrictive one.
 func TestCreation(t *testing.T) {
 	l := newLab(t)
-	l.write(t, "", accepting())
+	l.Write(t, "", accepting())
 	daemon := l.startDaemon(t)
 	outcomes := []struct {
 		image node.Pushed
@@ -24,7 +24,7 @@ func TestCreation(t *testing.T) {
 	}
 	ids := make(map[node.Pushed]string) // As the pull returns them, and as the runtime lists them.
 	for _, outcome := range outcomes {
-		ids[outcome.image] = l.pull(t, outcome.image)
+		ids[outcome.image] = l.Pull(t, outcome.image)
 		if listed := l.idOf(t, outcome.image); listed != ids[outcome.image] {
 			t.Fatalf("the pull calls the image %s, the list %s", ids[outcome.image], listed)
 		}

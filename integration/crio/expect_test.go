@@ -8,6 +8,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // expectation is what must become of a pod, and by which rule.
@@ -52,8 +53,7 @@ func (l *lab) expect(t *testing.T, daemon *node.Daemon, try attempt, want expect
 		}
 	case want.reason == "accepted":
 		t.Errorf("it is refused, and should run: %v", err)
-	case !strings.Contains(err.Error(), "SignatureValidationFailed: "),
-		!strings.HasSuffix(err.Error(), "("+want.reason+")"):
+	case !rig.IsRefused(err, want.reason):
 		t.Errorf("it should be refused with SignatureValidationFailed and (%s) at the end, and is: %v", want.reason, err)
 	}
 	if running != nil {
@@ -82,7 +82,7 @@ func (l *lab) expectRecord(t *testing.T, daemon *node.Daemon, pod node.Pod, want
 		decision.Record["volume"],
 	}
 	wanted := []any{
-		outcome, want.reason, "creation", pod.Namespace, l.documentOf(want.governs), want.scope, want.volume,
+		outcome, want.reason, "creation", pod.Namespace, l.PolicyFile(want.governs), want.scope, want.volume,
 	}
 	if diff := gocmp.Diff(wanted, got); diff != "" {
 		t.Errorf("on record (-want +got):\n%s\n%+v", diff, decision.Record)

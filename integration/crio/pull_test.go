@@ -24,9 +24,9 @@ func due(l *lab) node.Pushed      { return l.due }
 // TestPulledImages are CRI-O's cases 1 to 11.
 func TestPulledImages(t *testing.T) {
 	l := newLab(t)
-	l.write(t, "", accepting())
-	l.write(t, "unrestrictive", accepting())
-	l.write(t, "restrictive", l.restrictive(t, builder))
+	l.Write(t, "", accepting())
+	l.Write(t, "unrestrictive", accepting())
+	l.Write(t, "restrictive", l.restrictive(t, builder))
 	daemon := l.startDaemon(t)
 	l.judge(t, daemon, "under a default policy", map[string]pulled{
 		"01 an unsigned image is accepted":        {image: unsigned, reason: "accepted"},
@@ -117,5 +117,5 @@ func (l *lab) judge(t *testing.T, daemon *node.Daemon, circumstances string, cas
 
 // markerOf is what an image's container writes.
 func (l *lab) markerOf(image node.Pushed) string {
-	return "this is " + image.Repository[len(l.registry.Host+"/crio/"):]
+	return "this is " + image.Repository[len(l.Registry.Host+"/crio/"):]
 }

@@ -9,10 +9,10 @@ import (
 // TestImageVolumes are CRI-O's cases 22 and 23: an image mounted into a container whose own image is signed.
 func TestImageVolumes(t *testing.T) {
 	l := newLab(t)
-	l.write(t, "", accepting())
+	l.Write(t, "", accepting())
 	daemon := l.startDaemon(t)
 	for _, image := range []node.Pushed{l.signed, l.keyed, l.unsigned, l.due} {
-		l.pull(t, image)
+		l.Pull(t, image)
 	}
 	l.govern(t, daemon, l.restrictive(t, builder))
 	admitted := expectation{reason: "accepted", scope: l.signed.Repository}

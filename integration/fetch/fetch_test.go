@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 )
@@ -45,25 +46,16 @@ func TestTheManifestsOfAnIndexAreSignedByThemselves(t *testing.T) {
 	eachKind(t, func(s *site) {
 		here := platforms.DefaultSpec()
 		platform := v1.Platform{OS: here.OS, Architecture: here.Architecture}
-		image, err := s.tools.ImageFor("index", platform)
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		image := rig.Must(s.tools.ImageFor("index", platform))(s.t)
 		child := node.Child{Manifest: image, Platform: &platform}
-		index, err := s.registry.PushIndex(s.t.Context(), "team/index:v1", node.Index(child))
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		index := rig.Must(s.registry.PushIndex(s.t.Context(), "team/index:v1", node.Index(child)))(s.t)
 		s.sign(index, false, true, nil)
 		registries := evidence.NewRegistries(s.reach)
 		target, err := registries.Resolve(s.t.Context(), s.named(index.Repository+":v1"))
 		if err != nil || target != index.Digest {
 			s.t.Fatalf("the tag is %s, %v", target, err)
 		}
-		found, err := registries.Image(s.t.Context(), s.named(index.Repository+":v1"), target)
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		found := rig.Must(registries.Image(s.t.Context(), s.named(index.Repository+":v1"), target))(s.t)
 		if len(found.Manifests) != 2 || found.Manifests[1].Digest != index.Digest {
 			s.t.Fatalf("%+v", found)
 		}
@@ -78,10 +70,7 @@ func TestTheManifestsOfAnIndexAreSignedByThemselves(t *testing.T) {
 
 func TestABundleIsFoundByAPullThroughMirror(t *testing.T) {
 	tools := node.NewTools(t)
-	key, err := tools.GenerateKey(t.Context(), t.TempDir(), "operator")
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := rig.Must(tools.GenerateKey(t.Context(), t.TempDir(), "operator"))(t)
 	for name, stopped := range map[string]bool{"beside the registry": false, "of a registry that is cut off": true} {
 		t.Run(name, func(t *testing.T) {
 			s := &site{t: t, tools: tools, key: key, registry: node.NewRegistry(t, node.RegistryConfig{Tools: tools})}
@@ -96,9 +85,7 @@ func TestABundleIsFoundByAPullThroughMirror(t *testing.T) {
 			if !stopped {
 				return
 			}
-			if err := s.registry.Stop(); err != nil {
-				t.Fatal(err)
-			}
+			rig.OK(t, s.registry.Stop())
 			if got := s.fetched(s.open(), image); got.Bundles != 1 || got.Signatures != 1 {
 				t.Errorf("from what the mirror keeps: %+v", got)
 			}
@@ -112,9 +99,7 @@ func TestWithoutCredentialsItIsSaidWhereToPutThem(t *testing.T) {
 			return
 		}
 		image := s.push("team/app:v1", "private")
-		if err := os.Remove(s.reach.AuthFile); err != nil {
-			s.t.Fatal(err)
-		}
+		rig.OK(s.t, os.Remove(s.reach.AuthFile))
 		err := s.open().Fetch(s.t.Context(), image.Digest, s.named(image.Repository))
 		want := fmt.Sprintf("put credentials for %s into %s", s.registry.Host, s.reach.AuthFile)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -10,6 +10,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 )
@@ -43,10 +44,7 @@ func kinds() map[string]node.RegistryConfig {
 func eachKind(t *testing.T, test func(s *site)) {
 	t.Helper()
 	tools := node.NewTools(t)
-	key, err := tools.GenerateKey(t.Context(), t.TempDir(), "operator")
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := rig.Must(tools.GenerateKey(t.Context(), t.TempDir(), "operator"))(t)
 	for name, config := range kinds() {
 		t.Run(name, func(t *testing.T) {
 			config.Tools = tools
@@ -80,38 +78,24 @@ func hosts(t *testing.T, of *node.Registry, registries ...*node.Registry) string
 
 func write(t *testing.T, path string, content []byte) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	rig.OK(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	rig.OK(t, os.WriteFile(path, content, 0o600))
 }
 
 // push pushes an image that says a word.
 func (s *site) push(name, word string) node.Pushed {
 	s.t.Helper()
-	image, err := s.tools.Image(word)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	pushed, err := s.registry.Push(s.t.Context(), name, image)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return pushed
+	image := rig.Must(s.tools.Image(word))(s.t)
+	return rig.Must(s.registry.Push(s.t.Context(), name, image))(s.t)
 }
 
 // sign has cosign sign, with annotations NAME=VALUE.
 func (s *site) sign(image node.Pushed, old, recursive bool, annotations map[string]string) {
 	s.t.Helper()
-	err := s.tools.Sign(s.t.Context(), node.Signing{
+	rig.OK(s.t, s.tools.Sign(s.t.Context(), node.Signing{
 		Image: image, Key: s.key, OldFormat: old, Recursive: recursive, Annotations: annotations,
 		DockerConfig: s.registry.DockerConfig(),
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	}))
 }
 
 // attest has cosign attach an attestation.
@@ -144,39 +128,25 @@ func (s *site) open() *evidence.Keeper {
 func (s *site) fetched(keeper *evidence.Keeper, image node.Pushed) policy.Evidence {
 	s.t.Helper()
 	named := s.named(image.Repository)
-	if err := keeper.Fetch(s.t.Context(), image.Digest, named); err != nil {
-		s.t.Fatal(err)
-	}
+	rig.OK(s.t, keeper.Fetch(s.t.Context(), image.Digest, named))
 	return keeper.Kept([]policy.Manifest{{Digest: image.Digest}}, named)[0]
 }
 
 func (s *site) named(ref string) reference.Named {
 	s.t.Helper()
-	named, err := policy.Normalize(ref)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return named
+	return rig.Must(policy.Normalize(ref))(s.t)
 }
 
 // names returns the docker-reference annotations of the bundles that are kept.
 func (s *site) names(kept policy.Evidence) (names []string) {
 	s.t.Helper()
 	for i := range kept.Bundles {
-		raw, err := os.ReadFile(filepath.Join(kept.Directory, fmt.Sprintf("bundle-%d.json", i+1)))
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		bundle, err := evidence.ParseBundle(raw)
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		raw := rig.Must(os.ReadFile(filepath.Join(kept.Directory, fmt.Sprintf("bundle-%d.json", i+1))))(s.t)
+		bundle := rig.Must(evidence.ParseBundle(raw))(s.t)
 		var statement struct {
 			Subject []struct{ Annotations map[string]string }
 		}
-		if err := json.Unmarshal(bundle.Payload, &statement); err != nil {
-			s.t.Fatal(err)
-		}
+		rig.OK(s.t, json.Unmarshal(bundle.Payload, &statement))
 		names = append(names, statement.Subject[0].Annotations["docker-reference"])
 	}
 	return names

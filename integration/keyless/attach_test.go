@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/integration/keyless"
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
@@ -17,17 +18,11 @@ import (
 func TestCosignVerifiesWhatWeAttach(t *testing.T) {
 	tools := node.NewTools(t)
 	registry := node.NewRegistry(t, node.RegistryConfig{Tools: tools})
-	image, err := tools.Image("signed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pushed, err := registry.Push(t.Context(), "team/app:v1", image)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pushed := rig.Must(registry.Push(t.Context(), "team/app:v1", rig.Must(tools.Image("signed"))(t)))(t)
 	sigstore := signaturetest.NewSigstore(t)
 	builder := signaturetest.Identity{Email: "build@example.com", Issuer: "https://issuer.example"}
-	root := trustedRoot(t, tools, sigstore)
+	authorities := bytes.Join([][]byte{sigstore.Intermediate.PEM, sigstore.Root.PEM}, nil)
+	root := trustedRoot(t, tools, authorities, signaturetest.PublicPEM(t, sigstore.Log.Public()))
 	verify := func(identity signaturetest.Identity) error {
 		_, err := tools.Cosign(t.Context(), nil, "verify", "--trusted-root", root, "--insecure-ignore-sct",
 			"--new-bundle-format=false", "--allow-http-registry", "--allow-insecure-registry",
@@ -47,26 +42,17 @@ func TestCosignVerifiesWhatWeAttach(t *testing.T) {
 	}
 }
 
-// trustedRoot writes whom cosign is to trust: an authority and a log.
-func trustedRoot(t *testing.T, tools *node.Tools, sigstore *signaturetest.Sigstore) string {
+// trustedRoot writes whom cosign is to trust: authorities, and the key of a log.
+func trustedRoot(t *testing.T, tools *node.Tools, authorities, log []byte) string {
 	t.Helper()
 	directory := t.TempDir()
-	chain, log := filepath.Join(directory, "chain.pem"), filepath.Join(directory, "log.pem")
+	chain, key := filepath.Join(directory, "chain.pem"), filepath.Join(directory, "log.pem")
 	root := filepath.Join(directory, "trusted_root.json")
-	for path, contents := range map[string][]byte{
-		chain: bytes.Join([][]byte{sigstore.Intermediate.PEM, sigstore.Root.PEM}, nil),
-		log:   signaturetest.PublicPEM(t, sigstore.Log.Public()),
-	} {
-		if err := os.WriteFile(path, contents, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, err := tools.Cosign(t.Context(), nil, "trusted-root", "create",
+	rig.OK(t, os.WriteFile(chain, authorities, 0o600))
+	rig.OK(t, os.WriteFile(key, log, 0o600))
+	rig.Must(tools.Cosign(t.Context(), nil, "trusted-root", "create",
 		"--fulcio", fmt.Sprintf("url=https://fulcio.example,certificate-chain=%s", chain),
-		"--rekor", fmt.Sprintf("url=https://rekor.example,public-key=%s,start-time=2024-01-01T00:00:00Z", log),
-		"--out", root)
-	if err != nil {
-		t.Fatal(err)
-	}
+		"--rekor", fmt.Sprintf("url=https://rekor.example,public-key=%s,start-time=2024-01-01T00:00:00Z", key),
+		"--out", root))(t)
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 // BenchmarkNode compares what is asked for every container with the one call to containerd that it takes.
@@ -15,7 +16,7 @@ func BenchmarkNode(b *testing.B) {
 	pushed := l.push(b, "bench/app:v1", "bench")
 	_, container := l.run(b, node.Container{Image: pushed.Reference})
 	l.awaitFollowing(b)
-	connection := must(client.New(l.ContainerdSocket()))(b)
+	connection := rig.Must(client.New(l.ContainerdSocket()))(b)
 	defer connection.Close()
 	ctx := namespaces.WithNamespace(b.Context(), "k8s.io")
 

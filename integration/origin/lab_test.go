@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/origin"
 )
@@ -29,7 +30,7 @@ func newLab(tb testing.TB) *lab {
 		registry: node.NewRegistry(tb, node.RegistryConfig{Tools: tools}),
 		Node:     node.Start(tb, node.Config{Tools: tools}),
 	}
-	l.origin = must(origin.Open(l.ContainerdSocket(), "k8s.io", slog.New(slog.DiscardHandler)))(tb)
+	l.origin = rig.Must(origin.Open(l.ContainerdSocket(), "k8s.io", slog.New(slog.DiscardHandler)))(tb)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- l.origin.Run(ctx) }()
@@ -66,32 +67,21 @@ func await(tb testing.TB, what string, condition func() bool) {
 	}
 }
 
-// must returns a result, and ends the test where there is an error instead.
-func must[T any](result T, err error) func(testing.TB) T {
-	return func(tb testing.TB) T {
-		tb.Helper()
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return result
-	}
-}
-
 func (l *lab) image(tb testing.TB, marker string) v1.Image {
 	tb.Helper()
-	return must(l.Tools.Image(marker))(tb)
+	return rig.Must(l.Tools.Image(marker))(tb)
 }
 
 // push pushes an image of that marker.
 func (l *lab) push(tb testing.TB, name, marker string) node.Pushed {
 	tb.Helper()
-	return must(l.registry.Push(tb.Context(), name, l.image(tb, marker)))(tb)
+	return rig.Must(l.registry.Push(tb.Context(), name, l.image(tb, marker)))(tb)
 }
 
 // run runs a pod of one container and returns it with the container's ID.
 func (l *lab) run(tb testing.TB, container node.Container) (pod *node.RunningPod, id string) {
 	tb.Helper()
-	pod = must(l.RunPod(tb.Context(), node.Pod{Namespace: "default", Container: container}))(tb)
+	pod = rig.Must(l.RunPod(tb.Context(), node.Pod{Namespace: "default", Container: container}))(tb)
 	return pod, pod.Containers["main"]
 }
 
@@ -102,7 +92,7 @@ func question(pushed node.Pushed) policy.Question {
 // originals asks for an image and returns its original references.
 func (l *lab) originals(tb testing.TB, pushed node.Pushed) []string {
 	tb.Helper()
-	image := must(l.origin.Image(tb.Context(), question(pushed)))(tb)
+	image := rig.Must(l.origin.Image(tb.Context(), question(pushed)))(tb)
 	var all []string
 	for _, original := range image.Originals {
 		all = append(all, original.String())

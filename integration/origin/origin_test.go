@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -48,13 +49,13 @@ func (l *lab) rootfsIsTold(t *testing.T) {
 func (l *lab) imageIsKnown(t *testing.T) {
 	image := l.image(t, "known")
 	index := node.Index(node.Child{Manifest: image, Platform: node.Linux(runtime.GOARCH)}, node.Child{
-		Manifest: must(l.Tools.ImageFor("elsewhere", v1.Platform{OS: "linux", Architecture: "s390x"}))(t),
+		Manifest: rig.Must(l.Tools.ImageFor("elsewhere", v1.Platform{OS: "linux", Architecture: "s390x"}))(t),
 		Platform: node.Linux("s390x"),
 	})
-	single := must(l.registry.Push(t.Context(), "known/single:v1", image))(t)
-	listed := must(l.registry.PushIndex(t.Context(), "known/listed:v1", index))(t)
+	single := rig.Must(l.registry.Push(t.Context(), "known/single:v1", image))(t)
+	listed := rig.Must(l.registry.PushIndex(t.Context(), "known/listed:v1", index))(t)
 	for _, reference := range []string{single.Reference, listed.Reference} {
-		must(l.CRI.PullImage(t.Context(), reference, nil, nil))(t)
+		rig.Must(l.CRI.PullImage(t.Context(), reference, nil, nil))(t)
 	}
 	await(t, "the events of the pulls", func() bool { return len(l.originals(t, single)) == 4 })
 	want := []string{single.Reference, single.ByDigest(), listed.Reference, listed.ByDigest()}
@@ -62,7 +63,7 @@ func (l *lab) imageIsKnown(t *testing.T) {
 	if difference := cmp.Diff(want, l.originals(t, single)); difference != "" {
 		t.Error(difference)
 	}
-	found := must(l.origin.Image(t.Context(), question(single)))(t)
+	found := rig.Must(l.origin.Image(t.Context(), question(single)))(t)
 	var manifests []digest.Digest
 	for _, manifest := range found.Manifests {
 		manifests = append(manifests, manifest.Digest)
@@ -75,7 +76,7 @@ func (l *lab) imageIsKnown(t *testing.T) {
 	}
 	l.origin.Confirm(question(single))
 	await(t, "confirmation", func() bool {
-		return must(l.origin.Image(t.Context(), question(single)))(t).Confirmed
+		return rig.Must(l.origin.Image(t.Context(), question(single)))(t).Confirmed
 	})
 }
 
@@ -83,7 +84,7 @@ func (l *lab) imageIsKnown(t *testing.T) {
 func (l *lab) imageIsKnownAtOnce(t *testing.T) {
 	for _, marker := range []string{"a", "b", "c", "d", "e"} {
 		pushed := l.push(t, "once/"+marker+":v1", "at once "+marker)
-		must(l.CRI.PullImage(t.Context(), pushed.Reference, nil, nil))(t)
+		rig.Must(l.CRI.PullImage(t.Context(), pushed.Reference, nil, nil))(t)
 		if _, err := l.origin.Image(t.Context(), question(pushed)); err != nil {
 			t.Error(err)
 		}
@@ -92,13 +93,13 @@ func (l *lab) imageIsKnownAtOnce(t *testing.T) {
 
 func (l *lab) aliasIsSeen(t *testing.T) {
 	signed, evil := l.image(t, "signed"), l.image(t, "evil")
-	victim := must(l.registry.Push(t.Context(), "victim/app:v1", signed))(t)
+	victim := rig.Must(l.registry.Push(t.Context(), "victim/app:v1", signed))(t)
 	_, before := l.run(t, node.Container{Image: victim.Reference})
 
-	alias := must(l.registry.Push(t.Context(), "aaa/evil:1", signed))(t)
-	must(l.CRI.PullImage(t.Context(), alias.Reference, nil, nil))(t)
-	elsewhere := must(l.Tools.ImageFor("elsewhere", v1.Platform{OS: "linux", Architecture: "s390x"}))(t)
-	index := must(l.registry.PushIndex(t.Context(), "aaa/evil:1", node.Index(
+	alias := rig.Must(l.registry.Push(t.Context(), "aaa/evil:1", signed))(t)
+	rig.Must(l.CRI.PullImage(t.Context(), alias.Reference, nil, nil))(t)
+	elsewhere := rig.Must(l.Tools.ImageFor("elsewhere", v1.Platform{OS: "linux", Architecture: "s390x"}))(t)
+	index := rig.Must(l.registry.PushIndex(t.Context(), "aaa/evil:1", node.Index(
 		node.Child{Manifest: evil},
 		node.Child{Manifest: elsewhere, Platform: node.Linux("s390x")},
 		node.Child{Manifest: signed},
@@ -107,7 +108,7 @@ func (l *lab) aliasIsSeen(t *testing.T) {
 		t.Fatal("the second pull went well: this containerd needs another attack")
 	}
 	pod, after := l.run(t, node.Container{Image: victim.Reference})
-	if marker := must(pod.Marker(t.Context()))(t); marker != "evil" {
+	if marker := rig.Must(pod.Marker(t.Context()))(t); marker != "evil" {
 		t.Fatalf("the pod runs %q, so there is nothing to be seen", marker)
 	}
 	if err := l.origin.Rootfs(t.Context(), before, victim.Config); err != nil {
@@ -149,7 +150,7 @@ func (l *lab) volumeIsKnown(t *testing.T) {
 // mountSources returns where a container's mounts are on the host.
 func (l *lab) mountSources(t *testing.T, container string) []string {
 	t.Helper()
-	raw := must(l.Ctr(t.Context(), "--namespace", "k8s.io", "containers", "info", "--spec", container))(t)
+	raw := rig.Must(l.Ctr(t.Context(), "--namespace", "k8s.io", "containers", "info", "--spec", container))(t)
 	var spec struct {
 		Mounts []struct{ Source string }
 	}
@@ -168,9 +169,9 @@ func (l *lab) mountSources(t *testing.T, container string) []string {
 func (l *lab) remappedIsRecognised(t *testing.T) {
 	pushed, other := l.push(t, "remapped/app:v1", "remapped"), l.push(t, "remapped/other:v1", "another")
 	for _, image := range []node.Pushed{pushed, other} {
-		must(l.CRI.PullImage(t.Context(), image.Reference, nil, nil))(t)
+		rig.Must(l.CRI.PullImage(t.Context(), image.Reference, nil, nil))(t)
 	}
-	connection := must(client.New(l.ContainerdSocket()))(t)
+	connection := rig.Must(client.New(l.ContainerdSocket()))(t)
 	defer connection.Close()
 	ctx := namespaces.WithNamespace(t.Context(), "k8s.io")
 	ctx, release, err := connection.WithLease(ctx)
@@ -178,15 +179,15 @@ func (l *lab) remappedIsRecognised(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = release(context.WithoutCancel(ctx)) }()
-	image := must(connection.GetImage(ctx, pushed.Reference))(t)
+	image := rig.Must(connection.GetImage(ctx, pushed.Reference))(t)
 	if err := image.Unpack(ctx, "native"); err != nil {
 		t.Fatal(err)
 	}
-	must(connection.NewContainer(ctx, "remapped", client.WithSnapshotter("native"),
+	rig.Must(connection.NewContainer(ctx, "remapped", client.WithSnapshotter("native"),
 		client.WithNewSnapshot("remapped", image, client.WithRemapperLabels(0, 100000, 0, 100000, 65536)),
 		client.WithRuntime("io.containerd.runc.v2", nil)))(t)
-	info := must(connection.SnapshotService("native").Stat(ctx, "remapped"))(t)
-	unmapped := must(image.RootFS(ctx))(t)
+	info := rig.Must(connection.SnapshotService("native").Stat(ctx, "remapped"))(t)
+	unmapped := rig.Must(image.RootFS(ctx))(t)
 	if info.Parent == unmapped[len(unmapped)-1].String() {
 		t.Fatal("there is no copy, so nothing to be recognised")
 	}
@@ -199,7 +200,7 @@ func (l *lab) remappedIsRecognised(t *testing.T) {
 func (l *lab) restartIsSurvived(t *testing.T) {
 	kept, gone := l.push(t, "restart/kept:v1", "kept"), l.push(t, "restart/gone:v1", "gone")
 	_, container := l.run(t, node.Container{Image: kept.Reference})
-	must(l.CRI.PullImage(t.Context(), gone.Reference, nil, nil))(t)
+	rig.Must(l.CRI.PullImage(t.Context(), gone.Reference, nil, nil))(t)
 	l.originals(t, gone)
 	if err := l.StopContainerd(t.Context()); err != nil {
 		t.Fatal(err)
