@@ -129,6 +129,9 @@ func readSignature(
 	if err := layer.Digest.Validate(); err != nil {
 		return nil, lasting("a layer has the digest %.80q: %v", layer.Digest, err)
 	}
+	if err := checkCertificates(layer.Annotations); err != nil {
+		return nil, lasting("layer %s: %v", layer.Digest, err)
+	}
 	payload, ok := payloads[layer.Digest]
 	if !ok || int64(len(payload)) != layer.Size {
 		var err error

@@ -23,7 +23,7 @@ const (
 )
 
 // ParseSignature reads a signature-N file. It accepts no file that containers/image's dir: transport does not read:
-// one such in a directory would make all of them unreadable.
+// one such in a directory would make all of them unreadable. Nor does it accept certificates that take long to judge.
 func ParseSignature(file []byte) (Signature, error) {
 	if len(file) > maxSignatureFile {
 		return Signature{}, fmt.Errorf("it has %d bytes, and a signature has at most %d", len(file), maxSignatureFile)
@@ -50,6 +50,9 @@ func ParseSignature(file []byte) (Signature, error) {
 	}
 	if len(parsed.Payload) > maxPayload {
 		return Signature{}, fmt.Errorf("its payload has %d bytes, and one has at most %d", len(parsed.Payload), maxPayload)
+	}
+	if err := checkCertificates(parsed.Annotations); err != nil {
+		return Signature{}, err
 	}
 	return Signature(parsed), nil
 }
