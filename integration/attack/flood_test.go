@@ -19,7 +19,7 @@ func hangingRegistry(t *testing.T) *node.Registry {
 	over := make(chan struct{})
 	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true, Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-			if strings.HasSuffix(request.URL.Path, ".sig") {
+			if strings.HasSuffix(request.URL.Path, ".sig") || strings.Contains(request.URL.Path, "/referrers/") {
 				select {
 				case <-over:
 				case <-request.Context().Done():
@@ -32,15 +32,18 @@ func hangingRegistry(t *testing.T) *node.Registry {
 	return registry
 }
 
-// flood has containers of two hundred repositories refused, in a registry that hangs, and wants each of the signed
-// containers that others create meanwhile: of images that the node has seen, and of images that it has not.
+// flood has containers of two hundred repositories refused, in twelve registries that hang, and wants each of the
+// signed containers that others create meanwhile: of images that the node has seen, and of images that it has not.
 func (l *lab) flood(t *testing.T) {
-	const floods, seen, unseen = 200, 12, 6
-	hanging := hangingRegistry(t)
+	const registries, floods, seen, unseen = 12, 200, 12, 6
+	var hanging []*node.Registry
+	for range registries {
+		hanging = append(hanging, hangingRegistry(t))
+	}
 	image := l.image(t, "flooding")
 	var references []string
 	for i := range floods {
-		pushed := must(hanging.Push(t.Context(), fmt.Sprintf("flood/%d:v1", i), image))(t)
+		pushed := must(hanging[i%registries].Push(t.Context(), fmt.Sprintf("flood/%d:v1", i), image))(t)
 		pull(t, l.Node, pushed.Reference)
 		references = append(references, pushed.Reference)
 	}

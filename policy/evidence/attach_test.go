@@ -86,6 +86,13 @@ func eachWay(t *testing.T, test func(p pusher)) {
 	}
 }
 
+// signTwice signs an image in the old format, and by a bundle: each is the first of its kind.
+func (p pusher) signTwice(m digest.Digest) {
+	p.t.Helper()
+	p.sign(p.t, "app", m, signed(1))
+	p.list(m, p.attach(m, referrer{content: statement(signs, 1), predicate: signs}))
+}
+
 // bundlesIn returns the contents of bundle-1.json, bundle-2.json, … in a directory.
 func bundlesIn(t testing.TB, got policy.Evidence) []string {
 	t.Helper()

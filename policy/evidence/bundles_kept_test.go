@@ -53,8 +53,7 @@ func TestABundleThatIsRemovedStaysUntilThereIsAnother(t *testing.T) {
 func TestWhatASourceHadStaysWhileItFailsOrHasNothing(t *testing.T) {
 	eachWay(t, func(p pusher) {
 		m := manifestOf("image")
-		p.sign(p.t, "app", m, signed(1))
-		p.list(m, p.attach(m, referrer{content: statement(signs, 1), predicate: signs}))
+		p.signTwice(m)
 		keeper, named := open(p.t, evidence.Config{}), p.named(p.t, "app")
 		fetched(p.t, keeper, named, m)
 

@@ -56,8 +56,7 @@ func TestWithNothingButAttestationsThereIsNone(t *testing.T) {
 func TestSignaturesAndBundlesAreKeptBesideEachOther(t *testing.T) {
 	eachWay(t, func(p pusher) {
 		m := manifestOf("image")
-		p.sign(p.t, "app", m, signed(1))
-		p.list(m, p.attach(m, referrer{content: statement(signs, 1), predicate: signs}))
+		p.signTwice(m)
 		keeper, named := open(p.t, evidence.Config{}), p.named(p.t, "app")
 		first := fetched(p.t, keeper, named, m)
 		if first.Signatures != 1 || first.Bundles != 1 {

@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// maxFetches is how many fetches run at once, and maxFetchesPerHost how many of them for one registry.
+	// maxFetches is how many fetches run at once, maxFetchesPerHost how many of them for one registry, and maxSlowFetches
+	// how many for slow ones: others find a place at once.
 	maxFetches        = 8
 	maxFetchesPerHost = 4
+	maxSlowFetches    = 6
 	// maxWaiting is how many fetches wait for their turn, and maxWaitingPerHost how many of them for one registry.
 	maxWaiting        = 1024
 	maxWaitingPerHost = 256
@@ -24,6 +26,8 @@ type job struct {
 	entry  *entry
 	host   string
 	urgent bool
+	// slow says that its registry was slow when it began to run.
+	slow bool
 	// done is closed when the fetch has ended; err is why it failed, and may be read from then on.
 	done chan struct{}
 	err  error
@@ -35,8 +39,9 @@ type queue struct {
 	running map[string]int
 	total   int
 	// slow are the registries whose last fetch took long.
-	slow   map[string]struct{}
-	closed bool
+	slow        map[string]struct{}
+	slowRunning int
+	closed      bool
 }
 
 func newQueue() queue { return queue{running: map[string]int{}, slow: map[string]struct{}{}} }
@@ -89,7 +94,7 @@ func (q *queue) next() *job {
 	}
 	best := -1
 	for i, j := range q.waiting {
-		if q.running[j.host] < maxFetchesPerHost && (best < 0 || q.before(j, q.waiting[best])) {
+		if q.hasPlace(j) && (best < 0 || q.before(j, q.waiting[best])) {
 			best = i
 		}
 	}
@@ -100,7 +105,15 @@ func (q *queue) next() *job {
 	q.waiting = slices.Delete(q.waiting, best, best+1)
 	q.running[j.host]++
 	q.total++
+	if j.slow = q.isSlow(j.host); j.slow {
+		q.slowRunning++
+	}
 	return j
+}
+
+// hasPlace reports whether a job may run, as far as that depends on its registry.
+func (q *queue) hasPlace(j *job) bool {
+	return q.running[j.host] < maxFetchesPerHost && (q.slowRunning < maxSlowFetches || !q.isSlow(j.host))
 }
 
 func (q *queue) before(a, b *job) bool {
@@ -120,6 +133,9 @@ func (q *queue) isSlow(host string) bool {
 
 // finished frees a job's place, and notes how long it took.
 func (q *queue) finished(j *job, took time.Duration) {
+	if j.slow {
+		q.slowRunning--
+	}
 	switch {
 	case took < slowFetch:
 		delete(q.slow, j.host)
