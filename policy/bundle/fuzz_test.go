@@ -15,6 +15,7 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/bundle/bundletest"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 var update = flag.Bool("update", false, "make the logged bundles in testdata anew")
@@ -41,7 +42,7 @@ func TestLoggedBundlesOfLongAgo(t *testing.T) {
 			},
 			"key": {[]byte(data(keyRequirement)), byKey.JSON(t)},
 		} {
-			write(t, filepath.Join("testdata", "logged", name+".json"), []byte(data(made)))
+			signaturetest.Write(t, filepath.Join("testdata", "logged", name+".json"), []byte(data(made)))
 		}
 	}
 	for _, name := range []string{"keyless", "key"} {
@@ -106,7 +107,7 @@ func FuzzJudge(f *testing.F) {
 		if len(raw) > 1<<20 {
 			t.Skip()
 		}
-		write(t, path, raw)
+		signaturetest.Write(t, path, raw)
 		for _, requirement := range requirements {
 			finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
 			if (finding.Met || finding.Nameless) && !payloads[payload(t, raw)] {

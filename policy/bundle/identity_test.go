@@ -50,8 +50,7 @@ func (c *comparison) sign(t testing.TB, name string) sample {
 	statement := bundletest.NewStatement(subject, "")
 	statement.Subject[0].Annotations = map[string]any{"docker-reference": name}
 	app := newSample(c.home, manifest, bundletest.SignStatement(t, c.key, statement.JSON(t)).JSON(t))
-	write(t, filepath.Join(app.evidence.Directory, "manifest.json"), manifest)
-	write(t, filepath.Join(app.evidence.Directory, "signature-1"),
+	signaturetest.Write(t, filepath.Join(app.evidence.Directory, "signature-1"),
 		signaturetest.Sign(t, c.key.Signer, name, subject).File(t))
 	app.evidence.Signatures = 1
 	c.signed[name] = app

@@ -15,8 +15,7 @@ func judgeOld(
 ) policy.Finding {
 	t.Helper()
 	s := newSample(t, manifest)
-	write(t, filepath.Join(s.evidence.Directory, "manifest.json"), manifest)
-	write(t, filepath.Join(s.evidence.Directory, "signature-1"), old.File(t))
+	signaturetest.Write(t, filepath.Join(s.evidence.Directory, "signature-1"), old.File(t))
 	s.evidence.Signatures = 1
 	return signature.NewJudge().Judge(t.Context(), requirement, named(t, ref), s.manifest, s.evidence)
 }

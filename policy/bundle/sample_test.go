@@ -3,9 +3,6 @@ package bundle_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,6 +13,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 var _ policy.JudgeFunc = (*bundle.Judge)(nil).Judge
@@ -27,16 +25,9 @@ const (
 
 var (
 	builder  = bundletest.Identity{Email: "build@example.com", Issuer: "https://issuer.example"}
-	manifest = manifestOf("app")
+	manifest = signaturetest.Manifest("app")
 	subject  = digest.FromBytes(manifest)
 )
-
-// manifestOf is a manifest that no other test has.
-func manifestOf(name string) []byte {
-	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
-		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`,
-		digest.FromString(name))
-}
 
 // sample is an image with bundles in a directory.
 type sample struct {
@@ -47,25 +38,8 @@ type sample struct {
 // newSample writes bundles of an image. Nothing that was found of them is remembered.
 func newSample(t testing.TB, manifest []byte, bundles ...[]byte) sample {
 	t.Helper()
-	directory := t.TempDir()
-	for i, raw := range bundles {
-		write(t, filepath.Join(directory, fmt.Sprintf("bundle-%d.json", i+1)), raw)
-	}
-	return sample{
-		manifest: policy.Manifest{
-			Digest: digest.FromBytes(manifest), MediaType: "application/vnd.oci.image.manifest.v1+json", Bytes: manifest,
-		},
-		evidence: policy.Evidence{
-			Manifest: digest.FromBytes(manifest), State: policy.Found, Directory: directory, Bundles: len(bundles),
-		},
-	}
-}
-
-func write(t testing.TB, path string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	described, evidence := signaturetest.Image(t, manifest, nil, bundles)
+	return sample{described, evidence}
 }
 
 // required is a requirement as a document has it, read by package signature as it is for a decision.

@@ -53,7 +53,7 @@ func BenchmarkJudgeKey(b *testing.B) {
 
 func BenchmarkJudgeKeyRekor(b *testing.B) {
 	log, key := signaturetest.NewKey(b), signaturetest.NewKey(b)
-	raw := manifestOf("app")
+	raw := signaturetest.Manifest("app")
 	keyPEM := signaturetest.PublicPEM(b, key.Public())
 	app := newSample(b, raw, signaturetest.Sign(b, key, appReference, digest.FromBytes(raw)).
 		Logged(b, log, keyPEM, time.Now()).File(b))
@@ -111,7 +111,7 @@ func renderDocuments(b *testing.B, count int) (directory string, size int) {
 }
 `, scopes, scopes)
 		size += len(raw)
-		write(b, filepath.Join(directory, fmt.Sprintf("namespace-%d.json", i)), []byte(raw))
+		signaturetest.Write(b, filepath.Join(directory, fmt.Sprintf("namespace-%d.json", i)), []byte(raw))
 	}
 	return directory, size
 }

@@ -55,7 +55,7 @@ func (c *comparison) ask(t *testing.T, document, ref string, s sample) (allowed 
 
 // TestScopesAreChosenAlike: for each reference, each scope by itself, and each pair of scopes that contradict.
 func TestScopesAreChosenAlike(t *testing.T) {
-	raw := manifestOf("scopes")
+	raw := signaturetest.Manifest("scopes")
 	unsigned := newSample(t, raw)
 	pinned := "@" + digest.FromBytes(raw).String()
 	references := []string{
@@ -115,7 +115,7 @@ const (
 func newParties(t *testing.T) parties {
 	t.Helper()
 	right, other, gpg := signaturetest.NewKey(t), signaturetest.NewKey(t), newGPGKey(t, nil)
-	raw := manifestOf("parties")
+	raw := signaturetest.Manifest("parties")
 	pinned := digest.FromBytes(raw)
 	good := func(name string) []byte { return signaturetest.Sign(t, right, name, pinned).File(t) }
 	bad := func(name string) []byte { return signaturetest.Sign(t, other, name, pinned).File(t) }
@@ -227,7 +227,7 @@ func TestListsAreANDed(t *testing.T) {
 // TestABaseLayerIsDenied is apart from the others because containers/image logs an error each time.
 func TestABaseLayerIsDenied(t *testing.T) {
 	document := list(`{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}`)
-	unsigned := newSample(t, manifestOf("app"))
+	unsigned := newSample(t, signaturetest.Manifest("app"))
 	if newComparison().ask(t, document, signedName+":v1", unsigned) {
 		t.Error("a base layer that no one looks for is found")
 	}

@@ -1,6 +1,8 @@
 package signature_test
 
-import "strings"
+import (
+	"strings"
+)
 
 const (
 	acceptList = `[{"type":"insecureAcceptAnything"}]`

@@ -1,6 +1,8 @@
 package signature_test
 
-import "github.com/countersign/countersign/policy"
+import (
+	"github.com/countersign/countersign/policy"
+)
 
 func gpgFixtures() map[string]fixtureCase {
 	const (

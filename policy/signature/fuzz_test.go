@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // FuzzParse compares with containers/image: which documents load, with which scopes of how many requirements.
@@ -76,7 +77,7 @@ func checkRequirement(t *testing.T, requirement *policy.Requirement) {
 // FuzzJudge feeds bytes that no one has signed: they never meet anything.
 func FuzzJudge(f *testing.F) {
 	// The fixtures sign other manifests than this one, so that not even they, unchanged, may be accepted.
-	manifest := manifestOf("fuzz")
+	manifest := signaturetest.Manifest("fuzz")
 	for _, name := range []string{
 		"cosign-valid", "cosign-key-rekor-valid", "cosign-fulcio-rekor-valid", "cosign-pki-valid", "valid", "subkey",
 	} {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // TestKeyringsAreJoined: containers/image looks at the first key in all files that has the signature's ID, and at no
@@ -21,7 +22,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 	then := func() time.Time { return time.Now().Add(-48 * time.Hour) }
 	key := newGPGKey(t, &packet.Config{Time: then})
 	sound := keyring(t, key)
-	manifest := manifestOf("app")
+	manifest := signaturetest.Manifest("app")
 	app := newSample(t, manifest, gpgSigned(t, key, digest.FromBytes(manifest)))
 	if err := key.RevokeKey(packet.KeyCompromised, "stolen", nil); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 			var paths []string
 			for i, file := range test.files {
 				paths = append(paths, filepath.Join(directory, string(rune('a'+i))))
-				write(t, paths[i], file)
+				signaturetest.Write(t, paths[i], file)
 			}
 			requirement := signedBy(`"keyPaths":`+data(paths), "")
 			theirs := bare(t.Context(), containersPolicy(t, list(requirement)), named(t, appReference), app)
@@ -64,7 +65,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 // TestCompressedSignaturesAreNotInflated: a message of some kilobytes holds 64 MiB.
 func TestCompressedSignaturesAreNotInflated(t *testing.T) {
 	key := newGPGKey(t, nil)
-	manifest := manifestOf("app")
+	manifest := signaturetest.Manifest("app")
 	good := gpgSigned(t, key, digest.FromBytes(manifest))
 	large := bomb(t, 64<<20)
 	app := newSample(t, manifest, large)

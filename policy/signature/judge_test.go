@@ -19,7 +19,7 @@ const appReference = "registry.example:5000/team/app:v1"
 func signedApp(t testing.TB) (sample, *policy.Requirement) {
 	t.Helper()
 	key := signaturetest.NewKey(t)
-	manifest := manifestOf("app")
+	manifest := signaturetest.Manifest("app")
 	app := newSample(t, manifest, signaturetest.Sign(t, key, appReference, digest.FromBytes(manifest)).File(t))
 	return app, parse(t, sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), ""))[0]
 }
@@ -66,20 +66,20 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 		"the file is cut short": {
 			func(t *testing.T, e *policy.Evidence) {
 				t.Helper()
-				write(t, filepath.Join(e.Directory, "signature-1"), []byte("\x00sigstore-json\n{\"mime"))
+				signaturetest.Write(t, filepath.Join(e.Directory, "signature-1"), []byte("\x00sigstore-json\n{\"mime"))
 			}, policy.Unavailable,
 		},
 		"the file is empty": {
 			func(t *testing.T, e *policy.Evidence) {
 				t.Helper()
-				write(t, filepath.Join(e.Directory, "signature-1"), nil)
+				signaturetest.Write(t, filepath.Join(e.Directory, "signature-1"), nil)
 			},
 			policy.Unavailable,
 		},
 		"a second file cannot be read": {
 			func(t *testing.T, e *policy.Evidence) {
 				t.Helper()
-				write(t, filepath.Join(e.Directory, "signature-2"), []byte("junk"))
+				signaturetest.Write(t, filepath.Join(e.Directory, "signature-2"), []byte("junk"))
 				e.Signatures = 2
 			}, policy.Unavailable,
 		},
@@ -106,7 +106,7 @@ func TestInstancesOfAnIndex(t *testing.T) {
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		t.Run(algorithm.String(), func(t *testing.T) {
 			key := signaturetest.NewKey(t)
-			raw := manifestOf("instance")
+			raw := signaturetest.Manifest("instance")
 			instance := algorithm.FromBytes(raw)
 			app := newSample(t, raw)
 			// The name of the usual algorithm is left out.
@@ -114,7 +114,7 @@ func TestInstancesOfAnIndex(t *testing.T) {
 			if algorithm != digest.SHA256 {
 				prefix = algorithm.String() + "-" + prefix
 			}
-			write(t, filepath.Join(app.evidence.Directory, prefix+".signature-1"),
+			signaturetest.Write(t, filepath.Join(app.evidence.Directory, prefix+".signature-1"),
 				signaturetest.Sign(t, key, appReference, digest.FromBytes(raw)).File(t))
 			app.manifest.Digest = instance
 			app.evidence.Instance, app.evidence.Signatures = instance, 1
@@ -129,7 +129,7 @@ func TestInstancesOfAnIndex(t *testing.T) {
 
 func TestDigests(t *testing.T) {
 	key := signaturetest.NewKey(t)
-	raw := manifestOf("app")
+	raw := signaturetest.Manifest("app")
 	right := digest.FromBytes(raw)
 	list := parse(t, sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), ""))
 	for name, test := range map[string]struct {
@@ -149,10 +149,11 @@ func TestDigests(t *testing.T) {
 		},
 		"the signature is on another image": {digest.FromString("other"), nil, appReference, policy.Rejected},
 		"the bytes are others": {
-			right, func(m *policy.Manifest) { m.Bytes = manifestOf("other") }, appReference, policy.Internal,
+			right, func(m *policy.Manifest) { m.Bytes = signaturetest.Manifest("other") }, appReference, policy.Internal,
 		},
 		"the bytes are others, signed themselves": {
-			digest.FromBytes(manifestOf("other")), func(m *policy.Manifest) { m.Bytes = manifestOf("other") },
+			digest.FromBytes(signaturetest.Manifest("other")),
+			func(m *policy.Manifest) { m.Bytes = signaturetest.Manifest("other") },
 			appReference, policy.Internal,
 		},
 		"there are no bytes": {right, func(m *policy.Manifest) { m.Bytes = nil }, appReference, policy.Internal},
@@ -186,7 +187,7 @@ func TestDigests(t *testing.T) {
 // which a field of it holds. Here that text is the manifest that was signed, and the other fields are the attacker's.
 func TestASchema1ManifestHidesAnother(t *testing.T) {
 	key := signaturetest.NewKey(t)
-	genuine := manifestOf("genuine")
+	genuine := signaturetest.Manifest("genuine")
 	protected := data(map[string]any{"formatLength": 0, "formatTail": rawURL(genuine), "time": "2026-01-01T00:00:00Z"})
 	forged := []byte(data(map[string]any{
 		"schemaVersion": 1,
@@ -216,7 +217,8 @@ func TestDetailsAreBounded(t *testing.T) {
 	app, requirement := signedApp(t)
 	app = newSample(t, app.manifest.Bytes, nil)
 	directory := app.evidence.Directory
-	write(t, filepath.Join(directory, "signature-1"), append([]byte("\x00"), strings.Repeat("x", 1<<20)+"\n"...))
+	long := append([]byte("\x00"), strings.Repeat("x", 1<<20)+"\n"...)
+	signaturetest.Write(t, filepath.Join(directory, "signature-1"), long)
 	finding := signature.NewJudge().Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
 	if len(finding.Detail) > 5000 || finding.Detail == "" {
 		t.Errorf("the detail is %d bytes long", len(finding.Detail))

@@ -25,7 +25,7 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 	now := time.Now()
 	root := signaturetest.NewAuthority(t, "root", now.Add(-time.Hour), now.Add(time.Hour), nil)
 	certificate := leaf(t, root, now.Add(-time.Hour), now.Add(time.Hour))
-	raw := manifestOf("app")
+	raw := signaturetest.Manifest("app")
 	pinned := digest.FromBytes(raw)
 	good, other := signaturetest.PublicPEM(t, key.Public()), signaturetest.PublicPEM(t, exchange.PublicKey())
 	byKey := signaturetest.Sign(t, key, appReference, pinned).File(t)
@@ -104,7 +104,7 @@ func TestRequirementsThatCanBeMet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := manifestOf("app")
+	raw := signaturetest.Manifest("app")
 	pinned := digest.FromBytes(raw)
 	good := signaturetest.PublicPEM(t, key.Public())
 	for name, test := range map[string]struct {

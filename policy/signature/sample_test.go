@@ -5,13 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/directory"
 	"go.podman.io/image/v5/docker"
 	"go.podman.io/image/v5/image"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 var (
@@ -35,26 +34,8 @@ type sample struct {
 // newSample writes an image's manifest and its signature files.
 func newSample(t testing.TB, manifest []byte, signatures ...[]byte) sample {
 	t.Helper()
-	directory := t.TempDir()
-	write(t, filepath.Join(directory, "manifest.json"), manifest)
-	for i, signature := range signatures {
-		write(t, filepath.Join(directory, fmt.Sprintf("signature-%d", i+1)), signature)
-	}
-	return sample{
-		manifest: policy.Manifest{
-			Digest: digest.FromBytes(manifest), MediaType: "application/vnd.oci.image.manifest.v1+json", Bytes: manifest,
-		},
-		evidence: policy.Evidence{
-			Manifest: digest.FromBytes(manifest), State: policy.Found, Directory: directory, Signatures: len(signatures),
-		},
-	}
-}
-
-func write(t testing.TB, path string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	described, evidence := signaturetest.Image(t, manifest, signatures, nil)
+	return sample{described, evidence}
 }
 
 // fixture returns a test file of containers/image.

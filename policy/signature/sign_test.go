@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"testing"
 	"time"
 
@@ -92,11 +91,4 @@ func gpgSigned(t testing.TB, entity *openpgp.Entity, manifest digest.Digest) []b
 		t.Fatal(err)
 	}
 	return buffer.Bytes()
-}
-
-// manifestOf is a manifest that no other test has.
-func manifestOf(name string) []byte {
-	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
-		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`,
-		digest.FromString(name))
 }

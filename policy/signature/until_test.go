@@ -22,7 +22,7 @@ func certifiedApp(t *testing.T, from, to time.Duration) (sample, *policy.Require
 	root := signaturetest.NewAuthority(t, "root", now.Add(-year), now.Add(year), nil)
 	between := signaturetest.NewAuthority(t, "intermediate", now.Add(-year), now.Add(year), root)
 	certificate := leaf(t, between, now.Add(from), now.Add(to))
-	raw := manifestOf("certified")
+	raw := signaturetest.Manifest("certified")
 	app := newSample(t, raw, signaturetest.Sign(t, certificate.Key, appReference, digest.FromBytes(raw)).
 		Certified(certificate, between, root).File(t))
 	trust := `"pki":` + data(map[string]any{
@@ -82,7 +82,7 @@ func checkLasting(t *testing.T, app sample, requirement *policy.Requirement, met
 func TestGPGIsJudgedNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := newGPGKey(t, &packet.Config{KeyLifetimeSecs: 90 * 60})
-		raw := manifestOf("app")
+		raw := signaturetest.Manifest("app")
 		app := newSample(t, raw, gpgSigned(t, key, digest.FromBytes(raw)))
 		requirement := parse(t, signedBy(`"keyData":`+data(keyring(t, key)), ""))[0]
 		judge := signature.NewJudge()
@@ -108,7 +108,7 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 		authority := signaturetest.NewAuthority(t, "fulcio", now.Add(-time.Hour), now.Add(time.Hour), nil)
 		certificate := signaturetest.IssueIdentity(t, authority, now, now.Add(10*time.Minute),
 			signaturetest.Identity{Email: "build@example.com", Issuer: "https://accounts.example"})
-		raw := manifestOf("app")
+		raw := signaturetest.Manifest("app")
 		pinned := digest.FromBytes(raw)
 		signedAt := func(at time.Time) sample {
 			return newSample(t, raw, signaturetest.Sign(t, certificate.Key, appReference, pinned).

@@ -7,5 +7,5 @@
 //
 // What belongs into a signature and how it is encoded was taken from containers/image's fixtures, which cosign and the
 // public Fulcio and Rekor made, and its tests hold it to them. Everything in it is real but the trust in it: keys are
-// made anew for each test, and no server is asked.
+// made anew for each test, and no server is asked. [Image] puts signatures and bundles where a judge reads them.
 package signaturetest
