@@ -48,11 +48,7 @@ Exit status: 0 all registries have answered, with signatures or with none; 1 som
 }
 
 func (e *evidenceCommand) fetch(ctx context.Context, request fetchRequest) error {
-	config, err := e.config()
-	if err != nil {
-		return err
-	}
-	worker, err := openWorker(ctx, config)
+	worker, err := e.worker(ctx)
 	if err != nil {
 		return err
 	}

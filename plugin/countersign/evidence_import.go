@@ -54,11 +54,7 @@ func (e *evidenceCommand) importAll(ctx context.Context, sources []string, as st
 			return err
 		}
 	}
-	config, err := e.config()
-	if err != nil {
-		return err
-	}
-	worker, err := openWorker(ctx, config)
+	worker, err := e.worker(ctx)
 	if err != nil {
 		return err
 	}

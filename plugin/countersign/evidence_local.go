@@ -31,11 +31,15 @@ type worker struct {
 	close    func()
 }
 
-// openWorker returns the daemon where it runs, and else this process, which then has the store for itself.
-func openWorker(ctx context.Context, config *conf.Config) (*worker, error) {
+// worker is the daemon where it runs, and else this process, which then has the store for itself.
+func (e *evidenceCommand) worker(ctx context.Context) (*worker, error) {
+	config, err := e.config()
+	if err != nil {
+		return nil, err
+	}
 	remote := &remoteWork{socket.NewClient(config.Listen.Socket)}
 	// A request for nothing tells whether somebody is there.
-	err := remote.fetchAll(ctx, fetchRequest{}, func(fetchReport) error { return nil })
+	err = remote.fetchAll(ctx, fetchRequest{}, func(fetchReport) error { return nil })
 	if err == nil {
 		return &worker{fetchAll: remote.fetchAll, bring: remote.bring, close: func() {}}, nil
 	}
