@@ -1,0 +1,107 @@
+package evidence
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
+func (k *Keeper) submit(e *entry, urgent bool) bool {
+	if e.job != nil {
+		e.job.urgent = e.job.urgent || urgent
+		return true
+	}
+	if until := k.pausedUntil(e.key.host()); !until.IsZero() {
+		e.due = until
+		return false
+	}
+	j := &job{entry: e, host: e.key.host(), urgent: urgent, done: make(chan struct{})}
+	if !k.queue.add(j) {
+		return false
+	}
+	e.job = j
+	k.dispatch()
+	return true
+}
+
+// dispatch starts the jobs whose turn it is. The caller holds mu.
+func (k *Keeper) dispatch() {
+	for j := k.queue.next(); j != nil; j = k.queue.next() {
+		k.running.Go(func() { k.run(k.ctx, j) })
+	}
+}
+
+// run fetches, keeps what was found and enters it.
+func (k *Keeper) run(ctx context.Context, j *job) {
+	e := j.entry
+	known := k.verified(e)
+	begun := time.Now()
+	f, err := k.look(ctx, e.repository, e.key.manifest, known)
+	took := time.Since(begun)
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	var h *held
+	if err == nil {
+		h, err = k.keep(e, f)
+	}
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e.job, j.err = nil, err
+	switch {
+	case err == nil:
+		k.succeed(e, f, h)
+	case ctx.Err() == nil:
+		k.fail(e, err)
+	}
+	k.queue.finished(j, took)
+	close(j.done)
+	k.dispatch()
+	k.nudge()
+}
+
+// verified returns the sources that were last read in full, if every byte of what they had is still there. What is
+// damaged is absent from then on.
+func (k *Keeper) verified(e *entry) []source {
+	k.mu.Lock()
+	h, read := e.held, e.sources
+	k.mu.Unlock()
+	if h == nil || h.directory == "" {
+		return nil
+	}
+	if verifySet(h.directory, &h.record) != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if e.held == h {
+			k.hold(e, nil)
+		}
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(read), func(s source) bool { return s.Partial })
+}
+
+// keep stores what was found where it says anything new, and returns nil where it does not.
+func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
+	k.mu.Lock()
+	before, wanted := e.held, e.wanted
+	k.mu.Unlock()
+	if f.unchanged {
+		return nil, nil //nolint:nilnil // Nothing new is no error.
+	}
+	if before != nil {
+		// Signatures prove themselves and their removal revokes nothing: a registry that lost its data does not take
+		// them from a node that has them.
+		if f.empty() {
+			return nil, nil //nolint:nilnil // Nothing new is no error.
+		}
+		if f.stays {
+			f = before.withRest(f)
+		}
+		f = before.withImported(f)
+		if r := f.record(e.key); r.same(&before.record) {
+			return nil, nil //nolint:nilnil // Nothing new is no error.
+		}
+	}
+	return k.store(e.key, f, wanted)
+}
