@@ -1,8 +1,19 @@
 package nri
 
-import "context"
+import (
+	"context"
+
+	"github.com/containerd/nri/pkg/api"
+)
 
 // Review is what happens to the containers that run when the plugin registers.
 func (h *Handler) Review(ctx context.Context, running []Creation) {
-	(&session{Plugin: &Plugin{Handler: h}}).review(ctx, running)
+	(&session{}).review(ctx, h, running)
+}
+
+// ValidateToTheEnd answers one question of containerd's, and waits for what follows from it.
+func (h *Handler) ValidateToTheEnd(ctx context.Context, request *api.ValidateContainerAdjustmentRequest) error {
+	s := &session{Plugin: &Plugin{Handler: h}, background: ctx}
+	defer s.running.Wait()
+	return s.ValidateContainerAdjustment(ctx, request)
 }

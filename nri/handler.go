@@ -40,6 +40,8 @@ type Report struct {
 	Audit bool
 	// Took is how long the answer took. It is zero for a volume that was let in: the container's report has it all.
 	Took time.Duration
+	// compared says that the root filesystem was found to be the image's.
+	compared bool
 }
 
 // Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
@@ -57,11 +59,16 @@ type Handler struct {
 
 // Validate returns nil when the container may be created, or an error in the words that the pod's author reads.
 func (h *Handler) Validate(ctx context.Context, creation Creation) error {
+	_, err := h.validate(ctx, creation)
+	return err
+}
+
+func (h *Handler) validate(ctx context.Context, creation Creation) (Report, error) {
 	report := h.judge(ctx, creation, Create)
 	if report.Verdict.Admitted() || report.Audit {
-		return nil
+		return report, nil
 	}
-	return errors.New(message(report))
+	return report, errors.New(message(report))
 }
 
 // judge decides and reports: the container, and then each image volume that was let in with it.
@@ -78,7 +85,7 @@ func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Rep
 	var more findings
 	select {
 	case more = <-found:
-		report.Volume = more.denied
+		report.Volume, report.compared = more.denied, more.compared
 	default:
 	}
 	if verdict := &report.Verdict; !verdict.Admitted() && !refuses(verdict.Reason) {
@@ -98,6 +105,7 @@ func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Rep
 // findings are what a decision says beside its verdict: the image volume that is denied, if that is what denies, or
 // else those that were let in, by where they are mounted.
 type findings struct {
+	compared bool
 	denied   string
 	admitted []admittedVolume
 }
@@ -121,6 +129,7 @@ func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy
 	if err := h.Rootfs(ctx, creation.ID, creation.Config); err != nil {
 		return policy.Denial(err), findings{}
 	}
+	more.compared = true
 	verdict = h.Decide(ctx, creation.Question())
 	for _, mount := range creation.Mounts {
 		if !verdict.Admitted() {
@@ -128,14 +137,14 @@ func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy
 		}
 		configs, isVolume, err := h.Volume(ctx, creation.Sandbox, mount.Source)
 		if err != nil {
-			return policy.Denial(err), findings{denied: mount.Destination}
+			return policy.Denial(err), findings{compared: true, denied: mount.Destination}
 		}
 		if !isVolume {
 			continue
 		}
 		found := h.decideVolume(ctx, creation.Namespace, configs)
 		if !found.Admitted() {
-			return found, findings{denied: mount.Destination}
+			return found, findings{compared: true, denied: mount.Destination}
 		}
 		more.admitted = append(more.admitted, admittedVolume{mount.Destination, found})
 	}

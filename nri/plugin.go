@@ -5,9 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/stub"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Name and Index are what the plugin registers under. The index orders it among others: validators all run, and none
@@ -35,6 +38,7 @@ type session struct {
 	exchange   *exchange
 	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
 	running    sync.WaitGroup  // what runs already is being judged
+	settling   atomic.Int32    // how many of these were let in without a verdict
 	// What became of it. Written by what containerd asks, read when all that has been answered.
 	configured, synchronized bool
 	refused                  error
@@ -74,7 +78,7 @@ func (s *session) Synchronize(
 	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
 	s.synchronized = true
 	s.Registered(true)
-	s.running.Go(func() { s.review(s.background, running) })
+	s.running.Go(func() { s.review(s.background, s.Handler, running) })
 	return nil, nil
 }
 
@@ -83,5 +87,10 @@ func (s *session) Synchronize(
 func (s *session) ValidateContainerAdjustment(
 	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
 ) error {
-	return s.Handler.Validate(ctx, NewCreation(request.GetPod(), request.GetContainer()))
+	creation := NewCreation(request.GetPod(), request.GetContainer())
+	report, err := s.Handler.validate(ctx, creation)
+	if err == nil && report.Verdict.Reason == policy.Pending {
+		s.settle(report)
+	}
+	return err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/countersign/countersign/policy"
 )
 
@@ -13,26 +15,54 @@ const (
 	reviewPause  = 5 * time.Second
 )
 
+// maxSettling bounds how many containers wait to be judged that were let in without a verdict.
+const maxSettling = 256
+
+// settle has a container judged again that audit mode let in while nothing was known yet: nobody asks about it a second
+// time, as the kubelet does where it is refused. By then it may have come to its end, and its root filesystem be gone,
+// which is not compared again.
+func (s *session) settle(report Report) {
+	if s.settling.Add(1) > maxSettling {
+		s.settling.Add(-1)
+		return
+	}
+	handler := *s.Handler
+	if report.compared {
+		handler.Rootfs = func(context.Context, string, digest.Digest) error { return nil }
+	}
+	s.running.Go(func() {
+		defer s.settling.Add(-1)
+		if pause(s.background) {
+			s.review(s.background, &handler, []Creation{report.Creation})
+		}
+	})
+}
+
+// pause waits for what is pending, and reports whether it did to the end.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(reviewPause):
+		return true
+	}
+}
+
 // review judges what already runs, one container after the other.
-func (s *session) review(ctx context.Context, running []Creation) {
+func (s *session) review(ctx context.Context, handler *Handler, running []Creation) {
 	for round := 1; len(running) > 0; round++ {
 		var pending []Creation
 		for _, creation := range running {
 			if ctx.Err() != nil {
 				return
 			}
-			report := s.Handler.judge(ctx, creation, Running)
+			report := handler.judge(ctx, creation, Running)
 			if report.Verdict.Reason == policy.Pending {
 				pending = append(pending, creation)
 			}
 		}
-		if running = pending; round == reviewRounds {
+		if running = pending; round == reviewRounds || len(running) > 0 && !pause(ctx) {
 			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(reviewPause):
 		}
 	}
 }

@@ -59,15 +59,19 @@ type Record struct {
 	ContainerID string
 }
 
-// WouldDeny reports whether the policy denies and the container is there all the same: its namespace is in audit
-// mode, or it ran already.
+// WouldDeny reports whether the policy denies and the container is there all the same. What is pending is not known
+// yet: it is judged again, and then on record once more.
 func (r Record) WouldDeny() bool {
-	return !r.Verdict.Admitted() && (r.Mode == Audit || r.Stage == Running)
+	return !r.Verdict.Admitted() && r.there() && r.Verdict.Reason != policy.Pending
 }
+
+// there reports whether the container is there whatever the policy says: its namespace is in audit mode, or it ran
+// already.
+func (r Record) there() bool { return r.Mode == Audit || r.Stage == Running }
 
 // Outcome is what became of the container, where the verdict's own outcome is what should have.
 func (r Record) Outcome() policy.Outcome {
-	if r.Verdict.Admitted() || r.WouldDeny() {
+	if r.Verdict.Admitted() || r.there() {
 		return policy.Admit
 	}
 	return policy.Deny

@@ -9,6 +9,7 @@ import (
 
 func TestOutcomeIsWhatBecameOfTheContainer(t *testing.T) {
 	denied := policy.Verdict{Outcome: policy.Deny, Reason: policy.Unsigned}
+	pending := policy.Verdict{Reason: policy.Pending}
 	accepted := policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}
 	for name, test := range map[string]struct {
 		record    audit.Record
@@ -26,6 +27,12 @@ func TestOutcomeIsWhatBecameOfTheContainer(t *testing.T) {
 		},
 		"what is denied in audit mode is admitted and would be refused": {
 			audit.Record{Verdict: denied, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, true,
+		},
+		"what is pending in audit mode is admitted, and nobody knows yet": {
+			audit.Record{Verdict: pending, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, false,
+		},
+		"what is pending is refused": {
+			audit.Record{Verdict: pending, Stage: audit.Creation, Mode: audit.Enforce}, policy.Deny, false,
 		},
 		"what is accepted in audit mode would not be refused": {
 			audit.Record{Verdict: accepted, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, false,
