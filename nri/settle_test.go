@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/nri/pkg/api"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/policy"
 )
 
