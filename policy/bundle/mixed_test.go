@@ -127,7 +127,7 @@ func TestSeveralSubjectsAreLookedAtOneByOne(t *testing.T) {
 		"the image under two names":         {[]bundletest.Subject{here(elsewhere), here(tagged)}, policy.Accepted},
 		"the image without and with a name": {[]bundletest.Subject{here(""), here(tagged)}, policy.Accepted},
 		"the image without a name":          {[]bundletest.Subject{other, here("")}, nameless},
-		"without a name, and with another":  {[]bundletest.Subject{here(elsewhere), here("")}, nameless},
+		"without a name, and with another":  {[]bundletest.Subject{here(elsewhere), here("")}, policy.Rejected},
 		"under other names":                 {[]bundletest.Subject{here(elsewhere), here("x"), other}, policy.Rejected},
 		"other images":                      {[]bundletest.Subject{other, other}, policy.Rejected},
 	} {

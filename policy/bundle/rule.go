@@ -43,7 +43,8 @@ func (r *requirement) rule(bundle *signed, image *image) ruling {
 			claimed = append(claimed, fmt.Sprintf("%q", subject.reference))
 		}
 	}
-	if nameless {
+	// Who names another repository beside has said where the image belongs.
+	if nameless && len(claimed) == 0 {
 		return ruling{nameless: true}
 	}
 	return ruling{reason: fmt.Sprintf("it is a valid signature by the right %s for %s, which %s does not accept for %s",
