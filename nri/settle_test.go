@@ -12,8 +12,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// TestWhatAuditModeLetsInUndecidedIsJudgedAgain: nobody asks about it a second time, and by then it may be gone, with its
-// root filesystem.
+// TestWhatAuditModeLetsInUndecidedIsJudgedAgain: nobody asks about it a second time, and by then it may be gone, with
+// its root filesystem.
 func TestWhatAuditModeLetsInUndecidedIsJudgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, told := newHandler()
