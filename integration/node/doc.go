@@ -4,8 +4,8 @@
 // [BuildTools] builds the programs from the versions that integration/tools pins. [Boot] starts a node, [StartRegistry]
 // a registry, [Tools.Image] makes an image that can tell its own name, [Registry.Push] uploads it, [Tools.Sign] signs
 // it, [Node.RunPod] runs it by the very calls a kubelet would make, and [Node.StartDaemon] puts countersign in the way.
-// Tests use [Start], [NewRegistry], [NewDaemon] and [PrepareDaemon], which clean up by themselves. Package rig puts them
-// together.
+// Tests use [Start], [NewRegistry], [NewDaemon] and [PrepareDaemon], which clean up by themselves. Package rig puts
+// them together.
 //
 // Registries can speak TLS, ask for passwords or tokens, and be mirrors of others: [RegistryConfig], [Node.WriteHosts].
 // [Node.InstallVerifier] has containerd ask countersign before it pulls, and [Node.InstallCredentialProvider] gives it
