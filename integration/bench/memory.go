@@ -151,9 +151,10 @@ func writeDocuments(n *node.Node, count int) error {
 	return nil
 }
 
-// settle waits until the process has used no processor time for three seconds.
+// settle waits until the process has used no processor time for so long that nothing is still to come: after a start
+// the daemon looks ten seconds later at what the policies ask for.
 func settle(ctx context.Context, process int) error {
-	const calm = 3
+	const calm = 12
 	last, quiet := "", 0
 	for quiet < calm {
 		used, err := processorTime(process)
