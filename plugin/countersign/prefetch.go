@@ -28,8 +28,10 @@ const (
 	prefetchPatience = 3
 	// prefetchProgress is how often progress is logged.
 	prefetchProgress = time.Minute
-	// expireEvery is how often evidence of images that left the node is looked for.
+	// expireEvery is how often evidence of images that left the node is looked for, and expireFirst how soon after a
+	// start: a daemon that is often restarted has to come to it, too.
 	expireEvery = time.Hour
+	expireFirst = 5 * time.Minute
 )
 
 // prefetch has evidence fetched before a container wants it: of every image that is on the node when the daemon
@@ -63,7 +65,7 @@ type prefetch struct {
 
 // run works until the context ends. While nothing changes it sleeps.
 func (p *prefetch) run(ctx context.Context) {
-	expiry := time.NewTicker(expireEvery)
+	expiry := time.NewTimer(expireFirst)
 	defer expiry.Stop()
 	p.plan = newPrefetchPlan()
 	progress := &progress{log: p.log}
@@ -89,6 +91,7 @@ func (p *prefetch) run(ctx context.Context) {
 			p.plan.forgive()
 		case <-expiry.C:
 			p.expireAbsent(ctx)
+			expiry.Reset(expireEvery)
 		}
 	}
 }

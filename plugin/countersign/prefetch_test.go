@@ -269,9 +269,13 @@ func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
 		n.change(n.held)
 		settle()
 		n.want(t, "a.example/app:1")
+		pass(expireFirst)
+		if n.expired != 1 {
+			t.Errorf("evidence was looked through %d times in five minutes", n.expired)
+		}
 		pass(3 * expireEvery)
-		if n.expired != 3 {
-			t.Errorf("evidence was looked through %d times in three hours", n.expired)
+		if n.expired != 4 {
+			t.Errorf("evidence was looked through %d times, three hours later", n.expired)
 		}
 	})
 }
