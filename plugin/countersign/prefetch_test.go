@@ -270,12 +270,13 @@ func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
 		settle()
 		n.want(t, "a.example/app:1")
 		pass(expireFirst)
-		if n.expired != 1 {
-			t.Errorf("evidence was looked through %d times in five minutes", n.expired)
+		looked := func() int { return n.expired }
+		if times := locked(&n, looked); times != 1 {
+			t.Errorf("evidence was looked through %d times in five minutes", times)
 		}
 		pass(3 * expireEvery)
-		if n.expired != 4 {
-			t.Errorf("evidence was looked through %d times, three hours later", n.expired)
+		if times := locked(&n, looked); times != 4 {
+			t.Errorf("evidence was looked through %d times, three hours later", times)
 		}
 	})
 }
