@@ -70,8 +70,8 @@ func exactlyOneReference(_ *cobra.Command, args []string) error {
 
 // check answers one question as the daemon would.
 func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) error {
-	if flags.output != "text" && flags.output != "json" {
-		return fmt.Errorf("--output %q is neither text nor json", flags.output)
+	if err := checkOutput(flags.output); err != nil {
+		return err
 	}
 	if err := checkImage(flags.image); err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy"
@@ -32,12 +31,8 @@ func openRegistry(ctx context.Context, config *conf.Config, ref string) (*source
 	if err != nil {
 		return nil, err
 	}
-	var all sync.WaitGroup
-	for _, manifest := range image.Manifests[:min(len(image.Manifests), maxManifestsOfOne)] {
-		// That it failed, and why, is what is kept then.
-		all.Go(func() { _ = store.Fetch(ctx, manifest.Digest, named) })
-	}
-	all.Wait()
+	// Where one fails, that and why is what is kept then.
+	_ = fetchFunc(store.Fetch).each(ctx, first(image.Manifests), named)
 	return carriedSource(image, store.Kept, store.end), nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -14,9 +13,6 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/origin"
 )
-
-// maxManifestsOfOne is how many manifests of one image evidence is fetched of; a decision looks at as many.
-const maxManifestsOfOne = 64
 
 // evidenceWork fetches and imports: in the daemon for those who ask at its socket, or in a command where there is no
 // daemon.
@@ -29,7 +25,7 @@ type evidenceWork struct {
 	resolve func(context.Context, reference.Named) (digest.Digest, error)
 	read    func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)
 	// fetch, kept and bring are those of an [evidence.Keeper].
-	fetch func(context.Context, digest.Digest, reference.Named) error
+	fetch fetchFunc
 	kept  policy.KeptFunc
 	bring func(evidence.Item) (int, error)
 }
@@ -138,13 +134,8 @@ func (w *evidenceWork) fetchOne(ctx context.Context, target fetchTarget, onlyAsk
 		report.Unasked = true
 		return report
 	}
-	manifests = manifests[:min(len(manifests), maxManifestsOfOne)]
-	failed := make([]error, len(manifests))
-	var all sync.WaitGroup
-	for i, manifest := range manifests {
-		all.Go(func() { failed[i] = w.fetch(ctx, manifest.Digest, ref) })
-	}
-	all.Wait()
+	manifests = first(manifests)
+	failed := w.fetch.each(ctx, manifests, ref)
 	report.Manifests = len(manifests)
 	for _, kept := range w.kept(manifests, ref) {
 		report.Signatures += kept.Signatures

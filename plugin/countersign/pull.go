@@ -31,7 +31,7 @@ type pulls struct {
 	read func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)
 	// kept is what this node keeps of evidence, and fetch looks for the evidence of one manifest now.
 	kept  policy.KeptFunc
-	fetch func(context.Context, digest.Digest, reference.Named) error
+	fetch fetchFunc
 	// report is given each answer, and does not wait.
 	report func(audit.Pull)
 
@@ -151,24 +151,16 @@ func (p *pulls) judge(ctx context.Context, ref reference.Named, target digest.Di
 
 func isFound(evidence policy.Evidence) bool { return evidence.State == policy.Found }
 
-// maxFetched is how many manifests of one image evidence is fetched of; a decision looks at as many.
-const maxFetched = 64
-
 // fetched decides once evidence of all manifests was asked for, but of those for which it was asked just now. What
 // could not be asked for may be what would admit.
 func (p *pulls) fetched(
 	ctx context.Context, ref reference.Named, image *policy.Image, asked []policy.Manifest,
 ) policy.Verdict {
-	manifests := image.Manifests[:min(len(image.Manifests), maxFetched)]
-	failures := make([]error, len(manifests))
-	var all sync.WaitGroup
-	for i, manifest := range manifests {
+	lacking := slices.DeleteFunc(slices.Clone(first(image.Manifests)), func(manifest policy.Manifest) bool {
 		same := func(other policy.Manifest) bool { return other.Digest == manifest.Digest }
-		if !slices.ContainsFunc(asked, same) {
-			all.Go(func() { failures[i] = p.fetch(ctx, manifest.Digest, ref) })
-		}
-	}
-	all.Wait()
+		return slices.ContainsFunc(asked, same)
+	})
+	failures := p.fetch.each(ctx, lacking, ref)
 	verdict := p.decide(ctx, ref, image, p.nameless)
 	if failure := errors.Join(failures...); failure != nil && !verdict.Admitted() {
 		return unknown(failure)
