@@ -7,9 +7,9 @@ import (
 	"github.com/distribution/reference"
 )
 
-// maxManifests bounds how many manifests of one image are judged for one reference. A tenant can have any number of
+// MaxManifests bounds how many manifests of one image are judged for one reference. A tenant can have any number of
 // manifests around another's configuration; the ones obtained from the reference's own repository come first.
-const maxManifests = 64
+const MaxManifests = 64
 
 // candidates returns the references an image may be judged under, any one of which is enough.
 //
@@ -58,7 +58,7 @@ func (i *Image) manifestsFor(ref reference.Named) []Manifest {
 		}
 	}
 	manifests := append(own, others...)
-	return manifests[:min(len(manifests), maxManifests)]
+	return manifests[:min(len(manifests), MaxManifests)]
 }
 
 func list(refs []reference.Named) string {

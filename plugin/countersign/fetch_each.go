@@ -25,10 +25,7 @@ func (fetch fetchFunc) each(ctx context.Context, manifests []policy.Manifest, re
 	return failures
 }
 
-// maxFetched is how many manifests of one image evidence is fetched of; a decision looks at as many.
-const maxFetched = 64
-
-// first returns those manifests of an image of which evidence is fetched.
+// first returns those manifests of an image of which evidence is fetched: as many as a decision looks at.
 func first(manifests []policy.Manifest) []policy.Manifest {
-	return manifests[:min(len(manifests), maxFetched)]
+	return manifests[:min(len(manifests), policy.MaxManifests)]
 }

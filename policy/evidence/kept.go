@@ -14,9 +14,6 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxManifests is how many manifests of one image are looked at: an index can list thousands.
-const maxManifests = 64
-
 // Kept is a [policy.KeptFunc]. It never waits for a network; what is on disk is read and verified at first use. Where
 // nothing is known, or looking failed a while ago, it starts a fetch. Manifests are fetched in the order given; those
 // after the first 64 are not looked at, and say so.
@@ -80,7 +77,7 @@ func each(manifests []policy.Manifest, repository reference.Named, one func(key)
 	for i := range manifests {
 		manifest := manifests[i].Digest
 		switch {
-		case i >= maxManifests:
+		case i >= policy.MaxManifests:
 			kept[i] = notLooked(manifest, "the image has more than 64 manifests, and this is not among the first")
 		case manifest.Validate() != nil:
 			kept[i] = notLooked(manifest, "the manifest has no usable digest")
