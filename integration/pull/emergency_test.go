@@ -1,0 +1,100 @@
+package pull_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
+)
+
+// TestEmergencySwitchOff runs the commands of README's section in their order on a node that enforces: afterwards every
+// image is pulled and runs, and the containers that ran before still do. The node has no systemd, so the test stands in
+// for systemctl, and the node's directories for those of a host.
+func TestEmergencySwitchOff(t *testing.T) {
+	w := newWorkshop(t)
+	l := w.newLab(t, w.Distribution(), nil)
+	l.requireByDropIn(t)
+	l.Start(t)
+	signed, unsigned := l.signed(t, "shop/signed:v1", bundle), l.Push(t, "shop/unsigned:v1")
+	l.Pull(t, signed)
+	pod := l.runsAtOnce(t, prod, signed)
+	l.refusesPull(t, unsigned, "unsigned")
+
+	for _, command := range commandsOf(t, "../../README.md", "### Switch it off in an emergency") {
+		l.perform(t, strings.Fields(command))
+	}
+	rig.WantMarker(t, pod, l.Marker(signed))
+	l.Pull(t, unsigned)
+	l.Begin(t, prod, unsigned)
+	if l.Daemon.Process() != nil {
+		t.Error("the daemon still runs")
+	}
+}
+
+// requireByDropIn leaves it to the drop-in that operators install to require the plugin.
+func (l *lab) requireByDropIn(t *testing.T) {
+	t.Helper()
+	rig.OK(t, l.DropIn("00-main.toml", `version = 3
+[plugins."io.containerd.nri.v1.nri".default_validator]
+  required_plugins = []
+`))
+	contents := string(rig.Must(fs.ReadFile(conf.Files(), "containerd.toml"))(t))
+	rig.OK(t, l.DropIn("99-countersign.toml", strings.ReplaceAll(contents, verifierDirectory, l.VerifierDirectory())))
+	rig.OK(t, l.RestartContainerd(t.Context()))
+	// The plugin is not registered yet, so it is the drop-in that has containerd refuse this.
+	early := l.Pod(prod, node.Pushed{Reference: "countersign.test/pause:1"})
+	early.Pull = node.Never
+	_, err := l.RunPod(t.Context(), early)
+	if err == nil || !strings.Contains(err.Error(), `required plugin "countersign" not present`) {
+		t.Fatalf("the drop-in does not make containerd require the plugin: %v", err)
+	}
+}
+
+const verifierDirectory = "/opt/containerd/image-verifier/bin"
+
+// perform does on the node what a command of README does on a host.
+func (l *lab) perform(t *testing.T, command []string) {
+	t.Helper()
+	switch strings.Join(command[:2], " ") {
+	case "rm -f":
+		for _, path := range command[2:] {
+			path = strings.Replace(path, "/etc/containerd/conf.d", l.Path("conf.d"), 1)
+			path = strings.Replace(path, verifierDirectory, l.VerifierDirectory(), 1)
+			if !strings.HasPrefix(path, l.Path()+string(filepath.Separator)) {
+				t.Fatalf("README removes %s, which this test does not know", path)
+			}
+			rig.OK(t, os.Remove(path))
+		}
+	case "systemctl restart":
+		rig.OK(t, l.RestartContainerd(t.Context()))
+	case "systemctl disable":
+		rig.OK(t, l.Daemon.Terminate(t.Context()))
+	default:
+		t.Fatalf("README has a command that this test does not know: %v", command)
+	}
+}
+
+// commandsOf returns the lines of a section's indented blocks, without their comments.
+func commandsOf(t *testing.T, path, heading string) (commands []string) {
+	t.Helper()
+	_, section, found := strings.Cut(string(rig.Must(os.ReadFile(path))(t)), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no section %q", path, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n#")
+	for line := range strings.Lines(section) {
+		if command, indented := strings.CutPrefix(line, "    "); indented {
+			command, _, _ = strings.Cut(command, "#")
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	if len(commands) < 3 {
+		t.Fatalf("%s has too few commands under %q: %q", path, heading, commands)
+	}
+	return commands
+}
