@@ -216,7 +216,7 @@ func (b *bases) fullDisk(t *testing.T) {
 	rig.OK(t, full.Ready(t.Context()))
 	disk.Fill(t)
 	b.others(t)
-	const line = "evidence cannot be kept on disk, and is kept in memory"
+	const line = "evidence cannot be stored on disk: fetched evidence is kept in memory, imports are refused"
 	if said := rig.Logged(t, full, line, "no space left on device"); len(said) != 1 {
 		t.Errorf("it is said %d times that the disk is full", len(said))
 	}
@@ -224,7 +224,7 @@ func (b *bases) fullDisk(t *testing.T) {
 	fresh := b.lab.signed(t, "shop/fresh:v1")
 	b.Pull(t, fresh)
 	b.is(t, b.pods[strict], fresh, "")
-	rig.Logged(t, full, "evidence is kept on disk again")
+	rig.Logged(t, full, "evidence is stored on disk again")
 	rig.OK(t, full.Terminate(t.Context()))
 	b.Start(t)
 	b.others(t)

@@ -73,6 +73,6 @@ func (l *lab) fullDisk(t *testing.T) {
 	after := l.signed(t, "shop/room:v1", bundle)
 	l.Pull(t, after)
 	l.runsAtOnce(t, prod, after)
-	rig.Logged(t, l.Daemon, "evidence is kept on disk again")
+	rig.Logged(t, l.Daemon, "evidence is stored on disk again")
 	rig.OK(t, l.Daemon.Terminate(t.Context()))
 }

@@ -71,6 +71,43 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
+// What storing one signature costs after so many earlier writes of the same image, whose files wait for their removal.
+func BenchmarkWriteAfter(b *testing.B) {
+	for _, earlier := range []int{10, 1_000, 100_000} {
+		b.Run(fmt.Sprintf("same-image/earlier=%d", earlier), func(b *testing.B) {
+			benchmarkWriteAfter(b, earlier)
+		})
+	}
+}
+
+func benchmarkWriteAfter(b *testing.B, earlier int) {
+	b.Helper()
+	store, m := evidence.NewStore(b.TempDir(), 1<<40), manifestOf("image")
+	write := func(n int) {
+		if err := store.Write(m, "registry.example/app", [][]byte{signed(n).file(b)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for n := range earlier {
+		write(n)
+	}
+	for n := earlier; b.Loop(); n++ {
+		write(n)
+	}
+}
+
+// What choosing what to evict costs, by the number of registries that have something in the store.
+func BenchmarkEvict(b *testing.B) {
+	for _, registries := range []int{10, 1_000, 100_000} {
+		b.Run(fmt.Sprintf("registries=%d", registries), func(b *testing.B) {
+			evict := evidence.NewLedger(registries)
+			for n := 0; b.Loop(); n++ {
+				evict(n)
+			}
+		})
+	}
+}
+
 // A fetch from a registry at loopback: of what has changed, and of what has not.
 func BenchmarkFetch(b *testing.B) {
 	b.Run("new", func(b *testing.B) {

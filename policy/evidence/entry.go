@@ -107,7 +107,7 @@ func (h *held) evidence() policy.Evidence {
 		Signatures: len(h.record.Signatures),
 		Bundles:    len(h.record.Bundles),
 		Partial:    h.record.partial(),
-		Detail:     h.record.Detail,
+		Detail:     h.record.detail(),
 	}
 }
 

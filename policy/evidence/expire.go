@@ -19,26 +19,31 @@ const absence = 24 * time.Hour
 // noted, for want of disk say; it is tried again the next time.
 func (k *Keeper) Expire(present func(manifest digest.Digest) bool) (expired int, err error) {
 	for _, v := range k.volumes() {
-		gone, failed := v.expire(present, time.Now())
-		k.forget(v, gone)
-		expired += len(gone)
-		err = errors.Join(err, failed)
+		var failure error
+		for base, manifest := range bases(v.root) {
+			gone, failed := k.expire(v, base, present(manifest))
+			if gone {
+				expired++
+			}
+			if failure == nil {
+				failure = failed
+			}
+		}
+		err = errors.Join(err, failure)
 	}
 	return expired, err
 }
 
-// expire drops what is due and returns it, and the first error of noting anything.
-func (v *volume) expire(present func(digest.Digest) bool, now time.Time) (gone []key, failure error) {
-	for base, manifest := range bases(v.root) {
-		k, expired, err := v.age(base, present(manifest), now)
-		if expired {
-			gone = append(gone, k)
-		}
-		if failure == nil {
-			failure = err
-		}
+// expire drops the evidence in a directory if it is due, on disk and from memory under one hold of the lock: an import
+// between the two would be forgotten.
+func (k *Keeper) expire(v *volume, base string, present bool) (gone bool, err error) {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	dropped, gone, err := v.age(base, present, time.Now())
+	if gone {
+		k.forget(v, []key{dropped})
 	}
-	return gone, failure
+	return gone, err
 }
 
 // age notes whether the image of the evidence in a directory is present, and drops it where it has been absent for

@@ -3,10 +3,12 @@ package evidence
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -28,6 +30,7 @@ type Look func(repository reference.Named, manifest, known digest.Digest) (Found
 type Found struct {
 	Unchanged bool
 	Files     [][]byte
+	Bundles   [][]byte
 	Tag       digest.Digest
 }
 
@@ -46,7 +49,7 @@ func OpenLooking(config Config, look Look) (*Keeper, error) {
 		}
 		return &finding{
 			unchanged: found.Unchanged,
-			content:   content{signatures: found.Files},
+			content:   content{signatures: found.Files, bundles: found.Bundles},
 			sources:   []source{{Digest: found.Tag}},
 		}, ctx.Err()
 	})
@@ -86,8 +89,40 @@ func Write(directory string, manifest digest.Digest, repository string, files []
 func WriteBoth(directory string, manifest digest.Digest, repository string, signatures, bundles [][]byte) error {
 	k := key{manifest: manifest, repository: repository}
 	f := &finding{content: content{signatures: signatures, bundles: bundles}}
-	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(k, f.record(k), f.content, true)
+	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(
+		k, update{record: f.record(k), content: f.content, decides: true},
+	)
 	return err
+}
+
+// Store is a volume on its own.
+type Store struct{ volume *volume }
+
+// NewStore returns the volume in a directory.
+func NewStore(directory string, limit int64) Store { return Store{newVolume(directory, limit)} }
+
+// Write stores signatures.
+func (s Store) Write(manifest digest.Digest, repository string, files [][]byte) error {
+	k := key{manifest: manifest, repository: repository}
+	f := &finding{content: content{signatures: files}}
+	_, _, err := s.volume.write(k, update{record: f.record(k), content: f.content, decides: true})
+	return err
+}
+
+// NewLedger returns a function that enters one more item into a full ledger of as many registries, and evicts for it.
+func NewLedger(registries int) (evict func(n int)) {
+	l := newLedger()
+	at := func(n int) key {
+		return key{manifest: digest.FromString(strconv.Itoa(n)), repository: fmt.Sprintf("%d.example/app", n)}
+	}
+	for n := range registries {
+		l.set(at(n), 1, n%2 == 0)
+	}
+	return func(n int) {
+		k := at(registries + n)
+		l.victims(k, 1, int64(registries), true)
+		l.set(k, 1, n%2 == 0)
+	}
 }
 
 // Sweep does what a start does with what an earlier process left.

@@ -106,8 +106,8 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 	if n > 0 {
 		a.source.Digest = all.Digest()
 	}
-	read, room := len(a.signatures), int64(maxLookasideBytes)
-	a.signatures = newest(a.signatures, &room)
+	read := len(a.signatures)
+	a.signatures, _ = (&room{bytes: maxLookasideBytes, signatures: maxSignatures}).take(a.signatures, nil)
 	for _, kept := range a.signatures {
 		l.room -= int64(len(kept))
 	}

@@ -36,6 +36,8 @@ type finding struct {
 	content
 	sources []source
 	detail  string
+	// omitted says what there was no room for.
+	omitted string
 	// fetchedAt is when the registry answered; zero: it was not asked.
 	fetchedAt time.Time
 	// stays says that what was held before stays beside it: not all that there is could be read, or some is gone.
@@ -49,6 +51,7 @@ func (f *finding) record(k key) record {
 		Repository: k.repository,
 		Outcome:    "none",
 		Detail:     shorten(f.detail),
+		Omitted:    shorten(f.omitted),
 		Fetched:    f.fetchedAt,
 		Imported:   f.importedAt,
 		Sources:    f.sources,
@@ -66,13 +69,12 @@ func (f *finding) record(k key) record {
 // nothing is revoked by being removed.
 func (h *held) withRest(f *finding) *finding {
 	before := h.finding()
-	joined, room := *f, int64(maxDirectory)
-	old := before.signatures[:len(before.signatures)-before.imported.signatures]
+	joined := *f
+	old, _ := split(before.signatures, before.imported.signatures)
 	joined.signatures = slices.Concat(without(old, f.signatures), f.signatures)
-	joined.signatures = newest(joined.signatures, &room)
-	old = before.bundles[:len(before.bundles)-before.imported.bundles]
+	old, _ = split(before.bundles, before.imported.bundles)
 	joined.bundles = slices.Concat(without(old, f.bundles), f.bundles)
-	joined.bundles = newest(joined.bundles, &room)
+	joined.omitted = joined.fit()
 	return &joined
 }
 
@@ -89,7 +91,7 @@ func filesOf(contents [][]byte, imported int) []file {
 
 // same reports whether two records say the same of the same files, wherever and whenever these were read.
 func (r *record) same(other *record) bool {
-	return r.Outcome == other.Outcome && r.Detail == other.Detail &&
+	return r.Outcome == other.Outcome && r.Detail == other.Detail && r.Omitted == other.Omitted &&
 		slices.Equal(r.Signatures, other.Signatures) && slices.Equal(r.Bundles, other.Bundles)
 }
 

@@ -25,19 +25,17 @@ func (k *Keeper) Import(item Item) (added int, err error) {
 	key := key{manifest: item.Manifest, repository: item.Repository}
 	k.changing.Lock()
 	defer k.changing.Unlock()
-	// Before anything is read: what was about to expire does so now, or not at all.
-	if err := k.disk.await(key); err != nil {
-		return 0, err
-	}
 	before := k.refresh(key, named)
 	f := before.finding()
 	added = f.lacks(item)
 	f.bring(content{signatures: item.Signatures, bundles: item.Bundles, importedAt: now()})
 	r := f.record(key)
 	if before != nil && before.volume == k.disk && r.same(&before.record) {
-		return 0, nil
+		if pinned, err := k.disk.pin(before); pinned || err != nil {
+			return 0, err
+		}
 	}
-	h, err := k.write(k.disk, key, r, f, true)
+	h, err := k.write(k.disk, key, update{record: r, content: f.content, decides: true, pinned: true})
 	if err != nil {
 		return 0, fmt.Errorf("importing evidence of %s in %s: %w", item.Manifest, item.Repository, err)
 	}
@@ -60,11 +58,9 @@ func (h *held) withImported(f *finding) *finding {
 	}
 	before := h.finding()
 	joined := *f
-	joined.bring(content{
-		signatures: before.signatures[len(before.signatures)-before.imported.signatures:],
-		bundles:    before.bundles[len(before.bundles)-before.imported.bundles:],
-		importedAt: before.importedAt,
-	})
+	_, signatures := split(before.signatures, before.imported.signatures)
+	_, bundles := split(before.bundles, before.imported.bundles)
+	joined.bring(content{signatures: signatures, bundles: bundles, importedAt: before.importedAt})
 	return &joined
 }
 
@@ -97,26 +93,18 @@ func (h *held) contents(files []file, name func(int) string) (contents [][]byte,
 	return append(contents, last...), len(last)
 }
 
-// bring adds what was imported, and has what is too much then left out, and said to be.
+// bring adds what was imported, and leaves out what there is no room for then.
 func (f *finding) bring(imported content) {
 	f.importedAt = imported.importedAt
 	f.signatures, f.imported.signatures = join(f.signatures, f.imported.signatures, imported.signatures)
 	f.bundles, f.imported.bundles = join(f.bundles, f.imported.bundles, imported.bundles)
-	all := len(f.signatures) + len(f.bundles)
-	room := int64(maxDirectory)
-	f.signatures = newest(f.signatures, &room)
-	f.bundles = newest(f.bundles, &room)
-	f.imported.signatures = min(f.imported.signatures, len(f.signatures))
-	f.imported.bundles = min(f.imported.bundles, len(f.bundles))
-	if omitted := all - len(f.signatures) - len(f.bundles); omitted > 0 {
-		f.detail = fmt.Sprintf("%d signatures and bundles were left out, for what was imported takes their place", omitted)
-	}
+	f.omitted = f.fit()
 }
 
 // join returns files, the last of which were imported before, with more imported ones: each of them once, and those
 // imported last at the end.
 func join(files [][]byte, imported int, more [][]byte) (all [][]byte, allImported int) {
-	others, last := files[:len(files)-imported], files[len(files)-imported:]
+	others, last := split(files, imported)
 	last = slices.Concat(without(last, more), unique(more))
 	others = without(others, last)
 	return slices.Concat(others, last), len(last)
@@ -139,16 +127,6 @@ func unique(files [][]byte) (all [][]byte) {
 
 func among(files [][]byte, file []byte) bool {
 	return slices.ContainsFunc(files, func(other []byte) bool { return bytes.Equal(file, other) })
-}
-
-// newest returns the last files, as many as are kept and as there is room for.
-func newest(files [][]byte, room *int64) [][]byte {
-	for i, file := range slices.Backward(files) {
-		if *room -= int64(len(file)); *room < 0 || len(files)-i > MaxFiles {
-			return files[i+1:]
-		}
-	}
-	return files
 }
 
 // lacks returns how many of an item's files are not there.

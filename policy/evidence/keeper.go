@@ -38,7 +38,7 @@ type Keeper struct {
 	overflow overflow
 
 	generation atomic.Uint64
-	diskFails  atomic.Bool
+	health     health
 
 	// changing is held from reading what is held to writing and entering what takes its place. It is locked before mu.
 	changing sync.Mutex
@@ -94,11 +94,16 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 	}
 	if err != nil {
 		k.log.Error("evidence is kept in memory only, and is lost at a restart", "error", err)
+		k.health.failure, k.health.since = err, now()
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.running.Go(k.watch)
 	if k.disk != nil {
-		k.running.Go(func() { k.disk.sweep(k.ctx) })
+		k.running.Go(func() {
+			k.disk.sweep(k.ctx)
+			// What it found to be removed has a time, which watch does not know of yet.
+			k.nudge()
+		})
 	}
 	return k, nil
 }
@@ -153,24 +158,18 @@ func (k *Keeper) store(key key, f *finding, decides bool) (*held, error) {
 	err := errNoDisk
 	if k.disk != nil {
 		var h *held
-		if h, err = k.write(k.disk, key, r, f, decides); err == nil {
-			if k.diskFails.Swap(false) {
-				k.log.Info("evidence is kept on disk again")
-			}
+		if h, err = k.write(k.disk, key, update{record: r, content: f.content, decides: decides}); err == nil {
 			if v := k.overflow.existing(); v != nil {
 				v.drop(key)
 			}
 			return h, nil
-		}
-		if !k.diskFails.Swap(true) {
-			k.log.Warn("evidence cannot be kept on disk, and is kept in memory", "error", err)
 		}
 	}
 	v, openErr := k.overflow.open()
 	if openErr != nil {
 		return nil, errors.Join(err, openErr)
 	}
-	h, overflowErr := k.write(v, key, r, f, decides)
+	h, overflowErr := k.write(v, key, update{record: r, content: f.content, decides: decides})
 	if overflowErr != nil {
 		return nil, errors.Join(err, overflowErr)
 	}
@@ -180,8 +179,11 @@ func (k *Keeper) store(key key, f *finding, decides bool) (*held, error) {
 // errNoDisk says that there is no directory on disk to use.
 var errNoDisk = errors.New("there is no evidence directory")
 
-func (k *Keeper) write(v *volume, key key, r record, f *finding, decides bool) (*held, error) {
-	h, evicted, err := v.write(key, r, f.content, decides)
+func (k *Keeper) write(v *volume, key key, u update) (*held, error) {
+	h, evicted, err := v.write(key, u)
+	if v == k.disk {
+		k.health.note(err, k.log)
+	}
 	k.forget(v, evicted)
 	return h, err
 }

@@ -88,7 +88,7 @@ func storedAt(root, base string, manifest digest.Digest) (s Stored, ok bool) {
 func (h *held) stored(known presence) Stored {
 	r := h.record
 	s := Stored{
-		Manifest: r.Manifest, Repository: r.Repository, State: r.state(), Detail: r.Detail,
+		Manifest: r.Manifest, Repository: r.Repository, State: r.state(), Detail: r.detail(),
 		Signatures: len(r.Signatures), Bundles: len(r.Bundles),
 		Fetched: r.Fetched, ImportedAt: r.Imported, Directory: h.directory, AbsentSince: known.AbsentSince,
 		record: r,

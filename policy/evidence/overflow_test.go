@@ -103,7 +103,7 @@ func TestAFullDiskCostsNoVerdict(t *testing.T) {
 	if got := fetched(t, keeper, named, tiny); !strings.HasPrefix(got.Directory, config.Directory) {
 		t.Errorf("where there is room again: %+v", got)
 	}
-	if !strings.Contains(log.String(), "kept on disk again") {
+	if !strings.Contains(log.String(), "stored on disk again") {
 		t.Errorf("and it was said so: %q", log.String())
 	}
 }

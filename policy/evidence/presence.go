@@ -53,15 +53,3 @@ func forgetPresence(base string) error {
 	}
 	return nil
 }
-
-// await notes that an image's evidence came by hand, before it does: it is not to expire before the image is seen.
-func (v *volume) await(k key) error {
-	v.writing.Lock()
-	defer v.writing.Unlock()
-	base := v.path(k)
-	v.clearWay(base)
-	if err := os.MkdirAll(base, 0o700); err != nil {
-		return fmt.Errorf("keeping evidence: %w", err)
-	}
-	return presence{Awaited: true}.write(base)
-}

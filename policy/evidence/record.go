@@ -59,8 +59,9 @@ type record struct {
 	Repository string        `json:"repository"`
 	// Outcome is "found" or "none". Failures are not written: they would be no use to whoever reads them later.
 	Outcome string `json:"outcome"`
-	// Detail says what was left out, and why.
-	Detail string `json:"detail,omitempty"`
+	// Detail says what could not be read, and why; Omitted what there was no room for.
+	Detail  string `json:"detail,omitempty"`
+	Omitted string `json:"omitted,omitempty"`
 	// Fetched is when the registry answered last with anything new, and Imported when something was last imported;
 	// zero: never.
 	Fetched  time.Time `json:"fetched,omitzero"`
@@ -115,7 +116,7 @@ func parseRecord(raw []byte, k key) (record, error) {
 	if r.Manifest != k.manifest || r.Repository != k.repository {
 		return record{}, fmt.Errorf("the record is of %s in %s", r.Manifest, r.Repository)
 	}
-	if len(r.Detail) > maxDetail {
+	if len(r.Detail) > maxDetail || len(r.Omitted) > maxDetail {
 		return record{}, errors.New("the record's detail is too long")
 	}
 	return r, r.checkFiles()
@@ -145,6 +146,17 @@ func (r *record) checkFiles() error {
 		total += f.Size
 	}
 	return nil
+}
+
+// key returns whose record it is.
+func (r *record) key() key { return key{manifest: r.Manifest, repository: r.Repository} }
+
+// detail returns all that there is to say of what is missing.
+func (r *record) detail() string {
+	if r.Detail == "" || r.Omitted == "" {
+		return r.Detail + r.Omitted
+	}
+	return r.Detail + "; " + r.Omitted
 }
 
 // size returns how many files the record lists.

@@ -164,6 +164,23 @@ func TestWhatADecisionWaitsForTakesThePlaceOfWhatNoneHasUsed(t *testing.T) {
 	})
 }
 
+func TestWhatDecisionsUseMakesNoRoomForWhatIsFetchedAhead(t *testing.T) {
+	inCrowd(t, 400, func(c crowd) {
+		for n := range 60 {
+			c.decide("registry.example", n)
+		}
+		full := c.has("registry.example", 60)
+		for n := range 20 {
+			// It is kept in memory instead.
+			if err := c.prefetch("prefetch.example", n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.check("registry.example", 60, full, "evidence in use was evicted for evidence that nobody used")
+		c.check("prefetch.example", 20, 0, "a full disk has room for what nobody used")
+	})
+}
+
 func TestWhatIsForgottenIsSaidToBe(t *testing.T) {
 	inCrowd(t, 100, func(c crowd) {
 		first := c.decide("registry.example", 0)

@@ -150,6 +150,38 @@ func TestHoweverManyRegistriesHangADecisionDoesNotWaitLong(t *testing.T) {
 	}
 }
 
+// TestSlowRegistriesLeaveSlotsForOthers: a fetch from a registry that is not known to be slow starts at once, however
+// many slow ones are waiting.
+func TestSlowRegistriesLeaveSlotsForOthers(t *testing.T) {
+	inSlots(t, func(keeper *evidence.Keeper, s *slots) {
+		t := s.t
+		attack := func(image string) {
+			for i := range 30 {
+				kept(keeper, parse(t, fmt.Sprintf("slow-%d.example/app:v1", i)), manifestOf(image))
+			}
+			synctest.Wait()
+		}
+		attack("first")
+		time.Sleep(time.Minute)
+		attack("second")
+		if running := s.now(); running != 6 {
+			t.Errorf("%d fetches from slow registries run at once, not 6", running)
+		}
+		kept(keeper, parse(t, "good.example/app:v1"), manifestOf("third"))
+		synctest.Wait()
+		if running := s.now(); running != 7 {
+			t.Errorf("%d fetches run: one from a registry that is not slow has to wait", running)
+		}
+	})
+}
+
+// now returns how many fetches run.
+func (s *slots) now() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
 func TestManifestsAreFetchedInTheOrderGivenAndOnce(t *testing.T) {
 	inSlots(t, func(keeper *evidence.Keeper, s *slots) {
 		t := s.t

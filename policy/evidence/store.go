@@ -27,8 +27,10 @@ type volume struct {
 
 	mu     sync.Mutex
 	ledger *ledger
-	// retired are paths that no record names any more, in the order in which their time comes.
-	retired []retired
+	// retired are paths that no record names any more, in the order in which their time comes, and retiring the same
+	// paths as a set.
+	retired  []retired
+	retiring map[string]struct{}
 }
 
 type retired struct {
@@ -52,7 +54,7 @@ type stamp struct {
 }
 
 func newVolume(root string, limit int64) *volume {
-	return &volume{root: root, limit: limit, ledger: newLedger()}
+	return &volume{root: root, limit: limit, ledger: newLedger(), retiring: map[string]struct{}{}}
 }
 
 func (v *volume) path(k key) string { return filepath.Join(v.root, k.path()) }
@@ -87,7 +89,7 @@ func (v *volume) read(k key) (*held, error) {
 	h.volume = v
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.ledger.add(k, h.record.blocks())
+	v.ledger.enter(k, &h.record)
 	return h, nil
 }
 

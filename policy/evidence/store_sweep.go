@@ -87,11 +87,7 @@ func (v *volume) sweepKey(base string) {
 	}
 	if err == nil {
 		v.mu.Lock()
-		v.ledger.add(k, r.blocks())
-		if !r.Imported.IsZero() {
-			// It counts as used by a decision: it may be that nobody can fetch it again.
-			v.ledger.use(k)
-		}
+		v.ledger.enter(k, &r)
 		v.mu.Unlock()
 	} else {
 		removeAll(filepath.Join(base, recordName))

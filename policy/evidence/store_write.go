@@ -4,28 +4,45 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 )
 
-// write keeps what was found. Room is made where the volume is full; the keys whose evidence had to go are returned
-// even beside an error, for they are gone. A decision's evidence may take the place of any other, other evidence only
-// of what no decision has used.
-func (v *volume) write(k key, r record, files content, decides bool) (h *held, evicted []key, err error) {
+// update is what [volume.write] stores for a key.
+type update struct {
+	record  record
+	content content
+	// decides says that a decision needs it: it may take the place of any other evidence, and else only of what no
+	// decision has used.
+	decides bool
+	// pinned says that it does not expire before its image has been seen.
+	pinned bool
+}
+
+// write stores an update. Room is made where the volume is full; the keys whose evidence was evicted are returned even
+// with an error. Evidence and pin change under one hold of the lock: what runs between the two, such as the sweep after
+// a start, would take the pin for a leftover.
+func (v *volume) write(k key, u update) (h *held, evicted []key, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	if evicted, err = v.makeRoom(k, r.blocks(), decides); err != nil {
+	r := u.record
+	if evicted, err = v.makeRoom(k, r.blocks(), u.decides); err != nil {
 		return nil, evicted, err
 	}
 	base := v.path(k)
 	v.clearWay(base)
-	previous := v.setsIn(base)
+	previous := v.superseded(k, base)
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return nil, evicted, fmt.Errorf("keeping evidence: %w", err)
 	}
+	if u.pinned {
+		// Before the record, so that a kill between the two leaves no evidence that expires.
+		if err := (presence{Awaited: true}).write(base); err != nil {
+			return nil, evicted, err
+		}
+	}
+	files := u.content
 	h = &held{volume: v}
 	if !files.empty() {
 		if h.directory, err = writeSet(base, files); err != nil {
@@ -45,8 +62,38 @@ func (v *volume) write(k key, r record, files content, decides bool) (h *held, e
 	v.retire(previous...)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.ledger.set(k, r.blocks(), decides)
+	v.ledger.set(k, r.blocks(), u.decides)
 	return h, evicted, nil
+}
+
+// pin has stored evidence not expire before its image has been seen, and reports whether it is still what was read.
+func (v *volume) pin(h *held) (ok bool, err error) {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	base := v.path(h.record.key())
+	now, _, err := recordAt(v.root, base)
+	if err != nil || now.Set != h.record.Set {
+		return false, nil //nolint:nilerr // What cannot be read is to be written anew.
+	}
+	return true, presence{Awaited: true}.write(base)
+}
+
+// superseded returns the set that a new one replaces. The others in the directory wait for their removal already, and
+// there may be thousands, so they are looked for only where no record can be read.
+func (v *volume) superseded(k key, base string) []string {
+	raw, err := readFile(filepath.Join(base, recordName), maxRecord)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		if r, err := parseRecord(raw, k); err == nil {
+			if r.Set == "" {
+				return nil
+			}
+			return []string{filepath.Join(base, r.Set)}
+		}
+	}
+	return v.setsIn(base)
 }
 
 // clearWay removes what stands where a directory or a file has to be and is none: what is damaged is absent.
@@ -191,59 +238,9 @@ func (v *volume) discard(k key) {
 	v.retire(append(v.setsIn(base), base)...)
 }
 
-// retire has paths removed when nobody can be reading them any more.
-func (v *volume) retire(paths ...string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	due := time.Now().Add(grace)
-	for _, path := range paths {
-		if !slices.ContainsFunc(v.retired, func(r retired) bool { return r.path == path }) {
-			v.retired = append(v.retired, retired{path: path, due: due})
-		}
-	}
-}
-
 // use notes that a decision used what is held for a key.
 func (v *volume) use(k key) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.ledger.use(k)
-}
-
-// reap removes what was retired and is due, or everything, and returns when there is more to do; zero: there is not.
-func (v *volume) reap(now time.Time, everything bool) time.Time {
-	v.writing.Lock()
-	defer v.writing.Unlock()
-	v.mu.Lock()
-	due := v.retired
-	if !everything {
-		n := slices.IndexFunc(due, func(r retired) bool { return r.due.After(now) })
-		if n >= 0 {
-			due = due[:n]
-		}
-	}
-	v.retired = slices.Clone(v.retired[len(due):])
-	v.mu.Unlock()
-	for _, r := range due {
-		v.clear(r.path)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.retired) == 0 {
-		return time.Time{}
-	}
-	return v.retired[0].due
-}
-
-// clear removes a set, or the directories of a key that are empty by now: it may have come back meanwhile.
-func (v *volume) clear(path string) {
-	if strings.HasPrefix(filepath.Base(path), setPrefix) {
-		removeAll(path)
-		return
-	}
-	for ; len(path) > len(v.root); path = filepath.Dir(path) {
-		if os.Remove(path) != nil {
-			return
-		}
-	}
 }

@@ -1,0 +1,168 @@
+package evidence_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// pinned reports whether evidence is on record as imported before its image came.
+func pinned(t testing.TB, directory string, item evidence.Item) bool {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(evidence.Location(directory, item.Manifest, item.Repository), "presence.json"))
+	if err != nil {
+		return false
+	}
+	var presence struct{ Awaited bool }
+	return json.Unmarshal(raw, &presence) == nil && presence.Awaited
+}
+
+// TestNoImportLosesItsPinToTheSweepAfterAStart imports as the command line does without a daemon: each time into a
+// store that was just opened, and is being swept.
+func TestNoImportLosesItsPinToTheSweepAfterAStart(t *testing.T) {
+	const imports = 2000
+	for n := range imports {
+		directory := filepath.Join(t.TempDir(), "evidence")
+		keeper, err := evidence.Open(evidence.Config{Directory: directory, MaxSize: 1 << 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		item := brought(t, 1, 0, 1)
+		_, err = keeper.Import(item)
+		keeper.Close()
+		if err != nil || !pinned(t, directory, item) {
+			t.Fatalf("import %d of %d: pinned: %v, %v", n+1, imports, pinned(t, directory, item), err)
+		}
+		if err := os.RemoveAll(directory); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWhatIsImportedAgainIsPinnedAgain(t *testing.T) {
+	inStore(t, func(s *store) {
+		item := brought(t, 1, 1, 1)
+		s.bring(item, 2)
+		if _, err := s.keeper.Expire(func(digest.Digest) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+		if pinned(t, s.directory, item) {
+			t.Fatal("it is pinned although its image was seen")
+		}
+		s.bring(item, 0)
+		if !pinned(t, s.directory, item) {
+			t.Error("it is not pinned again")
+		}
+	})
+}
+
+// TestWhatExpiresWhileItIsImportedIsKept has evidence removed between being read and being pinned.
+func TestWhatExpiresWhileItIsImportedIsKept(t *testing.T) {
+	inStore(t, func(s *store) {
+		item := brought(t, 1, 1, 1)
+		s.bring(item, 2)
+		absent := func(digest.Digest) bool { return false }
+		for _, present := range []func(digest.Digest) bool{func(digest.Digest) bool { return true }, absent} {
+			if _, err := s.keeper.Expire(present); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.sleep(25 * time.Hour)
+		done := make(chan error, 1)
+		expired := 0
+		go func() {
+			var err error
+			expired, err = s.keeper.Expire(absent)
+			done <- err
+		}()
+		added, err := s.keeper.Import(item)
+		if failed := <-done; err != nil || failed != nil {
+			t.Fatal(err, failed)
+		}
+		if expired != added/2 {
+			t.Errorf("%d expired, and %d files were new", expired, added)
+		}
+		s.holds(item)
+		if !pinned(t, s.directory, item) {
+			t.Error("it is not pinned")
+		}
+	})
+}
+
+// TestWhatWasImportedOutranksTheRegistryInEveryKind has a registry serve as much as it may, of one kind or the other.
+func TestWhatWasImportedOutranksTheRegistryInEveryKind(t *testing.T) {
+	var signatures, bundles [][]byte
+	filler := strings.Repeat("x", 1000<<10)
+	for n := range 36 {
+		signatures = append(signatures, signature{fmt.Sprint(n), simpleSigning, filler}.file(t))
+		bundles = append(bundles, fmt.Appendf(nil,
+			`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, filler))
+	}
+	for kind, served := range map[string]evidence.Found{
+		"signatures": {Files: signatures}, "bundles": {Bundles: bundles},
+	} {
+		for name, imported := range map[string]evidence.Item{
+			"bundles": brought(t, 1, 0, 3), "signatures": brought(t, 1, 3, 0), "both": brought(t, 1, 3, 3),
+		} {
+			for _, first := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s are imported, and %s served; imported first: %v", name, kind, first), func(t *testing.T) {
+					outranks(t, imported, served, first)
+				})
+			}
+		}
+	}
+}
+
+func outranks(t *testing.T, imported evidence.Item, served evidence.Found, first bool) {
+	t.Helper()
+	inStore(t, func(s *store) {
+		all := len(imported.Signatures) + len(imported.Bundles)
+		if first {
+			s.bring(imported, all)
+		}
+		served.Tag = "a"
+		s.fetch(served)
+		if !first {
+			s.bring(imported, all)
+		}
+		s.keptOf(imported)
+		s.reopen()
+		s.keptOf(imported)
+		if detail := s.kept().Detail; !strings.Contains(detail, "signatures and bundles were left out: imported ones come first") {
+			t.Errorf("it says %q", detail)
+		}
+	})
+}
+
+// keptOf wants every file of an item to be kept, and as many of the registry's as there is room for.
+func (s *store) keptOf(item evidence.Item) {
+	s.t.Helper()
+	stored, err := evidence.List(s.directory)
+	if err != nil || len(stored) != 1 {
+		s.t.Fatalf("%v, %v", stored, err)
+	}
+	got, err := stored[0].Item()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	held := map[digest.Digest]bool{}
+	for _, d := range digestsOf(got) {
+		held[d] = true
+	}
+	for i, d := range digestsOf(item) {
+		if !held[d] {
+			s.t.Errorf("file %d of what was imported is not kept", i)
+		}
+	}
+	if others := len(held) - len(digestsOf(item)); others < 20 {
+		s.t.Errorf("only %d of the registry's are kept", others)
+	}
+}
