@@ -58,6 +58,76 @@ func TestAConnectionThatEndsOnThisNodeOrItsLinkIsRefused(t *testing.T) {
 	}
 }
 
+// TestMetadataServicesAreRefusedInEveryForm: where clouds serve a node's credentials, as such and as IPv6 addresses that
+// lead there by translation or in a tunnel.
+func TestMetadataServicesAreRefusedInEveryForm(t *testing.T) {
+	for name, test := range map[string]struct {
+		to      string
+		refused bool
+	}{
+		"AWS, over IPv6":                  {"fd00:ec2::254", true},
+		"AWS, EKS pod identity over IPv6": {"fd00:ec2::23", true},
+		"AWS, credentials of ECS":         {"169.254.170.2", true},
+		"Google, over IPv6":               {"fd20:ce::254", true},
+		"Alibaba":                         {"100.100.100.200", true},
+		"Azure's wire server":             {"168.63.129.16", true},
+		"Oracle":                          {"192.0.0.192", true},
+		"Oracle, over IPv6":               {"fd00:c1::a9fe:a9fe", true},
+		"Scaleway, over IPv6":             {"fd00:42::42", true},
+		"mapped":                          {"::ffff:100.100.100.200", true},
+		"compatible":                      {"::169.254.169.254", true},
+		"translated":                      {"::ffff:0:169.254.169.254", true},
+		"NAT64":                           {"64:ff9b::169.254.169.254", true},
+		"NAT64 of loopback":               {"64:ff9b::127.0.0.1", true},
+		"NAT64 of Azure":                  {"64:ff9b::168.63.129.16", true},
+		"NAT64 by a prefix of 96 bits of the network": {"64:ff9b:1::169.254.169.254", true},
+		"NAT64 by a prefix of 48 bits of the network": {"64:ff9b:1:a9fe:a9:fe00::", true},
+		"NAT64 by a prefix of 64 bits of the network": {"64:ff9b:1:0:a9:fea9:fe00:0", true},
+		"6to4":                                  {"2002:a9fe:a9fe::1", true},
+		"6to4 of loopback":                      {"2002:7f00:1::", true},
+		"Teredo, as the client":                 {"2001:0:c000:201:0:0:5601:5601", true},
+		"Teredo, as the server":                 {"2001:0:a9fe:a9fe::", true},
+		"ISATAP":                                {"2001:db8::5efe:a9fe:a9fe", true},
+		"this network":                          {"0.1.2.3", true},
+		"the link of IPv6":                      {"fe80::a9fe:a9fe", true},
+		"another of the shared addresses":       {"100.100.100.201", false},
+		"another of Azure's":                    {"168.63.129.17", false},
+		"another of the unique local addresses": {"fd00:ec2::255", false},
+		"NAT64 of an address outside":           {"64:ff9b::198.51.100.7", false},
+		"NAT64 of a private network":            {"64:ff9b::10.0.0.1", false},
+		"6to4 of an address outside":            {"2002:c633:6407::1", false},
+		"an address of IPv6 outside":            {"2001:db8::1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			way := evidence.NewWay("registry.example")
+			if err := way.Reached("registry.example:443", &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 443}); err != nil {
+				t.Fatal(err)
+			}
+			err := way.Reached("elsewhere.example:443", &net.TCPAddr{IP: net.ParseIP(test.to), Port: 443})
+			if (err != nil) != test.refused {
+				t.Errorf("by a name: %v", err)
+			}
+			host := net.JoinHostPort(test.to, "80")
+			if err := way.MayAsk(parseURL(t, "http://"+host+"/latest")); (err != nil) != test.refused {
+				t.Errorf("by an address: %v", err)
+			}
+		})
+	}
+}
+
+// TestARegistryOnLoopbackSendsNobodyToMetadataServices in the forms that lead there.
+func TestARegistryOnLoopbackSendsNobodyToMetadataServices(t *testing.T) {
+	way := evidence.NewWay("registry.example")
+	if err := way.Reached("registry.example:443", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443}); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1", "fd00:ec2::254", "100.100.100.200"} {
+		if err := way.Reached("elsewhere.example:80", &net.TCPAddr{IP: net.ParseIP(to), Port: 80}); err == nil {
+			t.Errorf("%s may be reached", to)
+		}
+	}
+}
+
 func TestAProxyOnThisNodeDoesNotMeanThatTheRegistryIs(t *testing.T) {
 	way := evidence.NewWay("registry.example")
 	way.Permit(parseURL(t, "http://localhost:3128"))

@@ -9,22 +9,6 @@ import (
 	"strings"
 )
 
-// addressError says that a registry sent us where no registry may.
-type addressError struct{ address string }
-
-func (e *addressError) Error() string {
-	return fmt.Sprintf("it sent us on to %s, which is this node itself or its link, where no registry may send us",
-		e.address)
-}
-
-// inward reports whether an address is of this node or of its link: loopback, link-local (where clouds serve a
-// node's credentials), unspecified or multicast.
-func inward(address netip.Addr) bool {
-	address = address.Unmap()
-	return address.IsLoopback() || address.IsLinkLocalUnicast() || address.IsUnspecified() ||
-		address.IsMulticast() || address.IsInterfaceLocalMulticast()
-}
-
 // permit notes a proxy. That it is on this node does not mean that the registry is.
 func (r *registry) permit(proxy *url.URL) {
 	r.mu.Lock()
@@ -59,7 +43,7 @@ func (r *registry) reached(name string, at net.Addr) error {
 	if !ok {
 		return fmt.Errorf("the connection to %s has an address of type %T", name, at)
 	}
-	address := tcp.AddrPort().Addr().Unmap()
+	address := tcp.AddrPort().Addr().Unmap().WithZone("")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.proxies[name] {
@@ -75,18 +59,28 @@ func (r *registry) reached(name string, at net.Addr) error {
 // mayReach returns an error for an address of this node or its link, unless the registry itself is there: a registry
 // on this node may send us to its token server on this node. The caller holds mu.
 func (r *registry) mayReach(address netip.Addr) error {
-	address = address.Unmap()
-	if !inward(address) || r.at[address] {
+	address = address.Unmap().WithZone("")
+	if r.at[address] {
 		return nil
 	}
-	if address.IsLoopback() {
-		for at := range r.at {
-			if at.IsLoopback() {
-				return nil
-			}
+	for _, target := range targets(address) {
+		kind := localKind(target)
+		if kind == "" || kind == kindLoopback && r.onLoopback() {
+			continue
+		}
+		return &addressError{address: address.String(), kind: kind}
+	}
+	return nil
+}
+
+// onLoopback reports whether the registry was reached on loopback. The caller holds mu.
+func (r *registry) onLoopback() bool {
+	for at := range r.at {
+		if at.IsLoopback() {
+			return true
 		}
 	}
-	return &addressError{address: address.String()}
+	return false
 }
 
 // answered notes an answer.

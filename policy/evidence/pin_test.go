@@ -136,7 +136,8 @@ func outranks(t *testing.T, imported evidence.Item, served evidence.Found, first
 		s.keptOf(imported)
 		s.reopen()
 		s.keptOf(imported)
-		if detail := s.kept().Detail; !strings.Contains(detail, "signatures and bundles were left out: imported ones come first") {
+		const omitted = "signatures and bundles were left out: imported ones come first"
+		if detail := s.kept().Detail; !strings.Contains(detail, omitted) {
 			t.Errorf("it says %q", detail)
 		}
 	})

@@ -57,12 +57,13 @@ func (c *content) fit() (detail string) {
 
 	var details []string
 	if omitted > 0 {
-		details = append(details, fmt.Sprintf("%d signatures and bundles were left out: imported ones come first, then the newest",
-			omitted))
+		details = append(details, fmt.Sprintf(
+			"%d signatures and bundles were left out: imported ones come first, then the newest", omitted))
 	}
 	if omittedImported > 0 {
-		details = append(details, fmt.Sprintf("%d imported signatures and bundles were left out: there is room for %d of each "+
-			"kind and for %d MiB", omittedImported, MaxFiles, maxDirectory>>20))
+		details = append(details, fmt.Sprintf(
+			"%d imported signatures and bundles were left out: there is room for %d of each kind and for %d MiB",
+			omittedImported, MaxFiles, maxDirectory>>20))
 	}
 	return strings.Join(details, "; ")
 }

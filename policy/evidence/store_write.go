@@ -66,14 +66,15 @@ func (v *volume) write(k key, u update) (h *held, evicted []key, err error) {
 	return h, evicted, nil
 }
 
-// pin has stored evidence not expire before its image has been seen, and reports whether it is still what was read.
+// pin has stored evidence not expire before its image has been seen, and reports whether it is still what was read:
+// what cannot be read is to be written anew.
 func (v *volume) pin(h *held) (ok bool, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	base := v.path(h.record.key())
 	now, _, err := recordAt(v.root, base)
 	if err != nil || now.Set != h.record.Set {
-		return false, nil //nolint:nilerr // What cannot be read is to be written anew.
+		return false, nil
 	}
 	return true, presence{Awaited: true}.write(base)
 }

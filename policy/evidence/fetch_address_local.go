@@ -1,0 +1,103 @@
+package evidence
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// addressError says that a registry sent us where no registry may.
+type addressError struct{ address, kind string }
+
+func (e *addressError) Error() string {
+	return fmt.Sprintf("it sent us on to %s, which is %s, where no registry may send us", e.address, e.kind)
+}
+
+const (
+	kindLoopback = "this node itself"
+	kindLink     = "this node's link"
+	kindMetadata = "a metadata service of the node's cloud"
+)
+
+// localKind says what a forbidden address is, or "" for one to which a registry may send us. Forbidden are loopback,
+// unspecified, link-local and multicast addresses, the whole of 0.0.0.0/8 ("this network"), and the addresses outside
+// of those where clouds serve a node's credentials or its configuration. What an IPv6 address translates or tunnels to
+// is for [targets] to find.
+//
+// Private networks (RFC 1918, fc00::/7, 100.64.0.0/10) are open by design, but for the single addresses below: registries,
+// their token servers and their object stores are often there. What a registry gains by it is a GET whose answer it does
+// not see.
+func localKind(address netip.Addr) string {
+	switch {
+	case address.IsLoopback():
+		return kindLoopback
+	case metadataService(address):
+		return kindMetadata
+	case address.IsUnspecified(), thisNetwork().Contains(address):
+		return kindLoopback
+	case address.IsLinkLocalUnicast(), address.IsMulticast():
+		return kindLink
+	default:
+		return ""
+	}
+}
+
+func thisNetwork() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 8) }
+
+// metadataService reports whether an address is where a cloud serves its nodes. Those on 169.254.0.0/16 and fe80::/10,
+// where most are (169.254.169.254; 169.254.170.2 and .23 of AWS, 169.254.0.23 of Tencent), are link-local as well.
+func metadataService(address netip.Addr) bool {
+	switch address.String() {
+	case "169.254.169.254", // AWS, Google, Azure, Oracle, OpenStack and others
+		"fd00:ec2::254", "fd00:ec2::23", // AWS: instances, and pods by EKS Pod Identity
+		"fd20:ce::254",       // Google
+		"fd00:c1::a9fe:a9fe", // Oracle
+		"fd00:42::42",        // Scaleway
+		"100.100.100.200",    // Alibaba
+		"168.63.129.16",      // Azure's wire server
+		"192.0.0.192":        // Oracle's first platform
+		return true
+	default:
+		return false
+	}
+}
+
+// targets returns an address and those that it leads to by translation or in a tunnel. That this node's network has no
+// such translation is nothing to rely on.
+func targets(address netip.Addr) []netip.Addr {
+	address = address.Unmap().WithZone("")
+	all := []netip.Addr{address}
+	if address.Is4() {
+		return all
+	}
+	raw := address.As16()
+	embedded := func(at int) netip.Addr { return netip.AddrFrom4([4]byte(raw[at : at+4])) }
+	within := func(prefix string) bool { return netip.MustParsePrefix(prefix).Contains(address) }
+	switch {
+	case within("::/96") && !address.IsLoopback() && !address.IsUnspecified():
+		// IPv4-compatible (RFC 4291, section 2.5.5.1).
+		all = append(all, embedded(12))
+	case within("::ffff:0:0:0/96"):
+		// IPv4-translated (RFC 2765).
+		all = append(all, embedded(12))
+	case within("64:ff9b::/96"):
+		// NAT64 (RFC 6052).
+		all = append(all, embedded(12))
+	case within("64:ff9b:1::/48"):
+		// NAT64 by prefixes of the network's own (RFC 8215), of which the length is not known: /96, /64, /56 or /48.
+		// An octet of zero stands at 8 (RFC 6052, section 2.2).
+		all = append(all, embedded(12), embedded(9),
+			netip.AddrFrom4([4]byte{raw[7], raw[9], raw[10], raw[11]}),
+			netip.AddrFrom4([4]byte{raw[6], raw[7], raw[9], raw[10]}))
+	case within("2002::/16"):
+		// 6to4 (RFC 3056).
+		all = append(all, embedded(2))
+	case within("2001::/32"):
+		// Teredo (RFC 4380): the server, and the client with all bits inverted.
+		all = append(all, embedded(4),
+			netip.AddrFrom4([4]byte{^raw[12], ^raw[13], ^raw[14], ^raw[15]}))
+	case raw[8]&^2 == 0 && raw[9] == 0 && raw[10] == 0x5e && raw[11] == 0xfe:
+		// ISATAP (RFC 5214).
+		all = append(all, embedded(12))
+	}
+	return all
+}
