@@ -8,7 +8,7 @@ import (
 
 // Review is what happens to the containers that run when the plugin registers.
 func (h *Handler) Review(ctx context.Context, running []Creation) {
-	(&session{}).review(ctx, h, running)
+	(&session{Plugin: &Plugin{}}).review(ctx, h, running)
 }
 
 // ValidateToTheEnd answers one question of containerd's, and waits for what follows from it.

@@ -26,6 +26,8 @@ type Plugin struct {
 	Socket  string
 	Handler *Handler
 	Logger  *slog.Logger
+	// Panicked is told of panics while a question is answered, which is then refused as [policy.Internal]. It may be nil.
+	Panicked policy.PanicFunc
 	// Registered is told true whenever the plugin has been registered, and false whenever that is over, or an attempt
 	// has failed.
 	Registered func(bool)
@@ -67,14 +69,7 @@ func (s *session) Configure(_ context.Context, _, runtime, version string) (api.
 func (s *session) Synchronize(
 	ctx context.Context, pods []*api.PodSandbox, containers []*api.Container,
 ) ([]*api.ContainerUpdate, error) {
-	sandboxes := make(map[string]*api.PodSandbox, len(pods))
-	for _, pod := range pods {
-		sandboxes[pod.GetId()] = pod
-	}
-	running := make([]Creation, 0, len(containers))
-	for _, container := range containers {
-		running = append(running, NewCreation(sandboxes[container.GetPodSandboxId()], container))
-	}
+	running := s.creations(pods, containers)
 	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
 	s.synchronized = true
 	s.Registered(true)
@@ -82,15 +77,38 @@ func (s *session) Synchronize(
 	return nil, nil
 }
 
+// creations returns what runs. A container that cannot be understood is left out, and said to be.
+func (s *session) creations(pods []*api.PodSandbox, containers []*api.Container) []Creation {
+	sandboxes := make(map[string]*api.PodSandbox, len(pods))
+	for _, pod := range pods {
+		sandboxes[pod.GetId()] = pod
+	}
+	running := make([]Creation, 0, len(containers))
+	for _, container := range containers {
+		_ = policy.Guard("reading a running container", s.Panicked, func() error {
+			running = append(running, NewCreation(sandboxes[container.GetPodSandboxId()], container))
+			return nil
+		})
+	}
+	return running
+}
+
 // ValidateContainerAdjustment implements [stub.ValidateContainerAdjustmentInterface]. The container it is given is
 // the pristine one: what other plugins would adjust is not in it.
 func (s *session) ValidateContainerAdjustment(
 	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
 ) error {
-	creation := NewCreation(request.GetPod(), request.GetContainer())
-	report, err := s.Handler.validate(ctx, creation)
-	if err == nil && report.Verdict.Reason == policy.Pending {
-		s.settle(report)
+	err := policy.Guard("a validation", s.Panicked, func() error {
+		creation := NewCreation(request.GetPod(), request.GetContainer())
+		report, err := s.Handler.validate(ctx, creation)
+		if err == nil && report.Verdict.Reason == policy.Pending {
+			s.settle(report)
+		}
+		return err
+	})
+	if panicked := (*policy.PanicError)(nil); errors.As(err, &panicked) {
+		// Its text is the operator's, and this is read by the pod's author.
+		return errors.New(message(Report{Verdict: policy.Denial(err)}))
 	}
 	return err
 }

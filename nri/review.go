@@ -56,10 +56,12 @@ func (s *session) review(ctx context.Context, handler *Handler, running []Creati
 			if ctx.Err() != nil {
 				return
 			}
-			report := handler.judge(ctx, creation, Running)
-			if report.Verdict.Reason == policy.Pending {
-				pending = append(pending, creation)
-			}
+			_ = policy.Guard("judging a running container", s.Panicked, func() error {
+				if handler.judge(ctx, creation, Running).Verdict.Reason == policy.Pending {
+					pending = append(pending, creation)
+				}
+				return nil
+			})
 		}
 		if running = pending; round == reviewRounds || len(running) > 0 && !pause(ctx) {
 			return

@@ -26,6 +26,8 @@ type Sources struct {
 	Judges []JudgeFunc
 	// Nameless reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
 	Nameless func(namespace string) bool
+	// Panicked is told of panics in a decision, which denies as [Internal]. It may be nil.
+	Panicked PanicFunc
 	// Generations, at most two, return numbers that change whenever an answer of Image or Kept could. With none,
 	// answers are not remembered.
 	Generations []func() uint64
@@ -72,7 +74,7 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	// The zero verdict denies, so a panic can only deny; this gives it a reason, and keeps the daemon alive.
 	defer func() {
 		if cause := recover(); cause != nil {
-			verdict = panicked(cause)
+			verdict = d.panicked(cause)
 		}
 	}()
 	document, err := d.sources.Documents().For(q.Namespace)
@@ -93,6 +95,14 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 		d.answers.put(q, answer{document, generations, until, remembered})
 	}
 	return verdict
+}
+
+// panicked is the verdict of a decision that ended in a panic, of a nil Decider too.
+func (d *Decider) panicked(cause any) Verdict {
+	if d == nil {
+		return panicked(nil, cause)
+	}
+	return panicked(d.sources.Panicked, cause)
 }
 
 func (d *Decider) generations() (numbers [maxGenerations]uint64) {

@@ -32,7 +32,7 @@ func (d *Decider) DecidePull(
 ) (verdict Verdict) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			verdict = panicked(cause)
+			verdict = d.panicked(cause)
 		}
 	}()
 	unread := image == nil

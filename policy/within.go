@@ -3,13 +3,15 @@ package policy
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 )
 
 // Deadline has decisions answered in time, whatever hangs behind them: a decision that takes too long is answered
 // with [Pending] and goes on in the background, so that what it finds is there for the next try.
 type Deadline struct {
+	// Panicked is told of panics in what [Deadline.Answer] is given. Set it before the first answer; it may be nil.
+	Panicked PanicFunc
+
 	answerWithin time.Duration
 	giveUpAfter  time.Duration
 	late         chan struct{}
@@ -43,7 +45,7 @@ func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verd
 		defer func() { <-d.late }()
 		background, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.giveUpAfter)
 		defer cancel()
-		answer <- guarded(background, decide)
+		answer <- d.guarded(background, decide)
 	}()
 	select {
 	case verdict := <-answer:
@@ -55,16 +57,17 @@ func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verd
 	}
 }
 
-func guarded(ctx context.Context, decide func(context.Context) Verdict) (verdict Verdict) {
+func (d *Deadline) guarded(ctx context.Context, decide func(context.Context) Verdict) (verdict Verdict) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			verdict = panicked(cause)
+			verdict = panicked(d.Panicked, cause)
 		}
 	}()
 	return decide(ctx)
 }
 
 // panicked is the verdict of a decision that ended in a panic. It is called while that unwinds.
-func panicked(cause any) Verdict {
-	return Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())}
+func panicked(told PanicFunc, cause any) Verdict {
+	failure := told.report("a decision", cause)
+	return Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, failure.Stack)}
 }

@@ -27,11 +27,11 @@ type stage struct {
 }
 
 // setUp boots the node with countersign on it, and puts images into its registry, some of them signed.
-func setUp(ctx context.Context, out io.Writer) (s *stage, err error) {
+func setUp(ctx context.Context, out io.Writer) (_ *stage, err error) {
 	if err := node.Supported(); err != nil {
 		return nil, fmt.Errorf("the demo needs a node: %w", err)
 	}
-	s = &stage{out: out}
+	s := &stage{out: out}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())

@@ -30,7 +30,7 @@ func newLab(tb testing.TB) *lab {
 		registry: node.NewRegistry(tb, node.RegistryConfig{Tools: tools}),
 		Node:     node.Start(tb, node.Config{Tools: tools}),
 	}
-	l.origin = rig.Must(origin.Open(l.ContainerdSocket(), "k8s.io", slog.New(slog.DiscardHandler)))(tb)
+	l.origin = rig.Must(origin.Open(l.ContainerdSocket(), "k8s.io", slog.New(slog.DiscardHandler), nil))(tb)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- l.origin.Run(ctx) }()

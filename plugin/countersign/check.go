@@ -140,7 +140,7 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 		Documents: documents.Current,
 		Image:     source.image,
 		Kept:      source.kept,
-		Judges:    judges(),
+		Judges:    judges(nil),
 		Nameless:  nameless(config),
 	})
 	if err != nil {

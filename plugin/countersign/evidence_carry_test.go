@@ -82,7 +82,7 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return image, nil },
-		Kept:      evidence.Read(directory), Judges: judges(),
+		Kept:      evidence.Read(directory), Judges: judges(nil),
 	})
 	if err != nil {
 		t.Fatal(err)

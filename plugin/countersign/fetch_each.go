@@ -19,7 +19,9 @@ func (fetch fetchFunc) each(ctx context.Context, manifests []policy.Manifest, re
 	failures := make([]error, len(manifests))
 	var all sync.WaitGroup
 	for i, manifest := range manifests {
-		all.Go(func() { failures[i] = fetch(ctx, manifest.Digest, ref) })
+		all.Go(func() {
+			failures[i] = policy.Guard("fetching evidence", nil, func() error { return fetch(ctx, manifest.Digest, ref) })
+		})
 	}
 	all.Wait()
 	return failures

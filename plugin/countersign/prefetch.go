@@ -56,7 +56,9 @@ type prefetch struct {
 	// fetched and waiting are told how it goes.
 	fetched func(failed bool)
 	waiting func(images int)
-	log     *slog.Logger
+	// panicked is told of panics, after which the next round goes on. It may be nil.
+	panicked policy.PanicFunc
+	log      *slog.Logger
 	// policies rings when they changed.
 	policies bell
 
@@ -72,7 +74,11 @@ func (p *prefetch) run(ctx context.Context) {
 	var again <-chan time.Time
 	for ctx.Err() == nil {
 		changed := p.changed()
-		more := p.round(ctx, progress, changed)
+		var more bool
+		_ = policy.Guard("prefetching evidence", p.panicked, func() error {
+			more = p.round(ctx, progress, changed)
+			return nil
+		})
 		if again == nil && p.plan.failures() {
 			again = time.After(prefetchAgain)
 		}
@@ -90,7 +96,7 @@ func (p *prefetch) run(ctx context.Context) {
 			again = nil
 			p.plan.forgive()
 		case <-expiry.C:
-			p.expireAbsent(ctx)
+			_ = policy.Guard("expiring evidence", p.panicked, func() error { p.expireAbsent(ctx); return nil })
 			expiry.Reset(expireEvery)
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +31,8 @@ type pulls struct {
 	// kept is what this node keeps of evidence, and fetch looks for the evidence of one manifest now.
 	kept  policy.KeptFunc
 	fetch fetchFunc
+	// panicked is told of panics, which are no verdict that refuses. It may be nil.
+	panicked policy.PanicFunc
 	// report is given each answer, and does not wait.
 	report func(audit.Pull)
 
@@ -97,12 +98,15 @@ func (p *pulls) verdict(ctx context.Context, request socket.PullRequest) policy.
 	decided := make(chan policy.Verdict, 1)
 	p.deciding.Go(func() {
 		defer p.places.free(host)
-		defer func() {
-			if cause := recover(); cause != nil {
-				decided <- policy.Denial(policy.Refuse(policy.Internal, "panic: %v\n%s", cause, debug.Stack()))
-			}
-		}()
-		decided <- p.judge(ctx, ref, target)
+		var verdict policy.Verdict
+		err := policy.Guard("a decision on a pull", p.panicked, func() error {
+			verdict = p.judge(ctx, ref, target)
+			return nil
+		})
+		if err != nil {
+			verdict = policy.Denial(policy.Refuse(policy.Internal, "%v", err))
+		}
+		decided <- verdict
 	})
 	select {
 	case verdict := <-decided:

@@ -19,11 +19,9 @@ import (
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
-	"github.com/countersign/countersign/policy/signature"
 )
 
 func newRunCommand(stderr io.Writer) *cobra.Command {
@@ -76,23 +74,25 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 	build, _ := debug.ReadBuildInfo()
 	figures := metrics.New(build)
 	accounts := newAccounts(audit.New(logger), figures)
+	panicked := survive(logger, figures)
 
-	images, err := origin.Open(config.Containerd.Address, config.Containerd.Namespace, logger)
+	images, err := origin.Open(config.Containerd.Address, config.Containerd.Namespace, logger, panicked)
 	if err != nil {
 		return fmt.Errorf("preparing to ask containerd: %w", err)
 	}
 	defer images.Close()
 	fetchAhead, lookAhead := newBell(), newBell()
-	documents := openDocuments(config, logger, func(status files.Status) {
+	documents := files.Open(documentsConfig(config, logger, panicked, func(status files.Status) {
 		figures.PolicyLoaded(status.Documents, status.Failures)
 		fetchAhead.ring()
 		lookAhead.ring()
-	})
+	}))
 	reached := registries(config)
 	keeper, err := evidence.Open(evidence.Config{
 		Directory:  config.Evidence.Directory,
 		MaxSize:    int64(config.Evidence.MaxSize),
 		Registries: reached,
+		Panicked:   panicked,
 		Logger:     logger,
 	})
 	if err != nil {
@@ -106,18 +106,22 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		Confirm:     images.Confirm,
 		Kept:        keeper.Kept,
 		Ask:         keeper.Ask,
-		Judges:      judges(),
+		Judges:      judges(panicked),
 		Nameless:    nameless(config),
+		Panicked:    panicked,
 		Generations: []func() uint64{images.Generation, keeper.Generation},
 	})
 	if err != nil {
 		return fmt.Errorf("joining the parts of a decision: %w", err)
 	}
+	deadline := policy.NewDeadline(config.Enforce.AnswerWithin)
+	deadline.Panicked = panicked
 	plugin := &nri.Plugin{
-		Socket: config.Containerd.NRISocket,
-		Logger: logger,
+		Socket:   config.Containerd.NRISocket,
+		Logger:   logger,
+		Panicked: panicked,
 		Handler: &nri.Handler{
-			Deadline: policy.NewDeadline(config.Enforce.AnswerWithin),
+			Deadline: deadline,
 			Rootfs:   images.Rootfs,
 			Volume:   images.Volume,
 			Decide:   decider.Decide,
@@ -126,29 +130,16 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		},
 	}
 	pulls := newPulls(config, decider, images, keeper, reached, accounts)
+	pulls.panicked = panicked
+	prefetch := newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger)
+	prefetch.panicked = panicked
+	sandbox := newSandbox(config, pulls, images, reached, figures, lookAhead, logger)
+	sandbox.panicked = panicked
 	daemon := &daemon{
-		config, logger, figures, accounts, images, documents, plugin, pulls,
-		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
-		newSandbox(config, pulls, images, reached, figures, lookAhead, logger),
+		config, logger, figures, accounts, images, documents, plugin, pulls, prefetch, sandbox,
 		newEvidenceWork(decider, images, keeper, reached),
 	}
 	return daemon.serve(ctx)
-}
-
-func openDocuments(config *conf.Config, logger *slog.Logger, notify func(files.Status)) *files.Documents {
-	return files.Open(files.Config{
-		System:    config.Policy.System,
-		Directory: config.Policy.Directory,
-		StateFile: config.StateFile(),
-		Parse:     signature.NewParser().Parse,
-		Logger:    logger,
-		Notify:    notify,
-	})
-}
-
-// judges are asked in this order: of old signatures, of GPG and of what needs none; and of bundles.
-func judges() []policy.JudgeFunc {
-	return []policy.JudgeFunc{signature.NewJudge().Judge, bundle.NewJudge().Judge}
 }
 
 // nameless reports whether a signature that names no repository is enough in a namespace.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/containerd/containerd/v2/client"
@@ -11,9 +12,42 @@ import (
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
+	"github.com/countersign/countersign/policy/signature"
 )
+
+// survive logs and counts panics that are the failure of what panicked, and not the daemon's end.
+func survive(logger *slog.Logger, figures *metrics.Metrics) policy.PanicFunc {
+	return func(failure *policy.PanicError) {
+		logger.Error("survived a panic: a fault of countersign, please report it",
+			"part", failure.Part, "panic", fmt.Sprint(failure.Value), "stack", failure.Stack)
+		figures.Panicked(failure.Part)
+	}
+}
+
+func documentsConfig(
+	config *conf.Config, logger *slog.Logger, panicked policy.PanicFunc, notify func(files.Status),
+) files.Config {
+	return files.Config{
+		System:    config.Policy.System,
+		Directory: config.Policy.Directory,
+		StateFile: config.StateFile(),
+		Parse:     signature.NewParser().Parse,
+		Panicked:  panicked,
+		Logger:    logger,
+		Notify:    notify,
+	}
+}
+
+// judges are asked in this order: of old signatures, of GPG and of what needs none; and of bundles.
+func judges(panicked policy.PanicFunc) []policy.JudgeFunc {
+	signatures, bundles := signature.NewJudge(), bundle.NewJudge()
+	signatures.Panicked, bundles.Panicked = panicked, panicked
+	return []policy.JudgeFunc{signatures.Judge, bundles.Judge}
+}
 
 // newPulls joins what answers containerd's image verifier.
 func newPulls(config *conf.Config, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,

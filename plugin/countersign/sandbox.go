@@ -34,7 +34,9 @@ type sandbox struct {
 	auditing bool
 	// found is told whether a pull is known not to be refused, and why, or why not.
 	found func(admitted bool, detail string)
-	log   *slog.Logger
+	// panicked is told of panics, after which it is not known whether a pull would be refused. It may be nil.
+	panicked policy.PanicFunc
+	log      *slog.Logger
 	// again rings when it is to look again: policies changed, say.
 	again bell
 
@@ -68,7 +70,14 @@ func (s *sandbox) run(ctx context.Context) {
 		if image == "" {
 			continue
 		}
-		verdict := s.verdict(ctx, image)
+		var verdict policy.Verdict
+		err := policy.Guard("judging the sandbox image", s.panicked, func() error {
+			verdict = s.verdict(ctx, image)
+			return nil
+		})
+		if err != nil {
+			verdict = policy.Denial(err)
+		}
 		if ctx.Err() != nil {
 			return
 		}

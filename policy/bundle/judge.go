@@ -3,7 +3,6 @@ package bundle
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 	"unicode"
@@ -30,6 +29,10 @@ const sigstoreSigned = "sigstoreSigned"
 
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
 type Judge struct {
+	// Panicked is told of panics of the library, which are findings with [policy.Internal]. Set it before the first
+	// question; it may be nil.
+	Panicked policy.PanicFunc
+
 	requirements *lru.Cache[digest.Digest, *requirement]
 	parsed       *parsedCache
 }
@@ -41,6 +44,14 @@ func NewJudge() *Judge {
 		panic(fmt.Sprintf("a cache of %d requirements: %v", rememberedRequirements, err))
 	}
 	return &Judge{requirements: requirements, parsed: newParsedCache(rememberedBytes)}
+}
+
+// told returns whom to tell of a panic, which a nil Judge causes too.
+func (j *Judge) told() policy.PanicFunc {
+	if j == nil {
+		return nil
+	}
+	return j.Panicked
 }
 
 // Judge is a [policy.JudgeFunc]: it says whether a sigstoreSigned requirement is met by the Sigstore bundles that are
@@ -63,7 +74,8 @@ func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref refere
 	// Bundles are hostile bytes, and what verifies them is not ours.
 	defer func() {
 		if cause := recover(); cause != nil {
-			finding = unmet(policy.Internal, "panic while judging a bundle: %v\n%s", cause, debug.Stack())
+			failure := policy.Recovered("a judge of bundles", j.told(), cause)
+			finding = unmet(policy.Internal, "panic while judging a bundle: %v\n%s", cause, failure.Stack)
 		}
 	}()
 	if asked.Type != sigstoreSigned {

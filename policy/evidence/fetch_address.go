@@ -65,7 +65,7 @@ func (r *registry) mayReach(address netip.Addr) error {
 	}
 	for _, target := range targets(address) {
 		kind := localKind(target)
-		if kind == "" || kind == kindLoopback && r.onLoopback() {
+		if kind == "" || target.IsLoopback() && r.onLoopback() {
 			continue
 		}
 		return &addressError{address: address.String(), kind: kind}

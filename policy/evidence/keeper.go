@@ -25,6 +25,8 @@ type Config struct {
 	Exclusive bool
 	// Registries are where it is fetched from. Nil: as they are reached without any configuration.
 	Registries *Registries
+	// Panicked is told of panics in a fetch, which is then one that failed. It may be nil.
+	Panicked policy.PanicFunc
 	// Logger is told what an operator should know. Nil: nobody is.
 	Logger *slog.Logger
 }
@@ -33,6 +35,7 @@ type Config struct {
 type Keeper struct {
 	log      *slog.Logger
 	look     lookFunc
+	panicked policy.PanicFunc
 	disk     *volume
 	lock     *os.File
 	overflow overflow
@@ -75,8 +78,8 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 		return nil, errors.New("opening the evidence store: its maximal size must be more than nothing")
 	}
 	k := &Keeper{
-		log:     config.Logger,
-		look:    look,
+		log:  config.Logger,
+		look: look, panicked: config.Panicked,
 		entries: map[key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
@@ -100,7 +103,7 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 	k.running.Go(k.watch)
 	if k.disk != nil {
 		k.running.Go(func() {
-			k.disk.sweep(k.ctx)
+			_ = policy.Guard("the sweep of the evidence store", k.panicked, func() error { k.disk.sweep(k.ctx); return nil })
 			// What it found to be removed has a time, which watch does not know of yet.
 			k.nudge()
 		})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
@@ -37,13 +39,21 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	e := j.entry
 	known := k.verified(e)
 	begun := time.Now()
-	f, err := k.look(ctx, e.repository, e.key.manifest, known)
+	var f *finding
+	// What a registry serves is hostile bytes, and what parses them is not all ours.
+	err := policy.Guard("a fetch of evidence", k.panicked, func() (err error) {
+		f, err = k.look(ctx, e.repository, e.key.manifest, known)
+		return err
+	})
 	took := time.Since(begun)
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	var h *held
 	if err == nil {
-		h, err = k.keep(e, f)
+		err = policy.Guard("storing evidence", k.panicked, func() (err error) {
+			h, err = k.keep(e, f)
+			return err
+		})
 	}
 
 	k.mu.Lock()

@@ -21,6 +21,8 @@ type Config struct {
 	StateFile string
 	// Parse is called by several goroutines at once, and its documents are not written to by anyone.
 	Parse policy.ParseFunc
+	// Panicked is told of panics of Parse, which are that document's problem. It may be nil.
+	Panicked policy.PanicFunc
 	// Logger gets each problem once when it appears and once when it is gone. Nil: nothing is logged.
 	Logger *slog.Logger
 	// Notify, where not nil, is called with every new status, but for its LastGood alone. [Open] and [Documents.Run]

@@ -27,6 +27,9 @@ const patience = 30 * time.Second
 // beside package policy.
 type parser struct{ parsed atomic.Int64 }
 
+// panics is what a document says that panics the parser.
+const panics = "panics"
+
 func (p *parser) parse(raw []byte, read func(string) ([]byte, error)) (*policy.Document, error) {
 	p.parsed.Add(1)
 	var written struct {
@@ -37,6 +40,9 @@ func (p *parser) parse(raw []byte, read func(string) ([]byte, error)) (*policy.D
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&written); err != nil {
 		return nil, err
+	}
+	if written.Is == panics {
+		panic("out of order")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || written.Is == "" {
 		return nil, errors.New("there is more or less than one document")

@@ -90,12 +90,17 @@ func (k *keyReads) remember(named, changed map[string]bool) keys {
 	return next
 }
 
-// parse parses a document and returns with it the key files it depends on, sorted.
-func (k *keyReads) parse(parse policy.ParseFunc, raw []byte) (*policy.Document, []string, error) {
+// parse parses a document and returns with it the key files it depends on, sorted. A document that panics the parser is
+// one that does not parse: it would otherwise end the daemon at every start.
+func (k *keyReads) parse(config *Config, raw []byte) (*policy.Document, []string, error) {
 	var named []string
-	document, err := parse(raw, func(path string) ([]byte, error) {
-		named = append(named, path)
-		return k.read(path)
+	var document *policy.Document
+	err := policy.Guard("the policy parser", config.Panicked, func() (err error) {
+		document, err = config.Parse(raw, func(path string) ([]byte, error) {
+			named = append(named, path)
+			return k.read(path)
+		})
+		return err
 	})
 	if document != nil {
 		named = append(named, document.KeyFiles...)

@@ -70,7 +70,7 @@ func (s *state) lookAt(t target, reads *keyReads, dirty map[string]bool) look {
 		return l
 	}
 	l.finding = parsed
-	l.document, l.keys, l.err = reads.parse(s.config.Parse, raw)
+	l.document, l.keys, l.err = reads.parse(&s.config, raw)
 	s.name(t.path, &l)
 	return l
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Containerd answers from the stores of one containerd, in one of its namespaces. Its methods may be called
@@ -19,6 +21,7 @@ type Containerd struct {
 	client    *client.Client
 	namespace string
 	log       *slog.Logger
+	panicked  policy.PanicFunc
 	owned     bool
 
 	memory *memory
@@ -36,8 +39,9 @@ type Containerd struct {
 }
 
 // Open returns a [Containerd] for the containerd at a unix socket. It does not wait for containerd: while that is not
-// there, questions are refused as unavailable, and once it is there, or there again, they are answered.
-func Open(address, namespace string, log *slog.Logger) (*Containerd, error) {
+// there, questions are refused as unavailable, and once it is there, or there again, they are answered. panicked is
+// told of panics in the background, which are failures to read what was being read; it may be nil.
+func Open(address, namespace string, log *slog.Logger, panicked policy.PanicFunc) (*Containerd, error) {
 	connection := grpc.WithConnectParams(grpc.ConnectParams{
 		// The client's own parameters let ten seconds pass before it tries a restarted containerd again.
 		Backoff: backoff.Config{
@@ -51,7 +55,7 @@ func Open(address, namespace string, log *slog.Logger) (*Containerd, error) {
 		return nil, fmt.Errorf("making a client of containerd at %s: %w", address, err)
 	}
 	opened := New(c, namespace, log)
-	opened.owned = true
+	opened.owned, opened.panicked = true, panicked
 	return opened, nil
 }
 
@@ -94,7 +98,9 @@ func (c *Containerd) start(f func(context.Context)) bool {
 	if c.closed {
 		return false
 	}
-	c.background.Go(func() { f(c.in(c.ending)) })
+	c.background.Go(func() {
+		_ = policy.Guard("following containerd", c.panicked, func() error { f(c.in(c.ending)); return nil })
+	})
 	return true
 }
 

@@ -1,6 +1,10 @@
 package origin
 
-import "github.com/opencontainers/go-digest"
+import (
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
 
 // What parsers make of bytes from outside, for fuzzing.
 
@@ -27,6 +31,9 @@ func (c *Containerd) Kept() [6]int {
 	defer m.mu.Unlock()
 	return [6]int{len(m.names), len(m.roots), len(m.nodes), len(m.parents), len(m.images), len(m.chains)}
 }
+
+// OnPanic has panics told of.
+func (c *Containerd) OnPanic(told policy.PanicFunc) { c.panicked = told }
 
 // DropBytes forgets the bytes of manifests and indexes, as happens when there are too many.
 func (c *Containerd) DropBytes() { c.bytes.kept.Purge() }

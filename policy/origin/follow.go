@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // probeTopic is the topic of the event by which we learn that containerd has begun to send us events: a subscription
@@ -34,7 +36,11 @@ const (
 func (c *Containerd) Run(ctx context.Context) error {
 	backoff := minBackoff
 	for {
-		followed, err := c.follow(ctx)
+		var followed bool
+		err := policy.Guard("following containerd's events", c.panicked, func() (err error) {
+			followed, err = c.follow(ctx)
+			return err
+		})
 		c.memory.lose()
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it has done what it was asked to

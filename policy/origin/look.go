@@ -78,7 +78,11 @@ func (c *Containerd) runLook(ctx context.Context, l *look) {
 		l.err = ctx.Err()
 		return
 	}
-	missing, err := c.list(ctx, l)
+	var missing []digest.Digest
+	err := policy.Guard("listing images", c.panicked, func() (err error) {
+		missing, err = c.list(ctx, l)
+		return err
+	})
 	if err != nil {
 		l.err = err
 		return

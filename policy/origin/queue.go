@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // maxReaders is how many targets are read at the same time of each kind, and maxReading how long one may take.
@@ -78,7 +80,17 @@ func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind in
 	}
 	within, cancel := context.WithTimeout(ctx, maxReading)
 	defer cancel()
-	failure, when := c.read(within, target, change)
+	var failure string
+	var when again
+	// Manifests and configs are whatever a tenant had pulled.
+	err := policy.Guard("reading an image", c.panicked, func() error {
+		failure, when = c.read(within, target, change)
+		return nil
+	})
+	if err != nil {
+		// The same bytes would panic again.
+		failure, when = err.Error(), onEvent
+	}
 	stale, news := c.memory.settle(target, r, failure, when)
 	if news && ctx.Err() == nil {
 		c.log.WarnContext(ctx, "image not read", "target", target, "error", failure)

@@ -224,7 +224,7 @@ func (c countedContent) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (
 	}
 	reader, err := c.Store.ReaderAt(ctx, desc)
 	if size := c.s.sizes[desc.Digest]; err == nil && size > 0 {
-		return pretended{reader, size}, nil
+		return pretended{reader, size, c.s.tb}, nil
 	}
 	return reader, err
 }
@@ -233,12 +233,14 @@ func (c countedContent) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (
 type pretended struct {
 	content.ReaderAt
 	size int64
+	tb   testing.TB
 }
 
 func (p pretended) Size() int64 { return p.size }
 
 func (p pretended) ReadAt([]byte, int64) (int, error) {
-	panic("a blob was read that is too large")
+	p.tb.Error("a blob was read that is too large")
+	return 0, io.ErrUnexpectedEOF
 }
 
 type countedImages struct {

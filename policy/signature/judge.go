@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -29,12 +28,24 @@ const signedBaseLayer = "signedBaseLayer"
 
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
 type Judge struct {
+	// Panicked is told of panics of the library, which are findings with [policy.Internal]. Set it before the first
+	// question; it may be nil.
+	Panicked policy.PanicFunc
+
 	requirements *lru.Cache[digest.Digest, *ready]
 }
 
 // NewJudge returns a Judge that keeps nothing ready yet.
 func NewJudge() *Judge {
 	return &Judge{requirements: newCache[digest.Digest, *ready](rememberedRequirements)}
+}
+
+// told returns whom to tell of a panic, which a nil Judge causes too.
+func (j *Judge) told() policy.PanicFunc {
+	if j == nil {
+		return nil
+	}
+	return j.Panicked
 }
 
 // Judge is a [policy.JudgeFunc]: it says whether a requirement is met by the signatures that are kept of a manifest,
@@ -54,7 +65,8 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	// Signatures are hostile bytes, and what parses them is not ours.
 	defer func() {
 		if cause := recover(); cause != nil {
-			finding = unmet(policy.Internal, "panic while judging: %v\n%s", cause, debug.Stack())
+			failure := policy.Recovered("a judge of signatures", j.told(), cause)
+			finding = unmet(policy.Internal, "panic while judging: %v\n%s", cause, failure.Stack)
 		}
 	}()
 	if requirement.Problem != "" {

@@ -18,6 +18,7 @@ type Metrics struct {
 	wouldDeny prometheus.Counter
 	callback  prometheus.Histogram
 	dropped   prometheus.Counter
+	panics    *prometheus.CounterVec
 	pull      pull
 	state     state
 }
@@ -44,10 +45,11 @@ func New(build *debug.BuildInfo) *Metrics {
 			Name: "countersign_audit_records_dropped_total",
 			Help: "Decisions that are missing from the audit log, because it could not be written.",
 		}),
-		pull: newPull(),
+		panics: newPanics(),
+		pull:   newPull(),
 	}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.callback, m.dropped, buildInfo(build),
+		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, buildInfo(build),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.registry.MustRegister(m.pull.collectors()...)

@@ -13,7 +13,7 @@ func (e *addressError) Error() string {
 }
 
 const (
-	kindLoopback = "this node itself"
+	kindNode     = "this node itself"
 	kindLink     = "this node's link"
 	kindMetadata = "a metadata service of the node's cloud"
 )
@@ -29,11 +29,11 @@ const (
 func localKind(address netip.Addr) string {
 	switch {
 	case address.IsLoopback():
-		return kindLoopback
+		return kindNode
 	case metadataService(address):
 		return kindMetadata
 	case address.IsUnspecified(), thisNetwork().Contains(address):
-		return kindLoopback
+		return kindNode
 	case address.IsLinkLocalUnicast(), address.IsMulticast():
 		return kindLink
 	default:
