@@ -17,7 +17,7 @@ func unguarded() map[string]string {
 		"nri/plugin.go:Synchronize":                    "each container is judged under a guard",
 		"nri/review.go:settle":                         "each container is judged under a guard",
 		"policy/within.go:Answer":                      "guarded recovers, and makes a verdict of it",
-		"policy/files/look.go:look":                    "the parser runs under a guard; the rest reads files and compares hashes",
+		"policy/files/look.go:look":                    "the parser runs under a guard; the rest reads and hashes files",
 		"policy/evidence/keeper.go:open":               "watch handles times and paths of ours, and the sweep is guarded",
 		"policy/evidence/queue_run.go:dispatch":        "run has its fetch and its storing guarded",
 		"plugin/countersign/run.go:serve":              "each part guards what it does for one image, document or record",

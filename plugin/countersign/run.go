@@ -114,14 +114,12 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("joining the parts of a decision: %w", err)
 	}
-	deadline := policy.NewDeadline(config.Enforce.AnswerWithin)
-	deadline.Panicked = panicked
 	plugin := &nri.Plugin{
 		Socket:   config.Containerd.NRISocket,
 		Logger:   logger,
 		Panicked: panicked,
 		Handler: &nri.Handler{
-			Deadline: deadline,
+			Deadline: newDeadline(config, panicked),
 			Rootfs:   images.Rootfs,
 			Volume:   images.Volume,
 			Decide:   decider.Decide,
@@ -131,12 +129,10 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 	}
 	pulls := newPulls(config, decider, images, keeper, reached, accounts)
 	pulls.panicked = panicked
-	prefetch := newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger)
-	prefetch.panicked = panicked
-	sandbox := newSandbox(config, pulls, images, reached, figures, lookAhead, logger)
-	sandbox.panicked = panicked
 	daemon := &daemon{
-		config, logger, figures, accounts, images, documents, plugin, pulls, prefetch, sandbox,
+		config, logger, figures, accounts, images, documents, plugin, pulls,
+		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
+		newSandbox(config, pulls, images, reached, figures, lookAhead, logger),
 		newEvidenceWork(decider, images, keeper, reached),
 	}
 	return daemon.serve(ctx)

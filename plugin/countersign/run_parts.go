@@ -42,6 +42,12 @@ func documentsConfig(
 	}
 }
 
+func newDeadline(config *conf.Config, panicked policy.PanicFunc) *policy.Deadline {
+	deadline := policy.NewDeadline(config.Enforce.AnswerWithin)
+	deadline.Panicked = panicked
+	return deadline
+}
+
 // judges are asked in this order: of old signatures, of GPG and of what needs none; and of bundles.
 func judges(panicked policy.PanicFunc) []policy.JudgeFunc {
 	signatures, bundles := signature.NewJudge(), bundle.NewJudge()
@@ -83,6 +89,7 @@ func newPrefetch(config *conf.Config, decider *policy.Decider, images *origin.Co
 		expire:   keeper.Expire,
 		fetched:  figures.Prefetched,
 		waiting:  figures.PrefetchWaiting,
+		panicked: survive(log, figures),
 		policies: policies,
 		log:      log,
 	}
@@ -104,6 +111,7 @@ func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, re
 		},
 		auditing: pulls.auditing,
 		found:    figures.Sandbox,
+		panicked: survive(log, figures),
 		again:    again,
 		log:      log,
 	}

@@ -58,8 +58,8 @@ func TestAConnectionThatEndsOnThisNodeOrItsLinkIsRefused(t *testing.T) {
 	}
 }
 
-// TestMetadataServicesAreRefusedInEveryForm: where clouds serve a node's credentials, as such and as IPv6 addresses that
-// lead there by translation or in a tunnel.
+// TestMetadataServicesAreRefusedInEveryForm: where clouds serve a node's credentials, as such and as IPv6 addresses
+// that lead there by translation or in a tunnel.
 func TestMetadataServicesAreRefusedInEveryForm(t *testing.T) {
 	for name, test := range map[string]struct {
 		to      string

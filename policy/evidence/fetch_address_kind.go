@@ -23,9 +23,9 @@ const (
 // of those where clouds serve a node's credentials or its configuration. What an IPv6 address translates or tunnels to
 // is for [targets] to find.
 //
-// Private networks (RFC 1918, fc00::/7, 100.64.0.0/10) are open by design, but for the single addresses below: registries,
-// their token servers and their object stores are often there. What a registry gains by it is a GET whose answer it does
-// not see.
+// Private networks (RFC 1918, fc00::/7, 100.64.0.0/10) are open by design, but for the single addresses below:
+// registries, their token servers and their object stores are often there. What a registry gains by it is a GET whose
+// answer it does not see.
 func localKind(address netip.Addr) string {
 	switch {
 	case address.IsLoopback():
