@@ -296,12 +296,16 @@ func TestWhoImportsRightAfterAStartLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		keeper := open(t, evidence.Config{Directory: directory})
-		if _, err := keeper.Import(brought(t, 1, 1, 1)); err != nil {
+		item := brought(t, 1, 1, 1)
+		if _, err := keeper.Import(item); err != nil {
 			t.Fatal(err)
 		}
 		keeper.Close()
 		if stored := list(t, directory); len(stored) != 1 || stored[0].Damage != nil {
 			t.Fatalf("%+v", stored)
+		}
+		if !pinned(t, directory, item) {
+			t.Fatal("it is not pinned")
 		}
 	}
 }

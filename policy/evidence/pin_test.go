@@ -47,6 +47,53 @@ func TestNoImportLosesItsPinToTheSweepAfterAStart(t *testing.T) {
 	}
 }
 
+// TestTheSweepKeepsAPinWithoutARecord has the sweep see what it sees when an import was killed between its pin and its
+// record.
+func TestTheSweepKeepsAPinWithoutARecord(t *testing.T) {
+	for name, test := range map[string]struct {
+		presence string
+		kept     bool
+	}{
+		"its image is awaited":        {`{"awaited":true}`, true},
+		"its image was seen to leave": {`{"absent_since":"2026-01-01T00:00:00Z"}`, false},
+		"nobody can read it":          {"{", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory, item := t.TempDir(), brought(t, 1, 1, 1)
+			base := evidence.Location(directory, item.Manifest, item.Repository)
+			if err := os.MkdirAll(base, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(base, "presence.json")
+			write(t, path, test.presence)
+			evidence.Sweep(directory)
+			if exists(path) != test.kept {
+				t.Errorf("it is kept: %v, want %v", exists(path), test.kept)
+			}
+		})
+	}
+}
+
+// TestTheSweepRemovesLeftoversWhileTheStoreIsOpen: what a killed process left is removed a few minutes after the start,
+// not at the next one.
+func TestTheSweepRemovesLeftoversWhileTheStoreIsOpen(t *testing.T) {
+	inStore(t, func(s *store) {
+		item := brought(t, 1, 1, 1)
+		s.bring(item, 2)
+		base := evidence.Location(s.directory, item.Manifest, item.Repository)
+		leftover := filepath.Join(base, "set-leftover")
+		if err := os.Mkdir(leftover, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s.reopen()
+		s.sleep(10 * time.Minute)
+		if exists(leftover) {
+			t.Error("it is still on disk")
+		}
+		s.holds(item)
+	})
+}
+
 func TestWhatIsImportedAgainIsPinnedAgain(t *testing.T) {
 	inStore(t, func(s *store) {
 		item := brought(t, 1, 1, 1)

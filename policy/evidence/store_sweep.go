@@ -77,6 +77,8 @@ func namesIn(directory string) []string {
 	return names
 }
 
+// sweepKey enters what is in the directory of a key, or removes it where no reader would accept it. The pin of an
+// import stays: the sweep must not undo what an import has noted, whether or not its record was written.
 func (v *volume) sweepKey(base string) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
@@ -91,7 +93,9 @@ func (v *volume) sweepKey(base string) {
 		v.mu.Unlock()
 	} else {
 		removeAll(filepath.Join(base, recordName))
-		removeAll(filepath.Join(base, presenceName))
+		if !readPresence(base).Awaited {
+			removeAll(filepath.Join(base, presenceName))
+		}
 	}
 	removeAll(filepath.Join(base, temporaryPrefix+recordName))
 	for _, set := range v.setsIn(base) {
