@@ -96,7 +96,8 @@ func conclude(answers []*answer) (*finding, error) {
 	}
 	fresh := false
 	for _, a := range answers {
-		f.signatures = append(f.signatures, a.signatures...)
+		// The same signature can be under the tag and among the referrers.
+		f.signatures = append(without(f.signatures, a.signatures), a.signatures...)
 		f.bundles = append(f.bundles, a.bundles...)
 		fresh = fresh || !a.same && !a.empty()
 		s := a.source

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -32,145 +31,36 @@ type attached struct {
 	subject digest.Digest
 	// bundles are the layers that are Sigstore bundles; an attestation's are not among them.
 	bundles []ocispec.Descriptor
+	// signatures are the layers that are signatures of the old format, the last ones.
+	signatures []ocispec.Descriptor
 }
 
-// small reports whether so many of its kind can be remembered.
+// small reports whether so many of its kind can be remembered. Signatures carry certificates, and are not.
 func (a *attached) small() bool {
-	return len(a.bundles) <= maxRemembered && len(a.subject) <= maxSubject
+	return len(a.signatures) == 0 && len(a.bundles) <= maxRemembered && len(a.subject) <= maxSubject
 }
 
-// readBundles reads the bundles that refer to the subject: the newest that say that an image is signed, until there are
-// enough. What is wrong with one of them leaves it out; that none can be read is an error. What was read before an
+// readBundles reads the bundles and the signatures of the old format that refer to the subject: the newest that say
+// that an image is signed, until there are enough. What is wrong with one of them leaves it out; that none can be read is an error. What was read before an
 // error counts.
 func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) error {
 	from, err := p.resolver.Fetcher(ctx, p.subject.String())
 	if err != nil {
 		return err
 	}
-	reader := &bundleReader{placed: p, from: from, answer: a, out: list.bad, seen: map[digest.Digest]bool{}}
+	reader := &bundleReader{
+		placed: p, from: from, answer: a, out: list.bad,
+		seen: map[digest.Digest]bool{}, payloads: map[digest.Digest][]byte{},
+	}
 	err = reader.read(ctx, list.ordered())
 	slices.Reverse(a.bundles)
+	slices.Reverse(a.signatures)
 	a.partial = reader.out.passing
 	a.detail = reader.describe(list.more)
-	if err == nil && reader.out.count > 0 && len(a.bundles) == 0 {
+	if err == nil && reader.out.count > 0 && a.empty() {
 		return fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first)
 	}
 	return err
-}
-
-// bundleReader reads bundles into an answer.
-type bundleReader struct {
-	*placed
-	from   remotes.Fetcher
-	answer *answer
-	out    leftOut
-	// seen are the bundles that were read, for one can be attached twice; unseen how many referrers were not looked at.
-	seen   map[digest.Digest]bool
-	unseen int
-}
-
-func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) error {
-	for i, listed := range list {
-		if i >= maxReferrers || len(r.answer.bundles) >= maxBundles {
-			r.unseen = len(list) - i
-			return nil
-		}
-		err := r.readOne(ctx, listed)
-		if bad, ok := errors.AsType[*badLayer](err); ok {
-			r.out.add(bad)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// describe says in words what was left out.
-func (r *bundleReader) describe(more bool) string {
-	details := make([]string, 0, 2)
-	if detail := r.out.describe("bundles", 0, 0); detail != "" {
-		details = append(details, detail)
-	}
-	switch {
-	case more:
-		details = append(details, "not all referrers were looked at, for there are too many")
-	case r.unseen > 0:
-		details = append(details, fmt.Sprintf("%d older referrers were not looked at", r.unseen))
-	}
-	return strings.Join(details, "; ")
-}
-
-// readOne reads what one referrer brings.
-func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) error {
-	holds, err := r.holds(ctx, listed)
-	if err != nil {
-		return err
-	}
-	if holds.subject != "" && holds.subject != r.subject.Digest() {
-		return lasting("%s refers to %.80s", listed.Digest, holds.subject)
-	}
-	for _, layer := range holds.bundles {
-		if r.seen[layer.Digest] || len(r.answer.bundles) >= maxBundles {
-			continue
-		}
-		if err := r.readBundle(ctx, layer); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// holds reads the manifest of a referrer, unless it is remembered.
-func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*attached, error) {
-	if known, ok := r.registries.attached.Get(listed.Digest); ok {
-		return known, nil
-	}
-	if listed.Size < 0 || listed.Size > maxReferrer {
-		return nil, lasting("%s has %d bytes, and the manifest of a bundle has at most %d",
-			listed.Digest, listed.Size, maxReferrer)
-	}
-	listed.MediaType = ocispec.MediaTypeImageManifest
-	raw, err := readContent(ctx, r.from, listed)
-	if err != nil {
-		return nil, err
-	}
-	holds, err := parseAttached(raw)
-	if err != nil {
-		return nil, lasting("%s: %v", listed.Digest, err)
-	}
-	if holds.small() {
-		r.registries.attached.Add(listed.Digest, holds)
-	}
-	return holds, nil
-}
-
-func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor) error {
-	if layer.Size < 0 || layer.Size > maxPayload {
-		return lasting("bundle %s has %d bytes, and one has at most %d",
-			layer.Digest, layer.Size, maxPayload)
-	}
-	if layer.Size > r.room {
-		return lasting("all together have more than %d bytes", maxDirectory)
-	}
-	// As a blob, whatever its type is.
-	layer.MediaType = ocispec.MediaTypeImageLayer
-	raw, err := readContent(ctx, r.from, layer)
-	if err != nil {
-		return err
-	}
-	r.seen[layer.Digest] = true
-	parsed, err := ParseBundle(raw)
-	if err != nil {
-		return lasting("%s: %v", layer.Digest, err)
-	}
-	if parsed.Attestation() {
-		return nil
-	}
-	r.room -= int64(len(raw))
-	r.answer.bundles = append(r.answer.bundles, raw)
-	return nil
 }
 
 // parseAttached reads the manifest of a referrer. cosign 3.1.3 has one layer of a bundle's media type, which is the
@@ -195,6 +85,7 @@ func parseAttached(raw []byte) (*attached, error) {
 		return holds, nil
 	}
 	ofBundle := func(kind string) bool { return strings.HasPrefix(kind, bundlePrefix) }
+	holds.signatures, _ = signatureLayers(manifest.Layers)
 	only := len(manifest.Layers) == 1 && (ofBundle(manifest.ArtifactType) || ofBundle(manifest.Config.MediaType))
 	for _, layer := range manifest.Layers {
 		if !only && !ofBundle(layer.MediaType) {

@@ -44,13 +44,19 @@ func parseLayers(raw []byte) (layers []ocispec.Descriptor, omitted int, err erro
 	if manifest.SchemaVersion != 2 {
 		return nil, 0, errors.New("its manifest is not an image manifest")
 	}
-	for _, layer := range manifest.Layers {
+	layers, omitted = signatureLayers(manifest.Layers)
+	return layers, omitted, nil
+}
+
+// signatureLayers returns the last 64 layers that are signatures; omitted is how many more there are.
+func signatureLayers(all []ocispec.Descriptor) (layers []ocispec.Descriptor, omitted int) {
+	for _, layer := range all {
 		if layer.MediaType == simpleSigning {
 			layers = append(layers, layer)
 		}
 	}
 	omitted = max(0, len(layers)-maxSignatures)
-	return layers[omitted:], omitted, nil
+	return layers[omitted:], omitted
 }
 
 // readSignatures reads the signatures that a manifest lists. What is wrong with one of them leaves it out; that none

@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// referrers is a list of what refers to a subject, as far as it can be a bundle.
+// referrers is a list of what refers to a subject, as far as it can be a bundle or signatures.
 type referrers struct {
 	candidates []ocispec.Descriptor
 	bad        leftOut
@@ -56,9 +56,14 @@ func (r *referrers) add(raw []byte) error {
 	return nil
 }
 
-// candidate reports whether a referrer can be a bundle that says that an image is signed. What a list says of it is
-// not relied on where it says little: registries take the type of the configuration for that of the artifact
-// (go-containerregistry v0.22.1), and some leave out annotations.
+// signatureArtifact is the artifact type of cosign's old format attached as a referrer (cosign 3.1.3,
+// --registry-referrers-mode=oci-1-1). Docker's hardened images are signed so.
+const signatureArtifact = "application/vnd.dev.cosign.artifact.sig.v1+json"
+
+// candidate reports whether a referrer can be a bundle that says that an image is signed, or signatures of the old
+// format. What a list says of it is not relied on where it says little: registries take the type of the configuration
+// for that of the artifact (go-containerregistry v0.22.1), and some leave out annotations. Nor is it relied on which of
+// the two it is: the manifest says that.
 func candidate(of *ocispec.Descriptor) bool {
 	if of.MediaType != "" && !images.IsManifestType(of.MediaType) {
 		return false
@@ -67,7 +72,7 @@ func candidate(of *ocispec.Descriptor) bool {
 		return false
 	}
 	switch of.ArtifactType {
-	case "", ocispec.MediaTypeEmptyJSON, ocispec.MediaTypeImageConfig:
+	case "", ocispec.MediaTypeEmptyJSON, ocispec.MediaTypeImageConfig, signatureArtifact:
 		return true
 	default:
 		return strings.HasPrefix(of.ArtifactType, bundlePrefix)
@@ -82,6 +87,9 @@ func essence(listed *ocispec.Descriptor) ocispec.Descriptor {
 	short := ocispec.Descriptor{Digest: listed.Digest, Size: listed.Size}
 	if created := listed.Annotations[ocispec.AnnotationCreated]; created != "" && len(created) <= maxCreated {
 		short.Annotations = map[string]string{ocispec.AnnotationCreated: created}
+	}
+	if listed.ArtifactType == signatureArtifact {
+		short.ArtifactType = signatureArtifact
 	}
 	return short
 }

@@ -26,18 +26,19 @@ const (
 	maxReferrers = 1000
 )
 
-// referrers asks which bundles refer to the subject: by the referrers API, or where that is not there by the fallback
-// tag (OCI distribution specification 1.1, "Listing Referrers").
+// referrers asks which bundles and signatures refer to the subject: by the referrers API, or where there is none or it
+// lists none by the fallback tag (OCI distribution specification 1.1, "Listing Referrers"). A registry that got the API
+// later does not list what clients wrote under the tag before, unless its operator converts it.
 //
 // That hosts.toml gives a host no capability "referrers" says little: most files that list capabilities are older than
-// that one. Such a host is asked all the same, but what its API does not list may be under the tag.
+// that one.
 func (p *placed) referrers(ctx context.Context, a *answer) error {
 	list, err := p.listed(ctx)
 	there := !errors.Is(err, errNoReferrers)
 	if there && err != nil {
 		return err
 	}
-	if there && (len(list.candidates) > 0 || p.host.Capabilities.Has(docker.HostCapabilityReferrers)) ||
+	if there && len(list.candidates) > 0 ||
 		!p.host.Capabilities.Has(docker.HostCapabilityResolve) {
 		a.source.Digest = list.digest()
 		if len(list.candidates) > 0 {

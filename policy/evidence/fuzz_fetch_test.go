@@ -51,6 +51,8 @@ func FuzzAttached(f *testing.F) {
 		`{"schemaVersion":2,"artifactType":"` + bundleType + `","layers":[{"mediaType":"` + bundleType + `","digest":"` +
 			d + `","size":1}],"subject":{"digest":"` + d + `"}}`,
 		`{"schemaVersion":2,"layers":[{"mediaType":"` + bundleType + `","digest":"sha256:../x"}]}`,
+		`{"schemaVersion":2,"config":{"mediaType":"` + signatureArtifact + `"},"layers":[{"mediaType":"` + simpleSigning +
+			`","digest":"` + d + `","size":1,"annotations":{"` + signatureAnnotation + `":"MEUC"}}]}`,
 		`{"schemaVersion":2,"annotations":{"dev.sigstore.bundle.predicateType":"` + attests + `"}}`,
 		`{"schemaVersion":1}`, `null`, `[]`, ``,
 	} {

@@ -1,0 +1,161 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// bundleReader reads bundles into an answer.
+type bundleReader struct {
+	*placed
+	from   remotes.Fetcher
+	answer *answer
+	out    leftOut
+	// seen are the bundles that were read, for one can be attached twice; unseen how many referrers were not looked at.
+	seen   map[digest.Digest]bool
+	unseen int
+	// payloads are those of signatures, several of which often have one.
+	payloads map[digest.Digest][]byte
+}
+
+// full reports whether there are as many as are kept of the kind that a referrer is listed as: neither kind keeps the
+// other from being read.
+func (r *bundleReader) full(listed ocispec.Descriptor) bool {
+	if listed.ArtifactType == signatureArtifact {
+		return len(r.answer.signatures) >= maxSignatures
+	}
+	return len(r.answer.bundles) >= maxBundles
+}
+
+func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) error {
+	for i, listed := range list {
+		if i >= maxReferrers || r.full(listed) {
+			r.unseen++
+			continue
+		}
+		err := r.readOne(ctx, listed)
+		if bad, ok := errors.AsType[*badLayer](err); ok {
+			r.out.add(bad)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describe says in words what was left out.
+func (r *bundleReader) describe(more bool) string {
+	details := make([]string, 0, 2)
+	if detail := r.out.describe("bundles", 0, 0); detail != "" {
+		details = append(details, detail)
+	}
+	switch {
+	case more:
+		details = append(details, "not all referrers were looked at, for there are too many")
+	case r.unseen > 0:
+		details = append(details, fmt.Sprintf("%d older referrers were not looked at", r.unseen))
+	}
+	return strings.Join(details, "; ")
+}
+
+// readOne reads what one referrer brings.
+func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) error {
+	holds, err := r.holds(ctx, listed)
+	if err != nil {
+		return err
+	}
+	if holds.subject != "" && holds.subject != r.subject.Digest() {
+		return lasting("%s refers to %.80s", listed.Digest, holds.subject)
+	}
+	for _, layer := range holds.bundles {
+		if r.seen[layer.Digest] || len(r.answer.bundles) >= maxBundles {
+			continue
+		}
+		if err := r.readBundle(ctx, layer); err != nil {
+			return err
+		}
+	}
+	for _, layer := range slices.Backward(holds.signatures) {
+		if len(r.answer.signatures) >= maxSignatures {
+			break
+		}
+		if err := r.readSignature(ctx, layer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readSignature reads one signature of the old format.
+func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descriptor) error {
+	file, err := readSignature(ctx, r.from, layer, r.payloads)
+	if err != nil {
+		return err
+	}
+	if int64(len(file)) > r.room {
+		return lasting("all together have more than %d bytes", maxDirectory)
+	}
+	r.room -= int64(len(file))
+	r.answer.signatures = append(r.answer.signatures, file)
+	return nil
+}
+
+// holds reads the manifest of a referrer, unless it is remembered.
+func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*attached, error) {
+	if known, ok := r.registries.attached.Get(listed.Digest); ok {
+		return known, nil
+	}
+	if listed.Size < 0 || listed.Size > maxReferrer {
+		return nil, lasting("%s has %d bytes, and the manifest of a bundle has at most %d",
+			listed.Digest, listed.Size, maxReferrer)
+	}
+	listed.MediaType = ocispec.MediaTypeImageManifest
+	raw, err := readContent(ctx, r.from, listed)
+	if err != nil {
+		return nil, err
+	}
+	holds, err := parseAttached(raw)
+	if err != nil {
+		return nil, lasting("%s: %v", listed.Digest, err)
+	}
+	if holds.small() {
+		r.registries.attached.Add(listed.Digest, holds)
+	}
+	return holds, nil
+}
+
+func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor) error {
+	if layer.Size < 0 || layer.Size > maxPayload {
+		return lasting("bundle %s has %d bytes, and one has at most %d",
+			layer.Digest, layer.Size, maxPayload)
+	}
+	if layer.Size > r.room {
+		return lasting("all together have more than %d bytes", maxDirectory)
+	}
+	// As a blob, whatever its type is.
+	layer.MediaType = ocispec.MediaTypeImageLayer
+	raw, err := readContent(ctx, r.from, layer)
+	if err != nil {
+		return err
+	}
+	r.seen[layer.Digest] = true
+	parsed, err := ParseBundle(raw)
+	if err != nil {
+		return lasting("%s: %v", layer.Digest, err)
+	}
+	if parsed.Attestation() {
+		return nil
+	}
+	r.room -= int64(len(raw))
+	r.answer.bundles = append(r.answer.bundles, raw)
+	return nil
+}
