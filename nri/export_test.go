@@ -11,9 +11,26 @@ func (h *Handler) Review(ctx context.Context, running []Creation) {
 	(&session{Plugin: &Plugin{}}).review(ctx, h, running)
 }
 
-// ValidateToTheEnd answers one question of containerd's, and waits for what follows from it.
-func (h *Handler) ValidateToTheEnd(ctx context.Context, request *api.ValidateContainerAdjustmentRequest) error {
+// ValidateToTheEnd answers containerd's questions, one after the other, waits for what follows from them, and returns
+// the first refusal.
+func (h *Handler) ValidateToTheEnd(ctx context.Context, requests ...*api.ValidateContainerAdjustmentRequest) error {
 	s := &session{Plugin: &Plugin{Handler: h}, background: ctx}
 	defer s.running.Wait()
-	return s.ValidateContainerAdjustment(ctx, request)
+	for _, request := range requests {
+		if err := s.ValidateContainerAdjustment(ctx, request); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AskAfterTheEnd asks a question in a conversation that is over, and reports whether it was passed on.
+func AskAfterTheEnd(ctx context.Context) (passed bool, err error) {
+	e := newExchange()
+	e.end()
+	_, err = e.ask(ctx, nil, nil, func(context.Context, func(any) error) (any, error) {
+		passed = true
+		return nil, nil //nolint:nilnil // It answers nothing.
+	})
+	return passed, err
 }

@@ -154,16 +154,16 @@ func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy
 // decideVolume judges an image volume as if the pod had named its image by ID: a mount tells its content, not what
 // the author wrote. Images that share their layers cannot be told apart, so one that is let in is enough.
 func (h *Handler) decideVolume(ctx context.Context, namespace string, configs []digest.Digest) policy.Verdict {
-	denial := policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has the volume's layers"))
+	if len(configs) == 0 {
+		return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has the volume's layers"))
+	}
+	var denial policy.Verdict
 	for _, config := range configs {
 		verdict := h.Decide(ctx, policy.Question{Namespace: namespace, Reference: config.String(), Config: config})
 		if verdict.Admitted() {
 			return verdict
 		}
-		// One that is still being found out may yet be let in.
-		if denial.Reason != policy.Pending {
-			denial = verdict
-		}
+		denial = denial.Or(verdict)
 	}
 	return denial
 }

@@ -176,6 +176,29 @@ func TestImageVolumes(t *testing.T) {
 	}
 }
 
+// TestAVolumesNearestImageIsReported: a valid signature that lacks only a name comes before one of another key.
+func TestAVolumesNearestImageIsReported(t *testing.T) {
+	const first, second = digestOf("sha256:aa"), digestOf("sha256:bb")
+	for _, configs := range [][]digestOf{{first, second}, {second, first}} {
+		handler, told := newHandler()
+		handler.Volume = func(context.Context, string, string) ([]digestOf, bool, error) { return configs, true, nil }
+		handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+			if q.Config == config {
+				return accept(ctx, q)
+			}
+			return policy.Verdict{Reason: policy.Rejected, Nameless: q.Config == first}
+		}
+		creation := sample()
+		creation.Mounts = append(creation.Mounts, nri.Mount{Source: "/vol", Destination: "/mnt"})
+		if err := handler.Validate(t.Context(), creation); err == nil {
+			t.Fatal("it is admitted")
+		}
+		if verdict := told.list()[0].Verdict; !verdict.Nameless {
+			t.Errorf("of %v is reported %+v", configs, verdict)
+		}
+	}
+}
+
 func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
 	handler, told := newHandler()
 	handler.Volume = func(_ context.Context, _, source string) ([]digestOf, bool, error) {

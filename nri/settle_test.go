@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -43,6 +45,68 @@ func TestWhatAuditModeLetsInUndecidedIsJudgedAgain(t *testing.T) {
 			t.Errorf("reported %v, want %v", got, want)
 		}
 	})
+}
+
+// TestARootfsThatWasNotComparedInTimeIsComparedLater: audit mode would else report an image as accepted whose root
+// filesystem nobody has looked at.
+func TestARootfsThatWasNotComparedInTimeIsComparedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler, told := newHandler()
+		handler.Deadline = policy.NewDeadline(100 * time.Millisecond)
+		compared := 0
+		handler.Rootfs = func(context.Context, string, digest.Digest) error {
+			if compared++; compared == 1 {
+				time.Sleep(time.Second)
+				return nil
+			}
+			return policy.Refuse(policy.UnknownOrigin, "it is another image's")
+		}
+		handler.Audit = func(string) bool { return true }
+		request := &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
+		if err := handler.ValidateToTheEnd(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, report := range told.list() {
+			got = append(got, fmt.Sprint(report.Stage, " ", report.Verdict.Reason))
+		}
+		if want := "[creation pending running unknown-origin]"; fmt.Sprint(got) != want {
+			t.Errorf("reported %v, want %v", got, want)
+		}
+	})
+}
+
+// TestOnlySoManyContainersWaitToBeJudgedAgain: whoever creates them without end would else fill the memory.
+func TestOnlySoManyContainersWaitToBeJudgedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler, told := newHandler()
+		handler.Decide = deny(policy.Pending)
+		handler.Audit = func(string) bool { return true }
+		requests := make([]*api.ValidateContainerAdjustmentRequest, 300)
+		for i := range requests {
+			requests[i] = &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
+		}
+		if err := handler.ValidateToTheEnd(t.Context(), requests...); err != nil {
+			t.Fatal(err)
+		}
+		again := 0
+		for _, report := range told.list() {
+			if report.Stage == nri.Running {
+				again++
+			}
+		}
+		// Each is looked at six times.
+		if again != 6*256 {
+			t.Errorf("%d reports of containers that run, want those of 256", again)
+		}
+	})
+}
+
+func TestNothingIsAskedAfterTheEnd(t *testing.T) {
+	passed, err := nri.AskAfterTheEnd(t.Context())
+	if passed || err == nil {
+		t.Errorf("a question passed after the end: %v", err)
+	}
 }
 
 // TestWhatIsRefusedUndecidedIsNotJudgedAgain: the kubelet asks again.

@@ -42,6 +42,22 @@ func candidates(q Question, image *Image) ([]reference.Named, error) {
 	return []reference.Named{named}, nil
 }
 
+// obtainedFor returns an error where the scope that governs a reference names its tag, and the image was not obtained
+// under that tag: what such a scope says of one tag holds for no other image of the repository. A tag that was moved
+// after the pull leads to another image.
+func (i *Image) obtainedFor(scope string, ref reference.Named) error {
+	tagged, ok := ref.(reference.NamedTagged)
+	if !ok || scope != tagged.String() {
+		return nil
+	}
+	same := func(original reference.Named) bool { return original.String() == tagged.String() }
+	if slices.ContainsFunc(i.Originals, same) {
+		return nil
+	}
+	return refuse(UnknownOrigin, "scope %q names a tag, and image %s was not obtained under it, but as %s",
+		scope, i.Config, list(i.Originals))
+}
+
 func (i *Image) has(ref reference.Canonical) bool {
 	return slices.ContainsFunc(i.Manifests, func(m Manifest) bool { return m.Digest == ref.Digest() })
 }

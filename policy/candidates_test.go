@@ -123,6 +123,71 @@ func TestAnImageIDIsJudgedUnderEachOriginalReferenceAndOneIsEnough(t *testing.T)
 	}
 }
 
+// TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder: a repository is enough elsewhere.
+func TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder(t *testing.T) {
+	const v1, v2 = repository + ":v1", repository + ":v2"
+	manifest := repository + "@" + digestOf("manifest of "+v1).String()
+	cases := map[string]struct {
+		scopes    []string
+		reference string
+		originals []string
+		want      policy.Reason
+	}{
+		"the tag, obtained under it":                    {[]string{v1}, v1, []string{v1}, policy.Accepted},
+		"the tag, obtained under it and another":        {[]string{v1}, v1, []string{v2, v1}, policy.Accepted},
+		"the tag, obtained under another":               {[]string{v2}, v2, []string{v1}, policy.UnknownOrigin},
+		"the tag, obtained by digest":                   {[]string{v1}, v1, []string{manifest}, policy.UnknownOrigin},
+		"the tag, obtained from another repository":     {[]string{v1}, v1, []string{"evil.example/app:v1"}, policy.UnknownOrigin},
+		"the tag, beside a scope for the repository":    {[]string{v2, repository}, v2, []string{v1}, policy.UnknownOrigin},
+		"another tag, which the repository's governs":   {[]string{v1, repository}, v2, []string{v1}, policy.Accepted},
+		"latest, left out by the pod":                   {[]string{repository + ":latest"}, repository, []string{v1}, policy.UnknownOrigin},
+		"latest, left out by the pod, obtained as such": {[]string{repository + ":latest"}, repository, []string{repository}, policy.Accepted},
+		"a digest, which no tag governs":                {[]string{v1, repository}, manifest, []string{v1}, policy.Accepted},
+		"a tag and a digest, which no tag governs":      {[]string{v1, repository}, v2 + strings.TrimPrefix(manifest, repository), []string{v1}, policy.Accepted},
+		"the digest that a scope names":                 {[]string{manifest}, manifest, []string{v1}, policy.Accepted},
+		"an image ID, obtained under the tag":           {[]string{v1}, digestOf("config").String(), []string{v1}, policy.Accepted},
+		"an image ID, obtained under another":           {[]string{v2}, digestOf("config").String(), []string{v1}, policy.Rejected},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			scoped := document("/prod.json", rejectAll())
+			scoped.Scopes = map[string][]*policy.Requirement{}
+			for _, scope := range c.scopes {
+				scoped.Scopes[scope] = []*policy.Requirement{acceptAnything()}
+			}
+			n := newNode(t)
+			n.set.Store(&policy.Set{System: policy.Source{Document: scoped}})
+			n.runs(imageOf(t, c.originals...))
+			got := decide(t, n, c.reference)
+			wantReason(t, got, c.want)
+			if got.Document != "/prod.json" && c.want != policy.UnknownOrigin {
+				t.Errorf("decided by %q", got.Document)
+			}
+		})
+	}
+}
+
+// TestWhatIsNearestToAcceptanceIsReported: a valid signature that lacks only a name comes before one of another key,
+// whichever reference, document or manifest is looked at first.
+func TestWhatIsNearestToAcceptanceIsReported(t *testing.T) {
+	const one, two = "one.example/app:v1", "two.example/app:v1"
+	for _, signed := range []map[string]string{
+		{one: "nameless", two: "mallory"}, {one: "mallory", two: "nameless"},
+	} {
+		for _, originals := range [][]string{{one, two}, {two, one}} {
+			n := newNode(t, signedBy("alice"))
+			n.runs(imageOf(t, originals...))
+			n.signed(signed)
+			sources := n.sources()
+			sources.Judges = append(sources.Judges, bundles)
+			got := newDecider(t, sources).Decide(t.Context(), ask(digestOf("config").String()))
+			if got.Reason != policy.Rejected || !got.Nameless || !strings.Contains(got.Detail, "names no repository") {
+				t.Errorf("%v of %v: %s, nameless %v: %s", signed, originals, got.Reason, got.Nameless, got.Detail)
+			}
+		}
+	}
+}
+
 func TestAnImageThatIsNotTheOneAskedAboutIsDenied(t *testing.T) {
 	cases := map[string]*policy.Image{
 		"no image and no error": nil,

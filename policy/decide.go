@@ -36,9 +36,12 @@ type Sources struct {
 const maxGenerations = 2
 
 // Bounds of what is remembered: a node runs at most some hundred pods, with a policy and a handful of containers each.
+// Bytes are bounded apart, for the detail of a finding is as long as hostile signatures make it.
 const (
-	rememberedAnswers  = 8192
-	rememberedFindings = 32768
+	rememberedAnswers      = 8192
+	rememberedAnswerBytes  = 8 << 20
+	rememberedFindings     = 32768
+	rememberedFindingBytes = 16 << 20
 )
 
 // Decider answers questions. Make one with [NewDecider].
@@ -62,10 +65,12 @@ func NewDecider(sources Sources) (*Decider, error) {
 		return nil, fmt.Errorf("a decider takes at most %d generations", maxGenerations)
 	}
 	return &Decider{
-		sources:  sources,
-		answers:  newMemory[Question, answer](rememberedAnswers),
-		findings: newMemory[findingKey, Finding](rememberedFindings),
-		turns:    newTurns(),
+		sources: sources,
+		answers: newMemory(rememberedAnswers, rememberedAnswerBytes,
+			func(q Question, a answer) int { return a.size(q) }),
+		findings: newMemory(rememberedFindings, rememberedFindingBytes,
+			func(key findingKey, f Finding) int { return f.size(key) }),
+		turns: newTurns(),
 	}, nil
 }
 
@@ -125,12 +130,16 @@ func (d *Decider) decide(ctx context.Context, q Question, document *Document) (V
 	if err != nil {
 		return d.confirmed(q, image, Denial(err).under(document)), time.Time{}
 	}
-	var worst Verdict
+	var best Verdict
 	var lacking []reference.Named
 	nameless := d.sources.Nameless != nil && d.sources.Nameless(q.Namespace)
 	for _, ref := range refs {
-		hearing := d.hearing(image, ref, nameless)
 		scope, requirements := document.Select(ref)
+		if err := image.obtainedFor(scope, ref); err != nil {
+			best = best.Or(Denial(err).under(document))
+			continue
+		}
+		hearing := d.hearing(image, ref, nameless)
 		verdict, until, enough := hearing.judge(ctx, scope, requirements)
 		verdict.Document = document.Name
 		if verdict.Admitted() {
@@ -139,14 +148,12 @@ func (d *Decider) decide(ctx context.Context, q Question, document *Document) (V
 		if !enough {
 			lacking = append(lacking, ref)
 		}
-		if worst.Reason == "" || verdict.Reason.hopes() > worst.Reason.hopes() {
-			worst = verdict
-		}
+		best = best.Or(verdict)
 	}
-	if worst.Reason != Pending {
+	if best.Reason != Pending {
 		d.askAgain(image, lacking)
 	}
-	return d.confirmed(q, image, worst), time.Time{}
+	return d.confirmed(q, image, best), time.Time{}
 }
 
 // image finds what runs, and holds what it is given to what it asked for.
@@ -192,6 +199,19 @@ func (v Verdict) under(document *Document) Verdict {
 	v.Document = document.Name
 	return v
 }
+
+// Or returns that of two refusals after which a retry is more likely to be admitted, or the first where there is no
+// telling; the zero Verdict is none. Where several references or images are judged and none is admitted, that is what
+// is reported, so that nobody gives up on what is about to be admitted.
+func (v Verdict) Or(other Verdict) Verdict {
+	if v.Reason == "" || other.Reason != "" && other.hopes() > v.hopes() {
+		return other
+	}
+	return v
+}
+
+// hopes orders refusals as the findings that they rest on.
+func (v Verdict) hopes() int { return Finding{Reason: v.Reason, Nameless: v.Nameless}.hopes() }
 
 // hopes orders reasons by how likely it is that asking again brings another answer. Of several refusals the most
 // hopeful is reported, so that nobody gives up on a container that is about to be admitted.

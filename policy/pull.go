@@ -54,21 +54,15 @@ func (d *Decider) DecidePull(
 		if found.Admitted() {
 			return found
 		}
-		if verdict.Reason == "" || found.hopes() > verdict.hopes() {
+		// A document that rejects whatever is signed comes last: whoever signs can still meet another.
+		if verdict.Reason == "" || !found.rejectsAll() && (verdict.rejectsAll() || found.hopes() > verdict.hopes()) {
 			verdict = found
 		}
 	}
 	return verdict
 }
 
-// hopes orders refusals of several documents, as [Reason.hopes] does. One that rejects whatever is signed comes last:
-// whoever signs can still meet another.
-func (v Verdict) hopes() int {
-	if v.Reason == Rejected && v.Requirement == "reject" {
-		return -1
-	}
-	return Finding{Reason: v.Reason, Nameless: v.Nameless}.hopes()
-}
+func (v Verdict) rejectsAll() bool { return v.Reason == Rejected && v.Requirement == "reject" }
 
 // place says where a list of requirements stands: in which document, and under which scope.
 type place struct{ document, name string }

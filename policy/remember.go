@@ -5,17 +5,23 @@ import (
 	"time"
 )
 
-// memory is a bounded map that forgets the oldest half when it is full. What it holds cannot go stale: whatever an
-// entry depends on is part of its key, or compared when it is read.
+// memory is a map that is bounded in entries and in bytes, and forgets the oldest half when it is full. What it holds
+// cannot go stale: whatever an entry depends on is part of its key, or compared when it is read.
 type memory[K comparable, V any] struct {
 	limit int
+	// maxBytes bounds what size says of all entries together; size returns what one takes, but for a constant.
+	maxBytes int
+	size     func(K, V) int
+
 	mu    sync.Mutex
 	young map[K]V
 	old   map[K]V
+	// bytes is what the entries of young take.
+	bytes int
 }
 
-func newMemory[K comparable, V any](limit int) *memory[K, V] {
-	return &memory[K, V]{limit: limit, young: make(map[K]V)}
+func newMemory[K comparable, V any](limit, maxBytes int, size func(K, V) int) *memory[K, V] {
+	return &memory[K, V]{limit: limit, maxBytes: maxBytes, size: size, young: make(map[K]V)}
 }
 
 func (m *memory[K, V]) get(key K) (V, bool) {
@@ -38,10 +44,33 @@ func (m *memory[K, V]) put(key K, value V) {
 }
 
 func (m *memory[K, V]) keep(key K, value V) {
-	if _, known := m.young[key]; !known && len(m.young) >= m.limit/2 {
-		m.old, m.young = m.young, make(map[K]V)
+	size := m.size(key, value)
+	if size > m.maxBytes/2 {
+		return
+	}
+	before, known := m.young[key]
+	if known {
+		m.bytes -= m.size(key, before)
+	}
+	if !known && len(m.young) >= m.limit/2 || m.bytes+size > m.maxBytes/2 {
+		m.old, m.young, m.bytes = m.young, make(map[K]V), 0
 	}
 	m.young[key] = value
+	m.bytes += size
+}
+
+// size returns what an answer takes in bytes, with its question.
+func (a answer) size(q Question) int {
+	const fixed = 512
+	v := a.verdict
+	return fixed + len(q.Namespace) + len(q.Reference) + len(q.Config) + len(v.Detail) + len(v.Reference) +
+		len(v.Digest) + len(v.Document) + len(v.Scope)
+}
+
+// size returns what a finding takes in bytes, with its key.
+func (f Finding) size(key findingKey) int {
+	const fixed = 256
+	return fixed + len(key.requirement) + len(key.reference) + len(key.manifest) + len(key.mediaType) + len(f.Detail)
 }
 
 // answer is a verdict and the circumstances it was given under. An answer is remembered only when it

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -10,7 +11,7 @@ import (
 
 func TestMemoryIsBoundedUnderAMillionKeys(t *testing.T) {
 	const limit = 1024
-	m := newMemory[int, int](limit)
+	m := newMemory(limit, 1<<20, func(int, int) int { return 1 })
 	for key := range 1_000_000 {
 		m.put(key, key)
 		if key%2 == 0 {
@@ -29,7 +30,7 @@ func TestMemoryIsBoundedUnderAMillionKeys(t *testing.T) {
 }
 
 func TestWhatIsAskedForIsNotForgotten(t *testing.T) {
-	m := newMemory[string, int](64)
+	m := newMemory(64, 1<<20, func(string, int) int { return 1 })
 	m.put("often", 1)
 	for key := range 10_000 {
 		m.put(strconv.Itoa(key), key)
@@ -40,7 +41,7 @@ func TestWhatIsAskedForIsNotForgotten(t *testing.T) {
 }
 
 func TestPuttingAKnownKeyForgetsNothing(t *testing.T) {
-	m := newMemory[int, int](8)
+	m := newMemory(8, 1<<20, func(int, int) int { return 1 })
 	for key := range 8 {
 		m.put(key, key)
 	}
@@ -57,8 +58,44 @@ func TestPuttingAKnownKeyForgetsNothing(t *testing.T) {
 	}
 }
 
+// TestMemoryIsBoundedInBytes: details are as long as hostile signatures make them.
+func TestMemoryIsBoundedInBytes(t *testing.T) {
+	m := newMemory(rememberedFindings, rememberedFindingBytes, func(key findingKey, f Finding) int { return f.size(key) })
+	detail := strings.Repeat("x", maxDetails)
+	for n := range 2 * rememberedFindings {
+		m.put(findingKey{evidence: uint64(n)}, Finding{Reason: Rejected, Detail: detail})
+		m.get(findingKey{evidence: uint64(n / 2)}) // One that is read again is carried over.
+		held := 0
+		if n%1000 == 0 {
+			for _, entries := range []map[findingKey]Finding{m.young, m.old} {
+				for key, finding := range entries {
+					held += finding.size(key)
+				}
+			}
+		}
+		if held > rememberedFindingBytes || m.bytes > rememberedFindingBytes/2 {
+			t.Fatalf("%d bytes are held after %d findings, %d of them new", held, n+1, m.bytes)
+		}
+	}
+	if len(m.young) == 0 {
+		t.Error("nothing is held")
+	}
+}
+
+func TestWhatIsLargerThanTheMemoryIsNotHeld(t *testing.T) {
+	m := newMemory(8, 100, func(_, value int) int { return value })
+	m.put(1, 40)
+	m.put(2, 60)
+	if _, ok := m.get(2); ok {
+		t.Error("it is held")
+	}
+	if got, ok := m.get(1); !ok || got != 40 {
+		t.Error("it made another forgotten")
+	}
+}
+
 func TestMemoryServesMany(t *testing.T) {
-	m := newMemory[int, int](128)
+	m := newMemory(128, 1<<20, func(int, int) int { return 1 })
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {

@@ -1,11 +1,14 @@
 package origin_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/origin"
@@ -372,12 +375,30 @@ func TestBlobThatWentAwayIsNoticedWhenItIsNeeded(t *testing.T) {
 	if image.Confirmed {
 		t.Error("an answer without the index is confirmed")
 	}
+	if kept, state := o.Kept(), o.State(); kept[2] != 1 || state.Unreadable != 1 {
+		t.Errorf("%d manifests and indexes are kept, want one; %d names lead to what cannot be read, want one",
+			kept[2], state.Unreadable)
+	}
 	o.DropBytes()
 	s.discard(m.Digest)
 	_, err = o.Image(t.Context(), question(c))
 	refusal(t, err, policy.Unavailable, m.Digest.String())
 	_, err = o.Image(t.Context(), question(c))
 	refusal(t, err, policy.Unavailable, "is not in containerd's content store")
+}
+
+// TestAnImageOfTooManyBytesIsNotReadToTheEnd: each manifest is small enough, and all together are not.
+func TestAnImageOfTooManyBytesIsNotReadToTheEnd(t *testing.T) {
+	s := newStores(t)
+	m, c := s.image("app")
+	var children []ocispec.Descriptor
+	for n := range 17 {
+		large := append([]byte(fmt.Sprint(n)), bytes.Repeat([]byte("x"), 4<<20-100)...)
+		children = append(children, s.blob(ocispec.MediaTypeImageManifest, large))
+	}
+	s.name("example.com/app:v1", s.index(append(children, m)...))
+	_, err := s.following().Image(t.Context(), question(c))
+	refusal(t, err, policy.Unavailable, "its manifests have more than 67108864 bytes")
 }
 
 func TestManifestsOfTheOwnRepositoryAreNotPushedOut(t *testing.T) {
