@@ -45,7 +45,7 @@ func runInstalled() int {
 		Audit:  func(string) bool { return false },
 		Report: func(context.Context, nri.Report) {},
 	}
-	plugin := &nri.Plugin{Handler: handler, Logger: slog.New(slog.DiscardHandler), Registered: func(bool) {}}
+	plugin := &nri.Plugin{Handler: handler, Logger: slog.New(slog.DiscardHandler), Registered: func(error) {}}
 	if err := plugin.Run(context.Background()); err != nil {
 		return 1
 	}

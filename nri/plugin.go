@@ -28,9 +28,12 @@ type Plugin struct {
 	Logger  *slog.Logger
 	// Panicked is told of panics while a question is answered, which is then refused as [policy.Internal]. It may be nil.
 	Panicked policy.PanicFunc
-	// Registered is told true whenever the plugin has been registered, and false whenever that is over, or an attempt
-	// has failed.
-	Registered func(bool)
+	// Registered is told nil whenever the plugin has been registered, and why it is not whenever a registration has
+	// ended or an attempt has failed.
+	Registered func(error)
+	// Version asks containerd's own API for its version. It is asked where NRI cannot be reached, since a containerd
+	// that is too old may have no NRI at all. Nil: it is not asked.
+	Version func(context.Context) (string, error)
 }
 
 // session is one registration: what NRI's stub calls. It has the methods of the events it subscribes to and no
@@ -72,7 +75,7 @@ func (s *session) Synchronize(
 	running := s.creations(pods, containers)
 	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
 	s.synchronized = true
-	s.Registered(true)
+	s.Registered(nil)
 	s.running.Go(func() { s.review(s.background, s.Handler, running) })
 	return nil, nil
 }

@@ -51,7 +51,11 @@ func (p *Plugin) Run(ctx context.Context) error {
 		// Said once for each cause: a containerd that is away for an hour is one line, not hundreds.
 		if registered || err.Error() != reported {
 			reported = err.Error()
-			p.Logger.WarnContext(ctx, "not registered with containerd, trying again", "socket", p.Socket, "error", err)
+			level := slog.LevelWarn
+			if errors.Is(err, ErrUnsupported) {
+				level = slog.LevelError // No new attempt will succeed before containerd is replaced.
+			}
+			p.Logger.Log(ctx, level, "not registered with containerd, trying again", "socket", p.Socket, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -80,15 +84,36 @@ func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
 	}
 	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", err)
+		return nil, p.explain(ctx, err)
 	}
 	return connection, nil
+}
+
+// versionTimeout bounds how long containerd is asked for its version.
+const versionTimeout = 2 * time.Second
+
+// explain says why NRI's socket cannot be reached: containerd does not run, is too old, or does not serve NRI there.
+func (p *Plugin) explain(ctx context.Context, failed error) error {
+	if p.Version == nil {
+		return fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", failed)
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	version, err := p.Version(ctx)
+	if err != nil {
+		return fmt.Errorf("connecting to NRI: %w; containerd's version is not known either: %w", failed, err)
+	}
+	if err := checkRuntime("containerd", version); err != nil {
+		return fmt.Errorf("connecting to NRI: %w: %w", err, failed)
+	}
+	return fmt.Errorf("connecting to NRI: %w (containerd %s runs: is NRI enabled in containerd, and is this its socket?)",
+		failed, version)
 }
 
 // register makes one registration and returns when it is over, always with an error. It tells whether the
 // registration was complete.
 func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
-	defer p.Registered(false)
+	defer func() { p.Registered(err) }()
 	connection, err := p.connect(ctx)
 	if err != nil {
 		return false, err

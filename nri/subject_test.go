@@ -102,7 +102,7 @@ func start(t testing.TB, socket string, handler *nri.Handler) *subject {
 	}
 	plugin := &nri.Plugin{
 		Socket: socket, Handler: handler, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
-		Registered: func(is bool) { s.registered <- is },
+		Registered: func(err error) { s.registered <- err == nil },
 	}
 	go func() {
 		defer close(s.ended)

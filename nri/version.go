@@ -1,6 +1,7 @@
 package nri
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -12,22 +13,26 @@ const (
 	oldestMinor = 4
 )
 
+// ErrUnsupported is wrapped by the error of a registration with a runtime that cannot be served.
+var ErrUnsupported = errors.New("unsupported runtime")
+
 // checkRuntime refuses runtimes that cannot be served: an older containerd says nothing of images, so each container
 // would be denied without anyone knowing why.
 func checkRuntime(name, version string) error {
 	if name != "containerd" {
 		return fmt.Errorf(
-			"the runtime is %q: countersign serves containerd 2.4 and later (CRI-O checks signatures itself)", name)
+			"%w %q: countersign serves containerd 2.4 and later (CRI-O checks signatures itself)", ErrUnsupported, name)
 	}
 	found := regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.\d`).FindStringSubmatch(version)
 	if found == nil {
-		return fmt.Errorf("containerd calls its version %q, which cannot be told to be 2.4 or later", version)
+		return fmt.Errorf("%w: containerd calls its version %q, which cannot be told to be 2.4 or later",
+			ErrUnsupported, version)
 	}
 	major, _ := strconv.Atoi(found[1])
 	minor, _ := strconv.Atoi(found[2])
 	if major < oldestMajor || major == oldestMajor && minor < oldestMinor {
-		return fmt.Errorf("containerd %s does not tell NRI plugins which image a container runs: 2.4 or later is needed",
-			version)
+		return fmt.Errorf("%w: containerd %s does not tell NRI plugins which image a container runs: 2.4 or later is "+
+			"needed", ErrUnsupported, version)
 	}
 	return nil
 }

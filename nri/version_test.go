@@ -57,7 +57,7 @@ func TestKeepsTryingWithRuntimeThatIsTooOld(t *testing.T) {
 	c.start(t)
 	handler, _ := newHandler()
 	s := start(t, c.socket(), handler)
-	s.log.await(t, "refusing to serve: containerd v2.3.7 does not tell", 1)
+	s.log.await(t, "refusing to serve: unsupported runtime: containerd v2.3.7 does not tell", 1)
 	c.die()
 	c.version = "v2.4.2"
 	c.start(t)
