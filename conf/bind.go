@@ -51,7 +51,9 @@ func (b *binder) syntax(err error) {
 func (b *binder) table(prefix string, target reflect.Value, tree map[string]any) {
 	fields := make(map[string]reflect.Value, target.NumField())
 	for i := range target.NumField() {
-		fields[target.Type().Field(i).Tag.Get("toml")] = target.Field(i)
+		if name := target.Type().Field(i).Tag.Get("toml"); name != "-" {
+			fields[name] = target.Field(i)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(tree)) {
 		key := join(prefix, name)

@@ -15,6 +15,9 @@ const DefaultPath = pull.DefaultPath
 
 // Config is the configuration of one node, nested as config.toml is. Values from [Read] and [Parse] are valid.
 type Config struct {
+	// File is where it was read from; empty: the defaults, or [Parse].
+	File string `toml:"-"`
+
 	Policy     Policy     `toml:"policy"`
 	Enforce    Enforce    `toml:"enforce"`
 	Evidence   Evidence   `toml:"evidence"`

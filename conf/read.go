@@ -39,7 +39,11 @@ func readAt(path string) (*Config, error) {
 	if len(raw) > maxSize {
 		return nil, fmt.Errorf("reading configuration: %s is larger than 1 MiB; is it the right file?", path)
 	}
-	return Parse(path, raw)
+	config, err := Parse(path, raw)
+	if err == nil {
+		config.File = path
+	}
+	return config, err
 }
 
 // Fault is one thing that is wrong with a configuration.

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +13,7 @@ type Deadline struct {
 	// Panicked is told of panics in what [Deadline.Answer] is given. Set it before the first answer; it may be nil.
 	Panicked PanicFunc
 
-	answerWithin time.Duration
-	giveUpAfter  time.Duration
+	answerWithin atomic.Int64
 	late         chan struct{}
 }
 
@@ -23,17 +23,19 @@ const maxLate = 64
 
 // NewDeadline returns a Deadline that answers within that time.
 func NewDeadline(answerWithin time.Duration) *Deadline {
-	return &Deadline{
-		answerWithin: answerWithin,
-		giveUpAfter:  max(10*time.Second, 2*answerWithin),
-		late:         make(chan struct{}, maxLate),
-	}
+	d := &Deadline{late: make(chan struct{}, maxLate)}
+	d.Set(answerWithin)
+	return d
 }
+
+// Set changes the time for answers to come.
+func (d *Deadline) Set(answerWithin time.Duration) { d.answerWithin.Store(int64(answerWithin)) }
 
 // Answer runs decide and returns what it says, or a verdict that denies when it does not say anything in time. The
 // context that decide is given outlives the answer, and the caller's context: it ends some seconds later.
 func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verdict) Verdict {
-	timer := time.NewTimer(d.answerWithin)
+	within := time.Duration(d.answerWithin.Load())
+	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
 	case d.late <- struct{}{}:
@@ -43,7 +45,7 @@ func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verd
 	answer := make(chan Verdict, 1)
 	go func() {
 		defer func() { <-d.late }()
-		background, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.giveUpAfter)
+		background, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(10*time.Second, 2*within))
 		defer cancel()
 		answer <- d.guarded(background, decide)
 	}()
@@ -51,7 +53,7 @@ func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verd
 	case verdict := <-answer:
 		return verdict
 	case <-timer.C:
-		return Verdict{Reason: Pending, Detail: fmt.Sprintf("no decision within %s", d.answerWithin)}
+		return Verdict{Reason: Pending, Detail: fmt.Sprintf("no decision within %s", within)}
 	case <-ctx.Done():
 		return Verdict{Reason: Pending, Detail: fmt.Sprintf("the runtime stopped waiting: %v", ctx.Err())}
 	}

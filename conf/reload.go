@@ -1,0 +1,65 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+)
+
+// reloadable are the keys, and tables of keys, whose values a running daemon can replace. All others name what is
+// opened once: sockets, addresses and directories.
+func reloadable() []string {
+	return []string{
+		"enforce.mode", "enforce.answer_within", "enforce.namespaces", "pull.timeout", "pull.without_daemon",
+		"bundles.identity", "bundles.namespaces", "log.level",
+	}
+}
+
+// Reload reads the configuration again, from the file that the running one was read from. It returns the configuration
+// to run with: the new values of what can be replaced, and the running values of all else. applied and restart are the
+// keys that differ in the file: those that were replaced, and those that count after a restart only. With an error
+// nothing changes.
+func Reload(running *Config, path string) (next *Config, applied, restart []string, err error) {
+	if path == "" && running.File != "" {
+		if _, err := os.Lstat(DefaultPath); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, nil, fmt.Errorf("reading configuration: %w", err)
+		}
+	}
+	written, err := Read(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	merged := *running
+	merged.File = written.File
+	old, given, to := reflect.ValueOf(*running), reflect.ValueOf(*written), reflect.ValueOf(&merged).Elem()
+	for i := range old.NumField() {
+		table := old.Type().Field(i)
+		if table.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for j := range table.Type.NumField() {
+			key := join(table.Tag.Get("toml"), table.Type.Field(j).Tag.Get("toml"))
+			now := given.Field(i).Field(j)
+			switch {
+			case equal(old.Field(i).Field(j), now):
+			case slices.Contains(reloadable(), key):
+				to.Field(i).Field(j).Set(now)
+				applied = append(applied, key)
+			default:
+				restart = append(restart, key)
+			}
+		}
+	}
+	return &merged, applied, restart, nil
+}
+
+// equal compares values, of which an absent map is an empty one.
+func equal(a, b reflect.Value) bool {
+	if a.Kind() == reflect.Map && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
+}
