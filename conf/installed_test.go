@@ -54,6 +54,7 @@ func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
 	for _, line := range []string{
 		"Type=notify", "Restart=always", "StartLimitIntervalSec=0", "ProtectSystem=strict", "NoNewPrivileges=yes",
 		"After=containerd.service network.target", "Before=kubelet.service", "ExecStart=/usr/local/bin/countersign run",
+		"ExecReload=/bin/kill -HUP $MAINPID", "RestartPreventExitStatus=78",
 	} {
 		if !strings.Contains(unit, "\n"+line+"\n") {
 			t.Errorf("the service has no line %s", line)

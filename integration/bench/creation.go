@@ -83,7 +83,7 @@ func (b *bench) compare(
 	if _, err := rounds(ctx, creators, warmUp); err != nil {
 		return err
 	}
-	before, err := callbacks(ctx, daemon)
+	before, err := callbacks(daemon)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (b *bench) compare(
 	if err != nil {
 		return err
 	}
-	after, err := callbacks(ctx, daemon)
+	after, err := callbacks(daemon)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (b *bench) reportCreation(took [3][]float64, callback histogram, stats []fl
 	for _, q := range []float64{0.5, 0.99} {
 		stat := quantile(stats, q)
 		b.report.note(fmt.Sprintf("one snapshot Stat in a callback, p%g", 100*q), 1e3*stat, "ms")
-		b.report.note(fmt.Sprintf("the callback, by the daemon's own histogram, p%g", 100*q), 1e3*callback.quantile(q), "ms")
+		b.report.note(fmt.Sprintf("the callback, by the daemon's log, p%g", 100*q), 1e3*callback.quantile(q), "ms")
 		b.report.atMost(fmt.Sprintf("the callback over that Stat, p%g", 100*q), callback.quantile(q)/stat, 1.5, "")
 	}
 }

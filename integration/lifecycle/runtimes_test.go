@@ -89,7 +89,10 @@ const (
 	registered    = "registered with containerd"
 	notRegistered = "not registered with containerd, trying again"
 	required      = "containerd requires countersign"
-	isNotRequired = "containerd does not require countersign: containers start unchecked whenever it is away"
+	isRequired    = `countersign_health_check{check="required",status="yes"}`
+	isNot         = `countersign_health_check{check="required",status="no"}`
+	isNotRequired = "containerd does not require countersign: containers start unchecked while the daemon is " +
+		"not registered"
 )
 
 // more waits until the daemon's log has more such lines than before, and each of them is one line.
@@ -121,7 +124,7 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 	t.Helper()
 	rig.OK(t, l.StopContainerd(t.Context()))
 	rig.OK(t, l.Daemon.Start())
-	rig.Logged(t, l.Daemon, notRegistered, l.NRISocket(), "is NRI enabled in containerd")
+	rig.Logged(t, l.Daemon, notRegistered, l.NRISocket(), "containerd's version is not known either")
 	l.isGauge(t, "countersign_nri_registered", 0)
 	if len(manager.told) > 0 {
 		t.Errorf("the service says %q before it is registered", <-manager.told)
@@ -130,7 +133,7 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 	rig.OK(t, l.Daemon.Ready(t.Context()))
 	manager.hears(t, "READY=1")
 	rig.Logged(t, l.Daemon, required)
-	l.isGauge(t, "countersign_required", 1)
+	l.isGauge(t, isRequired, 1)
 	if tries := rig.Must(l.Daemon.Log(notRegistered))(t); len(tries) > 2 {
 		t.Errorf("it is said %d times that the socket is missing: %v", len(tries), tries)
 	}
@@ -192,14 +195,14 @@ func (b *bases) notRequired(t *testing.T) {
 `)
 	again()
 	said()
-	b.isGauge(t, "countersign_required", 0)
+	b.isGauge(t, isNot, 1)
 	// While it is there it is asked all the same.
 	b.others(t)
 	said, again = b.more(t, required), b.more(t, registered)
 	remove()
 	again()
 	said()
-	b.isGauge(t, "countersign_required", 1)
+	b.isGauge(t, isRequired, 1)
 	b.others(t)
 }
 
@@ -209,11 +212,11 @@ func (b *bases) disabledNRI(t *testing.T) {
 	rig.Logged(t, b.Daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
 	b.isGauge(t, "countersign_nri_registered", 0)
 	said()
-	b.isGauge(t, "countersign_required", 0)
+	b.isGauge(t, isNot, 1)
 	again := b.more(t, registered)
 	remove()
 	again()
-	b.isGauge(t, "countersign_required", 1)
+	b.isGauge(t, isRequired, 1)
 	b.others(t)
 }
 

@@ -71,7 +71,7 @@ func (l *lab) prefetches(t *testing.T) {
 	l.imports(t, last)
 	keeps(t, l.Daemon, last)
 	rig.Eventually(t, "nothing to be waiting", func() error {
-		waiting, err := l.Daemon.Metric(t.Context(), "countersign_prefetch_waiting")
+		waiting, err := l.Daemon.Metric(t.Context(), "countersign_prefetch_images_waiting")
 		if err == nil && waiting > 0 {
 			err = fmt.Errorf("%v images are", waiting)
 		}

@@ -57,6 +57,14 @@ func (a *accounts) takePull(pull audit.Pull) {
 	}
 }
 
+// start starts writing records; stop ends that, once everything that was taken is written.
+func (a *accounts) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); a.run(ctx) }()
+	return func() { cancel(); <-ended }
+}
+
 // run writes records until the context ends, and then what is left.
 func (a *accounts) run(ctx context.Context) {
 	for {

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/containerd/containerd/v2/cmd/containerd/server/config"
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/countersign/countersign/plugin/internal/metrics"
 )
 
 // requiredTimeout bounds how long containerd is asked how it was configured.
@@ -16,29 +19,32 @@ const requiredTimeout = 5 * time.Second
 // at each pull, so that a verifier counts as soon as it is installed, without a restart of anything.
 const verifierInterval = time.Minute
 
-// standing is what was found when containerd was last looked at, and reported.
+// standing is what was found when containerd was last looked at, and logged.
 type standing struct {
 	// merged is its configuration; nil: not known.
 	merged *config.Config
-	// spared is why it does without the daemon, and unasked why it does not ask about pulls; empty: it does not, it does.
-	spared, unasked string
+	// requirement and pulls are what was logged last.
+	requirement, pulls finding
 }
 
-// announce has the outside told how the daemon stands: systemd that it is ready once it is registered for the first
-// time, metrics and log whether it is registered, and whether containerd does without it when it is not.
+// finding is the answer to a health check.
+type finding struct {
+	status metrics.Status
+	cause  string
+}
+
+// announce tells systemd that the daemon is ready once it is registered for the first time; and metrics, health and log
+// whether it is registered, and what containerd does without it.
 func (d *daemon) announce(ctx context.Context, others *errgroup.Group) {
 	registered, lost := newBell(), newBell()
-	d.metrics.Registered(false, "not registered with NRI yet")
-	d.metrics.Required(false, "not looked at yet")
-	d.metrics.Verified(false, "not looked at yet")
-	d.metrics.Sandbox(false, "not looked at yet")
-	d.plugin.Registered = func(is bool) {
-		if is {
-			d.metrics.Registered(true, "registered with NRI")
+	d.metrics.Set(metrics.Registered, metrics.No, "not registered with NRI yet")
+	d.plugin.Registered = func(err error) {
+		if err == nil {
+			d.metrics.Set(metrics.Registered, metrics.Yes, "")
 			registered.ring()
 			return
 		}
-		d.metrics.Registered(false, "the connection to NRI is lost")
+		d.metrics.Set(metrics.Registered, metrics.No, err.Error())
 		lost.ring()
 	}
 	others.Go(func() error {
@@ -63,69 +69,77 @@ func (d *daemon) announce(ctx context.Context, others *errgroup.Group) {
 	})
 }
 
-// lookAtContainerd is done at each registration, for containerd reads its configuration only when it starts, and at
-// each that fails, for a containerd that runs without NRI is never registered with.
+// lookAtContainerd is called at each registration, since containerd reads its configuration only when it starts, and
+// after each attempt that fails, since a containerd that runs without NRI is never registered with.
 func (d *daemon) lookAtContainerd(ctx context.Context, registered bool, found *standing) {
 	ctx, cancel := context.WithTimeout(ctx, requiredTimeout)
 	defer cancel()
 	merged, path, err := runningConfig(ctx, d.config.Containerd.Address)
-	if err != nil && !registered {
-		return // A containerd that is away creates nothing, and it is looked at again when it is back.
+	if err != nil && !registered && found.merged != nil {
+		return // A containerd that does not run creates nothing. It is looked at again when it is back.
 	}
 	if registered {
 		found.merged = merged
 		d.lookAtPulls(ctx, found, err)
 	}
-	if err == nil {
-		err = requiredIn(merged, path)
-	}
+	now := finding{metrics.Yes, ""}
 	if err != nil {
-		d.metrics.Required(false, err.Error())
-		// What is tried again every two seconds is said once.
-		if registered || err.Error() != found.spared {
-			d.logger.ErrorContext(ctx,
-				"containerd does not require countersign: containers start unchecked whenever it is away", "error", err)
-		}
-		found.spared = err.Error()
-		return
+		now = finding{metrics.Unknown, err.Error()}
+	} else if err := requiredIn(merged, path); err != nil {
+		now = finding{metrics.No, err.Error()}
 	}
-	found.spared = ""
-	d.metrics.Required(true, "containerd refuses containers while countersign is away")
-	if registered {
-		d.logger.InfoContext(ctx, "containerd requires countersign")
+	d.metrics.Set(metrics.Required, now.status, now.cause)
+	// What is tried again every two seconds is logged once.
+	again := now == found.requirement && !registered
+	found.requirement = now
+	switch {
+	case again:
+	case now.status == metrics.Yes:
+		if registered {
+			d.logger.InfoContext(ctx, "containerd requires countersign")
+		}
+	case now.status == metrics.No:
+		d.logger.ErrorContext(ctx, "containerd does not require countersign: containers start unchecked while the "+
+			"daemon is not registered", "error", now.cause)
+	default:
+		d.logger.WarnContext(ctx, "it is unknown whether containerd requires countersign", "error", now.cause)
 	}
 }
 
-// lookAtPulls says whether containerd asks about pulls, and has it looked into whether the image that every pod starts
-// with would be refused. Neither is a fault of enforcement: containers are decided on all the same.
+// lookAtPulls reports whether containerd asks about pulls, and has the sandbox image judged. Neither affects
+// enforcement: containers are decided on all the same.
 func (d *daemon) lookAtPulls(ctx context.Context, found *standing, err error) {
 	if err != nil {
-		d.metrics.Verified(false, err.Error())
-		d.metrics.Sandbox(false, err.Error())
+		d.metrics.Set(metrics.Pulls, metrics.Unknown, err.Error())
+		d.metrics.Set(metrics.Sandbox, metrics.Unknown, err.Error())
 		return
 	}
 	d.sandbox.configured(sandboxIn(found.merged))
 	d.lookAtVerifier(ctx, found, true)
 }
 
-// lookAtVerifier says whether containerd asks about pulls, and logs it where that is new or to be said anyway.
+// lookAtVerifier reports what becomes of pulls, and logs it where that is new or to be logged anyway.
 func (d *daemon) lookAtVerifier(ctx context.Context, found *standing, anyway bool) {
 	if found.merged == nil {
 		return
 	}
-	if err := verifiedIn(found.merged, d.config.Pull.Timeout); err != nil {
-		d.metrics.Verified(false, err.Error())
-		if anyway || err.Error() != found.unasked {
-			d.logger.InfoContext(ctx, "containerd does not ask about pulls: evidence is fetched once images are here",
-				"cause", err)
-		}
-		found.unasked = err.Error()
+	now := finding{metrics.Yes, ""}
+	err := verifiedIn(found.merged, d.live.config().Pull.Timeout)
+	if err != nil {
+		now = finding{metrics.No, err.Error()}
+	}
+	d.metrics.Set(metrics.Pulls, now.status, now.cause)
+	if now == found.pulls && !anyway {
 		return
 	}
-	if !anyway && found.unasked == "" {
-		return
+	found.pulls = now
+	switch {
+	case err == nil:
+		d.logger.InfoContext(ctx, "containerd asks about pulls")
+	case errors.Is(err, errPullsRefused):
+		d.logger.ErrorContext(ctx, "containerd refuses every pull", "error", now.cause)
+	default:
+		d.logger.InfoContext(ctx, "containerd does not ask about pulls: signatures are fetched once an image is on the node",
+			"cause", now.cause)
 	}
-	found.unasked = ""
-	d.metrics.Verified(true, "by its image verifier")
-	d.logger.InfoContext(ctx, "containerd asks about pulls")
 }

@@ -20,7 +20,7 @@ func TestAVerifierThatComesOrGoesIsNoticed(t *testing.T) {
 	program := filepath.Join(directory, "countersign-verifier")
 	var log bytes.Buffer
 	d := &daemon{
-		config:  &conf.Config{Pull: conf.Pull{Timeout: time.Second}},
+		live:    newLive(&conf.Config{Pull: conf.Pull{Timeout: time.Second}}),
 		logger:  slog.New(slog.NewTextHandler(&log, nil)),
 		metrics: metrics.New(&debug.BuildInfo{}),
 	}
@@ -41,7 +41,7 @@ func TestAVerifierThatComesOrGoesIsNoticed(t *testing.T) {
 	}
 	look(true, "no (nothing in ", "does not ask")
 	look(false, "no (nothing in ", "")
-	if err := os.WriteFile(program, nil, 0o755); err != nil {
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	look(false, "yes", "containerd asks about pulls")
@@ -49,8 +49,10 @@ func TestAVerifierThatComesOrGoesIsNoticed(t *testing.T) {
 	if err := os.Chmod(program, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	look(false, "no (countersign-verifier in ", "cannot be executed")
-	look(true, "no (countersign-verifier in ", "cannot be executed")
+	const refused = "no (containerd refuses every pull: image verifier countersign-verifier in "
+	look(false, refused, "level=ERROR msg=\"containerd refuses every pull\"")
+	look(false, refused, "")
+	look(true, refused, "cannot be executed: its mode is 0644")
 }
 
 func TestNothingIsSaidOfAContainerdThatIsNotKnown(t *testing.T) {

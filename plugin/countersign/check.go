@@ -141,7 +141,7 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 		Image:     source.image,
 		Kept:      source.kept,
 		Judges:    judges(nil),
-		Nameless:  nameless(config),
+		Nameless:  newLive(config).nameless,
 	})
 	if err != nil {
 		return policy.Denial(err)

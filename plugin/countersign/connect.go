@@ -26,6 +26,22 @@ func connect(ctx context.Context, address, namespace string) (*client.Client, er
 	return containerd, nil
 }
 
+// containerdVersion asks containerd for its version.
+func containerdVersion(address string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		containerd, err := connect(ctx, address, "")
+		if err != nil {
+			return "", err
+		}
+		defer containerd.Close()
+		version, err := containerd.Version(ctx)
+		if err != nil {
+			return "", fmt.Errorf("asking containerd for its version: %w", err)
+		}
+		return version.Version, nil
+	}
+}
+
 // registries returns the registries as this node reaches them.
 func registries(config *conf.Config) *evidence.Registries {
 	return evidence.NewRegistries(evidence.RegistryConfig{

@@ -31,15 +31,26 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return status.code
 	}
 	fmt.Fprintf(stderr, "countersign: %v\n", err)
+	if config := (*configError)(nil); errors.As(err, &config) {
+		return exitConfig
+	}
 	return exitCannotSay
 }
 
-// Exit statuses of check. Any command that goes wrong exits with exitCannotSay.
+// Exit statuses of check. Any command that fails exits with exitCannotSay, but for run with a configuration that is
+// not valid: exitConfig is EX_CONFIG of sysexits.h, of which systemd is told that a restart does not help.
 const (
 	exitAdmitted  = 0
 	exitDenied    = 1
 	exitCannotSay = 2
+	exitConfig    = 78
 )
+
+// configError is what only somebody who edits the configuration, or the command line, of the daemon can repair.
+type configError struct{ error }
+
+// Unwrap returns the cause.
+func (e *configError) Unwrap() error { return e.error }
 
 // exitError ends the program with a status, everything having been said.
 type exitError struct{ code int }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -39,7 +41,7 @@ func TestScripts(t *testing.T) {
 				writeConfig(env.WorkDir, "node.toml", "deny"), writeConfig(env.WorkDir, "lax.toml", "allow"),
 			)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "status": exitsWith},
 	})
 }
 
@@ -85,6 +87,18 @@ func await(script *testscript.TestScript, negated bool, arguments []string) {
 		<-ticker.C
 	}
 	script.Fatalf("nobody listens at %s", path)
+}
+
+// exitsWith runs a program that must exit with a status.
+func exitsWith(script *testscript.TestScript, negated bool, arguments []string) {
+	if negated || len(arguments) < 2 {
+		script.Fatalf("usage: status N PROGRAM ARGUMENT...")
+	}
+	err := script.Exec(arguments[1], arguments[2:]...)
+	exit := (*exec.ExitError)(nil)
+	if !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != arguments[0] {
+		script.Fatalf("%v ended with %v, want exit status %s", arguments[1:], err, arguments[0])
+	}
 }
 
 // fixtureDirectory has the images and keys that containers/image tests itself with.

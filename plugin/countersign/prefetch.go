@@ -210,6 +210,6 @@ func (p *progress) end(ctx context.Context) {
 		return
 	}
 	p.log.InfoContext(ctx, "fetched evidence ahead",
-		"done", p.done, "failed", p.failed, "took", time.Since(p.since).Seconds())
+		"done", p.done, "failed", p.failed, "took_seconds", time.Since(p.since).Seconds())
 	*p = progress{log: p.log}
 }

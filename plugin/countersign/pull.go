@@ -37,10 +37,10 @@ type pulls struct {
 	report func(audit.Pull)
 
 	// timeout is how long the verifier waits, if it does not say.
-	timeout time.Duration
+	timeout func() time.Duration
 	// auditing says that some namespace is in audit mode, and nameless that one takes signatures which name no
 	// repository: what a namespace admits nobody may refuse to have pulled.
-	auditing, nameless bool
+	auditing, nameless func() bool
 	places             places
 	// deciding are the decisions under way, some of which were not waited for. They end with their contexts.
 	deciding sync.WaitGroup
@@ -51,13 +51,14 @@ func (p *pulls) answer(ctx context.Context, request socket.PullRequest) (socket.
 	pull := audit.Pull{
 		Time: time.Now(), Name: request.Name, Digest: request.Digest, Outcome: policy.Admit, Mode: audit.Enforce,
 	}
-	if p.auditing {
+	auditing := p.auditing()
+	if auditing {
 		pull.Mode = audit.Audit
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.within(request.Within))
 	defer cancel()
 	pull.Verdict = p.verdict(ctx, request)
-	if final(pull.Verdict) && !p.auditing {
+	if final(pull.Verdict) && !auditing {
 		pull.Outcome = policy.Deny
 	}
 	pull.Took = time.Since(pull.Time)
@@ -68,7 +69,7 @@ func (p *pulls) answer(ctx context.Context, request socket.PullRequest) (socket.
 // within is how long an answer may take: less than it is waited for. The verifier has to start, and the answer to
 // travel, on a node that may be busy; an answer that comes too late is none, and then the pull may be refused.
 func (p *pulls) within(waits int64) time.Duration {
-	timeout := p.timeout
+	timeout := p.timeout()
 	if waits > 0 && waits < timeout.Milliseconds() {
 		timeout = time.Duration(waits) * time.Millisecond
 	}
@@ -121,7 +122,7 @@ func (p *pulls) verdict(ctx context.Context, request socket.PullRequest) policy.
 func (p *pulls) judge(ctx context.Context, ref reference.Named, target digest.Digest) policy.Verdict {
 	if !p.asks(ref) {
 		// Nothing depends on its manifests, and nothing is asked of its registry.
-		return p.decide(ctx, ref, nil, p.nameless)
+		return p.decide(ctx, ref, nil, p.nameless())
 	}
 	image := p.find(ctx, target, ref)
 	if image == nil {
@@ -131,7 +132,7 @@ func (p *pulls) judge(ctx context.Context, ref reference.Named, target digest.Di
 		}
 	}
 	kept := p.kept(image.Manifests, ref)
-	verdict := p.decide(ctx, ref, image, p.nameless)
+	verdict := p.decide(ctx, ref, image, p.nameless())
 	// One document may be content without a signature that another will ask for.
 	if verdict.Admitted() && slices.ContainsFunc(kept, isFound) {
 		return verdict
@@ -165,7 +166,7 @@ func (p *pulls) fetched(
 		return slices.ContainsFunc(asked, same)
 	})
 	failures := p.fetch.each(ctx, lacking, ref)
-	verdict := p.decide(ctx, ref, image, p.nameless)
+	verdict := p.decide(ctx, ref, image, p.nameless())
 	if failure := errors.Join(failures...); failure != nil && !verdict.Admitted() {
 		return unknown(failure)
 	}

@@ -1,12 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/cmd/containerd/server/config"
@@ -31,6 +29,9 @@ const (
 	defaultSandbox = "registry.k8s.io/pause:3.10.2"
 )
 
+// errPullsRefused is wrapped where containerd refuses every image that it is to pull.
+var errPullsRefused = errors.New("containerd refuses every pull")
+
 // verifiedIn says whether containerd asks about each image that its CRI pulls, by its merged configuration and what
 // lies in its bin_dir: nil, or why it does not. timeout is how long the verifier may take.
 func verifiedIn(merged *config.Config, timeout time.Duration) error {
@@ -45,7 +46,7 @@ func verifiedIn(merged *config.Config, timeout time.Duration) error {
 	section := section(merged, verifierPlugin)
 	directory := text(section["bin_dir"], defaultVerifiers)
 	if err := installedIn(directory, number(section["max_verifiers"], defaultMaxVerifiers)); err != nil {
-		return fmt.Errorf("%w: install countersign-verifier there, for containerd lets every image in without", err)
+		return err
 	}
 	patience := defaultVerifierTimeout
 	if set, err := time.ParseDuration(text(section["per_verifier_timeout"], "")); err == nil {
@@ -56,32 +57,6 @@ func verifiedIn(merged *config.Config, timeout time.Duration) error {
 			"%s, to less", patience, timeout)
 	}
 	return nil
-}
-
-// installedIn returns why containerd does not run our verifier. It runs the first so many, by name; what lies there
-// may be a script that runs it.
-func installedIn(directory string, limit int) error {
-	entries, err := os.ReadDir(directory)
-	if err != nil {
-		return err
-	}
-	for i, entry := range entries {
-		if !strings.Contains(entry.Name(), "countersign") {
-			continue
-		}
-		if limit >= 0 && i >= limit {
-			return fmt.Errorf("%s in %s is not among the first %d", entry.Name(), directory, limit)
-		}
-		info, err := os.Stat(filepath.Join(directory, entry.Name()))
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-			return fmt.Errorf("%s in %s cannot be executed", entry.Name(), directory)
-		}
-		return nil
-	}
-	return fmt.Errorf("nothing in %s is called countersign-verifier", directory)
 }
 
 // localPull returns the setting for whose sake containerd's CRI pulls by itself, or nothing (containerd v2.4.2,

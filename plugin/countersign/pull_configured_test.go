@@ -1,9 +1,15 @@
 package main
 
 import (
+	"debug/elf"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,11 +36,64 @@ func binDirectory(t *testing.T, names ...string) string {
 		if strings.HasSuffix(name, "*") {
 			mode = 0o644
 		}
-		if err := os.WriteFile(filepath.Join(directory, strings.TrimSuffix(name, "*")), nil, mode); err != nil {
+		path := filepath.Join(directory, strings.TrimSuffix(name, "*"))
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return directory
+}
+
+// TestProgramsThatCannotBeExecuted holds what is said to what the kernel does.
+func TestProgramsThatCannotBeExecuted(t *testing.T) {
+	foreign := elf.EM_AARCH64
+	if runtime.GOARCH == "arm64" {
+		foreign = elf.EM_X86_64
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Skip("there is no /proc here")
+	}
+	other := slices.Clone(self[:1<<12])
+	binary.NativeEndian.PutUint16(other[18:], uint16(foreign))
+	binary.NativeEndian.PutUint64(other[40:], 0) // Section headers are further on, and needed by nobody.
+	binary.NativeEndian.PutUint16(other[60:], 0)
+	binary.NativeEndian.PutUint16(other[62:], 0)
+	file := func(contents string, mode os.FileMode) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(contents), mode) }
+	}
+	for name, test := range map[string]struct {
+		write func(path string) error
+		want  string // empty: it is executed
+	}{
+		"a script":                     {file("#!/bin/sh\nexit 0\n", 0o755), ""},
+		"a script with an argument":    {file("#! /bin/sh -e\nexit 0\n", 0o755), ""},
+		"a symlink to a program":       {func(path string) error { return os.Symlink("/bin/true", path) }, ""},
+		"mode 0644":                    {file("#!/bin/sh\n", 0o644), "its mode is 0644"},
+		"an empty file":                {file("", 0o755), "neither a program nor a script"},
+		"a text":                       {file("hello\n", 0o755), "neither a program nor a script"},
+		"a script without interpreter": {file("#!/absent/sh\n", 0o755), "/absent/sh"},
+		"a directory":                  {func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file"},
+		"a dangling symlink":           {func(path string) error { return os.Symlink("/absent", path) }, "no such file"},
+		"another architecture":         {file(string(other), 0o755), "it is a program for EM_"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "countersign-verifier")
+			if err := test.write(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := exec.CommandContext(t.Context(), path).Run(); (err == nil) != (test.want == "") {
+				t.Fatalf("the kernel says %v", err)
+			}
+			err := installedIn(filepath.Dir(path), 10)
+			if test.want == "" && err != nil {
+				t.Errorf("got %v", err)
+			}
+			if test.want != "" && (!errors.Is(err, errPullsRefused) || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want refused pulls and %q", err, test.want)
+			}
+		})
+	}
 }
 
 func TestVerified(t *testing.T) {

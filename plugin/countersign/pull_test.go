@@ -88,11 +88,12 @@ func (n *pullNode) pulls(t *testing.T) *pulls {
 			}
 			return n.local, nil
 		},
-		read:    n.read,
-		kept:    n.kept,
-		fetch:   n.fetch,
-		report:  func(p audit.Pull) { n.records = append(n.records, p) },
-		timeout: 8 * time.Second,
+		read:     n.read,
+		kept:     n.kept,
+		fetch:    n.fetch,
+		report:   func(p audit.Pull) { n.records = append(n.records, p) },
+		timeout:  func() time.Duration { return 8 * time.Second },
+		auditing: no, nameless: no,
 	}
 }
 
@@ -267,7 +268,7 @@ func wantRecord(t *testing.T, n *pullNode, refused bool, reason policy.Reason) {
 func TestANamespaceInAuditModeCouldAdmitAnything(t *testing.T) {
 	n := pullNode{set: oneDocument(requirement("reject", false))}
 	pulls := n.pulls(t)
-	pulls.auditing = true
+	pulls.auditing = func() bool { return true }
 	answer, err := pulls.answer(t.Context(), pullRequest())
 	if err != nil || answer.Decision != socket.Admit || !strings.Contains(answer.Message, "audit mode") {
 		t.Errorf("%+v, %v", answer, err)
@@ -385,3 +386,5 @@ func TestARegistryThatHangsHoldsUpNoOther(t *testing.T) {
 		}
 	})
 }
+
+func no() bool { return false }

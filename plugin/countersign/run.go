@@ -19,7 +19,6 @@ import (
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
 )
@@ -30,27 +29,36 @@ func newRunCommand(stderr io.Writer) *cobra.Command {
 		Use:   "run",
 		Short: "Answer containerd: the daemon",
 		Long: `run registers with containerd's NRI as plugin "countersign" and validates every container
-that is about to be created, until it is told to stop (SIGTERM). It stays up while containerd
-is away, and while policies are broken: it denies what it cannot decide.`,
+that is about to be created, until it is told to stop (SIGTERM). It keeps running while containerd
+does not, and while policies are broken: it denies what it cannot decide. SIGHUP has it read its
+configuration again. A configuration that is not valid at the start ends it with status 78.`,
 		Example: `  countersign run
   countersign run --config /etc/countersign/config.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			// From the first moment on SIGHUP does not end the process.
+			reloads := make(chan os.Signal, 1)
+			signal.Notify(reloads, syscall.SIGHUP)
+			defer signal.Stop(reloads)
 			config, err := conf.Read(path)
 			if err != nil {
-				return err
+				return &configError{err}
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return run(ctx, config, newLogger(config, stderr))
+			reload := &reloader{live: newLive(config), path: path, level: &slog.LevelVar{}}
+			reload.log = newLogger(config, reload.level, stderr)
+			return run(ctx, reload, reloads)
 		},
 	}
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &configError{err} })
 	command.Flags().StringVar(&path, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
 	return command
 }
 
-func newLogger(config *conf.Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: slog.Level(config.Log.Level)}
+func newLogger(config *conf.Config, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	level.Set(config.Log.Level.Level())
+	options := &slog.HandlerOptions{Level: level}
 	if config.Log.Format == conf.FormatText {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
@@ -70,7 +78,8 @@ func newLogger(config *conf.Config, w io.Writer) *slog.Logger {
 // Before that, when the image is pulled: containerd's image verifier (plugin/verifier) asks over the daemon's socket,
 // [pulls] have its evidence fetched and say whether any document could admit it, and [prefetch] looks after images that
 // come another way.
-func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
+func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error {
+	config, logger := reload.live.config(), reload.log
 	build, _ := debug.ReadBuildInfo()
 	figures := metrics.New(build)
 	accounts := newAccounts(audit.New(logger), figures)
@@ -83,22 +92,17 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 	defer images.Close()
 	fetchAhead, lookAhead := newBell(), newBell()
 	documents := files.Open(documentsConfig(config, logger, panicked, func(status files.Status) {
-		figures.PolicyLoaded(status.Documents, status.Failures)
+		reportPolicies(figures, status)
 		fetchAhead.ring()
 		lookAhead.ring()
 	}))
 	reached := registries(config)
-	keeper, err := evidence.Open(evidence.Config{
-		Directory:  config.Evidence.Directory,
-		MaxSize:    int64(config.Evidence.MaxSize),
-		Registries: reached,
-		Panicked:   panicked,
-		Logger:     logger,
-	})
+	keeper, err := openEvidence(config, reached, panicked, logger)
 	if err != nil {
-		return fmt.Errorf("preparing to keep evidence: %w", err)
+		return err
 	}
 	defer keeper.Close()
+	reportStores(figures, documents, keeper)
 
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents:   documents.Current,
@@ -107,45 +111,41 @@ func run(ctx context.Context, config *conf.Config, logger *slog.Logger) error {
 		Kept:        keeper.Kept,
 		Ask:         keeper.Ask,
 		Judges:      judges(panicked),
-		Nameless:    nameless(config),
+		Nameless:    reload.live.nameless,
 		Panicked:    panicked,
 		Generations: []func() uint64{images.Generation, keeper.Generation},
 	})
 	if err != nil {
 		return fmt.Errorf("joining the parts of a decision: %w", err)
 	}
-	plugin := &nri.Plugin{
-		Socket:   config.Containerd.NRISocket,
-		Logger:   logger,
-		Panicked: panicked,
-		Handler: &nri.Handler{
-			Deadline: newDeadline(config, panicked),
-			Rootfs:   images.Rootfs,
-			Volume:   images.Volume,
-			Decide:   decider.Decide,
-			Audit:    func(namespace string) bool { return config.Mode(namespace) == conf.ModeAudit },
-			Report:   accounts.take,
-		},
-	}
-	pulls := newPulls(config, decider, images, keeper, reached, accounts)
+	deadline := newDeadline(config, panicked)
+	reload.deadline, reload.metrics, reload.changed = deadline, figures, lookAhead.ring
+	reload.started(ctx)
+	plugin := newPlugin(config, panicked, logger, &nri.Handler{
+		Deadline: deadline,
+		Rootfs:   images.Rootfs,
+		Volume:   images.Volume,
+		Decide:   decider.Decide,
+		Audit:    reload.live.audit,
+		Report:   accounts.take,
+	})
+	pulls := newPulls(reload.live, decider, images, keeper, reached, accounts)
 	pulls.panicked = panicked
 	daemon := &daemon{
-		config, logger, figures, accounts, images, documents, plugin, pulls,
+		config, reload.live, logger, figures, accounts, images, documents, plugin, pulls,
 		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
 		newSandbox(config, pulls, images, reached, figures, lookAhead, logger),
 		newEvidenceWork(decider, images, keeper, reached),
+		func(ctx context.Context) { reload.run(ctx, reloads) },
 	}
 	return daemon.serve(ctx)
 }
 
-// nameless reports whether a signature that names no repository is enough in a namespace.
-func nameless(config *conf.Config) func(namespace string) bool {
-	return func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest }
-}
-
 // daemon is what runs for as long as the process does.
 type daemon struct {
+	// config is the one at the start, for what cannot be replaced later.
 	config    *conf.Config
+	live      *live
 	logger    *slog.Logger
 	metrics   *metrics.Metrics
 	accounts  *accounts
@@ -156,14 +156,17 @@ type daemon struct {
 	prefetch  *prefetch
 	sandbox   *sandbox
 	evidence  *evidenceWork
+	reload    func(context.Context)
 }
 
 // serve runs everything until the context ends or a part cannot go on. The plugin is the first to stop: what it is
-// still answering needs all the others.
+// still answering needs all the others. The recorder is the last: whatever is answered until then is on record.
 func (d *daemon) serve(ctx context.Context) error {
+	defer d.accounts.start(context.WithoutCancel(ctx))()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBackground()
 	others, background := errgroup.WithContext(background)
+	// Whatever was started has ended when this returns.
+	defer func() { stopBackground(); _ = others.Wait() }()
 	if err := d.serveMetrics(background, others); err != nil {
 		return err
 	}
@@ -172,9 +175,9 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	others.Go(func() error { return d.documents.Run(background) })
 	others.Go(func() error { return d.images.Run(background) })
-	others.Go(func() error { d.accounts.run(background); return nil })
 	others.Go(func() error { d.prefetch.run(background); return nil })
 	others.Go(func() error { d.sandbox.run(background); return nil })
+	others.Go(func() error { d.reload(background); return nil })
 
 	// All documents are read by now. From here on the daemon waits most of the time, and one processor is faster at
 	// that than two that wake each other: docs/decisions/0005-answer-on-one-processor.md.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle"
@@ -55,8 +57,36 @@ func judges(panicked policy.PanicFunc) []policy.JudgeFunc {
 	return []policy.JudgeFunc{signatures.Judge, bundles.Judge}
 }
 
+func openEvidence(
+	config *conf.Config, reached *evidence.Registries, panicked policy.PanicFunc, logger *slog.Logger,
+) (*evidence.Keeper, error) {
+	keeper, err := evidence.Open(evidence.Config{
+		Directory:  config.Evidence.Directory,
+		MaxSize:    int64(config.Evidence.MaxSize),
+		Registries: reached,
+		Panicked:   panicked,
+		Logger:     logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing to keep evidence: %w", err)
+	}
+	return keeper, nil
+}
+
+func newPlugin(
+	config *conf.Config, panicked policy.PanicFunc, logger *slog.Logger, handler *nri.Handler,
+) *nri.Plugin {
+	return &nri.Plugin{
+		Socket:   config.Containerd.NRISocket,
+		Logger:   logger,
+		Panicked: panicked,
+		Version:  containerdVersion(config.Containerd.Address),
+		Handler:  handler,
+	}
+}
+
 // newPulls joins what answers containerd's image verifier.
-func newPulls(config *conf.Config, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,
+func newPulls(live *live, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,
 	reached *evidence.Registries, accounts *accounts,
 ) *pulls {
 	return &pulls{
@@ -68,9 +98,9 @@ func newPulls(config *conf.Config, decider *policy.Decider, images *origin.Conta
 		kept:     keeper.Kept,
 		fetch:    keeper.Fetch,
 		report:   accounts.takePull,
-		timeout:  config.Pull.Timeout,
-		auditing: config.ModeAnywhere(conf.ModeAudit),
-		nameless: config.IdentityAnywhere(conf.IdentityDigest),
+		timeout:  func() time.Duration { return live.config().Pull.Timeout },
+		auditing: func() bool { return live.config().ModeAnywhere(conf.ModeAudit) },
+		nameless: func() bool { return live.config().IdentityAnywhere(conf.IdentityDigest) },
 	}
 }
 
@@ -107,10 +137,10 @@ func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, re
 		resolve: reached.Resolve,
 		judge:   pulls.judge,
 		accept: func(ctx context.Context, ref reference.Named) policy.Verdict {
-			return pulls.decide(ctx, ref, nil, pulls.nameless)
+			return pulls.decide(ctx, ref, nil, pulls.nameless())
 		},
 		auditing: pulls.auditing,
-		found:    figures.Sandbox,
+		found:    func(status metrics.Status, cause string) { figures.Set(metrics.Sandbox, status, cause) },
 		panicked: survive(log, figures),
 		again:    again,
 		log:      log,

@@ -10,6 +10,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -31,10 +32,10 @@ type sandbox struct {
 	judge  func(context.Context, reference.Named, digest.Digest) policy.Verdict
 	accept func(context.Context, reference.Named) policy.Verdict
 	// auditing says that some namespace is in audit mode, so that no pull is refused.
-	auditing bool
-	// found is told whether a pull is known not to be refused, and why, or why not.
-	found func(admitted bool, detail string)
-	// panicked is told of panics, after which it is not known whether a pull would be refused. It may be nil.
+	auditing func() bool
+	// found is told whether a pull of it is admitted, and the cause.
+	found func(status metrics.Status, cause string)
+	// panicked is told of panics, after which it is unknown whether a pull would be refused. It may be nil.
 	panicked policy.PanicFunc
 	log      *slog.Logger
 	// again rings when it is to look again: policies changed, say.
@@ -118,18 +119,18 @@ func (s *sandbox) tell(ctx context.Context, image string, verdict policy.Verdict
 	}
 	switch {
 	case verdict.Admitted():
-		s.found(true, image)
+		s.found(metrics.Yes, image)
 		log.InfoContext(ctx, "a policy admits the sandbox image", attributes...)
-	case final(verdict) && s.auditing:
-		s.found(false, detail+"; let in while a namespace is in audit mode")
+	case final(verdict) && s.auditing():
+		s.found(metrics.No, detail+"; admitted while a namespace is in audit mode")
 		log.WarnContext(ctx, "no policy admits the sandbox image: outside of audit mode no pod would start",
 			attributes...)
 	case final(verdict):
-		s.found(false, detail+"; give it a scope of its own in a policy")
+		s.found(metrics.No, detail+"; give it a scope of its own in a policy")
 		log.ErrorContext(ctx, "no policy admits the sandbox image: where it has to be pulled, no pod will start; "+
 			"give it a scope of its own in a policy", attributes...)
 	default:
-		s.found(false, detail)
+		s.found(metrics.Unknown, detail)
 		log.WarnContext(ctx, "it is not known whether a policy admits the sandbox image", attributes...)
 	}
 }

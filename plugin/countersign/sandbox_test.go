@@ -13,6 +13,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -23,27 +24,28 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 		here           bool
 		resolveErr     error
 		auditing       bool
-		admitted       bool
+		status         metrics.Status
 		log            string
 	}{
 		"a scope lets it in": {
-			accept: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, admitted: true, log: "level=INFO",
+			accept: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, status: metrics.Yes, log: "level=INFO",
 		},
 		"it is signed": {
 			accept: policy.Verdict{Reason: policy.Pending}, here: true,
-			judged: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, admitted: true, log: "level=INFO",
+			judged: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, status: metrics.Yes, log: "level=INFO",
 		},
 		"no policy admits it": {
 			accept: policy.Verdict{Reason: policy.Rejected}, here: true,
-			judged: policy.Verdict{Reason: policy.Rejected, Document: "/etc/containers/policy.json"}, log: "level=ERROR",
+			judged: policy.Verdict{Reason: policy.Rejected, Document: "/etc/containers/policy.json"},
+			status: metrics.No, log: "level=ERROR",
 		},
 		"it is not signed, says its registry": {
 			accept: policy.Verdict{Reason: policy.Pending},
-			judged: policy.Verdict{Reason: policy.Unsigned}, log: "no pod will start",
+			judged: policy.Verdict{Reason: policy.Unsigned}, status: metrics.No, log: "no pod will start",
 		},
 		"no policy admits it, in audit mode": {
 			accept: policy.Verdict{Reason: policy.Rejected}, here: true, auditing: true,
-			judged: policy.Verdict{Reason: policy.Rejected}, log: "level=WARN",
+			judged: policy.Verdict{Reason: policy.Rejected}, status: metrics.No, log: "level=WARN",
 		},
 		"its registry does not answer": {
 			accept: policy.Verdict{Reason: policy.Pending}, resolveErr: errors.New("refused"), log: "it is not known",
@@ -52,7 +54,7 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				admitted, detail := !test.admitted, ""
+				status, detail := metrics.Status(9), ""
 				target := digest.FromString("pause")
 				s := &sandbox{
 					read: func(context.Context) {},
@@ -67,8 +69,8 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 						return test.judged
 					},
 					accept:   func(context.Context, reference.Named) policy.Verdict { return test.accept },
-					auditing: test.auditing,
-					found:    func(is bool, why string) { admitted, detail = is, why },
+					auditing: func() bool { return test.auditing },
+					found:    func(is metrics.Status, why string) { status, detail = is, why },
 					log:      slog.New(slog.NewTextHandler(&log, nil)),
 					again:    newBell(),
 				}
@@ -86,8 +88,8 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 				pass(time.Minute)
 				cancel()
 				<-ended
-				if admitted != test.admitted || !strings.Contains(detail, pause) {
-					t.Errorf("admitted: %t (%s), want %t", admitted, detail, test.admitted)
+				if status != test.status || !strings.Contains(detail, pause) {
+					t.Errorf("admitted: %s (%s), want %s", status, detail, test.status)
 				}
 				if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), test.log) {
 					t.Errorf("the log says %swant %q", &log, test.log)

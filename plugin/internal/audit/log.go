@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"log/slog"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Log writes records.
@@ -16,10 +18,21 @@ func New(logger *slog.Logger) *Log {
 	return &Log{handler: logger.Handler()}
 }
 
-// Write writes one record, as the message "decision" at level info. Its time is the record's own, and "took" is in
-// seconds. The error is the handler's: a decision that could not be put on record is still the decision.
+// schema is the version of a record's keys. It changes when a key is removed, or means something else.
+const schema = 1
+
+// level is warn for what was refused, or would have been but for audit mode.
+func level(outcome policy.Outcome, wouldDeny bool) slog.Level {
+	if outcome != policy.Admit || wouldDeny {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// Write writes one record, as the message "decision", at level warn if it denies or would have. Its time is the
+// record's own. The error is the handler's: a decision that could not be put on record is still the decision.
 func (l *Log) Write(ctx context.Context, r Record) error {
-	record := slog.NewRecord(r.Time, slog.LevelInfo, "decision", 0)
+	record := slog.NewRecord(r.Time, level(r.Outcome(), r.WouldDeny()), "decision", 0)
 	record.AddAttrs(
 		slog.String("outcome", r.Outcome().String()),
 		slog.String("reason", string(r.Verdict.Reason)),
@@ -39,8 +52,9 @@ func (l *Log) Write(ctx context.Context, r Record) error {
 		slog.String("document", r.Verdict.Document),
 		slog.String("scope", r.Verdict.Scope),
 		slog.String("detail", r.Verdict.Detail),
-		slog.Float64("took", r.Took.Seconds()),
+		slog.Float64("took_seconds", r.Took.Seconds()),
 		slog.Bool("remembered", r.Verdict.Remembered),
+		slog.Int("schema", schema),
 	)
 	return l.handler.Handle(ctx, record)
 }

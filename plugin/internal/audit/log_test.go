@@ -61,7 +61,7 @@ func TestRecordSaysEverything(t *testing.T) {
 		"reference": "app:v1", "judged_reference": "registry.example/app:v1",
 		"digest": manifest, "config_digest": config,
 		"document": "/etc/countersign/policies/prod.json", "scope": "registry.example",
-		"detail": "signed by\n/etc/keys/prod.pub", "took": 0.000312, "remembered": true,
+		"detail": "signed by\n/etc/keys/prod.pub", "took_seconds": 0.000312, "schema": 1.0, "remembered": true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
@@ -70,8 +70,8 @@ func TestRecordSaysEverything(t *testing.T) {
 
 func TestEveryRecordHasEveryKey(t *testing.T) {
 	full := written(t, slog.LevelInfo, audit.Record{Time: time.Unix(1, 0), Pod: "app-0"})
-	if len(full) != 23 {
-		t.Errorf("a record with nothing to say has %d keys, want 23: %v", len(full), full)
+	if len(full) != 24 {
+		t.Errorf("a record with nothing to say has %d keys, want 24: %v", len(full), full)
 	}
 }
 

@@ -30,10 +30,10 @@ func (p Pull) WouldDeny() bool {
 	return p.Outcome == policy.Admit && (p.Verdict.Reason == policy.Rejected || p.Verdict.Reason == policy.Unsigned)
 }
 
-// WritePull writes the record of one pull, as the message "pull" at level info. Its time is the record's own, and
-// "took" is in seconds. The error is the handler's.
+// WritePull writes the record of one pull, as the message "pull", at level warn if it is refused or would have been. Its
+// time is the record's own. The error is the handler's.
 func (l *Log) WritePull(ctx context.Context, p Pull) error {
-	record := slog.NewRecord(p.Time, slog.LevelInfo, "pull", 0)
+	record := slog.NewRecord(p.Time, level(p.Outcome, p.WouldDeny()), "pull", 0)
 	record.AddAttrs(
 		slog.String("outcome", p.Outcome.String()),
 		slog.String("reason", string(p.Verdict.Reason)),
@@ -46,7 +46,8 @@ func (l *Log) WritePull(ctx context.Context, p Pull) error {
 		slog.String("document", p.Verdict.Document),
 		slog.String("scope", p.Verdict.Scope),
 		slog.String("detail", p.Verdict.Detail),
-		slog.Float64("took", p.Took.Seconds()),
+		slog.Float64("took_seconds", p.Took.Seconds()),
+		slog.Int("schema", schema),
 	)
 	return l.handler.Handle(ctx, record)
 }

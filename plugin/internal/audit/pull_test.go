@@ -32,12 +32,12 @@ func TestThePullsRecordSaysEverythingWhateverTheLevelIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"time": "2026-11-22T10:00:00Z", "level": "INFO", "msg": "pull",
+		"time": "2026-11-22T10:00:00Z", "level": "WARN", "msg": "pull",
 		"outcome": "admit", "reason": "unsigned", "mode": "audit", "would_deny": true,
 		"reference": "registry.example/app:v1", "judged_reference": "registry.example/app:v1",
 		"digest": manifest, "judged_digest": config,
 		"document": "/etc/containers/policy.json", "scope": "registry.example", "detail": "no signatures",
-		"took": 0.312,
+		"took_seconds": 0.312, "schema": 1.0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -1,11 +1,13 @@
 package metrics
 
 import (
+	"regexp"
 	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/policy"
@@ -20,10 +22,11 @@ type Metrics struct {
 	dropped   prometheus.Counter
 	panics    *prometheus.CounterVec
 	pull      pull
-	state     state
+	config    config
+	health    *health
 }
 
-// New returns metrics that say: not registered, not known to be required, no policy loaded. The build is what
+// New returns metrics of a daemon of which nothing is known yet. The build is what
 // [debug.ReadBuildInfo] returned; nil is a build of which nothing is known.
 func New(build *debug.BuildInfo) *Metrics {
 	m := &Metrics{
@@ -37,9 +40,12 @@ func New(build *debug.BuildInfo) *Metrics {
 			Help: "Decisions that deny and were not enforced: audit mode, or a container that ran already.",
 		}),
 		callback: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "countersign_callback_seconds",
+			Name:    "countersign_callback_duration_seconds",
 			Help:    "How long the runtime waited for an answer about a container it is about to create.",
 			Buckets: callbackBuckets(),
+			// Neighbouring native buckets lie less than 10 % apart.
+			NativeHistogramBucketFactor:    1.1,
+			NativeHistogramMaxBucketNumber: 200,
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_audit_records_dropped_total",
@@ -47,16 +53,25 @@ func New(build *debug.BuildInfo) *Metrics {
 		}),
 		panics: newPanics(),
 		pull:   newPull(),
+		config: newConfig(),
+		health: newHealth(),
 	}
+	// The daemon runs on one processor (docs/decisions/0005-answer-on-one-processor.md). What that costs is the time
+	// for which goroutines that could run wait for it.
+	waiting := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, buildInfo(build),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, buildInfo(build), m,
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waiting)),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	m.registry.MustRegister(m.pull.collectors()...)
-	m.registry.MustRegister(m.state.gauges()...)
+	m.registry.MustRegister(m.config.collectors()...)
 	m.startAtZero()
 	return m
 }
+
+// Gather implements [prometheus.Gatherer].
+func (m *Metrics) Gather() ([]*dto.MetricFamily, error) { return m.registry.Gather() }
 
 // startAtZero makes the series of every decision there can be: increase() does not see a series' first value.
 func (m *Metrics) startAtZero() {
@@ -98,18 +113,11 @@ func (m *Metrics) RecordDropped() {
 	m.dropped.Inc()
 }
 
-// callbackBuckets are 20 µs to 2 s, the time after which the runtime gives up. Between 0.1 and 2 ms, where answers
-// are when all is well, neighbours lie 10 % apart, so that a quantile read off them is off by less.
+// callbackBuckets are 50 µs to 2 s, the time after which the runtime gives up. They are few, for servers that do not
+// read native histograms.
 func callbackBuckets() []float64 {
-	var buckets []float64
-	for bound := 20e-6; bound < 100e-6; bound *= 1.25 {
-		buckets = append(buckets, bound)
+	return []float64{
+		50e-6, 100e-6, 150e-6, 250e-6, 400e-6, 600e-6, 1e-3, 1.5e-3, 2.5e-3, 5e-3,
+		10e-3, 25e-3, 50e-3, 100e-3, 150e-3, 250e-3, 500e-3, 1, 2,
 	}
-	for bound := 100e-6; bound < 2e-3; bound *= 1.1 {
-		buckets = append(buckets, bound)
-	}
-	for bound := 2e-3; bound < 2; bound *= 1.5 {
-		buckets = append(buckets, bound)
-	}
-	return append(buckets, 2)
 }

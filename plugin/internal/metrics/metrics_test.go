@@ -2,18 +2,15 @@ package metrics_test
 
 import (
 	"io"
-	"math"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
@@ -112,45 +109,29 @@ func TestLostRecordsAreCounted(t *testing.T) {
 		"countersign_audit_records_dropped_total")
 }
 
-func TestGaugesSayHowTheDaemonStands(t *testing.T) {
-	const names = "countersign_nri_registered countersign_required countersign_policy_documents " +
-		"countersign_policy_load_failures countersign_pulls_verified countersign_sandbox_admitted"
-	for name, test := range map[string]struct {
-		set  func(*metrics.Metrics)
-		want []string
-	}{
-		"at first nothing is known": {
-			func(*metrics.Metrics) {},
-			[]string{"0", "0", "0", "0", "0", "0"},
-		},
-		"registered, required, policies loaded": {
-			func(m *metrics.Metrics) {
-				m.Registered(true, "")
-				m.Required(true, "")
-				m.Verified(true, "")
-				m.Sandbox(true, "")
-				m.PolicyLoaded(12, 1)
-			},
-			[]string{"1", "1", "12", "1", "1", "1"},
-		},
-		"the connection was lost": {
-			func(m *metrics.Metrics) {
-				m.Registered(true, "")
-				m.Registered(false, "connection reset")
-			},
-			[]string{"0", "0", "0", "0", "0", "0"},
-		},
+func TestGaugesSayWhatIsInForce(t *testing.T) {
+	m := metrics.New(nil)
+	m.Enforcing(true, map[string]bool{"dev": false, "gone": true})
+	m.Enforcing(false, map[string]bool{"dev": false, "prod": true})
+	m.PolicyLoaded(12, 1)
+	m.ConfigRead(true)
+	m.ConfigRead(false)
+	m.Register(metrics.Gauges{
+		PolicyGood: func() time.Time { return time.Unix(1234, 0) }, EvidenceBytes: func() int64 { return 77 },
+	})
+	_, body := get(t, serve(t, m)+"/metrics")
+	for _, line := range []string{
+		`countersign_enforcing{namespace="*"} 0`, `countersign_enforcing{namespace="dev"} 0`,
+		`countersign_enforcing{namespace="prod"} 1`, `countersign_policy_documents 12`,
+		`countersign_policy_documents_invalid 1`, `countersign_config_last_reload_successful 0`,
+		`countersign_policy_last_reload_success_timestamp_seconds 1234`, `countersign_evidence_bytes 77`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			m := metrics.New(nil)
-			test.set(m)
-			_, body := get(t, serve(t, m)+"/metrics")
-			for i, gauge := range strings.Fields(names) {
-				if line := gauge + " " + test.want[i]; !strings.Contains(body, "\n"+line+"\n") {
-					t.Errorf("no series %s", line)
-				}
-			}
-		})
+		if !strings.Contains(body, "\n"+line+"\n") {
+			t.Errorf("no series %s", line)
+		}
+	}
+	if strings.Contains(body, `namespace="gone"`) || strings.Contains(body, "reload_success_timestamp_seconds 0\n") {
+		t.Errorf("the figures are:\n%s", body)
 	}
 }
 
@@ -167,46 +148,35 @@ func TestBuildInfoNamesTheProgram(t *testing.T) {
 		"countersign_build_info")
 }
 
-// TestQuantilesAreExact reads quantiles off the buckets as Prometheus's histogram_quantile does.
-func TestQuantilesAreExact(t *testing.T) {
-	for _, took := range []time.Duration{
-		105 * time.Microsecond, 260 * time.Microsecond, 700 * time.Microsecond, 1900 * time.Microsecond,
-	} {
-		m := metrics.New(nil)
-		for range 100 {
-			m.Answered(took)
-		}
-		_, body := get(t, serve(t, m)+"/metrics")
-		for _, q := range []float64{0.5, 0.99} {
-			got := quantile(t, q, body)
-			if math.Abs(got-took.Seconds()) > took.Seconds()/10 {
-				t.Errorf("quantile %v of answers that all took %v reads %v s", q, took, got)
-			}
-		}
+func TestTheCallbacksHistogramIsFineNativelyAndHasFewClassicBuckets(t *testing.T) {
+	m := metrics.New(nil)
+	m.Answered(260 * time.Microsecond)
+	_, body := get(t, serve(t, m)+"/metrics")
+	if got := strings.Count(body, "\ncountersign_callback_duration_seconds_bucket{"); got == 0 || got > 20 {
+		t.Errorf("%d classic buckets, want 1 to 20", got)
 	}
-}
-
-func quantile(t *testing.T, q float64, body string) float64 {
-	t.Helper()
-	bucket := regexp.MustCompile(`countersign_callback_seconds_bucket\{le="([^"]+)"\} (\d+)`)
-	var lower, below float64
-	matches := bucket.FindAllStringSubmatch(body, -1)
-	total, _ := strconv.ParseFloat(matches[len(matches)-1][2], 64)
-	for _, match := range matches {
-		upper, _ := strconv.ParseFloat(match[1], 64)
-		count, _ := strconv.ParseFloat(match[2], 64)
-		if count >= q*total {
-			return lower + (upper-lower)*(q*total-below)/(count-below)
-		}
-		lower, below = upper, count
+	families, err := m.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no quantile in %s", body)
-	return 0
+	for _, family := range families {
+		if family.GetName() != "countersign_callback_duration_seconds" {
+			continue
+		}
+		// Schema 3 is a factor of 2^(1/8), below 1.1.
+		if got := family.GetMetric()[0].GetHistogram(); got.GetSchema() < 3 || len(got.GetPositiveDelta()) != 1 {
+			t.Errorf("the native histogram is %v", got)
+		}
+		return
+	}
+	t.Error("there is no histogram of the callback")
 }
 
 func TestFiguresFollowPrometheusConventions(t *testing.T) {
-	_, body := get(t, serve(t, metrics.New(nil))+"/metrics")
-	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	m := metrics.New(nil)
+	m.Enforcing(true, nil)
+	m.Register(metrics.Gauges{PolicyGood: time.Now, EvidenceBytes: func() int64 { return 1 }})
+	problems, err := testutil.GatherAndLint(prometheus.GathererFunc(m.Gather))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,10 +200,10 @@ func TestCountingAllocatesNothing(t *testing.T) {
 
 func TestTwoDaemonsInOneProcessShareNothing(t *testing.T) {
 	one, other := metrics.New(nil), metrics.New(nil)
-	one.Registered(true, "")
+	one.Set(metrics.Registered, metrics.Yes, "")
 	one.Answered(time.Second)
 	_, body := get(t, serve(t, other)+"/metrics")
-	for _, series := range []string{"countersign_nri_registered 0", "countersign_callback_seconds_count 0"} {
+	for _, series := range []string{"countersign_nri_registered 0", "countersign_callback_duration_seconds_count 0"} {
 		if !strings.Contains(body, "\n"+series+"\n") {
 			t.Errorf("no series %s", series)
 		}

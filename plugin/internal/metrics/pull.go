@@ -23,7 +23,7 @@ func newPull() pull {
 			Help: "Pulls that containerd's image verifier asked about, by what became of them and the verdict's reason.",
 		}, []string{"outcome", "reason"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "countersign_pull_seconds",
+			Name:    "countersign_pull_duration_seconds",
 			Help:    "How long pulls waited for an answer, evidence being fetched meanwhile.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
@@ -32,7 +32,7 @@ func newPull() pull {
 			Help: "Images for whose evidence registries were asked before a container wanted it, by how that ended.",
 		}, []string{"result"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "countersign_prefetch_waiting",
+			Name: "countersign_prefetch_images_waiting",
 			Help: "Images, by manifest and repository, whose evidence is yet to be looked for.",
 		}),
 	}

@@ -26,10 +26,10 @@ func TestPullsAndPrefetchesAreCounted(t *testing.T) {
 		`countersign_pulls_total{outcome="deny",reason="unsigned"} 1`,
 		`countersign_pulls_total{outcome="admit",reason="unavailable"} 2`,
 		`countersign_pulls_total{outcome="admit",reason="accepted"} 0`,
-		`countersign_pull_seconds_count 3`,
+		`countersign_pull_duration_seconds_count 3`,
 		`countersign_prefetches_total{result="looked"} 1`,
 		`countersign_prefetches_total{result="failed"} 1`,
-		`countersign_prefetch_waiting 7`,
+		`countersign_prefetch_images_waiting 7`,
 	} {
 		if !strings.Contains(after, "\n"+series+"\n") {
 			t.Errorf("no series %s", series)

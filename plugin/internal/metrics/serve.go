@@ -2,32 +2,45 @@ package metrics
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler answers /metrics in Prometheus's formats, and /healthz: 200 while the plugin is registered with NRI, else
-// 503, with a line of text for each thing that was looked at.
+// Handler answers /metrics in Prometheus's formats, /healthz and /readyz. /healthz is 200 while the plugin is
+// registered with NRI, /readyz while every check is answered with yes; else they are 503. Both have the same body: a
+// line of text for each check, or JSON for whoever accepts that (Accept: application/json, or ?format=json).
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		body, healthy := m.state.report()
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if !healthy {
+	mux.HandleFunc("GET /healthz", m.answer(func(report Report) bool { return report.Healthy }))
+	mux.HandleFunc("GET /readyz", m.answer(func(report Report) bool { return report.Ready }))
+	return mux
+}
+
+func (m *Metrics) answer(ok func(Report) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		report := m.Health()
+		contentType, body := "text/plain; charset=utf-8", []byte(report.String())
+		if r.URL.Query().Get("format") == "json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
+			contentType = "application/json"
+			body, _ = json.Marshal(report) // Strings, times and booleans can always be encoded.
+			body = append(body, '\n')
+		}
+		w.Header().Set("Content-Type", contentType)
+		if !ok(report) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		// A reader that went away is no concern of ours.
-		_, _ = io.WriteString(w, body)
-	})
-	return mux
+		// The client may have disconnected, which is not our concern.
+		_, _ = w.Write(body)
+	}
 }
 
 // Listen listens on a TCP address of the loopback interface, and refuses any other: what this package serves says

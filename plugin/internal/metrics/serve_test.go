@@ -2,80 +2,139 @@ package metrics_test
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
 )
 
-func TestHealthIsRegistration(t *testing.T) {
+// wellExcept sets every check to yes but those in the map.
+func wellExcept(m *metrics.Metrics, others map[metrics.Check]metrics.Status) {
+	for _, check := range m.Health().Checks {
+		if status, ok := others[check.Check]; ok {
+			m.Set(check.Check, status, "because of\nthis")
+			continue
+		}
+		m.Set(check.Check, metrics.Yes, "")
+	}
+}
+
+func ask(m *metrics.Metrics, path string, header ...string) *httptest.ResponseRecorder {
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, http.NoBody)
+	if len(header) > 0 {
+		request.Header.Set("Accept", header[0])
+	}
+	answer := httptest.NewRecorder()
+	m.Handler().ServeHTTP(answer, request)
+	return answer
+}
+
+func TestHealthIsRegistrationAndReadinessIsEverything(t *testing.T) {
 	for name, test := range map[string]struct {
-		set    func(*metrics.Metrics)
-		status int
-		want   string
+		others          map[metrics.Check]metrics.Status
+		healthy, ready  int
+		line, condition string
 	}{
-		"not registered yet": {
-			func(*metrics.Metrics) {},
-			http.StatusServiceUnavailable,
-			"registered with NRI: no\n" +
-				"required by containerd: no\n" +
-				"asked about pulls: no\n" +
-				"sandbox image admitted: no\n" +
-				"policy: no (0 documents, 0 of them cannot be loaded)\n",
+		"all is well": {nil, 200, 200, "required by containerd: yes, since 2000-01-01T00:00:00Z\n", ""},
+		"not registered": {
+			map[metrics.Check]metrics.Status{metrics.Registered: metrics.No},
+			503, 503,
+			"registered with NRI: no (because of this), since 2000-01-01T00:00:00Z\n",
+			`countersign_health_check{check="registered",status="no"} 1`,
 		},
-		"all is well": {
-			func(m *metrics.Metrics) {
-				m.Registered(true, "containerd 2.4.2")
-				m.Required(true, "")
-				m.Verified(true, "")
-				m.Sandbox(true, "registry.k8s.io/pause:3.10")
-				m.PolicyLoaded(3, 0)
-			},
-			http.StatusOK,
-			"registered with NRI: yes (containerd 2.4.2)\n" +
-				"required by containerd: yes\n" +
-				"asked about pulls: yes\n" +
-				"sandbox image admitted: yes (registry.k8s.io/pause:3.10)\n" +
-				"policy: yes (3 documents, 0 of them cannot be loaded)\n",
+		"not required": {
+			map[metrics.Check]metrics.Status{metrics.Required: metrics.No},
+			200, 503,
+			"required by containerd: no (because of this), since 2000-01-01T00:00:00Z\n",
+			`countersign_health_check{check="required",status="no"} 1`,
 		},
-		"what a restart does not mend is said and is no ill health": {
-			func(m *metrics.Metrics) {
-				m.Registered(true, "")
-				m.Required(false, "required_plugins is [vendor]")
-				m.PolicyLoaded(3, 1)
-			},
-			http.StatusOK,
-			"registered with NRI: yes\n" +
-				"required by containerd: no (required_plugins is [vendor])\n" +
-				"asked about pulls: no\n" +
-				"sandbox image admitted: no\n" +
-				"policy: no (3 documents, 1 of them cannot be loaded)\n",
+		"not known whether it is required": {
+			map[metrics.Check]metrics.Status{metrics.Required: metrics.Unknown},
+			200, 503,
+			"required by containerd: unknown (because of this), since 2000-01-01T00:00:00Z\n",
+			`countersign_health_check{check="required",status="unknown"} 1`,
 		},
-		"the connection was lost, with an error of several lines": {
-			func(m *metrics.Metrics) {
-				m.Registered(true, "")
-				m.Registered(false, "dialling /var/run/nri/nri.sock:\nrefused")
-			},
-			http.StatusServiceUnavailable,
-			"registered with NRI: no (dialling /var/run/nri/nri.sock: refused)\n" +
-				"required by containerd: no\n" +
-				"asked about pulls: no\n" +
-				"sandbox image admitted: no\n" +
-				"policy: no (0 documents, 0 of them cannot be loaded)\n",
+		"a key file cannot be used": {
+			map[metrics.Check]metrics.Status{metrics.Keys: metrics.No},
+			200, 503,
+			"key files usable: no (because of this), since 2000-01-01T00:00:00Z\n",
+			`countersign_health_check{check="keys",status="yes"} 0`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := metrics.New(nil)
-			test.set(m)
-			status, body := get(t, serve(t, m)+"/healthz")
-			if status != test.status || body != test.want {
-				t.Errorf("answered %d:\n%swant %d:\n%s", status, body, test.status, test.want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				m := metrics.New(nil)
+				wellExcept(m, test.others)
+				if got := ask(m, "/healthz"); got.Code != test.healthy || !strings.Contains(got.Body.String(), test.line) {
+					t.Errorf("/healthz answers %d:\n%s\nwant %d with %s", got.Code, got.Body, test.healthy, test.line)
+				}
+				if got := ask(m, "/readyz"); got.Code != test.ready || !strings.Contains(got.Body.String(), test.line) {
+					t.Errorf("/readyz answers %d:\n%s\nwant %d with %s", got.Code, got.Body, test.ready, test.line)
+				}
+				if got := ask(m, "/metrics").Body.String(); !strings.Contains(got, test.condition) {
+					t.Errorf("no series %s", test.condition)
+				}
+			})
 		})
 	}
 }
+
+func TestNothingIsClaimedBeforeItIsChecked(t *testing.T) {
+	for _, check := range metrics.New(nil).Health().Checks {
+		if check.Status != "unknown" || check.Cause == "" {
+			t.Errorf("before it is checked, %s is %s (%s)", check.Check, check.Status, check.Cause)
+		}
+	}
+}
+
+func TestHealthIsServedAsJSONOnRequest(t *testing.T) {
+	m := metrics.New(nil)
+	wellExcept(m, map[metrics.Check]metrics.Status{metrics.Evidence: metrics.Unknown})
+	for _, answer := range []*httptest.ResponseRecorder{
+		ask(m, "/readyz?format=json"), ask(m, "/readyz", "application/json"), ask(m, "/healthz?format=json"),
+	} {
+		var report metrics.Report
+		if err := json.Unmarshal(answer.Body.Bytes(), &report); err != nil {
+			t.Fatal(err)
+		}
+		last := report.Checks[len(report.Checks)-1]
+		if !report.Healthy || report.Ready || len(report.Checks) != 7 || last.Check != metrics.Evidence ||
+			last.Status != "unknown" || last.Cause != "because of this" || last.Since.IsZero() {
+			t.Errorf("the report is %+v", report)
+		}
+	}
+}
+
+func TestAnAnswerIsAsOldAsItsLastChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := metrics.New(nil)
+		status := metrics.Yes
+		m.Probe(metrics.Evidence, func() (metrics.Status, string) { return status, "now" })
+		since := func() string {
+			checks := m.Health().Checks
+			return checks[len(checks)-1].Since.Format(time.TimeOnly)
+		}
+		if got := since(); got != "00:00:00" {
+			t.Errorf("at first it is from %s", got)
+		}
+		elapse(time.Minute)
+		if got := since(); got != "00:00:00" {
+			t.Errorf("unchanged it is from %s", got)
+		}
+		if status = metrics.No; since() != "00:01:00" {
+			t.Errorf("changed it is from %s", since())
+		}
+	})
+}
+
+// elapse advances the clock of a synctest bubble.
+func elapse(d time.Duration) { <-time.After(d) }
 
 func TestServesUntilTheContextEnds(t *testing.T) {
 	m := metrics.New(nil)

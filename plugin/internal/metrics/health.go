@@ -1,0 +1,210 @@
+package metrics
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Check is one question about the daemon's health, as it is called in JSON and in the label "check".
+type Check string
+
+// The checks, in the order in which they are reported.
+const (
+	Registered Check = "registered"
+	Required   Check = "required"
+	Pulls      Check = "pulls"
+	Sandbox    Check = "sandbox_image"
+	Policies   Check = "policies"
+	Keys       Check = "keys"
+	Evidence   Check = "evidence"
+)
+
+// question is what a check asks, in the words of the text report.
+type question struct {
+	check Check
+	text  string
+}
+
+func questions() []question {
+	return []question{
+		{Registered, "registered with NRI"},
+		{Required, "required by containerd"},
+		{Pulls, "asked about pulls"},
+		{Sandbox, "sandbox image admitted"},
+		{Policies, "policy documents valid"},
+		{Keys, "key files usable"},
+		{Evidence, "evidence store writable"},
+	}
+}
+
+// Status is the answer to a [Check]. Its zero value is the one that claims nothing.
+type Status uint8
+
+// The three answers. Unknown is a value of its own: what could not be determined is neither of the others.
+const (
+	Unknown Status = iota
+	No
+	Yes
+)
+
+// String returns the answer as it is written in reports and in the label "status".
+func (s Status) String() string {
+	switch s {
+	case Yes:
+		return "yes"
+	case No:
+		return "no"
+	default:
+		return "unknown"
+	}
+}
+
+func statuses() []Status { return []Status{Yes, No, Unknown} }
+
+// ProbeFunc answers a check at the time it is called, with the cause. It must not block.
+type ProbeFunc func() (Status, string)
+
+// health holds the answers. The gauges, /healthz and /readyz read the same ones, so they cannot disagree.
+type health struct {
+	mu      sync.Mutex // guards all below
+	answers map[Check]answer
+	probes  map[Check]ProbeFunc
+}
+
+type answer struct {
+	status Status
+	cause  string
+	since  time.Time
+}
+
+func newHealth() *health {
+	h := &health{answers: make(map[Check]answer), probes: make(map[Check]ProbeFunc)}
+	for _, question := range questions() {
+		h.answers[question.check] = answer{cause: "not checked yet", since: time.Now()}
+	}
+	return h
+}
+
+// Set records the answer to a check; the cause says why, or with what.
+func (m *Metrics) Set(check Check, status Status, cause string) {
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
+	m.health.set(check, status, cause)
+}
+
+// Probe has a check answered by a function, whenever somebody asks.
+func (m *Metrics) Probe(check Check, probe ProbeFunc) {
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
+	m.health.probes[check] = probe
+}
+
+// set keeps the time of an answer that stays the same, whatever its cause.
+func (h *health) set(check Check, status Status, cause string) {
+	since := time.Now()
+	if before := h.answers[check]; before.status == status {
+		since = before.since
+	}
+	h.answers[check] = answer{status, cause, since}
+}
+
+// Result is one check and its answer, as JSON has it.
+type Result struct {
+	Check  Check  `json:"check"`
+	Status string `json:"status"`
+	// Cause is one line, and may be empty for "yes".
+	Cause string `json:"cause"`
+	// Since is when the status last changed, as far as the daemon has seen.
+	Since time.Time `json:"since"`
+
+	question string
+}
+
+// Report is the whole of the daemon's health.
+type Report struct {
+	// Healthy is what /healthz answers: the plugin is registered. A restart repairs nothing else.
+	Healthy bool `json:"healthy"`
+	// Ready is what /readyz answers: every check is answered with yes.
+	Ready  bool     `json:"ready"`
+	Checks []Result `json:"checks"`
+}
+
+// Health returns the answers to all checks.
+func (m *Metrics) Health() Report {
+	h := m.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	report := Report{Ready: true}
+	for _, question := range questions() {
+		if probe := h.probes[question.check]; probe != nil {
+			status, cause := probe()
+			h.set(question.check, status, cause)
+		}
+		found := h.answers[question.check]
+		report.Checks = append(report.Checks, Result{
+			Check: question.check, Status: found.status.String(), question: question.text,
+			Cause: oneLine(found.cause), Since: found.since.UTC().Truncate(time.Second),
+		})
+		report.Ready = report.Ready && found.status == Yes
+	}
+	report.Healthy = h.answers[Registered].status == Yes
+	return report
+}
+
+// String returns one line for each check.
+func (r Report) String() string {
+	var lines strings.Builder
+	for _, check := range r.Checks {
+		cause := ""
+		if check.Cause != "" {
+			cause = " (" + check.Cause + ")"
+		}
+		fmt.Fprintf(&lines, "%s: %s%s, since %s\n",
+			check.question, check.Status, cause, check.Since.Format(time.RFC3339))
+	}
+	return lines.String()
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// Describe implements [prometheus.Collector].
+func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- checkDescription()
+	descriptions <- registeredDescription()
+}
+
+// Collect implements [prometheus.Collector]. As kube-state-metrics does with conditions, each possible status is a
+// series, of which one is 1: an unknown is not mistaken for a no.
+func (m *Metrics) Collect(collected chan<- prometheus.Metric) {
+	report := m.Health()
+	gauge := func(description *prometheus.Desc, is bool, labels ...string) {
+		collected <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, oneIf(is), labels...)
+	}
+	for _, check := range report.Checks {
+		for _, status := range statuses() {
+			gauge(checkDescription(), check.Status == status.String(), string(check.Check), status.String())
+		}
+	}
+	gauge(registeredDescription(), report.Healthy)
+}
+
+func checkDescription() *prometheus.Desc {
+	return prometheus.NewDesc("countersign_health_check",
+		"1 for the current status of each health check: yes, no or unknown.", []string{"check", "status"}, nil)
+}
+
+func registeredDescription() *prometheus.Desc {
+	return prometheus.NewDesc("countersign_nri_registered",
+		"1 while the plugin is registered with NRI, and so asked about each container.", nil, nil)
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
