@@ -30,8 +30,8 @@ func (p Pull) WouldDeny() bool {
 	return p.Outcome == policy.Admit && (p.Verdict.Reason == policy.Rejected || p.Verdict.Reason == policy.Unsigned)
 }
 
-// WritePull writes the record of one pull, as the message "pull", at level warn if it is refused or would have been. Its
-// time is the record's own. The error is the handler's.
+// WritePull writes the record of one pull, as the message "pull", at level warn if it is refused or would have been.
+// Its time is the record's own. The error is the handler's.
 func (l *Log) WritePull(ctx context.Context, p Pull) error {
 	record := slog.NewRecord(p.Time, level(p.Outcome, p.WouldDeny()), "pull", 0)
 	record.AddAttrs(
