@@ -19,6 +19,9 @@ const requiredTimeout = 5 * time.Second
 // at each pull, so that a verifier counts as soon as it is installed, without a restart of anything.
 const verifierInterval = time.Minute
 
+// shortestRetry is when containerd is asked again where it did not answer; the pause doubles each time.
+const shortestRetry = time.Second
+
 // standing is what was found when containerd was last looked at, and logged.
 type standing struct {
 	// merged is its configuration; nil: not known.
@@ -51,6 +54,8 @@ func (d *daemon) announce(ctx context.Context, others *errgroup.Group) {
 		found := &standing{}
 		verifier := time.NewTicker(verifierInterval)
 		defer verifier.Stop()
+		var retry <-chan time.Time
+		wait := shortestRetry
 		for {
 			select {
 			case <-ctx.Done():
@@ -59,14 +64,29 @@ func (d *daemon) announce(ctx context.Context, others *errgroup.Group) {
 			case <-registered:
 				// Without systemd there is nobody to tell, which is no error.
 				_, _ = systemd.SdNotify(false, systemd.SdNotifyReady)
-				d.lookAtContainerd(ctx, true, found)
+				found.requirement, wait = finding{}, shortestRetry
+				retry = d.lookUntilKnown(ctx, found, wait)
+			case <-retry:
+				wait = min(2*wait, verifierInterval)
+				retry = d.lookUntilKnown(ctx, found, wait)
 			case <-lost:
+				retry = nil
 				d.lookAtContainerd(ctx, false, found)
 			case <-verifier.C:
 				d.lookAtVerifier(ctx, found, false)
 			}
 		}
 	})
+}
+
+// lookUntilKnown looks at containerd once it is registered with, and returns when to look again where it could not be
+// asked: a containerd that starts serves NRI and its own API one after the other.
+func (d *daemon) lookUntilKnown(ctx context.Context, found *standing, wait time.Duration) <-chan time.Time {
+	d.lookAtContainerd(ctx, true, found)
+	if found.requirement.status != metrics.Unknown {
+		return nil
+	}
+	return time.After(wait)
 }
 
 // lookAtContainerd is called at each registration, since containerd reads its configuration only when it starts, and
@@ -90,7 +110,7 @@ func (d *daemon) lookAtContainerd(ctx context.Context, registered bool, found *s
 	}
 	d.metrics.Set(metrics.Required, now.status, now.cause)
 	// What is tried again every two seconds is logged once.
-	again := now == found.requirement && !registered
+	again := now == found.requirement
 	found.requirement = now
 	switch {
 	case again:
