@@ -21,6 +21,7 @@ func (w *workshop) silent(t *testing.T) {
 	t.Run("because it hangs", l.daemonHangs)
 	t.Run("because the registry hangs", l.registryHangs)
 	t.Run("because many wait", l.crowd)
+	t.Run("because the verifier cannot be executed", l.verifierBroken)
 	t.Run("because the verifier is killed", l.verifierKilled)
 }
 
