@@ -103,7 +103,9 @@ func TestAnImageIDIsJudgedUnderEachOriginalReferenceAndOneIsEnough(t *testing.T)
 		"the second is accepted": {[]string{evil, good}, map[string]string{good: "alice"}, policy.Accepted, good},
 		"the first is accepted":  {[]string{good, evil}, map[string]string{good: "alice"}, policy.Accepted, good},
 		"none is accepted":       {[]string{evil, good}, nil, policy.Rejected, evil},
-		"one that may still be":  {[]string{evil, good}, map[string]string{good: "?", evil: "?"}, policy.Pending, good},
+		"one that may still be": {
+			[]string{evil, good}, map[string]string{good: "?", evil: "?"}, policy.Pending, good,
+		},
 		"one that could not be looked": {
 			[]string{evil, good}, map[string]string{good: "!", evil: "!"}, policy.Unavailable, good,
 		},
@@ -133,20 +135,40 @@ func TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder(t *testing.T) {
 		originals []string
 		want      policy.Reason
 	}{
-		"the tag, obtained under it":                    {[]string{v1}, v1, []string{v1}, policy.Accepted},
-		"the tag, obtained under it and another":        {[]string{v1}, v1, []string{v2, v1}, policy.Accepted},
-		"the tag, obtained under another":               {[]string{v2}, v2, []string{v1}, policy.UnknownOrigin},
-		"the tag, obtained by digest":                   {[]string{v1}, v1, []string{manifest}, policy.UnknownOrigin},
-		"the tag, obtained from another repository":     {[]string{v1}, v1, []string{"evil.example/app:v1"}, policy.UnknownOrigin},
-		"the tag, beside a scope for the repository":    {[]string{v2, repository}, v2, []string{v1}, policy.UnknownOrigin},
-		"another tag, which the repository's governs":   {[]string{v1, repository}, v2, []string{v1}, policy.Accepted},
-		"latest, left out by the pod":                   {[]string{repository + ":latest"}, repository, []string{v1}, policy.UnknownOrigin},
-		"latest, left out by the pod, obtained as such": {[]string{repository + ":latest"}, repository, []string{repository}, policy.Accepted},
-		"a digest, which no tag governs":                {[]string{v1, repository}, manifest, []string{v1}, policy.Accepted},
-		"a tag and a digest, which no tag governs":      {[]string{v1, repository}, v2 + strings.TrimPrefix(manifest, repository), []string{v1}, policy.Accepted},
-		"the digest that a scope names":                 {[]string{manifest}, manifest, []string{v1}, policy.Accepted},
-		"an image ID, obtained under the tag":           {[]string{v1}, digestOf("config").String(), []string{v1}, policy.Accepted},
-		"an image ID, obtained under another":           {[]string{v2}, digestOf("config").String(), []string{v1}, policy.Rejected},
+		"the tag, obtained under it":             {[]string{v1}, v1, []string{v1}, policy.Accepted},
+		"the tag, obtained under it and another": {[]string{v1}, v1, []string{v2, v1}, policy.Accepted},
+		"the tag, obtained under another":        {[]string{v2}, v2, []string{v1}, policy.UnknownOrigin},
+		"the tag, obtained by digest":            {[]string{v1}, v1, []string{manifest}, policy.UnknownOrigin},
+		"the tag, obtained from another repository": {
+			[]string{v1}, v1, []string{"evil.example/app:v1"}, policy.UnknownOrigin,
+		},
+		"the tag, beside a scope for the repository": {
+			[]string{v2, repository}, v2, []string{v1}, policy.UnknownOrigin,
+		},
+		"another tag, which the repository's governs": {
+			[]string{v1, repository}, v2, []string{v1}, policy.Accepted,
+		},
+		"latest, left out by the pod": {
+			[]string{repository + ":latest"}, repository, []string{v1}, policy.UnknownOrigin,
+		},
+		"latest, left out by the pod, obtained as such": {
+			[]string{repository + ":latest"}, repository, []string{repository}, policy.Accepted,
+		},
+		"a digest, which no tag governs": {
+			[]string{v1, repository}, manifest, []string{v1}, policy.Accepted,
+		},
+		"a tag and a digest, which no tag governs": {
+			[]string{v1, repository}, v2 + strings.TrimPrefix(manifest, repository), []string{v1}, policy.Accepted,
+		},
+		"the digest that a scope names": {
+			[]string{manifest}, manifest, []string{v1}, policy.Accepted,
+		},
+		"an image ID, obtained under the tag": {
+			[]string{v1}, digestOf("config").String(), []string{v1}, policy.Accepted,
+		},
+		"an image ID, obtained under another": {
+			[]string{v2}, digestOf("config").String(), []string{v1}, policy.Rejected,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,8 @@ func (h *hearing) judge(
 			verdict.Digest = ruling.manifest
 			if !ruling.Met {
 				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
-				verdict.Nameless = ruling.Nameless
+				verdict.Nameless, verdict.Unmet, verdict.Cause = ruling.Nameless, requirement, ruling.Cause
+				verdict.Detail = requirement.withKeyFiles(verdict.Detail)
 				return verdict, time.Time{}, !needsEvidence || ruling.Reason == Pending
 			}
 			until = earlier(until, ruling.Until)
@@ -111,7 +112,7 @@ func (r ruling) or(other ruling) (Finding, digest.Digest) {
 		return other.Finding, other.manifest
 	}
 	if other.hopes() == r.hopes() {
-		r.Detail = r.with(other.Detail)
+		r.Detail, r.Cause = r.with(other.Detail), r.Cause.Nearer(other.Cause)
 	}
 	return r.Finding, r.manifest
 }
@@ -212,7 +213,7 @@ func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Ma
 		case worst.Reason == "" || finding.hopes() > worst.hopes():
 			worst = finding
 		case finding.hopes() == worst.hopes():
-			worst.Detail = worst.with(finding.Detail)
+			worst.Detail, worst.Cause = worst.with(finding.Detail), worst.Cause.Nearer(finding.Cause)
 		}
 	}
 	worst.Until = until

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -21,9 +22,20 @@ type Requirement struct {
 	JSON []byte
 	// NeedsEvidence says that whether it is met depends on signatures.
 	NeedsEvidence bool
+	// KeyFiles are the paths of the key files it names, for whoever reads a denial. They are not part of the ID.
+	KeyFiles []string
 	// Problem says why the requirement cannot be met whatever is signed: a key file that cannot be read, say. It is
 	// empty when there is none. Other scopes of the document are not affected.
 	Problem string
+}
+
+// withKeyFiles adds the key files to a detail about signatures that the requirement does not accept. A finding cannot
+// name them: it is shared by all requirements of the same content, whatever files that was read from.
+func (r *Requirement) withKeyFiles(detail string) string {
+	if !r.needsEvidence() || len(r.KeyFiles) == 0 || detail == "" {
+		return detail
+	}
+	return detail + " (the requirement's keys are those of " + strings.Join(r.KeyFiles, ", ") + ")"
 }
 
 // needsEvidence reports whether signatures have to be looked at to say whether the requirement is met.
@@ -43,6 +55,8 @@ type Finding struct {
 	Reason Reason
 	// Detail is for the operator.
 	Detail string
+	// Cause is what keeps the requirement from being met, beside [Rejected] and [Unsigned].
+	Cause Cause
 	// Nameless says, beside [Rejected], that all the requirement asks for was found but a name: a valid signature of
 	// this very manifest that names no repository, so that nothing ties it to the reference. It is for the operator to
 	// say whether the digest alone is enough: see [Sources].

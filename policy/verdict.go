@@ -70,6 +70,9 @@ type Verdict struct {
 	Scope    string
 	// Requirement is the type of the requirement that was not met, where one was not: reject, sigstoreSigned, ….
 	Requirement string
+	// Unmet is that requirement, and Cause what keeps it from being met.
+	Unmet *Requirement
+	Cause Cause
 	// Nameless says that this requirement would be met by a valid signature that names no repository, were that enough.
 	Nameless bool
 	// Detail is for the operator: it may name references and keys that the pod's author must not learn of.

@@ -21,17 +21,16 @@ type checkResult struct {
 	Scope     string `json:"scope"`
 	Detail    string `json:"detail"`
 
-	// image is where the image is, and nameless that a signature lacks only the name of a repository. requirement is the
-	// type of what was not met.
-	image, requirement string
-	nameless           bool
+	// image is where the image is.
+	image string
+	// advised is what would make the image pass, as far as that follows from the requirement.
+	advised string
 }
 
 func (r *checkResult) take(verdict policy.Verdict) {
 	r.Allowed, r.Reason = verdict.Admitted(), string(verdict.Reason)
 	r.Digest, r.Document, r.Scope = verdict.Digest.String(), verdict.Document, verdict.Scope
-	r.Detail, r.nameless = strings.TrimSpace(verdict.Detail), verdict.Nameless
-	r.requirement = verdict.Requirement
+	r.Detail, r.advised = strings.TrimSpace(verdict.Detail), verdict.Advice()
 }
 
 func (r *checkResult) write(w io.Writer, format string) error {
@@ -80,49 +79,27 @@ func (r *checkResult) text() string {
 // advice says what would make a denied image pass.
 func (r *checkResult) advice() string {
 	switch policy.Reason(r.Reason) {
-	case policy.Unsigned:
-		advice := fmt.Sprintf("sign it (cosign sign --key ... -a docker-reference=%s ...), "+
-			"or have this namespace's policy accept it", r.repository())
-		if strings.HasPrefix(r.image, "dir:") {
-			advice += "; a directory like this has no Sigstore bundles: look with --image oci:PATH or --image registry"
+	case policy.Unsigned, policy.Rejected:
+		if r.advised != "" && strings.HasPrefix(r.image, "dir:") {
+			return r.advised + "; a directory like this holds no Sigstore bundles: look with --image oci:PATH or " +
+				"--image registry"
 		}
-		return advice
-	case policy.Rejected:
-		if r.nameless {
-			return fmt.Sprintf("sign it again with: cosign sign -a docker-reference=%s ...; or let the digest alone be "+
-				"enough in this namespace, whatever repository the signature was made for: "+
-				"[bundles.namespaces] %s = \"digest\" in config.toml", r.repository(), r.Namespace)
-		}
-		if r.requirement == "reject" {
-			return "no signature would help; give the image a scope in the policy that accepts it or asks for a signature"
-		}
-		return "sign it again with a key and under an identity that the policy asks for, or change the policy for this " +
-			"scope; its signedIdentity is to be matchRepository for signatures by cosign, which name no tag"
+		return r.advised
 	case policy.UnknownOrigin:
 		return "pull it under this very reference"
 	case policy.Pending:
-		return "start the daemon, which fetches what is not kept here yet, or have it fetched or brought with " +
-			"countersign evidence fetch or import, and ask again"
+		return "start the daemon, which fetches missing evidence, or run countersign evidence fetch or import, and retry"
 	case policy.Unavailable:
 		if r.image == "containerd" {
-			return "mend what is named above and ask again; pull an image that is not on this node, or look where it is " +
-				"with --image registry, oci:PATH or dir:PATH"
+			return "fix the cause above and retry; pull an image that is not on this node, or check it where it is with " +
+				"--image registry, oci:PATH or dir:PATH"
 		}
-		return "mend what is named above and ask again"
+		return "fix the cause above and retry"
 	case policy.InvalidPolicy:
-		return "mend what is named above; it is read again by itself when it changes"
+		return "fix the cause above; a changed file is loaded without a restart"
 	case policy.BadRequest:
 		return "give a reference such as registry.example/app:v1, without docker://, and the name of a Kubernetes namespace"
 	default:
 		return ""
 	}
-}
-
-// repository is that of the reference, or a word for it.
-func (r *checkResult) repository() string {
-	named, err := policy.Normalize(r.Reference)
-	if err != nil {
-		return "REPOSITORY"
-	}
-	return named.Name()
 }

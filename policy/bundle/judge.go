@@ -118,7 +118,7 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	switch evidence.State {
 	case policy.Found:
 	case policy.None:
-		return unmet(policy.Unsigned, "no bundle of %s was found", manifest.Digest), false
+		return noBundle(manifest), false
 	case policy.Failed:
 		return unmet(policy.Unavailable, "looking for signatures: %s", evidence.Detail), false
 	default:
@@ -126,15 +126,22 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	}
 	// An index that was copied whole is a directory of the dir: transport, which knows no bundles.
 	if evidence.Bundles <= 0 || evidence.Instance != "" {
-		return unmet(policy.Unsigned, "no bundle of %s was found", manifest.Digest), false
+		return noBundle(manifest), false
 	}
 	return policy.Finding{}, true
+}
+
+func noBundle(manifest policy.Manifest) policy.Finding {
+	finding := unmet(policy.Unsigned, "no bundle of %s was found", manifest.Digest)
+	finding.Cause = policy.NoSignature
+	return finding
 }
 
 // judge looks for one bundle that meets the requirement. Neither their order nor what else is among them matters.
 func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) policy.Finding {
 	var reasons []string
 	var nameless *signed
+	var cause policy.Cause
 	attestations := 0
 	for _, bundle := range kept {
 		if err := ctx.Err(); err != nil {
@@ -151,18 +158,23 @@ func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) p
 			nameless = bundle
 		case !ruling.nameless:
 			reasons = append(reasons, bundle.name+": "+printable(shorten(ruling.reason, longestReason)))
+			cause = cause.Nearer(ruling.cause)
 		}
 	}
 	switch {
 	case nameless != nil:
 		finding := unmet(policy.Rejected, "%s", r.wantsName(nameless, image))
-		finding.Nameless = true
+		finding.Nameless, finding.Cause = true, policy.NoName
 		return finding
 	case len(reasons) > 0:
-		return unmet(policy.Rejected, "%s", strings.Join(reasons, "; "))
+		finding := unmet(policy.Rejected, "%s", strings.Join(reasons, "; "))
+		finding.Cause = cause
+		return finding
 	default:
-		return unmet(policy.Unsigned, "no bundle of %s was found that is a signature; %d %s (%s)", image.manifest.Digest,
+		finding := unmet(policy.Unsigned, "no bundle of %s was found that is a signature; %d %s (%s)", image.manifest.Digest,
 			attestations, plural(attestations, "is an attestation", "are attestations"), kept[0].attestation)
+		finding.Cause = policy.OnlyAttestations
+		return finding
 	}
 }
 

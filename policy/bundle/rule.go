@@ -11,25 +11,30 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // ruling says whether a bundle meets a requirement, and if not, whether all it lacks is a name, or else why.
 type ruling struct {
 	met, nameless bool
 	reason        string
+	cause         policy.Cause
 }
 
 // rule judges one bundle.
 func (r *requirement) rule(bundle *signed, image *image) ruling {
 	if bundle.problem != "" {
-		return ruling{reason: bundle.problem}
+		return ruling{reason: bundle.problem, cause: policy.Malformed}
 	}
 	about, by := bundle.about(image)
 	if len(about) == 0 {
-		return ruling{reason: "it is a signature of another image than " + image.manifest.Digest.String()}
+		return ruling{
+			reason: "it is a signature of another image than " + image.manifest.Digest.String(), cause: policy.OtherImage,
+		}
 	}
 	if err := r.verify(bundle, by); err != nil {
-		return ruling{reason: err.Error()}
+		return ruling{reason: err.Error(), cause: r.causeOf(err)}
 	}
 	var claimed []string
 	nameless := false
@@ -47,7 +52,7 @@ func (r *requirement) rule(bundle *signed, image *image) ruling {
 	if nameless && len(claimed) == 0 {
 		return ruling{nameless: true}
 	}
-	return ruling{reason: fmt.Sprintf("it is a valid signature by the right %s for %s, which %s does not accept for %s",
+	return ruling{cause: policy.OtherName, reason: fmt.Sprintf("it is a valid signature by the right %s for %s, which %s does not accept for %s",
 		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
 }
 
@@ -68,33 +73,39 @@ func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
 		return r.verifyCertificate(bundle, subject)
 	}
 	if bundle.certificate != nil {
-		return errors.New("it is signed with a certificate, and the requirement trusts keys")
+		return caused(policy.OtherKey, "it is signed with a certificate, and the requirement trusts keys")
 	}
 	keys := r.hinted(bundle.hint)
 	if len(keys) == 0 {
-		return errors.New("its hint is that of another key than the requirement's")
+		return caused(policy.OtherKey, "its hint names the key %s, and the requirement trusts %s",
+			hintedFingerprint(bundle.hint), r.fingerprints())
 	}
 	var failures []string
+	cause := policy.OtherKey
 	for _, key := range keys {
 		_, err := r.verifyRecorded(bundle, key.verifier, signer{public: key.public}, subject)
 		if err == nil {
 			return nil
 		}
+		cause = r.causeOf(err)
 		failures = append(failures, err.Error())
 	}
-	return errors.New(strings.Join(failures, ", "))
+	if cause == policy.OtherKey {
+		failures = append(failures, "the requirement trusts "+r.fingerprints())
+	}
+	return caused(cause, "%s", strings.Join(failures, ", "))
 }
 
 // verifyCertificate verifies by the key of the bundle's certificate, once that is known to be the right signer's.
 // Fulcio certifies for minutes, so that the time must be the log's; a PKI's certificates must be valid now.
 func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) error {
 	if bundle.certificate == nil {
-		return errors.New("it is signed by a key, and the requirement trusts certificates")
+		return caused(policy.OtherSigner, "it is signed by a key, and the requirement trusts certificates")
 	}
 	at := time.Now()
 	if r.logs == nil {
 		if err := r.authority.certifies(bundle, at); err != nil {
-			return err
+			return caused(policy.OtherSigner, "%v", err)
 		}
 	}
 	public := bundle.certificate.PublicKey
@@ -102,7 +113,10 @@ func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) e
 	if err != nil || r.logs == nil {
 		return err
 	}
-	return r.authority.certifies(bundle, recorded)
+	if err := r.authority.certifies(bundle, recorded); err != nil {
+		return caused(policy.OtherSigner, "%v", err)
+	}
+	return nil
 }
 
 // verifyRecorded verifies a signature by a key and, if the requirement asks for a log, by any one entry of one of its
@@ -121,7 +135,7 @@ func (r *requirement) verifyRecorded(
 		options[1] = verify.WithIntegratedTimestamps(1)
 	}
 	entries := bundle.entries()
-	failures := slices.Clone(entries.problems)
+	failures, cause := slices.Clone(entries.problems), policy.NotLogged
 	for _, entry := range entries.usable {
 		if why := r.passOver(entry); why != "" {
 			failures = append(failures, why)
@@ -130,11 +144,14 @@ func (r *requirement) verifyRecorded(
 		e.entries = []*tlog.Entry{entry}
 		if at, err = verifyEntity(e, m, subject, options...); err != nil {
 			failures = append(failures, r.unpromised(entry, err))
+			if with, ok := errors.AsType[*causedError](err); ok {
+				cause = with.cause
+			}
 			continue
 		}
 		return at, nil
 	}
-	return time.Time{}, errors.New(r.unrecorded(bundle, failures))
+	return time.Time{}, caused(cause, "%s", r.unrecorded(bundle, failures))
 }
 
 // passOver returns why an entry is not what the requirement asks for, before sigstore-go is asked.
@@ -204,7 +221,7 @@ func verifyEntity(
 // explain says in words what sigstore-go says in numbers.
 func explain(err error) error {
 	if strings.Contains(err.Error(), "could not verify envelope") {
-		return fmt.Errorf("its signature is not by the required signer, or not of this statement (%w)", err)
+		return caused(policy.OtherKey, "its signature is not by the required signer, or not of this statement (%v)", err)
 	}
 	return err
 }

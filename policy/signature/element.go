@@ -42,6 +42,7 @@ func (e element) requirement(files *keyFiles) *policy.Requirement {
 	requirement := &policy.Requirement{
 		Type:          e.kind,
 		NeedsEvidence: e.kind == "sigstoreSigned" || e.kind == "signedBy",
+		KeyFiles:      e.paths,
 	}
 	raw, err := e.resolve(files)
 	if err != nil {

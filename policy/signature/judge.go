@@ -97,6 +97,10 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	until := ready.until(time.Now(), image)
 	finding = ready.judge(ctx, image)
 	finding.Until = until
+	if !finding.Met {
+		finding.Cause = causeOf(finding.Detail)
+		finding.Detail = shorten(finding.Detail + ready.trusts(finding.Cause))
+	}
 	return finding
 }
 
@@ -126,9 +130,19 @@ func allowed(ctx context.Context, p *signature.Policy, image *image) error {
 }
 
 func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
-	detail := fmt.Sprintf(format, args...)
+	return policy.Finding{Reason: reason, Detail: shorten(fmt.Sprintf(format, args...))}
+}
+
+// unsigned is the finding where there is nothing to judge.
+func unsigned(manifest policy.Manifest) policy.Finding {
+	finding := unmet(policy.Unsigned, "no signature of %s was found", manifest.Digest)
+	finding.Cause = policy.NoSignature
+	return finding
+}
+
+func shorten(detail string) string {
 	if len(detail) > longestDetail {
-		detail = strings.ToValidUTF8(detail[:longestDetail], "") + "…"
+		return strings.ToValidUTF8(detail[:longestDetail], "") + "…"
 	}
-	return policy.Finding{Reason: reason, Detail: detail}
+	return detail
 }

@@ -68,7 +68,9 @@ func TestKeyFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(parse(t, test.data), document.Default); diff != "" {
+			want := parse(t, test.data)
+			want[0].KeyFiles = test.files
+			if diff := cmp.Diff(want, document.Default); diff != "" {
 				t.Error(diff)
 			}
 			if document.Default[0].Problem != "" {

@@ -30,6 +30,8 @@ type ready struct {
 	// and end.
 	certificates bool
 	edges        []time.Time
+	// keys are the fingerprints of the keys it trusts, as people write them.
+	keys []string
 }
 
 // ready returns a requirement as a policy that has it as its default and nothing else.
@@ -48,6 +50,7 @@ func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
 			return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
 		}
 	}
+	made.keys = trustedKeys(requirement)
 	j.requirements.Add(requirement.ID, made)
 	return made, nil
 }

@@ -1,0 +1,166 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// Advice says what would make a denied image pass, from the requirement that is not met and from what keeps it from
+// being met; empty: there is nothing to say. It is for whoever may read the policy.
+func (v Verdict) Advice() string {
+	if v.Admitted() || v.Unmet == nil || v.Unmet.Problem != "" {
+		return ""
+	}
+	named, err := reference.ParseNormalizedNamed(v.Reference)
+	if err != nil {
+		return ""
+	}
+	switch v.Unmet.Type {
+	case "reject":
+		return "no signature would help: give the image a scope in the policy that accepts it or requires a signature"
+	case "signedBy":
+		return signedByAdvice(v.Cause)
+	case "sigstoreSigned":
+		return readWanted(v.Unmet).advice(v, named)
+	case "signedBaseLayer":
+		return "no signature would help: signedBaseLayer is implemented by no tool; use sigstoreSigned or signedBy"
+	default:
+		return ""
+	}
+}
+
+// signedByAdvice is about simple signing. cosign makes no such signatures.
+func signedByAdvice(cause Cause) string {
+	const sign = "sign it with GPG: podman image sign, or skopeo copy --sign-by or skopeo standalone-sign, and publish the " +
+		"signature in the lookaside that registries.d names for the registry; cosign makes no such signatures"
+	switch cause {
+	case NoSignature, OnlyAttestations, Malformed, OtherImage:
+		return sign
+	case OtherKey, OtherSigner, NotLogged:
+		return "sign it with a GPG key that is in the requirement's keyring (podman image sign, skopeo standalone-sign), or " +
+			"add the signer's public key to the keyring"
+	case OtherName, NoName:
+		return "sign it under the name that signedIdentity wants (skopeo standalone-sign MANIFEST REFERENCE …), or change " +
+			"signedIdentity: matchRepository accepts any tag of the repository"
+	default:
+		return ""
+	}
+}
+
+// wanted is what a sigstoreSigned requirement wants, as far as advice depends on it.
+type wanted struct {
+	SignedIdentity struct {
+		Type             string `json:"type"`
+		DockerReference  string `json:"dockerReference"`
+		DockerRepository string `json:"dockerRepository"`
+		Prefix           string `json:"prefix"`
+		SignedPrefix     string `json:"signedPrefix"`
+	} `json:"signedIdentity"`
+	Fulcio *struct {
+		OIDCIssuer   string `json:"oidcIssuer"`
+		SubjectEmail string `json:"subjectEmail"`
+	} `json:"fulcio"`
+	PKI *struct {
+		SubjectEmail    string `json:"subjectEmail"`
+		SubjectHostname string `json:"subjectHostname"`
+	} `json:"pki"`
+}
+
+// readWanted reads a requirement that was parsed before. What cannot be read is not known.
+func readWanted(r *Requirement) wanted {
+	var w wanted
+	if json.Unmarshal(r.JSON, &w) != nil {
+		return wanted{}
+	}
+	return w
+}
+
+func (w wanted) advice(v Verdict, named reference.Named) string {
+	sign := w.command(named)
+	switch v.Cause {
+	case NoSignature, Malformed, OtherImage:
+		return "sign it: " + sign
+	case OnlyAttestations:
+		return "sign it: " + sign + "; attestations state something about an image and do not sign it"
+	case OtherKey:
+		return "sign it again with the key that the requirement names: " + sign + "; or change the requirement's key"
+	case OtherSigner:
+		return "sign it again as " + w.signer() + ": " + sign + "; or change the requirement"
+	case NotLogged:
+		return "sign it again with a transparency log whose key the requirement names (without --tlog-upload=false): " + sign +
+			"; or remove rekorPublicKey… from the requirement"
+	case NoName:
+		return fmt.Sprintf("sign it again: %s; or let the digest alone suffice, whatever repository the signature was made "+
+			"for: identity = \"digest\" under [bundles], or for this namespace under [bundles.namespaces], in config.toml",
+			sign)
+	case OtherName:
+		return "sign it again for that name: " + sign + w.otherwise()
+	default:
+		return ""
+	}
+}
+
+// command is how to sign so that the requirement accepts it.
+func (w wanted) command(named reference.Named) string {
+	options := "--key cosign.key "
+	switch {
+	case w.Fulcio != nil:
+		options = ""
+	case w.PKI != nil:
+		options = "--key KEY --certificate CERTIFICATE --certificate-chain CHAIN "
+	}
+	command := fmt.Sprintf("cosign sign %s-a docker-reference=%s %s@DIGEST", options, w.name(named), named.Name())
+	if w.Fulcio != nil {
+		command += " as " + w.signer()
+	}
+	return command
+}
+
+// signer says who has to sign.
+func (w wanted) signer() string {
+	switch {
+	case w.Fulcio != nil:
+		return fmt.Sprintf("%s, authenticated by %s", w.Fulcio.SubjectEmail, w.Fulcio.OIDCIssuer)
+	case w.PKI != nil && w.PKI.SubjectEmail != "":
+		return w.PKI.SubjectEmail + ", with a certificate of the requirement's authority"
+	case w.PKI != nil:
+		return w.PKI.SubjectHostname + ", with a certificate of the requirement's authority"
+	default:
+		return "the owner of the requirement's key"
+	}
+}
+
+// name is the name that a signature has to be for. What signedIdentity wants depends on its type
+// (containers-policy.json(5), "signedIdentity").
+func (w wanted) name(named reference.Named) string {
+	identity := w.SignedIdentity
+	switch identity.Type {
+	case "matchRepository":
+		return named.Name()
+	case "exactReference":
+		return identity.DockerReference
+	case "exactRepository":
+		return identity.DockerRepository
+	case "remapIdentity":
+		if rest, ok := strings.CutPrefix(named.String(), identity.Prefix); ok {
+			return identity.SignedPrefix + rest
+		}
+	}
+	return named.String()
+}
+
+// otherwise says how the requirement could accept names as cosign signs them, where it does not.
+func (w wanted) otherwise() string {
+	switch w.SignedIdentity.Type {
+	case "", "matchRepoDigestOrExact", "matchExact":
+		return "; or use signedIdentity matchRepository: cosign's old format names a repository without a tag, which no other " +
+			"signedIdentity of an image's own name accepts"
+	case "remapIdentity":
+		return "; remapIdentity wants a tag or a digest in the signed name, which cosign's old format has not"
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,62 @@
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// causedError is why a bundle does not meet a requirement, and the cause that advice is computed from.
+type causedError struct {
+	cause policy.Cause
+	text  string
+}
+
+func (e *causedError) Error() string { return e.text }
+
+func caused(cause policy.Cause, format string, args ...any) error {
+	return &causedError{cause: cause, text: fmt.Sprintf(format, args...)}
+}
+
+// causeOf returns the cause of an error of verifying. What has none is a signature that is not by the signer.
+func (r *requirement) causeOf(err error) policy.Cause {
+	cause := policy.OtherKey
+	if with, ok := errors.AsType[*causedError](err); ok {
+		cause = with.cause
+	}
+	if cause == policy.OtherKey && r.authority != nil {
+		return policy.OtherSigner
+	}
+	return cause
+}
+
+// hintedFingerprint is a hint as people compare it with a key: openssl pkey -pubin -in KEY -outform DER | sha256sum. It
+// is called only for hints that are fingerprints.
+func hintedFingerprint(hint string) string {
+	raw, err := base64.StdEncoding.DecodeString(hint)
+	if err != nil {
+		return "that its hint names"
+	}
+	return "sha256:" + hex.EncodeToString(raw)
+}
+
+// fingerprints are those of the requirement's keys.
+func (r *requirement) fingerprints() string {
+	const most = 4
+	var all []string
+	for i, key := range r.keys {
+		if i == most {
+			all = append(all, fmt.Sprintf("%d more", len(r.keys)-most))
+			break
+		}
+		all = append(all, fingerprint(key.fingerprint))
+	}
+	return strings.Join(all, ", ")
+}
+
+func fingerprint(sum [sha256.Size]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }
