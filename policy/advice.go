@@ -34,14 +34,14 @@ func (v Verdict) Advice() string {
 
 // signedByAdvice is about simple signing. cosign makes no such signatures.
 func signedByAdvice(cause Cause) string {
-	const sign = "sign it with GPG: podman image sign, or skopeo copy --sign-by or skopeo standalone-sign, and publish the " +
-		"signature in the lookaside that registries.d names for the registry; cosign makes no such signatures"
+	const sign = "sign it with GPG: podman image sign, or skopeo copy --sign-by or skopeo standalone-sign, and publish " +
+		"the signature in the lookaside that registries.d names for the registry; cosign makes no such signatures"
 	switch cause {
 	case NoSignature, OnlyAttestations, Malformed, OtherImage:
 		return sign
 	case OtherKey, OtherSigner, NotLogged:
-		return "sign it with a GPG key that is in the requirement's keyring (podman image sign, skopeo standalone-sign), or " +
-			"add the signer's public key to the keyring"
+		return "sign it with a GPG key that is in the requirement's keyring (podman image sign, skopeo standalone-sign), " +
+			"or add the signer's public key to the keyring"
 	case OtherName, NoName:
 		return "sign it under the name that signedIdentity wants (skopeo standalone-sign MANIFEST REFERENCE …), or change " +
 			"signedIdentity: matchRepository accepts any tag of the repository"
@@ -90,8 +90,8 @@ func (w wanted) advice(v Verdict, named reference.Named) string {
 	case OtherSigner:
 		return "sign it again as " + w.signer() + ": " + sign + "; or change the requirement"
 	case NotLogged:
-		return "sign it again with a transparency log whose key the requirement names (without --tlog-upload=false): " + sign +
-			"; or remove rekorPublicKey… from the requirement"
+		return "sign it again with a transparency log whose key the requirement names (without --tlog-upload=false): " +
+			sign + "; or remove rekorPublicKey… from the requirement"
 	case NoName:
 		return fmt.Sprintf("sign it again: %s; or let the digest alone suffice, whatever repository the signature was made "+
 			"for: identity = \"digest\" under [bundles], or for this namespace under [bundles.namespaces], in config.toml",
@@ -156,8 +156,8 @@ func (w wanted) name(named reference.Named) string {
 func (w wanted) otherwise() string {
 	switch w.SignedIdentity.Type {
 	case "", "matchRepoDigestOrExact", "matchExact":
-		return "; or use signedIdentity matchRepository: cosign's old format names a repository without a tag, which no other " +
-			"signedIdentity of an image's own name accepts"
+		return "; or use signedIdentity matchRepository: cosign's old format names a repository without a tag, which no " +
+			"other signedIdentity of an image's own name accepts"
 	case "remapIdentity":
 		return "; remapIdentity wants a tag or a digest in the signed name, which cosign's old format has not"
 	default:

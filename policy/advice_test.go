@@ -49,12 +49,13 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 			name:        "origin.example/x", never: []string{"matchRepository"},
 		},
 		"a key, a mirror's name": {
-			requirement: sigstore(identity(`"type":"remapIdentity","prefix":"registry.example","signedPrefix":"origin.example/a"`)),
-			name:        "origin.example/a/app:v1", never: []string{"matchRepository"},
+			requirement: sigstore(identity(`"type":"remapIdentity","prefix":"registry.example",` +
+				`"signedPrefix":"origin.example/a"`)),
+			name: "origin.example/a/app:v1", never: []string{"matchRepository"},
 		},
 		"a workflow's owner": {
-			requirement: sigstore(`,"fulcio":{"caData":"Y2E=","oidcIssuer":"https://issuer.example","subjectEmail":"a@b.example"},` +
-				`"rekorPublicKeyData":"a2V5","signedIdentity":{"type":"matchRepository"}`),
+			requirement: sigstore(`,"fulcio":{"caData":"Y2E=","oidcIssuer":"https://issuer.example",` +
+				`"subjectEmail":"a@b.example"},"rekorPublicKeyData":"a2V5","signedIdentity":{"type":"matchRepository"}`),
 			name: repositoryName, always: []string{"a@b.example, authenticated by https://issuer.example"},
 			never: []string{"--key", "matchRepository"},
 		},

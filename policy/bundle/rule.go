@@ -52,7 +52,8 @@ func (r *requirement) rule(bundle *signed, image *image) ruling {
 	if nameless && len(claimed) == 0 {
 		return ruling{nameless: true}
 	}
-	return ruling{cause: policy.OtherName, reason: fmt.Sprintf("it is a valid signature by the right %s for %s, which %s does not accept for %s",
+	return ruling{cause: policy.OtherName, reason: fmt.Sprintf(
+		"it is a valid signature by the right %s for %s, which %s does not accept for %s",
 		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
 }
 

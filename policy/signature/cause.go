@@ -66,9 +66,9 @@ func (r *ready) trusts(cause policy.Cause) string {
 	return "; the requirement trusts " + keys
 }
 
-// trustedKeys returns the fingerprints of a requirement's keys: of public keys the SHA-256 of their DER form, as openssl
-// pkey -pubin -outform DER | sha256sum prints it; of OpenPGP keys the fingerprint that gpg --list-keys prints. A key that
-// cannot be read is left out: it has been reported as the requirement's problem.
+// trustedKeys returns the fingerprints of a requirement's keys: of public keys the SHA-256 of their DER form, as
+// openssl pkey -pubin -outform DER | sha256sum prints it; of OpenPGP keys the fingerprint that gpg --list-keys prints.
+// A key that cannot be read is left out: it has been reported as the requirement's problem.
 func trustedKeys(requirement *policy.Requirement) (all []string) {
 	var keys struct {
 		trust
