@@ -81,7 +81,7 @@ func (r *checkResult) advice() string {
 	switch policy.Reason(r.Reason) {
 	case policy.Unsigned, policy.Rejected:
 		if r.advised != "" && strings.HasPrefix(r.image, "dir:") {
-			return r.advised + "; a directory like this holds no Sigstore bundles: look with --image oci:PATH or " +
+			return r.advised + "; a directory like this has no Sigstore bundles: look with --image oci:PATH or " +
 				"--image registry"
 		}
 		return r.advised
