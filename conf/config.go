@@ -6,12 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/countersign/countersign/conf/pull"
 )
 
 // DefaultPath is where the configuration is looked for when no path is given.
-const DefaultPath = pull.DefaultPath
+const DefaultPath = "/etc/countersign/config.toml"
 
 // Config is the configuration of one node, nested as config.toml is. Values from [Read] and [Parse] are valid.
 type Config struct {

@@ -16,34 +16,40 @@ const maxSize = 1 << 20
 // Read returns the configuration at path. Where path is empty it is the one at [DefaultPath], and [Default] when there
 // is nothing at that path. All faults of the file are in the error, which is then [Faults].
 func Read(path string) (*Config, error) {
-	if path != "" {
-		return readAt(path)
-	}
-	// A symlink whose target is missing is not the same as no file: someone meant to configure something.
-	if _, err := os.Lstat(DefaultPath); errors.Is(err, fs.ErrNotExist) {
-		return Default(), nil
-	}
-	return readAt(DefaultPath)
-}
-
-func readAt(path string) (*Config, error) {
-	file, err := os.Open(path)
+	raw, path, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading configuration: %w", err)
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading configuration: %w", err)
-	}
-	if len(raw) > maxSize {
-		return nil, fmt.Errorf("reading configuration: %s is larger than 1 MiB; is it the right file?", path)
+		return nil, err
 	}
 	config, err := Parse(path, raw)
 	if err == nil {
 		config.File = path
 	}
 	return config, err
+}
+
+// readFile returns the text of the configuration at path and the path that it was read from: [DefaultPath] where path is
+// empty, and nothing where there is no file at that.
+func readFile(path string) (raw []byte, from string, err error) {
+	if path == "" {
+		// A symlink whose target is missing is not the same as no file: someone meant to configure something.
+		if _, err := os.Lstat(DefaultPath); errors.Is(err, fs.ErrNotExist) {
+			return nil, "", nil
+		}
+		path = DefaultPath
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading configuration: %w", err)
+	}
+	defer file.Close()
+	raw, err = io.ReadAll(io.LimitReader(file, maxSize+1))
+	if err != nil {
+		return nil, "", fmt.Errorf("reading configuration: %w", err)
+	}
+	if len(raw) > maxSize {
+		return nil, "", fmt.Errorf("reading configuration: %s is larger than 1 MiB; is it the right file?", path)
+	}
+	return raw, path, nil
 }
 
 // Fault is one thing that is wrong with a configuration.
@@ -83,9 +89,6 @@ func Parse(path string, raw []byte) (*Config, error) {
 	b := &binder{path: path}
 	config := Default()
 	b.bind(raw, config)
-	if len(b.faults) == 0 {
-		b.verifier(raw, config)
-	}
 	if len(b.faults) > 0 {
 		slices.SortStableFunc(b.faults, func(a, b Fault) int { return a.Line - b.Line })
 		return nil, b.faults

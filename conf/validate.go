@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/countersign/countersign/conf/pull"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -20,6 +19,12 @@ const (
 	minAnswer = 10 * time.Millisecond
 	// maxAnswer stays below the 2 s after which containerd's NRI gives up on a plugin (plugin_request_timeout).
 	maxAnswer = 1500 * time.Millisecond
+	// minTimeout is less than any registry takes, and maxTimeout stays below the 10 s after which containerd ends an image
+	// verifier (per_verifier_timeout).
+	minTimeout = 100 * time.Millisecond
+	maxTimeout = 9 * time.Second
+	// maxSocket is the longest path of a unix socket on Linux (unix(7), sun_path, less its final zero byte).
+	maxSocket = 107
 	// minEvidence is what a single signature may take.
 	minEvidence = MiB
 )
@@ -43,16 +48,20 @@ func (b *binder) validate(c *Config) {
 		b.fault("enforce.answer_within", "enforce.answer_within is %s; it must be between %s and %s, for containerd "+
 			"waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
 	}
-	if timeout := c.Pull.Timeout; timeout < pull.MinTimeout || timeout > pull.MaxTimeout {
-		b.fault("pull.timeout", "pull.timeout is %s; it must be between %s and %s, for containerd ends an image verifier "+
-			"after 10s", timeout, pull.MinTimeout, pull.MaxTimeout)
-	}
+	b.pull(c.Pull)
 	if c.Evidence.MaxSize < minEvidence {
 		b.fault("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
 	}
 	if !isContainerdNamespace(c.Containerd.Namespace) {
 		b.fault("containerd.namespace", "containerd.namespace is %q, which containerd does not accept; "+
 			`images of Kubernetes are in "k8s.io"`, c.Containerd.Namespace)
+	}
+}
+
+func (b *binder) pull(p Pull) {
+	if p.Timeout < minTimeout || p.Timeout > maxTimeout {
+		b.fault("pull.timeout", "pull.timeout is %s; it must be between %s and %s, for containerd ends an image verifier "+
+			"after 10s", p.Timeout, minTimeout, maxTimeout)
 	}
 }
 
@@ -87,8 +96,8 @@ func (b *binder) credentialProviders(r Registry) {
 
 func (b *binder) socket(key, path string) {
 	b.absolute(key, path)
-	if len(path) > pull.MaxSocket {
-		b.fault(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), pull.MaxSocket)
+	if len(path) > maxSocket {
+		b.fault(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
 	}
 }
 

@@ -1,72 +1,101 @@
 package conf_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/countersign/countersign/conf"
-	"github.com/countersign/countersign/conf/pull"
 )
 
-func TestWhatTheImageVerifierDoesNotUnderstandIsAFault(t *testing.T) {
-	for name, test := range map[string]struct{ text, want string }{
-		"its table in one line": {
-			"# all in one\npull = { timeout = \"3s\" }\n",
-			"config.toml:2: the image verifier reads this file too, and simpler: write the table pull as [pull]",
+func TestTheImageVerifierReadsItsPart(t *testing.T) {
+	standard := conf.Verifier{
+		Socket: conf.Default().Listen.Socket, Timeout: 8 * time.Second, WithoutDaemon: conf.WithoutDaemonDeny,
+	}
+	set := func(change func(*conf.Verifier)) conf.Verifier {
+		changed := standard
+		change(&changed)
+		return changed
+	}
+	short := set(func(v *conf.Verifier) { v.Timeout = 3 * time.Second })
+	for name, test := range map[string]struct {
+		text string
+		want conf.Verifier
+		// problem stands in the error, with the line.
+		problem string
+	}{
+		"nothing":                          {"", standard, ""},
+		"nothing of its own":               {"[log]\nlevel = \"debug\" # pull.timeout = \"1s\"\n", standard, ""},
+		"the file that countersign brings": {string(file(t, "config.toml")), standard, ""},
+		"all of it": {
+			"[pull]\ntimeout = \"3s\"\nwithout_daemon = 'allow'\n[listen]\nsocket = \"/run/x.sock\"",
+			conf.Verifier{Socket: "/run/x.sock", Timeout: 3 * time.Second, WithoutDaemon: conf.WithoutDaemonAllow},
+			"",
 		},
-		"an escape in its setting": {
-			"[pull]\ntimeout = \"\\u0033s\"\n",
-			"config.toml:2: the image verifier reads this file too, and simpler: write pull.timeout as a plain string",
+		"dotted keys":                 {"pull.timeout = '3s'", short, ""},
+		"a table in one line":         {"pull = { timeout = \"3s\" }", short, ""},
+		"escapes":                     {"[pull]\ntimeout = \"\\u0033s\"", short, ""},
+		"a string of many lines":      {"[policy]\nsystem = \"\"\"\n[pull]\ntimeout = '1s'\"\"\"\n[pull]\ntimeout = '3s'", short, ""},
+		"an unknown key elsewhere":    {"[polcy]\nsystem = 1\n[pull]\ntimeout = '3s'", short, ""},
+		"a wrong value elsewhere":     {"[evidence]\nmax_size = 'big'\n[pull]\ntimeout = '3s'", short, ""},
+		"an unknown key in its table": {"[pull]\ntimeot = '1s'\ntimeout = '3s'", short, ""},
+		"too long a time":             {"\n[pull]\ntimeout = '10s'", conf.Verifier{}, ":3: pull.timeout is 10s; it must be between"},
+		"too short a time":            {"pull.timeout = '99ms'", conf.Verifier{}, ":1: pull.timeout is 99ms"},
+		"a time without a unit":       {"pull.timeout = '8'", conf.Verifier{}, `:1: pull.timeout: "8" is no duration`},
+		"a time that is a number":     {"pull.timeout = 8", conf.Verifier{}, ":1: pull.timeout is an integer"},
+		"a table that is none":        {"pull = 'x'", conf.Verifier{}, ":1: pull is a string; it must be a table"},
+		"another way to do without": {
+			"pull.without_daemon = 'Allow'", conf.Verifier{}, `:1: pull.without_daemon: "Allow" is not known`,
 		},
-		"a string of many lines elsewhere": {
-			"[policy]\nsystem = \"\"\"/etc/containers/policy.json\"\"\"\n",
-			"config.toml:2: the image verifier reads this file too, and simpler: write policy.system on one line",
-		},
-		"an escape elsewhere": {"[policy]\nsystem = \"/etc/\\u0041\"\n", ""},
-		"a table in one line elsewhere": {
-			"bundles = { identity = \"digest\", namespaces = { prod = \"annotation\" } }\n", "",
-		},
+		"a relative socket":             {"listen.socket = 'x.sock'", conf.Verifier{}, ":1: listen.socket is"},
+		"a socket with too long a path": {"listen.socket = '/" + strings.Repeat("x", 107) + "'", conf.Verifier{}, "108 bytes"},
+		"no TOML":                       {"[pull\n", conf.Verifier{}, ":1: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := conf.Parse("config.toml", []byte(test.text))
-			if test.want == "" && err != nil {
-				t.Errorf("got %v, want none", err)
+			path := filepath.Join(t.TempDir(), "config.toml")
+			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
 			}
-			if test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
-				t.Errorf("got %v, want %s", err, test.want)
+			got, err := conf.ReadVerifier(path)
+			if got != test.want || (err == nil) != (test.problem == "") {
+				t.Errorf("got %+v, %v; want %+v", got, err, test.want)
+			}
+			if err != nil && !strings.Contains(err.Error(), test.problem) {
+				t.Errorf("the problem is %v; want %s", err, test.problem)
 			}
 		})
 	}
+	if _, err := conf.ReadVerifier(filepath.Join(t.TempDir(), "absent.toml")); err == nil {
+		t.Error("a file that was named and is absent is no problem")
+	}
 }
 
-// FuzzTheImageVerifierReadsTheSame: a text that is a configuration is read by both parsers in the same way, or the
-// simpler one says that it does not understand. It never takes it for something else.
+// FuzzTheImageVerifierReadsTheSame: the verifier takes from a configuration what the daemon takes from it.
 func FuzzTheImageVerifierReadsTheSame(f *testing.F) {
 	f.Add(string(file(f, "config.toml")))
 	for _, seed := range []string{
 		"pull.timeout = '3s'\r\n[listen]\r\nsocket = \"/x\" # \"\r\n",
 		"[policy]\nsystem = \"\"\"/\n[pull]\ntimeout = '3s'\n\"\"\"",
-		"[enforce.namespaces]\n\"pull\" = \"audit\" # 'x\n'timeout' = \"audit\"\n[\"pull\"]\n'timeout' = \"3s\"",
-		"bundles = { identity = \"digest\",\n # }\n namespaces = { \"}\" = \"annotation\" } }\n",
+		"[enforce.namespaces]\n\"pull\" = \"audit\" # 'x\n[\"pull\"]\n'timeout' = \"3s\"",
 		"[policy]\nsystem = '/\\'\n[pull]\nwithout_daemon = 'allow'\n",
-		"\ufeff[pull]\ntimeout = \"3s\"",
-		"[pull]\ntimeout = \"3s\"\n[pull.x]\n",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		config, err := conf.Parse("config.toml", []byte(text))
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config, err := conf.Read(path)
 		if err != nil {
-			if strings.Contains(err.Error(), "for something else") {
-				t.Errorf("%v:\n%s", err, text)
-			}
 			return
 		}
-		want := pull.Settings{
-			Socket: config.Listen.Socket, Timeout: config.Pull.Timeout,
-			AllowWithoutDaemon: config.Pull.WithoutDaemon == conf.WithoutDaemonAllow,
+		want := conf.Verifier{
+			Socket: config.Listen.Socket, Timeout: config.Pull.Timeout, WithoutDaemon: config.Pull.WithoutDaemon,
 		}
-		if got, err := pull.Parse([]byte(text)); err != nil || got != want {
+		if got, err := conf.ReadVerifier(path); err != nil || got != want {
 			t.Errorf("got %+v, %v; want %+v:\n%s", got, err, want, text)
 		}
 	})

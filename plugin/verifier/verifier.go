@@ -8,7 +8,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/countersign/countersign/conf/pull"
+	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
@@ -36,7 +36,7 @@ func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 		fmt.Fprintln(stdout, socket.Refusal(question.name, "the image verifier was not asked as it should be", badRequest))
 		return Block
 	}
-	settings, err := pull.Read(question.config)
+	settings, err := conf.ReadVerifier(question.config)
 	if err != nil {
 		fmt.Fprintf(stderr, "countersign-verifier: %v\n", err)
 		fmt.Fprintln(stdout, socket.Refusal(question.name, "countersign's configuration cannot be read by its image "+
@@ -66,7 +66,7 @@ func parseArguments(args []string) (question, error) {
 	flags.StringVar(&q.name, "name", "", "the image's reference")
 	flags.StringVar(&q.digest, "digest", "", "the digest of its manifest or index")
 	flags.StringVar(&mediaType, "stdin-media-type", "", "what is on stdin")
-	flags.StringVar(&q.config, "config", "", "configuration file (default "+pull.DefaultPath+")")
+	flags.StringVar(&q.config, "config", "", "configuration file (default "+conf.DefaultPath+")")
 	if err := flags.Parse(args); err != nil {
 		return q, fmt.Errorf("%w; containerd runs this program as an image verifier, with -name, -digest and "+
 			"-stdin-media-type, and a descriptor on stdin", err)
@@ -84,7 +84,7 @@ func parseArguments(args []string) (question, error) {
 
 // answer reads the descriptor and asks the daemon. The error is for the log: what becomes of the pull is said without.
 func (q *question) answer(
-	ctx context.Context, settings pull.Settings, stdin io.Reader,
+	ctx context.Context, settings conf.Verifier, stdin io.Reader,
 ) (status int, line string, err error) {
 	image, err := readDescriptor(ctx, stdin)
 	if err == nil && image.Digest != q.digest {
@@ -99,7 +99,7 @@ func (q *question) answer(
 		return Allow, answer.Message, nil
 	case err == nil:
 		return Block, answer.Message, nil
-	case settings.AllowWithoutDaemon:
+	case settings.WithoutDaemon == conf.WithoutDaemonAllow:
 		return Allow, socket.Admission(q.name, "let in, although countersign cannot be asked on this node", unavailable), err
 	default:
 		return Block, socket.Refusal(q.name, "countersign cannot be asked on this node, and images are not let in "+
@@ -109,7 +109,7 @@ func (q *question) answer(
 
 // ask asks the daemon. An error says that it is not there: nobody listens, it gives no answer in time although it has
 // less time for it than we have, or what it says makes no sense.
-func (q *question) ask(ctx context.Context, settings pull.Settings, image descriptor) (socket.PullAnswer, error) {
+func (q *question) ask(ctx context.Context, settings conf.Verifier, image descriptor) (socket.PullAnswer, error) {
 	request := socket.PullRequest{Name: q.name, Digest: image.Digest, MediaType: image.MediaType, Size: image.Size}
 	if deadline, ok := ctx.Deadline(); ok {
 		request.Within = time.Until(deadline).Milliseconds()
