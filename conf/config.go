@@ -38,8 +38,8 @@ type Policy struct {
 // Enforce says what follows from a denial, and how long a decision may take.
 type Enforce struct {
 	Mode Mode `toml:"mode"`
-	// AnswerWithin is the time after which a container without a verdict is refused.
-	AnswerWithin time.Duration `toml:"answer_within"`
+	// DecisionTimeout is the time after which a container without a verdict is refused.
+	DecisionTimeout time.Duration `toml:"decision_timeout"`
 	// Namespaces are the exceptions to Mode.
 	Namespaces map[string]Mode `toml:"namespaces"`
 }
@@ -68,8 +68,8 @@ type Registry struct {
 type Pull struct {
 	// Timeout is how long a pull waits for signatures before it goes on without.
 	Timeout time.Duration `toml:"timeout"`
-	// WithoutDaemon is what becomes of pulls while the daemon is not there.
-	WithoutDaemon WithoutDaemon `toml:"without_daemon"`
+	// OnDaemonUnavailable is what becomes of pulls while the daemon is not there.
+	OnDaemonUnavailable OnDaemonUnavailable `toml:"on_daemon_unavailable"`
 }
 
 // Bundles says how Sigstore bundles, which name no repository of their own, are matched with an image's reference.
@@ -104,14 +104,14 @@ type Log struct {
 func Default() *Config {
 	return &Config{
 		Policy:   Policy{System: "/etc/containers/policy.json", Directory: "/etc/countersign/policies"},
-		Enforce:  Enforce{Mode: ModeEnforce, AnswerWithin: 250 * time.Millisecond},
+		Enforce:  Enforce{Mode: ModeEnforce, DecisionTimeout: 250 * time.Millisecond},
 		Evidence: Evidence{Directory: "/var/lib/countersign/evidence", MaxSize: 1 << 30},
 		Registry: Registry{
 			ConfigPath: "/etc/containerd/certs.d",
 			Lookaside:  "/etc/containers/registries.d",
 			AuthFile:   "/var/lib/kubelet/config.json",
 		},
-		Pull:    Pull{Timeout: 8 * time.Second, WithoutDaemon: WithoutDaemonDeny},
+		Pull:    Pull{Timeout: 8 * time.Second, OnDaemonUnavailable: DenyPulls},
 		Bundles: Bundles{Identity: IdentityAnnotation},
 		Containerd: Containerd{
 			Address:   "/run/containerd/containerd.sock",

@@ -93,7 +93,7 @@ func explained(t *testing.T, lines []string, header, begin string) {
 
 func TestAConfigurationIsRead(t *testing.T) {
 	const written = `
-enforce.answer_within = "1s"
+enforce.decision_timeout = "1s"
 [enforce.namespaces]
 kube-system = "audit"
 prod = "enforce"
@@ -104,7 +104,7 @@ directory = "/data/evidence"
 max_size = "512 MiB"
 [pull]
 timeout = "3s"
-without_daemon = "allow"
+on_daemon_unavailable = "allow"
 [bundles]
 identity = "digest"
 namespaces = { prod = "annotation" }
@@ -119,11 +119,11 @@ format = "text"
 		t.Fatal(err)
 	}
 	want := conf.Default()
-	want.Enforce.AnswerWithin = time.Second
+	want.Enforce.DecisionTimeout = time.Second
 	want.Enforce.Namespaces = map[string]conf.Mode{"kube-system": conf.ModeAudit, "prod": conf.ModeEnforce}
 	want.Policy.Directory = ""
 	want.Evidence = conf.Evidence{Directory: "/data/evidence", MaxSize: 512 * conf.MiB}
-	want.Pull = conf.Pull{Timeout: 3 * time.Second, WithoutDaemon: conf.WithoutDaemonAllow}
+	want.Pull = conf.Pull{Timeout: 3 * time.Second, OnDaemonUnavailable: conf.AllowPulls}
 	want.Bundles.Identity = conf.IdentityDigest
 	want.Bundles.Namespaces = map[string]conf.Identity{"prod": conf.IdentityAnnotation}
 	want.Listen.Metrics = "[::1]:0"

@@ -18,7 +18,7 @@ systen = "/etc/containers/policy.json"
 directory = 7
 [enforce]
 mode = "warn"
-answer_within = "2s"
+decision_timeout = "2s"
 [enforce.namespaces]
 "../etc" = "audit"
 prod = true
@@ -33,7 +33,7 @@ system = "/x"
 		`config.toml:3: unknown key policy.systen; remove or correct it; known here are: directory, system`,
 		`config.toml:4: policy.directory is an integer; it must be a string: put it in quotes`,
 		`config.toml:6: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
-		`config.toml:7: enforce.answer_within is 2s; it must be between 10ms and 1.5s, for containerd waits 2s ` +
+		`config.toml:7: enforce.decision_timeout is 2s; it must be between 10ms and 1.5s, for containerd waits 2s ` +
 			`and creates containers one after the other`,
 		`config.toml:9: enforce.namespaces: "../etc" cannot be a namespace of Kubernetes; write lower-case letters, ` +
 			`digits and dashes, at most 63`,
@@ -87,20 +87,20 @@ func TestOneFault(t *testing.T) {
 		"a negative store":              {`max_size = "1GiB"`, `max_size = "-1GiB"`, "is no size"},
 		"a store of more than there is": {`max_size = "1GiB"`, `max_size = "9999999TiB"`, "is no size"},
 		"a duration without a unit": {
-			`answer_within = "250ms"`, `answer_within = "250"`,
-			`enforce.answer_within: "250" is no duration; write a number and a unit`,
+			`decision_timeout = "250ms"`, `decision_timeout = "250"`,
+			`enforce.decision_timeout: "250" is no duration; write a number and a unit`,
 		},
 		"too short a time to answer": {
-			`answer_within = "250ms"`, `answer_within = "9ms"`,
-			"enforce.answer_within is 9ms; it must be between 10ms and 1.5s",
+			`decision_timeout = "250ms"`, `decision_timeout = "9ms"`,
+			"enforce.decision_timeout is 9ms; it must be between 10ms and 1.5s",
 		},
 		"too long a time for a pull": {
 			`timeout = "8s"`, `timeout = "10s"`, "pull.timeout is 10s; it must be between 100ms and 9s",
 		},
 		"too short a time for a pull": {`timeout = "8s"`, `timeout = "99ms"`, "pull.timeout is 99ms; it must be"},
 		"an unknown way to go on without the daemon": {
-			`without_daemon = "deny"`, `without_daemon = "ask"`,
-			`pull.without_daemon: "ask" is not known; use "deny" or "allow"`,
+			`on_daemon_unavailable = "deny"`, `on_daemon_unavailable = "ask"`,
+			`pull.on_daemon_unavailable: "ask" is not known; use "deny" or "allow"`,
 		},
 		"credential providers without their programs": {
 			`credential_provider_config = ""`, `credential_provider_config = "/etc/providers.yaml"`,
@@ -242,5 +242,5 @@ func ExampleParse() {
 	fmt.Println(err)
 	// Output:
 	// config.toml:2: enforce.mode: "warn" is not known; use "enforce" or "audit"
-	// config.toml:3: unknown key enforce.answer_in; remove or correct it; known here are: answer_within, mode, namespaces
+	// config.toml:3: unknown key enforce.answer_in; remove or correct it; known here are: decision_timeout, mode, namespaces
 }

@@ -13,7 +13,7 @@ import (
 // opened once: sockets, addresses and directories.
 func reloadable() []string {
 	return []string{
-		"enforce.mode", "enforce.answer_within", "enforce.namespaces", "pull.timeout", "pull.without_daemon",
+		"enforce.mode", "enforce.decision_timeout", "enforce.namespaces", "pull.timeout", "pull.on_daemon_unavailable",
 		"bundles.identity", "bundles.namespaces", "log.level",
 	}
 }

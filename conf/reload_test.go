@@ -20,8 +20,8 @@ func TestAReloadAppliesWhatARunningDaemonCanReplace(t *testing.T) {
 		"a namespace is not named more": {"", "[enforce.namespaces]", "[]"},
 		"the level of the log":          {before + "[log]\nlevel = \"warn\"\n", "[log.level]", "[]"},
 		"the deadline and the pulls'": {
-			before + "[enforce]\nanswer_within = \"1s\"\n[pull]\ntimeout = \"3s\"\nwithout_daemon = \"allow\"\n",
-			"[enforce.answer_within pull.timeout pull.without_daemon]", "[]",
+			before + "[enforce]\ndecision_timeout = \"1s\"\n[pull]\ntimeout = \"3s\"\non_daemon_unavailable = \"allow\"\n",
+			"[enforce.decision_timeout pull.timeout pull.on_daemon_unavailable]", "[]",
 		},
 		"the identity of bundles": {
 			before + "[bundles]\nidentity = \"digest\"\n[bundles.namespaces]\nprod = \"annotation\"\n",
@@ -58,7 +58,7 @@ func TestAReloadAppliesWhatARunningDaemonCanReplace(t *testing.T) {
 
 func TestAReloadOfWhatIsInvalidChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
-	running := read(t, path, "[enforce]\nmode = \"audit\"\nanswer_within = \"1s\"\n")
+	running := read(t, path, "[enforce]\nmode = \"audit\"\ndecision_timeout = \"1s\"\n")
 	for name, damage := range map[string]func(){
 		"it does not parse":    func() { write(t, path, "[enforce") },
 		"a value is not known": func() { write(t, path, "[enforce]\nmode = \"off\"\n") },
@@ -70,7 +70,7 @@ func TestAReloadOfWhatIsInvalidChangesNothing(t *testing.T) {
 			t.Errorf("%s: the configuration is %v, %v", name, next, err)
 		}
 	}
-	if running.Enforce.AnswerWithin != time.Second || running.Mode("x") != conf.ModeAudit || running.File != path {
+	if running.Enforce.DecisionTimeout != time.Second || running.Mode("x") != conf.ModeAudit || running.File != path {
 		t.Errorf("the running configuration is %+v", running)
 	}
 }

@@ -44,8 +44,8 @@ func (b *binder) validate(c *Config) {
 	b.metrics("listen.metrics", c.Listen.Metrics)
 	b.namespaces("enforce.namespaces", slices.Sorted(maps.Keys(c.Enforce.Namespaces)))
 	b.namespaces("bundles.namespaces", slices.Sorted(maps.Keys(c.Bundles.Namespaces)))
-	if answer := c.Enforce.AnswerWithin; answer < minAnswer || answer > maxAnswer {
-		b.fault("enforce.answer_within", "enforce.answer_within is %s; it must be between %s and %s, for containerd "+
+	if answer := c.Enforce.DecisionTimeout; answer < minAnswer || answer > maxAnswer {
+		b.fault("enforce.decision_timeout", "enforce.decision_timeout is %s; it must be between %s and %s, for containerd "+
 			"waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
 	}
 	b.pull(c.Pull)

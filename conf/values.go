@@ -32,28 +32,28 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return oneOf(m, text, ModeEnforce, ModeAudit)
 }
 
-// WithoutDaemon is what becomes of a pull while the daemon cannot be asked. Its zero value refuses it.
-type WithoutDaemon uint8
+// OnDaemonUnavailable says whether an image is pulled while the daemon is unavailable. The zero value refuses the pull.
+type OnDaemonUnavailable uint8
 
 // The two ways to go on.
 const (
-	// WithoutDaemonDeny refuses the pull; the kubelet tries again.
-	WithoutDaemonDeny WithoutDaemon = iota
-	// WithoutDaemonAllow lets the image in; whether it may run is decided when a container is created.
-	WithoutDaemonAllow
+	// DenyPulls refuses the pull; the kubelet tries again.
+	DenyPulls OnDaemonUnavailable = iota
+	// AllowPulls allows the pull; whether it may run is decided when a container is created.
+	AllowPulls
 )
 
 // String returns it as it is written in config.toml.
-func (w WithoutDaemon) String() string {
-	if w == WithoutDaemonAllow {
+func (w OnDaemonUnavailable) String() string {
+	if w == AllowPulls {
 		return "allow"
 	}
 	return "deny"
 }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
-func (w *WithoutDaemon) UnmarshalText(text []byte) error {
-	return oneOf(w, text, WithoutDaemonDeny, WithoutDaemonAllow)
+func (w *OnDaemonUnavailable) UnmarshalText(text []byte) error {
+	return oneOf(w, text, DenyPulls, AllowPulls)
 }
 
 // Identity is what ties a Sigstore bundle to an image's reference. Its zero value is the stricter one.

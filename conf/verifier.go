@@ -14,8 +14,8 @@ type Verifier struct {
 	Socket string
 	// Timeout is how long the verifier may take, pull.timeout.
 	Timeout time.Duration
-	// WithoutDaemon is what becomes of a pull while the daemon does not answer.
-	WithoutDaemon WithoutDaemon
+	// OnDaemonUnavailable is what becomes of a pull while the daemon does not answer.
+	OnDaemonUnavailable OnDaemonUnavailable
 }
 
 // ReadVerifier returns the image verifier's part of the configuration at path, or at [DefaultPath] where path is empty,
@@ -43,7 +43,7 @@ func parseVerifier(path string, raw []byte) (Verifier, error) {
 	}
 	b.lines = keyLines(raw)
 	b.table("", reflect.ValueOf(&part).Elem(), map[string]any{
-		"pull":   only(tree["pull"], "timeout", "without_daemon"),
+		"pull":   only(tree["pull"], "timeout", "on_daemon_unavailable"),
 		"listen": only(tree["listen"], "socket"),
 	})
 	b.pull(part.Pull)
@@ -52,7 +52,7 @@ func parseVerifier(path string, raw []byte) (Verifier, error) {
 		return Verifier{}, b.faults
 	}
 	return Verifier{
-		Socket: part.Listen.Socket, Timeout: part.Pull.Timeout, WithoutDaemon: part.Pull.WithoutDaemon,
+		Socket: part.Listen.Socket, Timeout: part.Pull.Timeout, OnDaemonUnavailable: part.Pull.OnDaemonUnavailable,
 	}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 func TestTheImageVerifierReadsItsPart(t *testing.T) {
 	standard := conf.Verifier{
-		Socket: conf.Default().Listen.Socket, Timeout: 8 * time.Second, WithoutDaemon: conf.WithoutDaemonDeny,
+		Socket: conf.Default().Listen.Socket, Timeout: 8 * time.Second, OnDaemonUnavailable: conf.DenyPulls,
 	}
 	set := func(change func(*conf.Verifier)) conf.Verifier {
 		changed := standard
@@ -30,8 +30,8 @@ func TestTheImageVerifierReadsItsPart(t *testing.T) {
 		"nothing of its own":               {"[log]\nlevel = \"debug\" # pull.timeout = \"1s\"\n", standard, ""},
 		"the file that countersign brings": {string(file(t, "config.toml")), standard, ""},
 		"all of it": {
-			"[pull]\ntimeout = \"3s\"\nwithout_daemon = 'allow'\n[listen]\nsocket = \"/run/x.sock\"",
-			conf.Verifier{Socket: "/run/x.sock", Timeout: 3 * time.Second, WithoutDaemon: conf.WithoutDaemonAllow},
+			"[pull]\ntimeout = \"3s\"\non_daemon_unavailable = 'allow'\n[listen]\nsocket = \"/run/x.sock\"",
+			conf.Verifier{Socket: "/run/x.sock", Timeout: 3 * time.Second, OnDaemonUnavailable: conf.AllowPulls},
 			"",
 		},
 		"dotted keys":                 {"pull.timeout = '3s'", short, ""},
@@ -47,7 +47,7 @@ func TestTheImageVerifierReadsItsPart(t *testing.T) {
 		"a time that is a number":     {"pull.timeout = 8", conf.Verifier{}, ":1: pull.timeout is an integer"},
 		"a table that is none":        {"pull = 'x'", conf.Verifier{}, ":1: pull is a string; it must be a table"},
 		"another way to do without": {
-			"pull.without_daemon = 'Allow'", conf.Verifier{}, `:1: pull.without_daemon: "Allow" is not known`,
+			"pull.on_daemon_unavailable = 'Allow'", conf.Verifier{}, `:1: pull.on_daemon_unavailable: "Allow" is not known`,
 		},
 		"a relative socket":             {"listen.socket = 'x.sock'", conf.Verifier{}, ":1: listen.socket is"},
 		"a socket with too long a path": {"listen.socket = '/" + strings.Repeat("x", 107) + "'", conf.Verifier{}, "108 bytes"},
@@ -79,7 +79,7 @@ func FuzzTheImageVerifierReadsTheSame(f *testing.F) {
 		"pull.timeout = '3s'\r\n[listen]\r\nsocket = \"/x\" # \"\r\n",
 		"[policy]\nsystem = \"\"\"/\n[pull]\ntimeout = '3s'\n\"\"\"",
 		"[enforce.namespaces]\n\"pull\" = \"audit\" # 'x\n[\"pull\"]\n'timeout' = \"3s\"",
-		"[policy]\nsystem = '/\\'\n[pull]\nwithout_daemon = 'allow'\n",
+		"[policy]\nsystem = '/\\'\n[pull]\non_daemon_unavailable = 'allow'\n",
 	} {
 		f.Add(seed)
 	}
@@ -93,7 +93,7 @@ func FuzzTheImageVerifierReadsTheSame(f *testing.F) {
 			return
 		}
 		want := conf.Verifier{
-			Socket: config.Listen.Socket, Timeout: config.Pull.Timeout, WithoutDaemon: config.Pull.WithoutDaemon,
+			Socket: config.Listen.Socket, Timeout: config.Pull.Timeout, OnDaemonUnavailable: config.Pull.OnDaemonUnavailable,
 		}
 		if got, err := conf.ReadVerifier(path); err != nil || got != want {
 			t.Errorf("got %+v, %v; want %+v:\n%s", got, err, want, text)

@@ -31,7 +31,7 @@ func (l *lab) daemonAway(t *testing.T) {
 		l.refusesPull(t, image, "unavailable")
 	})
 	t.Run("and pulls are allowed without it", func(t *testing.T) {
-		lenient := l.newDaemon(t, settings{"pull": {"without_daemon": "allow"}})
+		lenient := l.newDaemon(t, settings{"pull": {"on_daemon_unavailable": "allow"}})
 		rig.OK(t, l.InstallVerifier(l.verifier, lenient))
 		l.Pull(t, image)
 		rig.OK(t, l.InstallVerifier(l.verifier, l.Daemon))

@@ -58,7 +58,7 @@ config_path = ""
 lookaside = ""
 auth_file = ""
 [pull]
-without_daemon = "${WITHOUT}"
+on_daemon_unavailable = "${WITHOUT}"
 [containerd]
 address = "${DIR}/containerd.sock"
 nri_socket = "${DIR}/nri.sock"

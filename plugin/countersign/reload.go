@@ -81,7 +81,7 @@ func (r *reloader) reload(ctx context.Context) {
 // apply hands out what is not asked for each time.
 func (r *reloader) apply(config *conf.Config) {
 	r.level.Set(config.Log.Level.Level())
-	r.deadline.Set(config.Enforce.AnswerWithin)
+	r.deadline.Set(config.Enforce.DecisionTimeout)
 	named := make(map[string]bool, len(config.Enforce.Namespaces))
 	for namespace, mode := range config.Enforce.Namespaces {
 		named[namespace] = mode != conf.ModeAudit

@@ -45,7 +45,7 @@ func documentsConfig(
 }
 
 func newDeadline(config *conf.Config, panicked policy.PanicFunc) *policy.Deadline {
-	deadline := policy.NewDeadline(config.Enforce.AnswerWithin)
+	deadline := policy.NewDeadline(config.Enforce.DecisionTimeout)
 	deadline.Panicked = panicked
 	return deadline
 }

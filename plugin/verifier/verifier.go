@@ -99,7 +99,7 @@ func (q *question) answer(
 		return Allow, answer.Message, nil
 	case err == nil:
 		return Block, answer.Message, nil
-	case settings.WithoutDaemon == conf.WithoutDaemonAllow:
+	case settings.OnDaemonUnavailable == conf.AllowPulls:
 		return Allow, socket.Admission(q.name, "let in, although countersign cannot be asked on this node", unavailable), err
 	default:
 		return Block, socket.Refusal(q.name, "countersign cannot be asked on this node, and images are not let in "+

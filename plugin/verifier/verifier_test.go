@@ -45,7 +45,7 @@ func daemon(t testing.TB, handler http.Handler) (path string) {
 }
 
 // impatient is a configuration with a short timeout.
-const impatient = "[listen]\nsocket = %q\n[pull]\ntimeout = \"200ms\"\nwithout_daemon = %q\n"
+const impatient = "[listen]\nsocket = %q\n[pull]\ntimeout = \"200ms\"\non_daemon_unavailable = %q\n"
 
 // configure writes a configuration.
 func configure(tb testing.TB, format string, arguments ...any) (path string) {
@@ -100,7 +100,7 @@ func TestTheDaemonsAnswerIsContainerds(t *testing.T) {
 			path := daemon(t, handler)
 			// What the daemon says counts, whatever is to become of pulls without it.
 			for _, without := range []string{"deny", "allow"} {
-				config := configure(t, "[listen]\nsocket = %q\n[pull]\nwithout_daemon = %q\n", path, without)
+				config := configure(t, "[listen]\nsocket = %q\n[pull]\non_daemon_unavailable = %q\n", path, without)
 				status, line := run(t, config, strings.NewReader(image), asks()...)
 				if status != test.status || line != test.answer.Message {
 					t.Errorf("exit status %d: %s; want %d: %s", status, line, test.status, test.answer.Message)
@@ -182,7 +182,7 @@ func TestAQuestionThatMakesNoSenseIsRefused(t *testing.T) {
 		"one of negative size":  {config, strings.Replace(image, "1234", "-1", 1), asks(), "(bad-request)"},
 		"far too much on stdin": {config, image + strings.Repeat(" ", 4<<20), asks(), "(bad-request)"},
 		"no configuration":      {filepath.Join(t.TempDir(), "absent"), image, asks(), "(internal)"},
-		"one not understood":    {configure(t, "[pull]\nwithout_daemon = allow\n"), image, asks(), "(internal)"},
+		"one not understood":    {configure(t, "[pull]\non_daemon_unavailable = allow\n"), image, asks(), "(internal)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, line := run(t, test.config, strings.NewReader(test.stdin), test.arguments...)
@@ -194,7 +194,7 @@ func TestAQuestionThatMakesNoSenseIsRefused(t *testing.T) {
 }
 
 func TestAStdinThatIsNeverClosedHoldsNobodyUp(t *testing.T) {
-	config := configure(t, "[pull]\nwithout_daemon = \"allow\"\ntimeout = \"100ms\"\n")
+	config := configure(t, "[pull]\non_daemon_unavailable = \"allow\"\ntimeout = \"100ms\"\n")
 	stdin, open := io.Pipe()
 	defer open.Close()
 	if status, line := run(t, config, stdin, asks()...); status != verifier.Block {
