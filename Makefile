@@ -22,12 +22,14 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: ## boot a throwaway node and show one image admitted and refused (root)
+	@scripts/modules.sh demo
 	go run ./integration/demo
 
 build: ## put countersign and countersign-verifier into bin/
 	go build -trimpath -o bin/ ./plugin/...
 
 test: ## run every test; those of the node say so when they skip for want of root
+	@scripts/modules.sh test
 	go test -timeout 30m ./...
 
 check: tidy-check fmt-check lint unit race node ## what CI runs: modules, format, lint, all tests, quickest first

@@ -238,9 +238,9 @@ func FuzzParse(f *testing.F) {
 }
 
 func ExampleParse() {
-	_, err := conf.Parse("config.toml", []byte("[enforce]\nmode = \"warn\"\nanswer_in = \"1s\"\n"))
+	_, err := conf.Parse("config.toml", []byte("[enforce]\nmode = \"warn\"\nanswer = \"1s\"\n"))
 	fmt.Println(err)
 	// Output:
 	// config.toml:2: enforce.mode: "warn" is not known; use "enforce" or "audit"
-	// config.toml:3: unknown key enforce.answer_in; remove or correct it; known here are: decision_timeout, mode, namespaces
+	// config.toml:3: unknown key enforce.answer; remove or correct it; known here are: decision_timeout, mode, namespaces
 }

@@ -27,8 +27,8 @@ func Read(path string) (*Config, error) {
 	return config, err
 }
 
-// readFile returns the text of the configuration at path and the path that it was read from: [DefaultPath] where path is
-// empty, and nothing where there is no file at that.
+// readFile returns the text of the configuration at path, and the path that it was read from: [DefaultPath] where path
+// is empty, and nothing where there is no file at that.
 func readFile(path string) (raw []byte, from string, err error) {
 	if path == "" {
 		// A symlink whose target is missing is not the same as no file: someone meant to configure something.

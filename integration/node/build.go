@@ -55,9 +55,28 @@ func goBuild(ctx context.Context, module, pkg, path string, arguments, environme
 	command.Dir = module
 	command.Env = append(append(os.Environ(), "GOWORK=off"), environment...)
 	if text, err := command.CombinedOutput(); err != nil {
+		if missing := missingModule(string(text)); missing != "" {
+			return fmt.Errorf("building %s: a Go module is neither in Go's module cache nor can it be downloaded; connect this "+
+				"machine to a Go module proxy (go env GOPROXY) and try again: %s", pkg, missing)
+		}
 		return fmt.Errorf("building %s: %w\n%s", pkg, err, text)
 	}
 	return nil
+}
+
+// missingModule returns the cause where a build failed because modules could not be downloaded, and else nothing: the go
+// command says so once for each of hundreds of modules.
+func missingModule(text string) string {
+	for line := range strings.Lines(text) {
+		for _, cause := range []string{
+			"disabled by GOPROXY", "dial tcp", "no such host", "connection refused", "i/o timeout", "proxyconnect",
+		} {
+			if at := strings.Index(line, cause); at >= 0 {
+				return strings.TrimSpace(line[at:])
+			}
+		}
+	}
+	return ""
 }
 
 // compiler finds a C compiler, or has apt install one where it can.

@@ -21,3 +21,6 @@ func BuildWitness(ctx context.Context, repository string, progress io.Writer) (*
 func Compiler(ctx context.Context, progress io.Writer) (string, error) {
 	return compiler(ctx, progress)
 }
+
+// MissingModule returns why a build could not download a module.
+func MissingModule(text string) string { return missingModule(text) }

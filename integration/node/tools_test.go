@@ -134,3 +134,18 @@ func TestCompilerIsInstalledByApt(t *testing.T) {
 		t.Errorf("progress is %q", &progress)
 	}
 }
+
+func TestABuildThatLacksModulesSaysSoInOneLine(t *testing.T) {
+	const lines = "demo/main.go:4:2: example.com/a@v1.0.0: Get \"…/a.zip\": dial tcp: lookup proxy.example: " +
+		"no such host\n" +
+		"integration/demo/main.go:5:2: example.com/b@v1.0.0: module lookup disabled by GOPROXY=off\n"
+	for text, want := range map[string]string{
+		lines: "dial tcp: lookup proxy.example: no such host",
+		"a.go:5:2: example.com/b@v1.0.0: module lookup disabled by GOPROXY=off\n": "disabled by GOPROXY=off",
+		"a.go:7:3: undefined: x\n": "",
+	} {
+		if got := node.MissingModule(text); got != want {
+			t.Errorf("%q: %q, not %q", text, got, want)
+		}
+	}
+}
