@@ -12,7 +12,7 @@ export GOFLAGS     := -tags=containers_image_openpgp $(GOFLAGS)
 # Linters are built once for each state of scripts/tools: golangci-lint alone takes two minutes on two cores.
 TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
 LINT     := $(TOOLS)/golangci-lint
-MODULES  := . integration/tools scripts/tools
+MODULES  := . integration/tools scripts/tools scripts/mutation
 # The packages that share state between goroutines, where the race detector pays for what it costs.
 RACE     := ./policy/... ./nri/... ./plugin/...
 FUZZTIME ?= 30s
@@ -53,7 +53,7 @@ fmt: $(LINT) ## format
 fmt-check: $(LINT) ## show what fmt would change, and fail if anything
 	$(STEP) format $(LINT) fmt --diff
 
-tidy: ## tidy the three modules
+tidy: ## tidy the modules
 	for module in $(MODULES); do (cd $$module && go mod tidy); done
 
 tidy-check: ## show what tidy would change, and fail if anything
@@ -61,6 +61,9 @@ tidy-check: ## show what tidy would change, and fail if anything
 
 bench: $(LINT) ## run the benchmarks, then measure the bounds on a real node (root)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
+
+mutants: ## change the code in PACKAGES place by place, and show what no test notices (hours)
+	scripts/mutants.sh
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
@@ -77,4 +80,4 @@ $(LINT):
 
 # A check goes from the quick to the slow; side by side the steps would only mix their output.
 .NOTPARALLEL:
-.PHONY: help demo build test check unit race node lint fmt fmt-check tidy tidy-check bench fuzz tools clean
+.PHONY: help demo build test check unit race node lint fmt fmt-check tidy tidy-check bench mutants fuzz tools clean

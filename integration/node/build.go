@@ -64,8 +64,8 @@ func goBuild(ctx context.Context, module, pkg, path string, arguments, environme
 	return nil
 }
 
-// missingModule returns the cause where a build failed because modules could not be downloaded, and else nothing: the go
-// command says so once for each of hundreds of modules.
+// missingModule returns the cause where a build failed because modules could not be downloaded, and else nothing: the
+// go command says so once for each of hundreds of modules.
 func missingModule(text string) string {
 	for line := range strings.Lines(text) {
 		for _, cause := range []string{
