@@ -145,6 +145,9 @@ func (d *Decider) decide(ctx context.Context, q Question, document *Document) (V
 		if verdict.Admitted() {
 			return verdict, until
 		}
+		if len(document.Dead) > 0 {
+			verdict.Detail = Finding{Detail: verdict.Detail}.with(document.missedScopes(scopesOf(ref)))
+		}
 		if !enough {
 			lacking = append(lacking, ref)
 		}

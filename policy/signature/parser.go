@@ -28,14 +28,14 @@ const (
 // have in common. Make one with [NewParser].
 type Parser struct {
 	lists  *lru.Cache[[sha256.Size]byte, *list]
-	scopes *lru.Cache[string, string]
+	scopes *lru.Cache[string, scope]
 }
 
 // NewParser returns a Parser that remembers nothing yet.
 func NewParser() *Parser {
 	return &Parser{
 		lists:  newCache[[sha256.Size]byte, *list](rememberedLists),
-		scopes: newCache[string, string](rememberedScopes),
+		scopes: newCache[string, scope](rememberedScopes),
 	}
 }
 
@@ -67,7 +67,14 @@ func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*pol
 		case at.isDefault:
 			document.Default = list.requirements(files)
 		case at.transport == "docker":
-			document.Scopes[p.scope(at.scope)] = list.requirements(files)
+			scope := p.scope(at.scope)
+			document.Scopes[scope.name] = list.requirements(files)
+			if scope.dead != nil {
+				if document.Dead == nil {
+					document.Dead = make(map[string]*policy.DeadScope)
+				}
+				document.Dead[scope.name] = scope.dead
+			}
 		default:
 			list.mention(files)
 		}
@@ -99,17 +106,24 @@ func (p *Parser) list(raw []byte) (*list, error) {
 	return parsed, nil
 }
 
+// scope is a scope, and what is wrong with it if no reference can select it.
+type scope struct {
+	name string
+	dead *policy.DeadScope
+}
+
 // scope returns an equal string that all documents share, and that is no part of one document's bytes.
-func (p *Parser) scope(s string) string {
+func (p *Parser) scope(s string) scope {
 	if len(s) > longestRememberedScope {
-		return s
+		return scope{s, policy.CheckScope(s)}
 	}
 	if known, ok := p.scopes.Get(s); ok {
 		return known
 	}
 	s = strings.Clone(s)
-	if first, ok, _ := p.scopes.PeekOrAdd(s, s); ok {
+	made := scope{s, policy.CheckScope(s)}
+	if first, ok, _ := p.scopes.PeekOrAdd(s, made); ok {
 		return first
 	}
-	return s
+	return made
 }

@@ -1,0 +1,143 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// DeadScope is a scope that no image reference can ever select.
+type DeadScope struct {
+	// Why says what is wrong with it.
+	Why string
+	// Instead is the scope that was probably meant, where one can be told. It can match.
+	Instead string
+}
+
+// String says what is wrong and what to write.
+func (d *DeadScope) String() string {
+	if d.Instead == "" {
+		return d.Why
+	}
+	return fmt.Sprintf("%s; write %q", d.Why, d.Instead)
+}
+
+// CheckScope returns nil if some reference selects a scope of the transport "docker", and else what is wrong with it.
+// containers/image loads such scopes without a word (docker_transport.go, ValidatePolicyConfigurationScope, v5.42.0).
+func CheckScope(scope string) *DeadScope {
+	if scopeMatches(scope) {
+		return nil
+	}
+	dead := &DeadScope{Why: whyDead(scope)}
+	if instead := correctScope(scope); instead != scope && scopeMatches(instead) {
+		dead.Instead = instead
+	}
+	return dead
+}
+
+// scopeMatches looks for a reference that selects the scope. These cover all: the scope is one, or it is a repository,
+// or a prefix of repositories, or a wildcard over hosts.
+func scopeMatches(scope string) bool {
+	if scope == "" {
+		return true
+	}
+	witnesses := []string{scope + "/a", scope}
+	if parent, ok := strings.CutPrefix(scope, "*."); ok {
+		witnesses = []string{"a." + parent + "/a"}
+	}
+	for _, witness := range witnesses {
+		if ref, err := Normalize(witness); err == nil && slices.Contains(scopesOf(ref), scope) {
+			return true
+		}
+	}
+	return false
+}
+
+func whyDead(scope string) string {
+	_, digest, hasDigest := strings.Cut(scope, "@")
+	switch {
+	case strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xa0 }):
+		return "it contains white space or a control character"
+	case strings.Contains(scope, "://"):
+		return "it starts with a protocol, and image references have none"
+	case strings.HasSuffix(scope, "/"):
+		return "it ends with a slash"
+	case strings.HasPrefix(scope, "//"):
+		return "it starts with slashes"
+	case strings.Contains(scope, "*"):
+		return "a wildcard is written *.DOMAIN, without a port or a path"
+	case strings.HasPrefix(scope, "index.docker.io"):
+		return "index.docker.io is called docker.io in image references"
+	case hasDigest && strings.Contains(digest, ":") && tagOf(scope) != "":
+		return "an image is looked up by its tag or by its digest, never by both"
+	case hasDigest:
+		return "it is no image reference with a digest"
+	case strings.ToLower(scope) != scope:
+		return "the path of a repository is in lower case"
+	default:
+		if ref, err := Normalize(scope); err == nil {
+			return "image names are looked up in full, and this one is " + ref.Name()
+		}
+		return "it is no host, no repository and no image reference"
+	}
+}
+
+// tagOf returns the tag of a reference that also has a digest.
+func tagOf(scope string) string {
+	name, _, _ := strings.Cut(scope, "@")
+	_, tag, found := strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ":")
+	if !found {
+		return ""
+	}
+	return tag
+}
+
+// correctScope removes what image references do not have, and completes a familiar name.
+func correctScope(scope string) string {
+	s := strings.TrimSpace(scope)
+	if _, rest, ok := strings.Cut(s, "://"); ok {
+		s = rest
+	}
+	s = strings.TrimSuffix(s, "/*")
+	s = strings.Trim(s, "/")
+	if rest, ok := strings.CutPrefix(s, "index.docker.io"); ok {
+		s = "docker.io" + rest
+	}
+	if strings.HasPrefix(s, "*.") {
+		host, _, _ := strings.Cut(s, "/")
+		host, _, _ = strings.Cut(host, ":")
+		return host
+	}
+	if scopeMatches(s) {
+		return s
+	}
+	if host, path, ok := strings.Cut(s, "/"); ok && !strings.ContainsAny(path, ":@") {
+		s = host + "/" + strings.ToLower(path)
+	} else if !ok && regexp.MustCompile(`^[A-Za-z0-9._-]+$`).MatchString(s) {
+		s = strings.ToLower(s)
+	}
+	if scopeMatches(s) {
+		return s
+	}
+	ref, err := Normalize(s)
+	if err != nil {
+		return scope
+	}
+	if strings.ContainsAny(s[strings.LastIndexByte(s, '/')+1:], ":@") {
+		return ref.String()
+	}
+	return ref.Name()
+}
+
+// missedScopes says which scopes of the document were probably meant for the reference and can never match.
+func (d *Document) missedScopes(scopes []string) string {
+	var missed []string
+	for scope, dead := range d.Dead {
+		if dead.Instead != "" && slices.Contains(scopes, dead.Instead) {
+			missed = append(missed, fmt.Sprintf("scope %q can never match: %s", scope, dead))
+		}
+	}
+	slices.Sort(missed)
+	return strings.Join(missed, "; ")
+}
