@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,13 +113,5 @@ func selects(named reference.Named, scope string) bool {
 	if err != nil {
 		return false
 	}
-	if scope == ref.PolicyConfigurationIdentity() {
-		return true
-	}
-	for _, name := range ref.PolicyConfigurationNamespaces() {
-		if name == scope {
-			return true
-		}
-	}
-	return false
+	return scope == ref.PolicyConfigurationIdentity() || slices.Contains(ref.PolicyConfigurationNamespaces(), scope)
 }

@@ -19,7 +19,7 @@ type listing struct {
 	place place
 	// namespaces are those that have an entry, and whether it is a symlink.
 	namespaces map[string]bool
-	// ignored are the names that end like a document's and are no namespace's.
+	// ignored are names that were probably meant for a document's and are none. Those of directories end in a slash.
 	ignored []string
 	err     error
 }
@@ -46,14 +46,18 @@ func list(path string) listing {
 		return l
 	}
 	for _, entry := range entries {
-		l.add(entry)
+		l.add(path, entry)
 	}
 	return l
 }
 
-func (l *listing) add(entry fs.DirEntry) {
+func (l *listing) add(path string, entry fs.DirEntry) {
 	namespace, is := documentName(entry.Name())
 	switch {
+	case !is && misnamed(entry.Name()):
+		l.ignored = append(l.ignored, entry.Name())
+	case !is && holdsDocuments(path, entry):
+		l.ignored = append(l.ignored, entry.Name()+"/")
 	case !is:
 	case policy.ValidNamespace(namespace):
 		l.namespaces[namespace] = entry.Type()&fs.ModeSymlink != 0

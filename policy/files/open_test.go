@@ -227,11 +227,18 @@ func TestStatusAtStart(t *testing.T) {
 		{Text: "parsing policy " + prod + ": unexpected EOF", Namespace: "prod", Path: prod},
 		{Text: "reading key file /nowhere/a.pub: no such file or directory"},
 	}}
+	for _, namespace := range []string{"pre", "qa"} {
+		want.Keys = append(want.Keys, files.KeyProblem{
+			Document: n.path("policies/" + namespace + ".json"), Namespace: namespace, IsDefault: true,
+			Cause: "reading key file /nowhere/a.pub: no such file or directory",
+		})
+	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Error(diff)
 	}
 	n.logged(1, `"policy problem"`, "prod.json")
-	n.logged(1, `"policy problem"`, "a.pub") // Once, although two documents name it.
+	// Once, although two documents name it.
+	n.logged(1, `"policy problem"`, "a.pub", "policies/pre.json", `"scope":"default"`, `"others":1`)
 	n.logged(1, "no namespace's", "Prod.json")
 	n.logged(1, "policies loaded")
 	n.logged(4, "")

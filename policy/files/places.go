@@ -121,5 +121,5 @@ func (p *places) matters(path string) bool {
 		return true
 	}
 	_, is := documentName(name)
-	return is && directory == p.documents
+	return (is || misnamed(name)) && directory == p.documents
 }

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +22,9 @@ type record struct {
 	// unread is why the file as it is now cannot be read.
 	unread error
 	// faults are the document's requirements that nothing can meet, as the parser found them.
-	faults []string
+	faults []KeyProblem
+	// broken is since when the file cannot be loaded as it is; zero: it can.
+	broken time.Time
 	// keys are the key files it depends on.
 	keys []string
 	// symlink says that the directory's entry is one.
@@ -93,6 +96,12 @@ func (r *record) next(l look, now time.Time) (_ *record, changed bool) {
 		// The sum stays, so that the document is the same one when the file comes back as it was.
 		n.identity, n.settled, n.unread = identity{}, false, l.err
 	}
+	switch {
+	case n.err() == nil:
+		n.broken = time.Time{}
+	case n.broken.IsZero():
+		n.broken = now
+	}
 	return &n, n.document != r.document || (n.document == nil && !sameText(n.err(), r.err()))
 }
 
@@ -108,22 +117,37 @@ func (r *record) missed(now time.Time) (*record, bool) {
 	return nil, true
 }
 
-// faultsOf lists what the document's requirements say is wrong with them, each once.
-func faultsOf(document *policy.Document) []string {
-	var faults []string
-	note := func(list []*policy.Requirement) {
+// faultsOf lists the document's requirements that nothing can meet.
+func faultsOf(document *policy.Document) []KeyProblem {
+	var faults []KeyProblem
+	note := func(scope string, isDefault bool, list []*policy.Requirement) {
 		for _, requirement := range list {
 			if requirement.Problem != "" {
-				faults = append(faults, requirement.Problem)
+				faults = append(faults, KeyProblem{Scope: scope, IsDefault: isDefault, Cause: requirement.Problem})
 			}
 		}
 	}
-	note(document.Default)
-	for _, list := range document.Scopes {
-		note(list)
+	note("", true, document.Default)
+	for scope, list := range document.Scopes {
+		note(scope, false, list)
 	}
-	slices.Sort(faults)
+	slices.SortFunc(faults, compareKeys)
 	return slices.Compact(faults)
+}
+
+// warning is what an operator should know of a document that loads.
+type warning struct{ document, scope, text string }
+
+func warningsOf(path string, document *policy.Document) []warning {
+	var warnings []warning
+	for _, scope := range slices.Sorted(maps.Keys(document.Dead)) {
+		warnings = append(warnings, warning{path, scope, "no image reference matches this scope: " +
+			document.Dead[scope].String()})
+	}
+	for _, text := range document.Warnings {
+		warnings = append(warnings, warning{document: path, text: text})
+	}
+	return warnings
 }
 
 func sameText(a, b error) bool {

@@ -36,6 +36,8 @@ type result struct {
 	changed []string
 	// ignored are names in the directory that were not seen there before and are no document's.
 	ignored []string
+	// warnings are what is to be said of documents that changed and load.
+	warnings []warning
 	// gone is when a document went missing that is still in force, and unsettled is whether a file was read so soon
 	// after it was written that it must be read again. Trouble is what no notification may end.
 	gone               time.Time
@@ -128,6 +130,9 @@ func (s *state) take(targets []target, looks []look, now time.Time, r *result) {
 		}
 		if changed {
 			r.changed = append(r.changed, target.namespace)
+		}
+		if changed && record != nil && record.document != nil && record.document != target.known().document {
+			r.warnings = append(r.warnings, warningsOf(target.path, record.document)...)
 		}
 		r.note(record)
 	}

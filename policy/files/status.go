@@ -23,6 +23,46 @@ type Status struct {
 	LastGood time.Time
 	// Problems are all there are, sorted by what they say.
 	Problems []Problem
+	// Keys are the requirements that nothing can meet, because of a key file for the most part, sorted by document and
+	// scope. What each says is among the Problems, once.
+	Keys []KeyProblem
+}
+
+// KeyProblem is a requirement that nothing can meet. It is comparable.
+type KeyProblem struct {
+	// Document is the path of the document, and Namespace whose it is; empty: the system's.
+	Document, Namespace string
+	// Scope is where the requirement is in the document. IsDefault reports whether it is the document's default.
+	Scope     string
+	IsDefault bool
+	// Cause is one line, which names the key file where there is one.
+	Cause string
+}
+
+// uses says in which document a problem with a key is, and how many more requirements have it.
+func (s *Status) uses(p Problem) []any {
+	if p.Path != "" {
+		return nil
+	}
+	var first *KeyProblem
+	others := 0
+	for i := range s.Keys {
+		switch {
+		case s.Keys[i].Cause != p.Text:
+		case first == nil:
+			first = &s.Keys[i]
+		default:
+			others++
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	scope := first.Scope
+	if first.IsDefault {
+		scope = "default"
+	}
+	return []any{slog.String("document", first.Document), slog.String("scope", scope), slog.Int("others", others)}
 }
 
 // Problem is one thing that is wrong. It is comparable.
@@ -36,12 +76,14 @@ type Problem struct {
 	Namespace string
 	// Kept says that an earlier version is in use, so that nothing is denied because of this.
 	Kept bool
+	// KeptSince is since when a document has not been loadable while an earlier version of it is in force; else zero.
+	KeptSince time.Time
 }
 
 // differs reports whether there is more to tell than the time.
 func (s *Status) differs(old *Status) bool {
 	return old == nil || s.Documents != old.Documents || s.Failures != old.Failures || s.Reloads != old.Reloads ||
-		!slices.Equal(s.Problems, old.Problems)
+		!slices.Equal(s.Problems, old.Problems) || !slices.Equal(s.Keys, old.Keys)
 }
 
 // report makes the status after a scan. Notes are further problems, or nil.
@@ -56,10 +98,16 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 	problems := make(map[Problem]bool)
 	load := func(namespace, path string, r *record) {
 		for _, fault := range r.faults {
-			problems[Problem{Text: fault}] = true // Once, however many documents have it.
+			fault.Document, fault.Namespace = path, namespace
+			status.Keys = append(status.Keys, fault)
+			problems[Problem{Text: fault.Cause}] = true // Once, however many documents have it.
 		}
 		if err := r.err(); err != nil {
-			problems[Problem{err.Error(), path, namespace, r.document != nil}] = true
+			problem := Problem{Text: err.Error(), Path: path, Namespace: namespace, Kept: r.document != nil}
+			if problem.Kept {
+				problem.KeptSince = r.broken
+			}
+			problems[problem] = true
 			status.Failures++
 		}
 	}
@@ -76,11 +124,17 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 			problems[Problem{Text: err.Error(), Kept: true}] = true
 		}
 	}
+	slices.SortFunc(status.Keys, compareKeys)
 	status.Problems = slices.SortedFunc(maps.Keys(problems), compareProblems)
 	if len(problems) == 0 {
 		status.LastGood = now
 	}
 	return status
+}
+
+func compareKeys(a, b KeyProblem) int {
+	return cmp.Or(strings.Compare(a.Document, b.Document), strings.Compare(a.Scope, b.Scope),
+		strings.Compare(a.Cause, b.Cause))
 }
 
 func compareProblems(a, b Problem) int {
@@ -93,14 +147,19 @@ func (c *Config) tell(old, status *Status, r result) {
 		old = &Status{}
 	}
 	for _, p := range without(old.Problems, status.Problems, Problem.itself) {
-		c.Logger.Error("policy problem", slog.String("problem", p.Text), slog.Bool("earlier_version_kept", p.Kept))
+		attributes := []any{slog.String("problem", p.Text), slog.Bool("earlier_version_kept", p.Kept)}
+		c.Logger.Error("policy problem", append(attributes, status.uses(p)...)...)
 	}
 	for _, p := range without(status.Problems, old.Problems, Problem.subject) {
 		c.Logger.Info("policy problem is gone", slog.String("problem", p.Text))
 	}
 	for _, name := range r.ignored {
-		c.Logger.Warn("not a policy: its name is no namespace's",
-			slog.String("directory", c.Directory), slog.String("name", name))
+		c.Logger.Warn(whyIgnored(name), slog.String("directory", c.Directory), slog.String("name", name),
+			slog.String("expected", expected))
+	}
+	for _, warning := range r.warnings {
+		c.Logger.Warn("policy warning", slog.String("document", warning.document), slog.String("scope", warning.scope),
+			slog.String("warning", warning.text))
 	}
 	if len(r.changed) > 0 {
 		const few = 10
