@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
@@ -30,20 +31,36 @@ func reportStores(figures *metrics.Metrics, documents *files.Documents, keeper *
 func policyHealth(status files.Status) (documents, keys finding) {
 	documents = finding{metrics.Yes, fmt.Sprintf("%d documents", status.Documents)}
 	keys = finding{metrics.Yes, ""}
-	var invalid, unusable int
+	if len(status.Keys) > 0 {
+		keys = finding{metrics.No, more(describeKey(status.Keys[0]), len(status.Keys))}
+	}
+	invalid := 0
 	for _, problem := range status.Problems {
-		// A problem without a path is a key file's, or one of watching, which is of no document.
-		found, count := &documents, &invalid
-		if problem.Path == "" && !problem.Kept {
-			found, count = &keys, &unusable
+		ofKey := func(key files.KeyProblem) bool { return problem.Path == "" && key.Cause == problem.Text }
+		if slices.ContainsFunc(status.Keys, ofKey) {
+			continue // It is said above, with its document and scope.
 		}
-		if *count++; *count == 1 {
-			*found = finding{metrics.No, problem.Text}
+		if invalid++; invalid == 1 {
+			documents = finding{metrics.No, describeProblem(problem)}
 		}
 	}
 	documents.cause = more(documents.cause, invalid)
-	keys.cause = more(keys.cause, unusable)
 	return documents, keys
+}
+
+func describeKey(key files.KeyProblem) string {
+	scope := "scope " + key.Scope
+	if key.IsDefault {
+		scope = "the default"
+	}
+	return fmt.Sprintf("%s of %s: %s", scope, key.Document, key.Cause)
+}
+
+func describeProblem(problem files.Problem) string {
+	if problem.KeptSince.IsZero() {
+		return problem.Text
+	}
+	return fmt.Sprintf("%s; an earlier version is in force since %s", problem.Text, problem.KeptSince.Format(time.RFC3339))
 }
 
 // more says that a problem is not the only one.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
@@ -20,21 +21,35 @@ func TestPolicyAndKeyProblemsAreToldApart(t *testing.T) {
 			[]files.Problem{document}, finding{metrics.No, document.Text}, finding{metrics.Yes, ""},
 		},
 		"a key cannot be read": {
-			[]files.Problem{key}, finding{metrics.Yes, "3 documents"}, finding{metrics.No, key.Text},
+			[]files.Problem{key},
+			finding{metrics.Yes, "3 documents"},
+			finding{metrics.No, "scope registry.example of /etc/prod.json: " + key.Text},
 		},
 		"all of it": {
 			[]files.Problem{document, key, watching},
 			finding{metrics.No, document.Text + "; and 1 more, see the log"},
-			finding{metrics.No, key.Text},
+			finding{metrics.No, "scope registry.example of /etc/prod.json: " + key.Text},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			documents, keys := policyHealth(files.Status{Documents: 3, Problems: test.problems})
+			documents, keys := policyHealth(files.Status{Documents: 3, Problems: test.problems, Keys: keysOf(test.problems)})
 			if documents != test.documents || keys != test.keys {
 				t.Errorf("got %v and %v, want %v and %v", documents, keys, test.documents, test.keys)
 			}
 		})
 	}
+}
+
+// keysOf returns the requirement that a problem with a key closes, if there is such a problem.
+func keysOf(problems []files.Problem) (keys []files.KeyProblem) {
+	for _, problem := range problems {
+		if strings.Contains(problem.Text, "reading key") {
+			keys = append(keys, files.KeyProblem{
+				Document: "/etc/prod.json", Namespace: "prod", Scope: "registry.example", Cause: problem.Text,
+			})
+		}
+	}
+	return keys
 }
 
 func TestAContainerdThatCannotBeAskedIsUnknownAndNotANo(t *testing.T) {
