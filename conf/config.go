@@ -52,7 +52,7 @@ type Evidence struct {
 
 // Registry says where this node's own registry configuration is. An empty path: there is none.
 type Registry struct {
-	// ConfigPath is containerd's certs.d, with a hosts.toml for each host.
+	// ConfigPath is containerd's: a directory with a hosts.toml for each host, or several, separated by colons.
 	ConfigPath string `toml:"config_path"`
 	// Lookaside is containers/image's registries.d.
 	Lookaside string `toml:"lookaside"`
@@ -107,7 +107,7 @@ func Default() *Config {
 		Enforce:  Enforce{Mode: ModeEnforce, DecisionTimeout: 250 * time.Millisecond},
 		Evidence: Evidence{Directory: "/var/lib/countersign/evidence", MaxSize: 1 << 30},
 		Registry: Registry{
-			ConfigPath: "/etc/containerd/certs.d",
+			ConfigPath: "/etc/containerd/certs.d:/etc/docker/certs.d",
 			Lookaside:  "/etc/containers/registries.d",
 			AuthFile:   "/var/lib/kubelet/config.json",
 		},

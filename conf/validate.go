@@ -34,7 +34,7 @@ func (b *binder) validate(c *Config) {
 	b.absolute("policy.system", c.Policy.System)
 	b.pathOrNone("policy.directory", c.Policy.Directory)
 	b.absolute("evidence.directory", c.Evidence.Directory)
-	b.pathOrNone("registry.config_path", c.Registry.ConfigPath)
+	b.pathList("registry.config_path", c.Registry.ConfigPath)
 	b.pathOrNone("registry.lookaside", c.Registry.Lookaside)
 	b.pathOrNone("registry.auth_file", c.Registry.AuthFile)
 	b.credentialProviders(c.Registry)
@@ -75,6 +75,16 @@ func (b *binder) absolute(key, path string) {
 func (b *binder) pathOrNone(key, path string) {
 	if path != "" {
 		b.absolute(key, path)
+	}
+}
+
+// pathList wants absolute paths separated by colons, or none. containerd takes an empty one for its working directory.
+func (b *binder) pathList(key, list string) {
+	for _, path := range filepath.SplitList(list) {
+		if strings.ContainsRune(path, 0) || !filepath.IsAbs(path) {
+			b.fault(key, "%s is %q; it must be absolute paths, separated by colons", key, list)
+			return
+		}
 	}
 }
 

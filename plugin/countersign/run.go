@@ -97,6 +97,7 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 		lookAhead.ring()
 	}))
 	reached := registries(config)
+	warnOfRegistries(ctx, config, reached, logger)
 	keeper, err := openEvidence(config, reached, panicked, logger)
 	if err != nil {
 		return err

@@ -18,7 +18,8 @@ import (
 // RegistryConfig says how this node reaches registries. Each path may be empty, and what it names may be absent; all
 // of it is read again each time it is needed.
 type RegistryConfig struct {
-	// HostsDirectory holds containerd's hosts.toml files (its registry config_path).
+	// HostsDirectory is containerd's registry config_path: the directory of its hosts.toml files, or several that are
+	// separated by colons.
 	HostsDirectory string
 	// AuthFile is a docker config.json with credentials for registries.
 	AuthFile string
@@ -134,7 +135,7 @@ func (r *registry) hosts(ctx context.Context, directory, domain string) ([]docke
 		UpdateClient: r.guard,
 	}
 	if directory != "" {
-		options.HostDir = dockerconfig.HostDirFromRoot(directory)
+		options.HostDir = hostDirectory(directory)
 	}
 	return dockerconfig.ConfigureHosts(ctx, options)(domain)
 }
