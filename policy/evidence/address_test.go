@@ -95,8 +95,9 @@ func TestMetadataServicesAreRefusedInEveryForm(t *testing.T) {
 		"another of the unique local addresses": {"fd00:ec2::255", false},
 		"NAT64 of an address outside":           {"64:ff9b::198.51.100.7", false},
 		"NAT64 of a private network":            {"64:ff9b::10.0.0.1", false},
-		"6to4 of an address outside":            {"2002:c633:6407::1", false},
-		"an address of IPv6 outside":            {"2001:db8::1", false},
+		"NAT64 by a prefix of the network, of an address outside": {"64:ff9b:1:7:8:9:8.8.8.8", false},
+		"6to4 of an address outside":                              {"2002:c633:6407::1", false},
+		"an address of IPv6 outside":                              {"2001:db8::1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			way := evidence.NewWay("registry.example")

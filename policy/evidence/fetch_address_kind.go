@@ -83,11 +83,8 @@ func targets(address netip.Addr) []netip.Addr {
 		// NAT64 (RFC 6052).
 		all = append(all, embedded(12))
 	case within("64:ff9b:1::/48"):
-		// NAT64 by prefixes of the network's own (RFC 8215), of which the length is not known: /96, /64, /56 or /48.
-		// An octet of zero stands at 8 (RFC 6052, section 2.2).
-		all = append(all, embedded(12), embedded(9),
-			netip.AddrFrom4([4]byte{raw[7], raw[9], raw[10], raw[11]}),
-			netip.AddrFrom4([4]byte{raw[6], raw[7], raw[9], raw[10]}))
+		// NAT64 by prefixes of the network's own (RFC 8215).
+		all = append(all, translated(raw))
 	case within("2002::/16"):
 		// 6to4 (RFC 3056).
 		all = append(all, embedded(2))
@@ -100,4 +97,24 @@ func targets(address netip.Addr) []netip.Addr {
 		all = append(all, embedded(12))
 	}
 	return all
+}
+
+// translated returns the IPv4 address in one that a network translates by a prefix of its own within 64:ff9b:1::/48,
+// which has 96, 64, 56 or 48 bits: octet 8 is not used, and what follows the address is zero (RFC 6052, section 2.2).
+// Read by each length, public addresses would be taken for forbidden ones.
+func translated(raw [16]byte) netip.Addr {
+	end := len(raw)
+	for end > 0 && raw[end-1] == 0 {
+		end--
+	}
+	switch {
+	case end > 13:
+		return netip.AddrFrom4([4]byte(raw[12:16]))
+	case end > 12:
+		return netip.AddrFrom4([4]byte(raw[9:13]))
+	case end > 11:
+		return netip.AddrFrom4([4]byte{raw[7], raw[9], raw[10], raw[11]})
+	default:
+		return netip.AddrFrom4([4]byte{raw[6], raw[7], raw[9], raw[10]})
+	}
 }
