@@ -62,23 +62,23 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 		},
 		"that are wrong": {
 			`{"auths":{"HOST":{"auth":"` + auth("user", "x") + `"}}}`, false,
-			"the credentials that FILE has for HOST do not suffice",
+			"the credentials of the entry \"HOST\" of FILE do not suffice for HOST",
 		},
 		"that are no base64": {
 			`{"auths":{"HOST":{"auth":"!"}}}`, false,
-			"reading credentials in FILE: illegal base64",
+			"reading credentials in FILE: the entry \"HOST\" cannot be used: its auth is not base64",
 		},
 		"in a file that is no JSON": {
 			`{"auths":`, false,
-			"reading credentials in FILE: unexpected end of JSON",
+			"reading credentials in FILE: it is not JSON: byte",
 		},
 		"in a file of another form": {
 			`[]`, false,
-			"reading credentials in FILE: json: cannot unmarshal array",
+			"reading credentials in FILE: it is not a JSON object",
 		},
 		"in a file that is empty, in spaces": {
 			"  \n", false,
-			"reading credentials in FILE: unexpected end of JSON",
+			"reading credentials in FILE: it is not JSON: byte",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

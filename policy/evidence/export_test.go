@@ -276,3 +276,19 @@ func ParseAttached(raw []byte) (subject digest.Digest, bundles []digest.Digest, 
 
 // NextLink returns the target of the link to the next page.
 func NextLink(value string) string { return nextLink(http.Header{"Link": {value}}) }
+
+// CredentialsIn returns the credentials for an image in a file of them.
+func CredentialsIn(raw []byte, image string) (username, secret string, err error) {
+	file, err := parseAuthFile(raw)
+	if err != nil {
+		return "", "", err
+	}
+	entry, _, err := usable(file.matching(image))
+	if err != nil || entry == nil {
+		return "", "", err
+	}
+	if entry.identityToken != "" {
+		return "", entry.identityToken, nil
+	}
+	return entry.username, entry.password, nil
+}

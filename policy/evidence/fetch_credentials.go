@@ -3,20 +3,14 @@ package evidence
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"os/exec"
 	"sync"
 
 	"github.com/distribution/reference"
 	helperclient "github.com/docker/docker-credential-helpers/client"
 	helpers "github.com/docker/docker-credential-helpers/credentials"
-	"go.podman.io/image/v5/pkg/docker/config"
-	"go.podman.io/image/v5/types"
 )
 
 // credentials finds the credentials for the hosts that are asked about one repository: in one docker config.json, and
@@ -28,8 +22,8 @@ type credentials struct {
 	repository reference.Named
 
 	mu sync.Mutex
-	// found says, by host, who had credentials, and lacking why the providers had none.
-	found, lacking map[string]string
+	// found says, by host, who had credentials, lacking why the providers had none, and notes what is in the file.
+	found, lacking, notes map[string]string
 }
 
 // credentialsError says that the credentials could not be read.
@@ -49,7 +43,7 @@ func newCredentials(
 ) *credentials {
 	return &credentials{
 		ctx: ctx, file: file, providers: providers, repository: repository,
-		found: map[string]string{}, lacking: map[string]string{},
+		found: map[string]string{}, lacking: map[string]string{}, notes: map[string]string{},
 	}
 }
 
@@ -57,37 +51,51 @@ func newCredentials(
 // host. A host never gets those of another. A secret without a name is a token.
 func (c *credentials) lookup(host string) (username, secret string, err error) {
 	host = canonicalHost(host)
-	username, secret, err = c.lookupFile(host)
+	found, note, err := c.lookupFile(host)
 	if err != nil {
 		return "", "", &credentialsError{file: c.file, err: err}
 	}
-	by, lacking := c.file, ""
-	if secret == "" {
-		var found providerIdentity
-		found, by, lacking = c.providers.lookup(c.ctx, host+"/"+reference.Path(c.repository))
-		username, secret, by = found.Username, found.Password, "the credential provider "+by
+	lacking := ""
+	if found.password == "" {
+		var by string
+		var provided providerIdentity
+		provided, by, lacking = c.providers.lookup(c.ctx, host+"/"+reference.Path(c.repository))
+		found = secretOf{provided.Username, provided.Password, "the credential provider " + by}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lacking[host] = lacking
-	if secret != "" {
-		c.found[host] = by
+	c.lacking[host], c.notes[host] = lacking, note
+	if found.password != "" {
+		c.found[host] = found.by
 	}
-	return username, secret, nil
+	return found.username, found.password, nil
 }
 
-func (c *credentials) lookupFile(host string) (username, secret string, err error) {
+// secretOf is a name and a secret, and who has them.
+type secretOf struct{ username, password, by string }
+
+// lookupFile looks into the file. A note says of an entry for the host that it has nothing.
+func (c *credentials) lookupFile(host string) (found secretOf, note string, err error) {
 	if c.file == "" {
-		return "", "", nil
+		return secretOf{}, "", nil
 	}
-	found, err := c.read(host)
+	file, err := readAuthFile(c.file)
 	if err != nil {
-		return "", "", err
+		return secretOf{}, "", err
 	}
-	if found.IdentityToken != "" {
-		return "", found.IdentityToken, nil
+	if helper := file.helpers[host]; helper != "" {
+		found, err = c.run(helper, host)
+		return found, "", err
 	}
-	return found.Username, found.Password, nil
+	entry, note, err := usable(file.matching(host + "/" + reference.Path(c.repository)))
+	if err != nil || entry == nil {
+		return secretOf{}, note, err
+	}
+	by := fmt.Sprintf("the entry %q of %s", entry.location, c.file)
+	if entry.identityToken != "" {
+		return secretOf{password: entry.identityToken, by: by}, "", nil
+	}
+	return secretOf{entry.username, entry.password, by}, "", nil
 }
 
 // canonicalHost returns the name by which files of credentials have a host.
@@ -99,77 +107,44 @@ func canonicalHost(host string) string {
 	return host
 }
 
-func (c *credentials) read(host string) (types.DockerAuthConfig, error) {
-	helper, err := c.helper(host)
-	if err != nil {
-		return types.DockerAuthConfig{}, err
-	}
-	if helper != "" {
-		return c.run(helper, host)
-	}
-	// With these paths registries.conf, which can name other places to look in, is not read (image/v5 v5.42.0,
-	// pkg/docker/config and pkg/sysregistriesv2).
-	system := &types.SystemContext{
-		AuthFilePath:                c.file,
-		SystemRegistriesConfPath:    os.DevNull,
-		SystemRegistriesConfDirPath: "/nonexistent",
-	}
-	return config.GetCredentials(system, host+"/"+reference.Path(c.repository))
-}
-
-// helper returns the name of the credential helper that the file has for a host, as docker has it for whole hosts.
-func (c *credentials) helper(host string) (string, error) {
-	raw, err := os.ReadFile(c.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	var file struct {
-		Helpers map[string]string `json:"credHelpers"`
-	}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		return "", err
-	}
-	return file.Helpers[host], nil
-}
-
 // run asks a credential helper, which is ended with the fetch.
-func (c *credentials) run(helper, host string) (types.DockerAuthConfig, error) {
+func (c *credentials) run(helper, host string) (secretOf, error) {
 	program := func(args ...string) helperclient.Program {
 		return &helperProgram{command: endedCommand(c.ctx, "docker-credential-"+helper, args...)}
 	}
 	found, err := helperclient.Get(program, host)
 	if helpers.IsErrCredentialsNotFound(err) {
-		return types.DockerAuthConfig{}, nil
+		return secretOf{}, nil
 	}
 	if err != nil {
 		// The error of the client quotes what the helper wrote, which may be the secret.
-		return types.DockerAuthConfig{}, fmt.Errorf("asking docker-credential-%s failed", helper)
+		return secretOf{}, fmt.Errorf("asking docker-credential-%s failed", helper)
 	}
+	by := "docker-credential-" + helper
 	if found.Username == "<token>" {
-		return types.DockerAuthConfig{IdentityToken: found.Secret}, nil
+		return secretOf{password: found.Secret, by: by}, nil
 	}
-	return types.DockerAuthConfig{Username: found.Username, Password: found.Secret}, nil
+	return secretOf{found.Username, found.Secret, by}, nil
 }
 
 // advise says what was tried with a host that wanted credentials, and what to do.
 func (c *credentials) advise(host string) string {
 	host = canonicalHost(host)
 	c.mu.Lock()
-	found, lacking := c.found[host], c.lacking[host]
+	found, lacking, note := c.found[host], c.lacking[host], c.notes[host]
 	c.mu.Unlock()
 	var advice string
 	switch {
 	case found != "":
-		return fmt.Sprintf("the credentials that %s has for %s do not suffice", found, host)
+		return fmt.Sprintf("the credentials of %s do not suffice for %s", found, host)
 	case c.file == "" && c.providers != nil:
 		advice = fmt.Sprintf("no file with credentials is configured (auth_file) in which %s could stand", host)
 	case c.file == "":
 		advice = "no file with credentials is configured (auth_file), nor a credential provider of the kubelet's"
 	case !exists(c.file):
 		advice = fmt.Sprintf("put credentials for %s into %s, which does not exist", host, c.file)
+	case note != "":
+		advice = fmt.Sprintf("put credentials for %s into %s: %s", host, c.file, note)
 	default:
 		advice = fmt.Sprintf("put credentials for %s into %s, which has none", host, c.file)
 	}

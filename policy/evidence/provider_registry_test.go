@@ -42,7 +42,7 @@ func TestWhereCredentialsAreMissingItIsSaidWhereToPutThem(t *testing.T) {
 		"no provider is for it": {"other.example", "exit 1", "no credential provider in CONFIG is for HOST/app"},
 		"its credentials are wrong": {
 			"HOST", wrong,
-			"the credentials that the credential provider plugin has for HOST do not suffice",
+			"the credentials of the credential provider plugin do not suffice for HOST",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
