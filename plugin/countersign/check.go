@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 // checkFlags are check's flags, as given.
 type checkFlags struct {
 	namespace, config, systemPolicy, policyDir, image, output string
+	timeout                                                   time.Duration
 }
 
 func newCheckCommand(stdout io.Writer) *cobra.Command {
@@ -57,6 +59,7 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, in place of the configured one")
 	set.StringVar(&flags.image, "image", "containerd",
 		"where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
+	set.DurationVar(&flags.timeout, "timeout", fetchPatience, "how long --image registry may take")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
 }
@@ -75,6 +78,9 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	}
 	if err := checkImage(flags.image); err != nil {
 		return err
+	}
+	if flags.timeout <= 0 {
+		return fmt.Errorf("--timeout %s is no time at all", flags.timeout)
 	}
 	config, err := checkConfig(flags)
 	if err != nil {
@@ -125,7 +131,7 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 	if !policy.ValidNamespace(flags.namespace) {
 		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace))
 	}
-	source, err := openSource(ctx, config, flags.image, ref)
+	source, err := openSource(ctx, config, flags, ref)
 	if err != nil {
 		return policy.Denial(err)
 	}
@@ -157,10 +163,12 @@ type source struct {
 	close  func()
 }
 
-func openSource(ctx context.Context, config *conf.Config, image, ref string) (*source, error) {
-	kind, path, _ := strings.Cut(image, ":")
+func openSource(ctx context.Context, config *conf.Config, flags checkFlags, ref string) (*source, error) {
+	kind, path, _ := strings.Cut(flags.image, ":")
 	switch kind {
 	case "registry":
+		ctx, cancel := context.WithTimeout(ctx, flags.timeout)
+		defer cancel()
 		return openRegistry(ctx, config, ref)
 	case "dir":
 		return openDirectory(path, ref)

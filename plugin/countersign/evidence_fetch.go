@@ -39,11 +39,15 @@ Exit status: 0 all registries have answered, with signatures or with none; 1 som
 			return nil
 		},
 		RunE: func(command *cobra.Command, arguments []string) error {
+			if request.Timeout <= 0 {
+				return fmt.Errorf("--timeout %s is no time at all", request.Timeout)
+			}
 			request.References = arguments
 			return e.fetch(command.Context(), request)
 		},
 	}
 	command.Flags().BoolVar(&request.All, "all", false, "all images on this node of which a policy asks a signature")
+	command.Flags().DurationVar(&request.Timeout, "timeout", fetchPatience, "how long one image may take")
 	return command
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -35,6 +36,8 @@ type fetchRequest struct {
 	References []string `json:"references,omitempty"`
 	// All are those on this node of which some document asks a signature.
 	All bool `json:"all,omitempty"`
+	// Timeout is how long one image may take, in nanoseconds; nothing: as long as a single try.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // fetchReport says what came of one image.
@@ -68,7 +71,7 @@ func (w *evidenceWork) fetchAll(ctx context.Context, request fetchRequest, repor
 		return err
 	}
 	for i, target := range targets {
-		done := w.fetchOne(ctx, target, request.All)
+		done := w.fetchInTime(ctx, target, request)
 		if ctx.Err() != nil {
 			return fmt.Errorf("fetching evidence: %w", ctx.Err())
 		}
@@ -121,6 +124,16 @@ func heldAs(held []origin.Held, name string) *origin.Held {
 		}
 	}
 	return nil
+}
+
+// fetchInTime fetches evidence of one image within the time that is set for one, if any.
+func (w *evidenceWork) fetchInTime(ctx context.Context, target fetchTarget, request fetchRequest) fetchReport {
+	if request.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, request.Timeout)
+		defer cancel()
+	}
+	return w.fetchOne(ctx, target, request.All)
 }
 
 func (w *evidenceWork) fetchOne(ctx context.Context, target fetchTarget, onlyAsked bool) fetchReport {

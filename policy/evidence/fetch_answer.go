@@ -115,6 +115,9 @@ func conclude(answers []*answer) (*finding, error) {
 	if failure != nil {
 		details = append(details, failure.Error())
 	}
+	if _, _, ok := Unfinished(failure); ok {
+		f.unfinished = failure
+	}
 	f.detail = strings.Join(details, "; ")
 	return f, nil
 }

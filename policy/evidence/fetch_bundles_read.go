@@ -23,6 +23,8 @@ type bundleReader struct {
 	unseen int
 	// payloads are those of signatures, several of which often have one.
 	payloads map[digest.Digest][]byte
+	// ahead is what was read of several referrers at the same time.
+	ahead ahead
 }
 
 // full reports whether there are as many as are kept of the kind that a referrer is listed as: neither kind keeps the
@@ -34,16 +36,26 @@ func (r *bundleReader) full(listed ocispec.Descriptor) bool {
 	return len(r.answer.bundles) >= maxBundles
 }
 
+// read reads referrers in their order, several ahead at the same time. That it did not come to the end in time is an
+// [unfinishedError].
 func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) error {
+	r.unseen = max(0, len(list)-maxReferrers)
+	list = list[:len(list)-r.unseen]
 	for i, listed := range list {
-		if i >= maxReferrers || r.full(listed) {
+		if r.full(listed) {
 			r.unseen++
 			continue
+		}
+		if i%readAhead == 0 || r.ahead == nil {
+			r.readAhead(ctx, list[i:min(len(list), i-i%readAhead+readAhead)])
 		}
 		err := r.readOne(ctx, listed)
 		if bad, ok := errors.AsType[*badLayer](err); ok {
 			r.out.add(bad)
 			continue
+		}
+		if err != nil && ctx.Err() != nil {
+			return &unfinishedError{read: i, of: len(list), cause: err}
 		}
 		if err != nil {
 			return err
@@ -119,7 +131,7 @@ func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*a
 			listed.Digest, listed.Size, maxReferrer)
 	}
 	listed.MediaType = ocispec.MediaTypeImageManifest
-	raw, err := readContent(ctx, r.from, listed)
+	raw, err := r.ahead.content(ctx, r.from, listed)
 	if err != nil {
 		return nil, err
 	}
@@ -141,19 +153,24 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 	if layer.Size > r.room {
 		return lasting("all together have more than %d bytes", maxDirectory)
 	}
+	if known, ok := r.registries.noted.Get(layer.Digest); ok {
+		r.seen[layer.Digest] = true
+		return known
+	}
 	// As a blob, whatever its type is.
 	layer.MediaType = ocispec.MediaTypeImageLayer
-	raw, err := readContent(ctx, r.from, layer)
+	raw, err := r.ahead.content(ctx, r.from, layer)
 	if err != nil {
 		return err
 	}
 	r.seen[layer.Digest] = true
 	parsed, err := ParseBundle(raw)
 	if err != nil {
-		return lasting("%s: %v", layer.Digest, err)
+		err = lasting("%s: %v", layer.Digest, err)
 	}
-	if parsed.Attestation() {
-		return nil
+	if err != nil || parsed.Attestation() {
+		r.registries.noted.Add(layer.Digest, err)
+		return err
 	}
 	r.room -= int64(len(raw))
 	r.answer.bundles = append(r.answer.bundles, raw)

@@ -52,6 +52,7 @@ func (r *registry) explain(ctx context.Context, what string, host docker.Registr
 	e := &fetchError{what: what, host: host.Host, cause: err}
 	var unusable *credentialsError
 	var busy *busyError
+	var unfinished *unfinishedError
 	switch {
 	case errors.As(err, &unusable):
 		e.problem, e.final = unusable.Error(), true
@@ -62,6 +63,8 @@ func (r *registry) explain(ctx context.Context, what string, host docker.Registr
 		e.problem, e.final = fmt.Sprintf("%s; %s", statusText(status), r.credentials.advise(answeredBy)), true
 	case errors.As(err, &busy):
 		e.problem, e.final = busy.Error(), true
+	case errors.As(err, &unfinished):
+		e.problem = unfinished.Error()
 	case ctx.Err() != nil:
 		e.problem = "no answer within the time that a fetch may take"
 	default:

@@ -41,6 +41,9 @@ type Registries struct {
 	providers *providers
 	// attached remembers what manifests of referrers hold.
 	attached *lru.Cache[digest.Digest, *attached]
+	// noted remembers blobs of referrers that say of no image that it is signed: attestations, by no error, and what
+	// cannot be parsed.
+	noted *lru.Cache[digest.Digest, error]
 }
 
 // NewRegistries returns the registries as a configuration says.
@@ -50,8 +53,13 @@ func NewRegistries(config RegistryConfig) *Registries {
 		// Only for a size of nothing or less.
 		panic(err)
 	}
+	noted, err := lru.New[digest.Digest, error](maxNoted)
+	if err != nil {
+		// As above.
+		panic(err)
+	}
 	return &Registries{
-		config: config, timeout: fetchTimeout, pauses: newPauses(), attached: remembered,
+		config: config, timeout: fetchTimeout, pauses: newPauses(), attached: remembered, noted: noted,
 		providers: newProviders(config.CredentialProviderConfig, config.CredentialProviderDirectory),
 	}
 }

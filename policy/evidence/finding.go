@@ -38,6 +38,8 @@ type finding struct {
 	detail  string
 	// omitted says what there was no room for.
 	omitted string
+	// unfinished is why not all was read where only the time was lacking; or nil.
+	unfinished error
 	// fetchedAt is when the registry answered; zero: it was not asked.
 	fetchedAt time.Time
 	// stays says that what was held before stays beside it: not all that there is could be read, or some is gone.

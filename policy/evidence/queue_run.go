@@ -61,6 +61,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	e.job, j.err = nil, err
 	switch {
 	case err == nil:
+		j.err = f.unfinished
 		k.succeed(e, f, h)
 	case ctx.Err() == nil:
 		k.fail(e, err)

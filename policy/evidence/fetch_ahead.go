@@ -1,0 +1,123 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy"
+)
+
+const (
+	// readAhead is how many referrers are read at the same time: in one after the other, 300 take longer than a fetch may.
+	readAhead = 8
+	// maxNoted is how many blobs are remembered that are no signature of an image and never become one.
+	maxNoted = 16384
+)
+
+// ahead is what was read before its turn, or why it could not be.
+type ahead map[digest.Digest]*readResult
+
+type readResult struct {
+	raw []byte
+	err error
+}
+
+// content returns what was read before its turn, once, or else reads it.
+func (a ahead) content(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
+	known, ok := a[of.Digest]
+	if !ok || known.err == nil && int64(len(known.raw)) != of.Size {
+		return readContent(ctx, from, of)
+	}
+	delete(a, of.Digest)
+	if failure, ok := errors.AsType[*policy.PanicError](known.err); ok {
+		// For the owner of the fetch to tell of.
+		panic(failure)
+	}
+	return known.raw, known.err
+}
+
+// readAhead reads what several referrers bring at the same time. What it cannot read, [bundleReader.readOne] tells of.
+func (r *bundleReader) readAhead(ctx context.Context, list []ocispec.Descriptor) {
+	read := make([]ahead, len(list))
+	var all sync.WaitGroup
+	for i, listed := range list {
+		if slices.ContainsFunc(list[:i], func(o ocispec.Descriptor) bool { return o.Digest == listed.Digest }) {
+			continue
+		}
+		read[i] = ahead{}
+		all.Go(func() {
+			failure := policy.Guard("reading referrers", nil, func() error {
+				r.readInto(ctx, read[i], listed)
+				return nil
+			})
+			if failure != nil {
+				read[i][listed.Digest] = &readResult{err: failure}
+			}
+		})
+	}
+	all.Wait()
+	r.ahead = ahead{}
+	for _, one := range read {
+		maps.Copy(r.ahead, one)
+	}
+}
+
+// readInto reads what one referrer brings: its manifest unless that is remembered, and its bundle, if it has just one.
+// It changes nothing of the reader.
+func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.Descriptor) {
+	holds, ok := r.registries.attached.Get(listed.Digest)
+	if !ok {
+		if listed.Size < 0 || listed.Size > maxReferrer {
+			return
+		}
+		listed.MediaType = ocispec.MediaTypeImageManifest
+		raw, err := readContent(ctx, r.from, listed)
+		into[listed.Digest] = &readResult{raw: raw, err: err}
+		if err != nil {
+			return
+		}
+		if holds, err = parseAttached(raw); err != nil {
+			return
+		}
+	}
+	if len(holds.bundles) != 1 || holds.subject != "" && holds.subject != r.subject.Digest() {
+		return
+	}
+	layer := holds.bundles[0]
+	if r.seen[layer.Digest] || r.registries.noted.Contains(layer.Digest) ||
+		layer.Size < 0 || layer.Size > min(maxPayload, r.room) {
+		return
+	}
+	layer.MediaType = ocispec.MediaTypeImageLayer
+	raw, err := readContent(ctx, r.from, layer)
+	into[layer.Digest] = &readResult{raw: raw, err: err}
+}
+
+// unfinishedError says that time ran out, and how far a fetch came. What it read is remembered.
+type unfinishedError struct {
+	read, of int
+	cause    error
+}
+
+func (e *unfinishedError) Error() string {
+	return fmt.Sprintf("no answer within the time that a fetch may take: %d of %d referrers were read, "+
+		"and the next try goes on from there", e.read, e.of)
+}
+
+func (e *unfinishedError) Unwrap() error { return e.cause }
+
+// Unfinished returns how many of how many referrers a fetch had read when its time ran out: another goes on from there.
+func Unfinished(err error) (read, of int, ok bool) {
+	if unfinished, ok := errors.AsType[*unfinishedError](err); ok {
+		return unfinished.read, unfinished.of, true
+	}
+	return 0, 0, false
+}
