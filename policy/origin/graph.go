@@ -1,10 +1,6 @@
 package origin
 
-import (
-	"slices"
-
-	"github.com/opencontainers/go-digest"
-)
+import "github.com/opencontainers/go-digest"
 
 // node returns what is known of a manifest or index.
 func (m *memory) node(d digest.Digest) *node {
@@ -22,7 +18,7 @@ func (m *memory) add(d digest.Digest, n *node, change uint64) {
 	}
 	m.nodes[d] = n
 	for _, child := range n.children {
-		m.parents[child] = append(m.parents[child], d)
+		m.parents.add(child, d)
 	}
 	if n.config != "" {
 		i := m.images[n.config]
@@ -30,7 +26,7 @@ func (m *memory) add(d digest.Digest, n *node, change uint64) {
 			i = &image{}
 			m.images[n.config] = i
 		}
-		i.manifests = append(i.manifests, d)
+		i.manifests.add(d)
 	}
 	m.lockedConcern(d, change)
 }
@@ -40,11 +36,11 @@ func (m *memory) link(index, child digest.Digest, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.nodes[index]
-	if n == nil || slices.Contains(m.parents[child], index) {
+	if n == nil || m.parents.contains(child, index) {
 		return
 	}
 	n.children = append(n.children, child)
-	m.parents[child] = append(m.parents[child], index)
+	m.parents.add(child, index)
 	m.lockedConcern(child, change)
 }
 
@@ -57,13 +53,13 @@ func (m *memory) chained(config digest.Digest, chain string, change uint64) {
 		return
 	}
 	i.chain, i.chained = chain, true
-	m.chains[chain] = append(m.chains[chain], config)
+	m.chains.add(chain, config)
 	i.change = max(i.change, change)
 }
 
 // lockedHeld says whether a name or an index leads to a digest.
 func (m *memory) lockedHeld(d digest.Digest) bool {
-	return m.roots[d] != nil || len(m.parents[d]) > 0
+	return m.roots[d] != nil || len(m.parents.of(d)) > 0
 }
 
 // lockedRelease forgets a node that nothing leads to, and what only it led to.
@@ -85,29 +81,18 @@ func (m *memory) lockedRelease(d digest.Digest) {
 func (m *memory) lockedRemove(d digest.Digest, n *node) {
 	delete(m.nodes, d)
 	for _, child := range n.children {
-		if m.parents[child] = without(m.parents[child], d); len(m.parents[child]) == 0 {
-			delete(m.parents, child)
-		}
+		m.parents.remove(child, d)
 	}
 	i := m.images[n.config]
 	if i == nil {
 		return
 	}
 	i.view = nil
-	if i.manifests = without(i.manifests, d); len(i.manifests) > 0 {
+	if i.manifests.remove(d); len(i.manifests.list) > 0 {
 		return
 	}
 	delete(m.images, n.config)
-	if m.chains[i.chain] = without(m.chains[i.chain], n.config); len(m.chains[i.chain]) == 0 {
-		delete(m.chains, i.chain)
-	}
-}
-
-func without(list []digest.Digest, d digest.Digest) []digest.Digest {
-	if at := slices.Index(list, d); at >= 0 {
-		return slices.Delete(list, at, at+1)
-	}
-	return list
+	m.chains.remove(i.chain, n.config)
 }
 
 // lockedConcern notes that a change concerns all images that a digest leads to.

@@ -29,9 +29,9 @@ type memory struct {
 	names   map[string]name
 	roots   map[digest.Digest]*root
 	nodes   map[digest.Digest]*node
-	parents map[digest.Digest][]digest.Digest
+	parents index[digest.Digest]
 	images  map[digest.Digest]*image
-	chains  map[string][]digest.Digest
+	chains  index[string]
 
 	// changes counts what was heard of, and confirmed says for questions up to which change the answer was compared
 	// with containerd: it is confirmed while the image was not concerned by a later one.
@@ -114,7 +114,7 @@ func (n *node) wide() bool { return n.listed > maxNarrow }
 
 // image is what is known of a config digest. It has at least one manifest.
 type image struct {
-	manifests []digest.Digest
+	manifests digests
 	chain     string
 	chained   bool
 	change    uint64
@@ -133,9 +133,9 @@ func newMemory() *memory {
 		names:     map[string]name{},
 		roots:     map[digest.Digest]*root{},
 		nodes:     map[digest.Digest]*node{},
-		parents:   map[digest.Digest][]digest.Digest{},
+		parents:   index[digest.Digest]{},
 		images:    map[digest.Digest]*image{},
-		chains:    map[string][]digest.Digest{},
+		chains:    index[string]{},
 		changed:   make(chan struct{}),
 		epoch:     1,
 	}

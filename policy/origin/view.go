@@ -63,14 +63,14 @@ func (m *memory) lockedView(i *image) *view {
 // lockedRelated returns the manifests of an image and the indexes that lead to them, from which a name can be reached
 // since nothing else is kept.
 func (m *memory) lockedRelated(i *image) []digest.Digest {
-	level := i.manifests
+	level := i.manifests.list
 	seen := map[digest.Digest]struct{}{}
 	for range maxDepth + 1 {
 		var above []digest.Digest
 		for _, d := range level {
 			if _, ok := seen[d]; !ok {
 				seen[d] = struct{}{}
-				above = append(above, m.parents[d]...)
+				above = append(above, m.parents.of(d)...)
 			}
 		}
 		level = above
@@ -97,7 +97,7 @@ func (m *memory) lockedRepositories(d digest.Digest, known map[digest.Digest][]s
 		found = append(found, original.Name())
 	}
 	if depth < maxDepth {
-		for _, parent := range m.parents[d] {
+		for _, parent := range m.parents.of(d) {
 			found = append(found, m.lockedRepositories(parent, known, depth+1)...)
 		}
 	}

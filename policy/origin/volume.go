@@ -65,7 +65,7 @@ func (c *Containerd) configs(ctx context.Context, chain string) ([]digest.Digest
 func (m *memory) configs(chain string) (found []digest.Digest, followed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found = slices.Clone(m.chains[chain])
+	found = slices.Clone(m.chains.of(chain))
 	slices.Sort(found)
 	return found, m.followed
 }
