@@ -26,6 +26,8 @@ const (
 	maxBackoff   = 15 * time.Second
 	// maxRetryAfter bounds how long a registry can make us wait by saying so.
 	maxRetryAfter = 60 * time.Second
+	// fewPaused is how many registries that are left alone are not worth looking through.
+	fewPaused = 64
 )
 
 // entry is what is known in memory of one manifest in one repository. The Keeper's lock guards it.
@@ -134,8 +136,7 @@ func (k *Keeper) fail(e *entry, err error) {
 	wait := backoff(e.failures)
 	if busy, ok := errors.AsType[*busyError](err); ok {
 		wait = max(wait, min(busy.after, maxRetryAfter))
-		maps.DeleteFunc(k.paused, func(_ string, until time.Time) bool { return time.Now().After(until) })
-		k.paused[e.key.host()] = time.Now().Add(wait)
+		k.pause(e.key.host(), wait)
 	}
 	e.due = time.Now().Add(wait)
 	if e.held == nil {
@@ -148,6 +149,16 @@ func (k *Keeper) fail(e *entry, err error) {
 			e.held.record.Fetched.Format(time.RFC3339), e.failure))
 		k.set(e, again)
 	}
+}
+
+// pause leaves a registry alone for a while. Those that may be asked again are forgotten whenever as many more have
+// come as were left the last time, so that what a pause costs does not depend on how many there are.
+func (k *Keeper) pause(host string, wait time.Duration) {
+	if len(k.paused) >= k.manyPaused {
+		maps.DeleteFunc(k.paused, func(_ string, until time.Time) bool { return time.Now().After(until) })
+		k.manyPaused = max(fewPaused, 2*len(k.paused))
+	}
+	k.paused[host] = time.Now().Add(wait)
 }
 
 // backoff returns how long to wait after so many failures in a row, with jitter, so that nodes which failed together

@@ -51,9 +51,10 @@ type Keeper struct {
 	// recent has the entries in the order of their use, the least recently used first.
 	recent  *list.List
 	watched map[*entry]struct{}
-	// paused says until when a registry has asked to be left alone.
-	paused map[string]time.Time
-	queue  queue
+	// paused says until when a registry has asked to be left alone, and manyPaused how many are looked through.
+	paused     map[string]time.Time
+	manyPaused int
+	queue      queue
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -83,9 +84,9 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 		entries: map[key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
-		paused:  map[string]time.Time{},
-		queue:   newQueue(),
-		wake:    make(chan struct{}, 1),
+		paused:  map[string]time.Time{}, manyPaused: fewPaused,
+		queue: newQueue(),
+		wake:  make(chan struct{}, 1),
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
