@@ -1,0 +1,30 @@
+package bundle
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// BenchmarkCacheAfter is what keeping one more parsed evidence costs after so many earlier ones.
+func BenchmarkCacheAfter(b *testing.B) {
+	for _, earlier := range []int{10, 1_000, 100_000} {
+		b.Run(fmt.Sprintf("earlier=%d", earlier), func(b *testing.B) {
+			cache := newParsedCache(rememberedBytes)
+			put := func(n int) {
+				evidence := policy.Evidence{Generation: uint64(n) + 1, Bundles: 1}
+				cache.put(evidence, []*signed{nil}, 4<<10)
+				if _, ok := cache.get(evidence); !ok {
+					b.Fatal("it is not kept")
+				}
+			}
+			for n := range earlier {
+				put(n)
+			}
+			for n := earlier; b.Loop(); n++ {
+				put(n)
+			}
+		})
+	}
+}

@@ -1,0 +1,23 @@
+package policy
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkRememberAfter is what remembering one more thing costs after so many earlier ones.
+func BenchmarkRememberAfter(b *testing.B) {
+	for _, earlier := range []int{10, 1_000, 100_000} {
+		b.Run(fmt.Sprintf("earlier=%d", earlier), func(b *testing.B) {
+			m := newMemory[int, int](rememberedFindings)
+			for n := range earlier {
+				m.put(n, n)
+			}
+			b.ReportAllocs()
+			for n := earlier; b.Loop(); n++ {
+				m.put(n, n)
+				m.get(n - 1)
+			}
+		})
+	}
+}
