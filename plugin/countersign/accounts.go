@@ -7,6 +7,7 @@ import (
 	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/policy"
 )
 
 // accounts put every decision on record, beside the callback and not in it: whoever reads our standard error may
@@ -16,6 +17,8 @@ type accounts struct {
 	metrics *metrics.Metrics
 	queue   chan audit.Record
 	pulls   chan audit.Pull
+	// panicked logs and counts panics, see survive.
+	panicked policy.PanicFunc
 }
 
 // queuedRecords is how many records may wait to be written. A node creates some ten containers a second.
@@ -24,9 +27,9 @@ const queuedRecords = 4096
 // queuedPulls is how many records of pulls may wait.
 const queuedPulls = 256
 
-func newAccounts(log *audit.Log, figures *metrics.Metrics) *accounts {
+func newAccounts(log *audit.Log, figures *metrics.Metrics, panicked policy.PanicFunc) *accounts {
 	return &accounts{
-		log: log, metrics: figures,
+		log: log, metrics: figures, panicked: panicked,
 		queue: make(chan audit.Record, queuedRecords),
 		pulls: make(chan audit.Pull, queuedPulls),
 	}

@@ -15,7 +15,7 @@ import (
 // TestWhatIsTakenUntilTheRecorderStopsIsOnRecord is of pulls and containers that are answered while all else stops.
 func TestWhatIsTakenUntilTheRecorderStopsIsOnRecord(t *testing.T) {
 	var output bytes.Buffer
-	accounts := newAccounts(audit.New(slog.New(slog.NewJSONHandler(&output, nil))), metrics.New(nil))
+	accounts := newAccounts(audit.New(slog.New(slog.NewJSONHandler(&output, nil))), metrics.New(nil), nil)
 	stop := accounts.start(t.Context())
 	const each = 100
 	for range each {

@@ -26,6 +26,9 @@ that has one, the system's for all others.`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
+	})
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(stderr), newCheckCommand(stdout), newEvidenceCommand(stdout, stderr),
 		newVersionCommand(stdout))

@@ -1,7 +1,7 @@
 // Countersign refuses to create a container whose image does not satisfy the signature policy of the pod's namespace.
 //
-// It is one program: the daemon that containerd asks (run), and commands for those who operate it (check, version).
-// Package documentation of policy and nri says how a decision is made; [daemon.run] shows where its parts are joined.
+// It is one program: the daemon that containerd asks (run), and commands for those who operate it (check, evidence,
+// version). Package documentation of policy and nri says how a decision is made; function run joins the daemon's parts.
 package main
 
 import (

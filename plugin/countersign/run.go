@@ -82,8 +82,8 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 	config, logger := reload.live.config(), reload.log
 	build, _ := debug.ReadBuildInfo()
 	figures := metrics.New(build)
-	accounts := newAccounts(audit.New(logger), figures)
 	panicked := survive(logger, figures)
+	accounts := newAccounts(audit.New(logger), figures, panicked)
 
 	images, err := origin.Open(config.Containerd.Address, config.Containerd.Namespace, logger, panicked)
 	if err != nil {
@@ -131,7 +131,6 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 		Report:   accounts.take,
 	})
 	pulls := newPulls(reload.live, decider, images, keeper, reached, accounts)
-	pulls.panicked = panicked
 	daemon := &daemon{
 		config, reload.live, logger, figures, accounts, images, documents, plugin, pulls,
 		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),

@@ -97,6 +97,7 @@ func newPulls(live *live, decider *policy.Decider, images *origin.Containerd, ke
 		read:     reached.Image,
 		kept:     keeper.Kept,
 		fetch:    keeper.Fetch,
+		panicked: accounts.panicked,
 		report:   accounts.takePull,
 		timeout:  func() time.Duration { return live.config().Pull.Timeout },
 		auditing: func() bool { return live.config().ModeAnywhere(conf.ModeAudit) },

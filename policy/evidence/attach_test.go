@@ -45,8 +45,8 @@ func (p pusher) attach(to digest.Digest, what referrer) ocispec.Descriptor {
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: bundleType,
-		Config:       p.pushBlob(p.t, "app", ocispec.MediaTypeEmptyJSON, []byte("{}")),
-		Layers:       []ocispec.Descriptor{p.pushBlob(p.t, "app", bundleType, what.content)},
+		Config:       p.pushBlob(p.t, ocispec.MediaTypeEmptyJSON, []byte("{}")),
+		Layers:       []ocispec.Descriptor{p.pushBlob(p.t, bundleType, what.content)},
 		Subject:      &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: to, Size: 1},
 		Annotations:  map[string]string{"dev.sigstore.bundle.content": "dsse-envelope"},
 	}

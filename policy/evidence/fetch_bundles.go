@@ -41,8 +41,8 @@ func (a *attached) small() bool {
 }
 
 // readBundles reads the bundles and the signatures of the old format that refer to the subject: the newest that say
-// that an image is signed, until there are enough. What is wrong with one of them leaves it out; that none can be read is an error. What was read before an
-// error counts.
+// that an image is signed, until there are enough. What is wrong with one of them leaves it out; that none can be read
+// is an error. What was read before an error counts.
 func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) error {
 	from, err := p.resolver.Fetcher(ctx, p.subject.String())
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // the host, or else a "_default", counts alone. One that does not exist is passed over; one that cannot be read is an
 // error, for it could be the one that counts.
 //
-// containerd's transfer service, which the CRI service pulls with by default since 2.1, takes a list for the path of one
-// directory (containerd issue 12415), and so finds no hosts.toml at all. We do what the list says.
+// containerd's transfer service, which the CRI service pulls with by default since 2.1, takes a list for the path of
+// one directory (containerd issue 12415), and so finds no hosts.toml at all. We do what the list says.
 func hostDirectory(list string) func(host string) (string, error) {
 	return func(host string) (string, error) {
 		for _, root := range filepath.SplitList(list) {

@@ -48,10 +48,10 @@ func (p pusher) push(tag, mediaType string, document any) ocispec.Descriptor {
 	return of
 }
 
-// pushBlob puts a blob into a repository.
-func (r *registry) pushBlob(t testing.TB, repository, mediaType string, blob []byte) ocispec.Descriptor {
+// pushBlob puts a blob into the repository app.
+func (r *registry) pushBlob(t testing.TB, mediaType string, blob []byte) ocispec.Descriptor {
 	t.Helper()
-	to, err := name.NewRepository(r.host+"/"+repository, name.Insecure)
+	to, err := name.NewRepository(r.host+"/app", name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func (p pusher) image(platform *ocispec.Platform, note string) ocispec.Descripto
 	return p.push("", ocispec.MediaTypeImageManifest, ocispec.Manifest{
 		Versioned:   specs.Versioned{SchemaVersion: 2},
 		MediaType:   ocispec.MediaTypeImageManifest,
-		Config:      p.pushBlob(p.t, "app", ocispec.MediaTypeImageConfig, raw),
+		Config:      p.pushBlob(p.t, ocispec.MediaTypeImageConfig, raw),
 		Layers:      []ocispec.Descriptor{},
 		Annotations: map[string]string{"note": note},
 	})

@@ -22,7 +22,7 @@ func (p pusher) oldFormat(signatures ...signature) func(*ocispec.Manifest) {
 		manifest.ArtifactType, manifest.Config.MediaType = signatureArtifact, signatureArtifact
 		manifest.Annotations, manifest.Layers = nil, nil
 		for _, s := range signatures {
-			layer := p.pushBlob(p.t, "app", simpleSigning, []byte(s.payload))
+			layer := p.pushBlob(p.t, simpleSigning, []byte(s.payload))
 			layer.Annotations = s.annotations()
 			manifest.Layers = append(manifest.Layers, layer)
 		}
