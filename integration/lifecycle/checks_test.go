@@ -13,6 +13,7 @@ func (w *workshop) checks(t *testing.T) {
 	l := w.newLab(t, node.DaemonConfig{})
 	l.Start(t)
 	t.Run("about images on the node", l.checkNode)
+	t.Run("about what the daemon has in force", l.agreement)
 	t.Run("about what skopeo wrote", l.checkDirectories)
 	t.Run("again and again, after a refusal", l.lateSignature)
 	t.Run("about what is kept", l.keptEvidence)

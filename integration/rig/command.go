@@ -36,6 +36,17 @@ func (r *Rig) Check(t testing.TB, arguments ...string) Answer {
 	return answer
 }
 
+// CheckOutput runs the check command as Check does, and returns what it prints.
+func (r *Rig) CheckOutput(t testing.TB, arguments ...string) string {
+	t.Helper()
+	arguments = append([]string{"check", "--config", r.Daemon.ConfigFile()}, arguments...)
+	output, err := exec.CommandContext(t.Context(), r.Program, arguments...).Output()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(output)
+}
+
 // Evidence runs one of the commands below "evidence" with the configuration of the rig's daemon, and returns what it
 // prints. What it complains of is in the error.
 func (r *Rig) Evidence(t testing.TB, arguments ...string) (string, error) {

@@ -29,7 +29,9 @@ func newCheckCommand(stdout io.Writer) *cobra.Command {
 		Short: "Say whether an image would be admitted in a namespace, and why not",
 		Long: `check says whether a pod of the namespace that names REFERENCE would be admitted on this node.
 
-It decides as the daemon does, from the same files. Where the image and its signatures are:
+Of an image on this node it asks the running daemon, and reports also what the files on disk say
+and whether the daemon answers. Of any other image, or with other policies, it decides as the
+daemon does, from the same files. Where the image and its signatures are:
 
   --image containerd      on this node, with what is kept here of its signatures (the default)
   --image registry        in the image's registry, which only this asks; the node keeps nothing of it
@@ -89,7 +91,11 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	result := checkResult{
 		Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref, image: flags.image,
 	}
-	result.take(checkVerdict(ctx, config, flags, ref))
+	verdict, found := checkVerdict(ctx, config, flags, ref)
+	result.take(verdict)
+	if flags.ofDaemon() && found != "" {
+		result.takeDaemon(askDaemon(ctx, config, policy.Question{Namespace: flags.namespace, Reference: ref, Config: found}))
+	}
 	if err := result.write(stdout, flags.output); err != nil {
 		return fmt.Errorf("writing the verdict: %w", err)
 	}
@@ -127,13 +133,16 @@ func checkConfig(flags checkFlags) (*conf.Config, error) {
 	return config, nil
 }
 
-func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, ref string) policy.Verdict {
+// checkVerdict decides by the files on disk, and returns the config digest of the image if it is found.
+func checkVerdict(
+	ctx context.Context, config *conf.Config, flags checkFlags, ref string,
+) (verdict policy.Verdict, found digest.Digest) {
 	if !policy.ValidNamespace(flags.namespace) {
-		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace))
+		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace)), ""
 	}
 	source, err := openSource(ctx, config, flags, ref)
 	if err != nil {
-		return policy.Denial(err)
+		return policy.Denial(err), ""
 	}
 	defer source.close()
 	documents := files.Open(files.Config{
@@ -150,9 +159,10 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 		Nameless:  newLive(config).nameless,
 	})
 	if err != nil {
-		return policy.Denial(err)
+		return policy.Denial(err), ""
 	}
-	return decider.Decide(ctx, policy.Question{Namespace: flags.namespace, Reference: ref, Config: source.config})
+	question := policy.Question{Namespace: flags.namespace, Reference: ref, Config: source.config}
+	return decider.Decide(ctx, question), source.config
 }
 
 // source is where check finds an image and its signatures.

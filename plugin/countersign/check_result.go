@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// checkResult is what check prints; its JSON is an interface.
+// checkResult is what check prints; its JSON is an interface, and only grows.
 type checkResult struct {
 	Allowed   bool   `json:"allowed"`
 	Reason    string `json:"reason"`
@@ -21,16 +21,50 @@ type checkResult struct {
 	Scope     string `json:"scope"`
 	Detail    string `json:"detail"`
 
-	// image is where the image is.
-	image string
-	// advised is what would make the image pass, as far as that follows from the requirement.
-	advised string
+	// Daemon is the running daemon's verdict, which is the one above if it answers, and Files that of the files on disk,
+	// as a daemon that starts now would decide. Both are there where the daemon was to be asked.
+	Daemon *daemonAnswer `json:"daemon,omitempty"`
+	Files  *verdictJSON  `json:"files,omitempty"`
+
+	// image is where the image is, and advised what would make it pass, as far as that follows from the requirement.
+	image, advised string
 }
 
+// verdictJSON is a verdict as check prints it.
+type verdictJSON struct {
+	Allowed  bool   `json:"allowed"`
+	Reason   string `json:"reason"`
+	Digest   string `json:"digest"`
+	Document string `json:"document"`
+	Scope    string `json:"scope"`
+	Detail   string `json:"detail"`
+}
+
+func verdictJSONOf(verdict policy.Verdict) verdictJSON {
+	return verdictJSON{
+		Allowed: verdict.Admitted(), Reason: string(verdict.Reason), Digest: verdict.Digest.String(),
+		Document: verdict.Document, Scope: verdict.Scope, Detail: strings.TrimSpace(verdict.Detail),
+	}
+}
+
+// take is given the verdict of the files.
 func (r *checkResult) take(verdict policy.Verdict) {
-	r.Allowed, r.Reason = verdict.Admitted(), string(verdict.Reason)
-	r.Digest, r.Document, r.Scope = verdict.Digest.String(), verdict.Document, verdict.Scope
-	r.Detail, r.advised = strings.TrimSpace(verdict.Detail), verdict.Advice()
+	r.set(verdictJSONOf(verdict), verdict.Advice())
+}
+
+func (r *checkResult) set(v verdictJSON, advice string) {
+	r.Allowed, r.Reason, r.Digest, r.Document, r.Scope = v.Allowed, v.Reason, v.Digest, v.Document, v.Scope
+	r.Detail, r.advised = v.Detail, advice
+}
+
+// takeDaemon is given what the daemon answered, whose verdict then counts.
+func (r *checkResult) takeDaemon(reported daemonAnswer, answer *checkAnswer) {
+	r.Daemon = &reported
+	r.Files = &verdictJSON{r.Allowed, r.Reason, r.Digest, r.Document, r.Scope, r.Detail}
+	if answer != nil {
+		r.set(answer.verdictJSON, answer.Advice)
+		r.Mode = answer.Mode
+	}
 }
 
 func (r *checkResult) write(w io.Writer, format string) error {
@@ -61,6 +95,7 @@ func (r *checkResult) text() string {
 		fmt.Fprintf(&b, ", by %s of %s", scope, r.Document)
 	}
 	fmt.Fprintf(&b, " (%s)\n", r.Reason)
+	b.WriteString(r.comparison())
 	if r.Allowed {
 		return b.String()
 	}
@@ -76,6 +111,35 @@ func (r *checkResult) text() string {
 	return b.String()
 }
 
+// comparison says whether the daemon answers, and how the files on disk differ from what it has in force.
+func (r *checkResult) comparison() string {
+	switch {
+	case r.Daemon == nil:
+		return ""
+	case !r.Daemon.Answers:
+		return "the daemon does not answer, so this is the verdict of the files: " + r.Daemon.Problem + "; until it " +
+			"answers, containerd creates no container where it requires countersign, and any unchecked where it does not\n"
+	case r.Files.Reason != r.Reason || r.Files.Document != r.Document || r.Files.Scope != r.Scope:
+		return fmt.Sprintf("this is the running daemon's verdict; the files on disk give another, %s (%s): %s\n",
+			map[bool]string{true: "admitted", false: "denied"}[r.Files.Allowed], r.Files.Reason, differs(r.Files))
+	default:
+		return ""
+	}
+}
+
+// differs says why the files give another verdict than the daemon.
+func differs(files *verdictJSON) string {
+	switch policy.Reason(files.Reason) {
+	case policy.InvalidPolicy:
+		return "an earlier version of the document is in force: " + files.Detail
+	case policy.Pending:
+		return "the daemon knows more of the image's signatures than is stored"
+	default:
+		return "a changed document is in force within two seconds, and a changed config.toml after systemctl reload " +
+			"countersign"
+	}
+}
+
 // advice says what would make a denied image pass.
 func (r *checkResult) advice() string {
 	switch policy.Reason(r.Reason) {
@@ -88,6 +152,9 @@ func (r *checkResult) advice() string {
 	case policy.UnknownOrigin:
 		return "pull it under this very reference"
 	case policy.Pending:
+		if r.Daemon != nil && r.Daemon.Answers {
+			return "retry in some seconds: the daemon is fetching what is missing"
+		}
 		return "start the daemon, which fetches missing evidence, or run countersign evidence fetch or import, and retry"
 	case policy.Unavailable:
 		if r.image == "containerd" {

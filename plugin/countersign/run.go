@@ -135,7 +135,7 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 		config, reload.live, logger, figures, accounts, images, documents, plugin, pulls,
 		newPrefetch(config, decider, images, keeper, figures, fetchAhead, logger),
 		newSandbox(config, pulls, images, reached, figures, lookAhead, logger),
-		newEvidenceWork(decider, images, keeper, reached),
+		newEvidenceWork(decider, images, keeper, reached), newChecks(decider, reload.live),
 		func(ctx context.Context) { reload.run(ctx, reloads) },
 	}
 	return daemon.serve(ctx)
@@ -156,6 +156,7 @@ type daemon struct {
 	prefetch  *prefetch
 	sandbox   *sandbox
 	evidence  *evidenceWork
+	checks    *checks
 	reload    func(context.Context)
 }
 

@@ -26,6 +26,7 @@ func (d *daemon) serveSocket(ctx context.Context, others *errgroup.Group) error 
 func (d *daemon) endpoints() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+socket.PullEndpoint, socket.Endpoint(d.pulls.answer))
+	mux.Handle("POST "+checkEndpoint, socket.Endpoint(d.checks.answer))
 	d.evidence.handle(mux)
 	return mux
 }
