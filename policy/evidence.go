@@ -30,6 +30,14 @@ type Evidence struct {
 	Detail string
 }
 
+// Note returns what the detail adds to a sentence that says what was found, or nothing.
+func (e Evidence) Note() string {
+	if e.Detail == "" {
+		return ""
+	}
+	return " (" + e.Detail + ")"
+}
+
 // State tells "looked and found none" from "looked and failed" and from "not looked yet".
 type State uint8
 

@@ -118,7 +118,7 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	switch evidence.State {
 	case policy.Found:
 	case policy.None:
-		return noBundle(manifest), false
+		return noBundle(manifest, evidence), false
 	case policy.Failed:
 		return unmet(policy.Unavailable, "looking for signatures: %s", evidence.Detail), false
 	default:
@@ -126,13 +126,13 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	}
 	// An index that was copied whole is a directory of the dir: transport, which knows no bundles.
 	if evidence.Bundles <= 0 || evidence.Instance != "" {
-		return noBundle(manifest), false
+		return noBundle(manifest, evidence), false
 	}
 	return policy.Finding{}, true
 }
 
-func noBundle(manifest policy.Manifest) policy.Finding {
-	finding := unmet(policy.Unsigned, "no bundle of %s was found", manifest.Digest)
+func noBundle(manifest policy.Manifest, evidence policy.Evidence) policy.Finding {
+	finding := unmet(policy.Unsigned, "no bundle of %s was found%s", manifest.Digest, evidence.Note())
 	finding.Cause = policy.NoSignature
 	return finding
 }

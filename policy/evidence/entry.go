@@ -42,8 +42,10 @@ type entry struct {
 	// job is the fetch under way, and failure why the last one failed.
 	job     *job
 	failure string
-	// failures counts those since the last success, and due is when it may be asked again.
+	// failures counts those since the last success, failing is when the first of them was, and due is when it may be asked
+	// again.
 	failures int
+	failing  time.Time
 	due      time.Time
 	// asked is when someone last waited; wanted says that some decision needed it, ever.
 	asked   time.Time
@@ -131,7 +133,9 @@ func (k *Keeper) succeed(e *entry, f *finding, h *held) {
 // fail enters a failure. It takes nothing away: what was found stays, and so does that there was none, which then
 // says since when it may be out of date.
 func (k *Keeper) fail(e *entry, err error) {
-	e.failures++
+	if e.failures++; e.failures == 1 {
+		e.failing = now()
+	}
 	e.failure = shorten(err.Error())
 	wait := backoff(e.failures)
 	if busy, ok := errors.AsType[*busyError](err); ok {
@@ -145,8 +149,8 @@ func (k *Keeper) fail(e *entry, err error) {
 	}
 	if e.evidence.State == policy.None {
 		again := e.held.evidence()
-		again.Detail = shorten(fmt.Sprintf("none was found at %s, and looking again fails: %s",
-			e.held.record.Fetched.Format(time.RFC3339), e.failure))
+		again.Detail = shorten(fmt.Sprintf("none was found at %s, and asking again fails since %s: %s",
+			e.held.record.Fetched.Format(time.RFC3339), e.failing.Format(time.RFC3339), e.failure))
 		k.set(e, again)
 	}
 }

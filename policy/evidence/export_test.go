@@ -213,11 +213,16 @@ func LookasideBase(directory string, repository reference.Named) (*url.URL, erro
 
 // ParseLookasides parses a file of registries.d and returns where the signatures of a repository lie.
 func ParseLookasides(raw []byte, repository reference.Named) (*url.URL, error) {
-	all := &lookasides{Docker: map[string]lookasideScope{}}
-	if err := all.add(raw); err != nil {
-		return nil, err
-	}
+	all := newLookasides()
+	all.add("registry.yaml", raw)
 	return all.base(repository)
+}
+
+// LookasideProblems returns how many things are wrong with a file of registries.d.
+func LookasideProblems(raw []byte) int {
+	all := newLookasides()
+	all.add("registry.yaml", raw)
+	return len(all.problems)
 }
 
 // Pauses says which hosts are to be left alone.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -98,6 +99,7 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 	const tags = docker.HostCapabilityPull | docker.HostCapabilityResolve
 	const lists = docker.HostCapabilityPull | docker.HostCapabilityReferrers
 	var none, failed []*answer
+	var asked []string
 	for i, host := range all {
 		if !host.Capabilities.Has(tags) && !host.Capabilities.Has(lists) {
 			continue
@@ -107,17 +109,20 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 		case has(answers):
 			return answers
 		case failures(answers) != nil:
+			asked = append(asked, urlOf(host)+" fails")
 			if failed == nil {
 				failed = answers
 			}
 		case isLast(host, all[i+1:]):
 			return answers
 		default:
+			asked = append(asked, urlOf(host)+" has none")
 			none = answers
 		}
 	}
 	switch {
 	case failed != nil:
+		noteAsked(failed, asked)
 		return failed
 	case none != nil:
 		return none
@@ -125,6 +130,24 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 		err := fmt.Errorf("fetching %s: hosts.toml names no host to pull from", q.tag)
 		return []*answer{{source: source{Reference: q.tag.String()}, err: err}}
 	}
+}
+
+// noteAsked has a failure say which hosts were asked, in their order, and what came of each.
+func noteAsked(failed []*answer, asked []string) {
+	if len(asked) < 2 {
+		return
+	}
+	for _, a := range failed {
+		if failure, ok := errors.AsType[*fetchError](a.err); ok {
+			failure.note = joinTexts("; ", failure.note, "asked in this order: "+strings.Join(asked, ", "))
+			return
+		}
+	}
+}
+
+// joinTexts joins the texts that are not empty.
+func joinTexts(separator string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), separator)
 }
 
 // isLast reports whether a host is the last to be asked: no other comes after it. It is common to give the registry

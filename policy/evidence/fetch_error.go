@@ -29,17 +29,23 @@ func (e *busyError) Error() string {
 	return statusText(e.status)
 }
 
-// fetchError is one line that names what was asked, who was asked and what went wrong. It holds no URL, for the
-// query of a URL can be a credential, and no port of ours: the same failure has the same words.
+// fetchError is one line that names what was asked, the URL of who was asked and what went wrong. The URL has neither
+// credentials nor a query, which can be one, and there is no port of ours: the same failure has the same words.
 type fetchError struct {
 	what, host, problem string
-	cause               error
+	// at is the host's URL, and note what else there is to say of the hosts that were asked; or nothing.
+	at, note string
+	cause    error
 	// final says that the host wants other credentials, or to be left alone: it need not be asked anything else.
 	final bool
 }
 
 func (e *fetchError) Error() string {
-	return fmt.Sprintf("fetching %s from %s: %s", e.what, e.host, e.problem)
+	text := fmt.Sprintf("fetching %s from %s: %s", e.what, e.at, e.problem)
+	if e.note != "" {
+		text += " (" + e.note + ")"
+	}
+	return text
 }
 
 func (e *fetchError) Unwrap() error { return e.cause }
@@ -49,7 +55,7 @@ func (r *registry) explain(ctx context.Context, what string, host docker.Registr
 	r.mu.Lock()
 	status, answeredBy := r.status, r.answeredBy
 	r.mu.Unlock()
-	e := &fetchError{what: what, host: host.Host, cause: err}
+	e := &fetchError{what: what, host: host.Host, at: urlOf(host), note: r.note, cause: err}
 	var unusable *credentialsError
 	var busy *busyError
 	var unfinished *unfinishedError
@@ -71,6 +77,11 @@ func (r *registry) explain(ctx context.Context, what string, host docker.Registr
 		e.problem = plain(err)
 	}
 	return e
+}
+
+// urlOf is where a host of a registry is asked.
+func urlOf(host docker.RegistryHost) string {
+	return (&url.URL{Scheme: host.Scheme, Host: host.Host, Path: host.Path}).String()
 }
 
 // final reports whether a host need not be asked anything else.

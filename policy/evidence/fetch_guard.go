@@ -17,6 +17,8 @@ import (
 
 // registry is the way to the hosts of one registry during one look, and what was met on it.
 type registry struct {
+	// note is what is wrong with its hosts.toml, for errors to say.
+	note        string
 	credentials *credentials
 	pauses      *pauses
 	// domain is what the registry is called in references.

@@ -2,12 +2,14 @@ package evidence
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	dockerconfig "github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/containerd/errdefs"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // hostDirectory finds the directory of a host in a list of directories that is separated by colons, as containerd's CRI
@@ -38,4 +40,55 @@ func (r *Registries) MissingHostsDirectories() []string {
 		}
 	}
 	return missing
+}
+
+// hostsProblem returns what is wrong with the hosts.toml of a directory. containerd logs that it cannot decode such a file
+// and goes on as if there were none (2.4.2, core/remotes/docker/config: loadHostDir), and so do we.
+func hostsProblem(directory string) error {
+	path := filepath.Join(directory, "hosts.toml")
+	raw, err := readRegular(path, maxRegistriesFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	var file map[string]any
+	err = toml.Unmarshal(raw, &file)
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := decode.Position()
+		return fmt.Errorf("%s:%d:%d does not parse, and containerd ignores it: %s", path, line, column, decode.Error())
+	}
+	return err
+}
+
+// hostsProblems returns what is wrong with all hosts.toml files in a list of directories.
+func hostsProblems(list string) (problems []error) {
+	for _, root := range filepath.SplitList(list) {
+		directories, err := os.ReadDir(root)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, fmt.Errorf("reading how containerd reaches registries: %w", err))
+		}
+		for _, directory := range directories {
+			if err := hostsProblem(filepath.Join(root, directory.Name())); err != nil {
+				problems = append(problems, err)
+			}
+		}
+	}
+	return problems
+}
+
+// hostsNote returns what is to be said beside an error of a registry whose hosts.toml containerd ignores, or nothing.
+func hostsNote(list, domain string) string {
+	if list == "" {
+		return ""
+	}
+	directory, err := hostDirectory(list)(domain)
+	if err != nil || directory == "" {
+		return ""
+	}
+	if problem := hostsProblem(directory); problem != nil {
+		return problem.Error()
+	}
+	return ""
 }

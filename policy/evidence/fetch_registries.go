@@ -91,7 +91,7 @@ func (r *Registries) Resolve(ctx context.Context, ref reference.Named) (digest.D
 type askFunc func(context.Context, remotes.Resolver) error
 
 // first asks the hosts of a reference's registry in the order of hosts.toml, as far as they are able to what is asked,
-// until one has an answer. The error is the first one's.
+// until one has an answer. The error is that of all of them.
 func (r *Registries) first(ctx context.Context, ref reference.Named, able docker.HostCapabilities, ask askFunc) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -111,9 +111,12 @@ func (r *Registries) first(ctx context.Context, ref reference.Named, able docker
 		if err == nil {
 			return nil
 		}
+		explained := registry.explain(ctx, ref.String(), host, err)
 		if failure == nil {
-			failure = registry.explain(ctx, ref.String(), host, err)
+			failure = explained
+			continue
 		}
+		failure = &joinedError{all: []error{failure, explained}}
 	}
 	if failure == nil {
 		return fmt.Errorf("fetching %s: hosts.toml names no host to pull from", ref)
@@ -144,6 +147,7 @@ func (r *registry) hosts(ctx context.Context, directory, domain string) ([]docke
 	}
 	if directory != "" {
 		options.HostDir = hostDirectory(directory)
+		r.note = hostsNote(directory, domain)
 	}
 	return dockerconfig.ConfigureHosts(ctx, options)(domain)
 }

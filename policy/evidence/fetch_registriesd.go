@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -20,20 +22,31 @@ const (
 	maxRegistriesFile = 1 << 20
 )
 
-// lookasides is what registries.d says, read as containers/image reads it (go.podman.io/image/v5 v5.42.0,
-// docker/registries_d.go). Keys that are about writing are not looked at; nor is use-sigstore-attachments, for what is
-// attached to an image is always looked for.
+// lookasides is what the files of a registries.d say of lookasides. Whatever is wrong with one scope concerns that scope
+// alone: a fault in a file about one registry says nothing of another.
 type lookasides struct {
-	Default *lookasideScope           `yaml:"default-docker"`
-	Docker  map[string]lookasideScope `yaml:"docker"`
+	// scopes are the entries by their scope; the empty one is default-docker.
+	scopes map[string]lookasideEntry
+	// problems are all there are, in the order of the files.
+	problems []error
+	// unknown is why it is not known of which scopes a file says something: then nothing is known of those of which no
+	// other file does.
+	unknown error
 }
 
+// lookasideEntry is where the signatures of a scope lie, by which file, or why that is not known.
+type lookasideEntry struct {
+	base, file string
+	err        error
+}
+
+// lookasideScope is an entry of a file.
 type lookasideScope struct {
 	Lookaside string `yaml:"lookaside"`
-	// Sigstore is what lookaside was called before.
-	Sigstore string `yaml:"sigstore"`
+	Sigstore  string `yaml:"sigstore"`
 }
 
+// base returns where its signatures lie; empty: it does not say.
 func (s lookasideScope) base() string {
 	if s.Lookaside != "" {
 		return s.Lookaside
@@ -41,10 +54,9 @@ func (s lookasideScope) base() string {
 	return s.Sigstore
 }
 
-// readLookasides reads the files of a directory that end with .yaml. That two of them speak of the same is an error, as
-// it is for containers/image.
+// readLookasides reads the files of a directory that end with .yaml.
 func readLookasides(directory string) (*lookasides, error) {
-	all := &lookasides{Docker: map[string]lookasideScope{}}
+	all := newLookasides()
 	entries, err := os.ReadDir(directory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return all, nil
@@ -58,53 +70,128 @@ func readLookasides(directory string) (*lookasides, error) {
 		}
 		path := filepath.Join(directory, entry.Name())
 		raw, err := readRegular(path, maxRegistriesFile)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = all.add(raw)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading where signatures lie, in %s: %w", path, err)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			all.unknown = fmt.Errorf("reading where signatures lie, in %s: %w", path, err)
+			all.problems = append(all.problems, all.unknown)
+		default:
+			all.add(path, raw)
 		}
 	}
 	return all, nil
 }
 
+func newLookasides() *lookasides { return &lookasides{scopes: map[string]lookasideEntry{}} }
+
 // add adds a file.
-func (l *lookasides) add(raw []byte) error {
-	var file lookasides
+func (l *lookasides) add(path string, raw []byte) {
+	var file struct {
+		Default yaml.Node            `yaml:"default-docker"`
+		Docker  map[string]yaml.Node `yaml:"docker"`
+	}
 	if err := yaml.Unmarshal(raw, &file); err != nil {
-		return err
-	}
-	if file.Default != nil {
-		if l.Default != nil {
-			return errors.New("default-docker stands in another file, too")
+		err = fmt.Errorf("reading where signatures lie, in %s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
+		l.problems = append(l.problems, err)
+		// What it says is not known, but of which scopes it says something may be.
+		scopes := mentioned(raw)
+		for _, scope := range scopes {
+			l.spoil(scope, err)
 		}
-		l.Default = file.Default
-	}
-	for name, scope := range file.Docker {
-		if _, ok := l.Docker[name]; ok {
-			return fmt.Errorf("%.200s stands in another file, too", name)
+		if len(scopes) == 0 {
+			l.unknown = err
 		}
-		l.Docker[name] = scope
+		return
 	}
-	return nil
+	if !file.Default.IsZero() {
+		l.enter("", path, &file.Default)
+	}
+	for _, name := range slices.Sorted(maps.Keys(file.Docker)) {
+		node := file.Docker[name]
+		l.enter(name, path, &node)
+	}
+}
+
+// enter enters what a file says of a scope. Only those that name a lookaside can contradict each other: most files of
+// registries.d are about attached signatures.
+func (l *lookasides) enter(scope, path string, node *yaml.Node) {
+	said := scope
+	if scope == "" {
+		said = "default-docker"
+	}
+	var entry lookasideScope
+	if err := node.Decode(&entry); err != nil {
+		err = fmt.Errorf("reading where signatures lie, in %s: %.200s is not as registries.d wants it", path, said)
+		l.problems = append(l.problems, err)
+		l.spoil(scope, err)
+		return
+	}
+	if entry.base() == "" {
+		return
+	}
+	if other, ok := l.scopes[scope]; ok {
+		err := fmt.Errorf("%s and %s both say where the signatures of %.200s lie: remove one", other.file, path, said)
+		l.problems = append(l.problems, err)
+		l.spoil(scope, err)
+		return
+	}
+	l.scopes[scope] = lookasideEntry{base: entry.base(), file: path}
+}
+
+// spoil has it be unknown where the signatures of a scope lie.
+func (l *lookasides) spoil(scope string, err error) {
+	entry := l.scopes[scope]
+	entry.err = err
+	l.scopes[scope] = entry
+}
+
+// mentioned returns the scopes that a file which does not parse seems to be about.
+func mentioned(raw []byte) (scopes []string) {
+	for line := range strings.Lines(string(raw)) {
+		name := strings.Trim(strings.TrimSuffix(strings.TrimSpace(line), ":"), `"'`)
+		switch {
+		case !strings.HasSuffix(strings.TrimSpace(line), ":") || name == "docker" || strings.ContainsAny(name, " #"):
+		case name == "default-docker":
+			scopes = append(scopes, "")
+		default:
+			scopes = append(scopes, name)
+		}
+	}
+	return scopes
+}
+
+// Problems returns what is wrong with the files that say how this node reaches registries: each concerns the registry or
+// the scope that it names, and no other.
+func (r *Registries) Problems() []error {
+	problems := hostsProblems(r.config.HostsDirectory)
+	if r.config.Lookaside == "" {
+		return problems
+	}
+	all, err := readLookasides(r.config.Lookaside)
+	if err != nil {
+		return append(problems, err)
+	}
+	return append(problems, all.problems...)
 }
 
 // base returns where the signatures of a repository lie: by the most specific scope that says so. Scopes with a tag or
 // a digest, which containers/image has besides, are of no account: evidence is of a repository.
 func (l *lookasides) base(repository reference.Named) (*url.URL, error) {
 	base := ""
-	for _, scope := range repositoryScopes(repository) {
-		if base = l.Docker[scope].base(); base != "" {
+	for _, scope := range append(repositoryScopes(repository), "") {
+		entry := l.scopes[scope]
+		if entry.err != nil {
+			return nil, entry.err
+		}
+		if base = entry.base; base != "" {
 			break
 		}
 	}
-	if base == "" && l.Default != nil {
-		base = l.Default.base()
-	}
-	if base == "" {
+	switch {
+	case base != "":
+	case l.unknown != nil:
+		return nil, l.unknown
+	default:
 		base = defaultLookaside
 	}
 	parsed, err := url.Parse(base)

@@ -118,6 +118,9 @@ func FuzzLookasides(f *testing.F) {
 		directory := t.TempDir()
 		write(t, filepath.Join(directory, "x.yaml"), string(raw))
 		want, err := docker.SignatureStorageBaseURL(&types.SystemContext{RegistriesDirPath: directory}, theirs, false)
+		if err != nil && evidence.LookasideProblems(raw) > 0 {
+			return // containers/image fails for all registries; to us it concerns the scope that is at fault.
+		}
 		if err != nil || want.String() != got.String() {
 			t.Errorf("it is %s, and for containers/image %v, %v", got, want, err)
 		}

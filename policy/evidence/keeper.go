@@ -51,6 +51,8 @@ type Keeper struct {
 	// recent has the entries in the order of their use, the least recently used first.
 	recent  *list.List
 	watched map[*entry]struct{}
+	// failing are the registries that did not answer the last time.
+	failing map[string]struct{}
 	// paused says until when a registry has asked to be left alone, and manyPaused how many are looked through.
 	paused     map[string]time.Time
 	manyPaused int
@@ -84,6 +86,7 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 		entries: map[key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
+		failing: map[string]struct{}{},
 		paused:  map[string]time.Time{}, manyPaused: fewPaused,
 		queue: newQueue(),
 		wake:  make(chan struct{}, 1),

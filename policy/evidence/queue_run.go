@@ -46,6 +46,14 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 		return err
 	})
 	took := time.Since(begun)
+	var tell func()
+	defer func() {
+		// After the locks are free: whoever reads the log may stop reading.
+		if tell != nil {
+			tell()
+		}
+	}()
+	asked := err
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	var h *held
@@ -59,6 +67,9 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	e.job, j.err = nil, err
+	if ctx.Err() == nil {
+		tell = k.answered(e.key.host(), asked)
+	}
 	switch {
 	case err == nil:
 		j.err = f.unfinished

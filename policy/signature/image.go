@@ -77,7 +77,7 @@ func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding pol
 	switch evidence.State {
 	case policy.Found:
 	case policy.None:
-		return unsigned(i.manifest), false
+		return unsigned(i.manifest, evidence), false
 	case policy.Failed:
 		return unmet(policy.Unavailable, "looking for signatures: %s", evidence.Detail), false
 	default:
@@ -95,7 +95,7 @@ func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding pol
 			evidence.Signatures, i.manifest.Digest, len(i.signatures)), false
 	}
 	if len(i.signatures) == 0 {
-		return unsigned(i.manifest), false
+		return unsigned(i.manifest, evidence), false
 	}
 	return policy.Finding{}, true
 }

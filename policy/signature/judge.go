@@ -134,8 +134,8 @@ func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
 }
 
 // unsigned is the finding where there is nothing to judge.
-func unsigned(manifest policy.Manifest) policy.Finding {
-	finding := unmet(policy.Unsigned, "no signature of %s was found", manifest.Digest)
+func unsigned(manifest policy.Manifest, evidence policy.Evidence) policy.Finding {
+	finding := unmet(policy.Unsigned, "no signature of %s was found%s", manifest.Digest, evidence.Note())
 	finding.Cause = policy.NoSignature
 	return finding
 }
