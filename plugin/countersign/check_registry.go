@@ -18,7 +18,7 @@ func openRegistry(ctx context.Context, config *conf.Config, ref string) (*source
 	if err != nil {
 		return nil, policy.Refuse(policy.BadRequest, "%v", err)
 	}
-	reached := registries(config)
+	reached := registries(config, nil)
 	target, err := reached.Resolve(ctx, named)
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "%v", err)

@@ -43,12 +43,13 @@ func containerdVersion(address string) func(context.Context) (string, error) {
 }
 
 // registries returns the registries as this node reaches them.
-func registries(config *conf.Config) *evidence.Registries {
+func registries(config *conf.Config, requested func(string, evidence.Result)) *evidence.Registries {
 	return evidence.NewRegistries(evidence.RegistryConfig{
 		HostsDirectory:              config.Registry.ConfigPath,
 		AuthFile:                    config.Registry.AuthFile,
 		Lookaside:                   config.Registry.Lookaside,
 		CredentialProviderConfig:    config.Registry.CredentialProviderConfig,
 		CredentialProviderDirectory: config.Registry.CredentialProviderDirectory,
+		Requested:                   requested,
 	})
 }

@@ -136,7 +136,7 @@ func fromAnywhere(config *conf.Config) manifestsFunc {
 		if here == nil {
 			return manifests, nil
 		}
-		reached := registries(config)
+		reached := registries(config, nil)
 		manifests, err := fromRegistry(ctx, reached.Resolve, reached.Image, ref)
 		if err != nil {
 			return nil, fmt.Errorf("%s; %w", oneLine(here), err)

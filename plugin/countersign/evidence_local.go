@@ -112,7 +112,7 @@ func (r *remoteWork) bring(ctx context.Context, item evidence.Item) (added int, 
 
 // openStore opens the store, which no daemon has open.
 func openStore(config *conf.Config) (*worker, error) {
-	reached := registries(config)
+	reached := registries(config, nil)
 	keeper, err := evidence.Open(evidence.Config{
 		Directory: config.Evidence.Directory, MaxSize: int64(config.Evidence.MaxSize), Exclusive: true, Registries: reached,
 	})

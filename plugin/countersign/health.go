@@ -21,6 +21,7 @@ func reportPolicies(figures *metrics.Metrics, status files.Status) {
 // reportStores has figures and health ask what is stored, and whether it can be.
 func reportStores(figures *metrics.Metrics, documents *files.Documents, keeper *evidence.Keeper) {
 	figures.Probe(metrics.Evidence, evidenceHealth(keeper))
+	figures.Probe(metrics.Registries, registriesHealth(keeper.Registries()))
 	figures.Register(metrics.Gauges{
 		PolicyGood:    func() time.Time { return documents.Status().LastGood },
 		EvidenceBytes: keeper.StoredBytes,
@@ -69,6 +70,17 @@ func more(cause string, problems int) string {
 		return cause
 	}
 	return fmt.Sprintf("%s; and %d more, see the log", cause, problems-1)
+}
+
+// registriesHealth answers for the files that say how registries are reached.
+func registriesHealth(registries *evidence.Registries) metrics.ProbeFunc {
+	return func() (metrics.Status, string) {
+		problems := registries.Problems()
+		if len(problems) == 0 {
+			return metrics.Yes, ""
+		}
+		return metrics.No, more(problems[0].Error(), len(problems))
+	}
 }
 
 // evidenceHealth answers whether evidence can be stored on disk.

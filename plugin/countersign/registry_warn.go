@@ -12,6 +12,9 @@ import (
 // containerd's own default names a directory that most nodes do not have: where nothing else is configured, that is
 // worth no word.
 func warnOfRegistries(ctx context.Context, config *conf.Config, reached *evidence.Registries, log *slog.Logger) {
+	for _, problem := range reached.Problems() {
+		log.WarnContext(ctx, "a file of the node's registry configuration cannot be used", "error", problem)
+	}
 	if config.Registry.ConfigPath == conf.Default().Registry.ConfigPath {
 		return
 	}

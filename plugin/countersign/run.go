@@ -96,7 +96,8 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 		fetchAhead.ring()
 		lookAhead.ring()
 	}))
-	reached := registries(config)
+	requests := &registryRequests{metrics: figures, documents: documents.Current}
+	reached := registries(config, requests.count)
 	warnOfRegistries(ctx, config, reached, logger)
 	keeper, err := openEvidence(config, reached, panicked, logger)
 	if err != nil {

@@ -17,6 +17,8 @@ import (
 
 // registry is the way to the hosts of one registry during one look, and what was met on it.
 type registry struct {
+	// requested is told of each request; or nil.
+	requested func(registry string, result Result)
 	// note is what is wrong with its hosts.toml, for errors to say.
 	note        string
 	credentials *credentials
@@ -108,6 +110,12 @@ type guarded struct {
 // RoundTrip refuses to go where a registry may not send us, bounds what is read of any answer, and tells of a
 // registry that wants to be left alone: containerd's resolver would ask it again at once.
 func (g *guarded) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := g.roundTrip(request)
+	g.registry.tell(request, response, err)
+	return response, err
+}
+
+func (g *guarded) roundTrip(request *http.Request) (*http.Response, error) {
 	if g.transport.Proxy != nil {
 		if proxy, err := g.transport.Proxy(request); err == nil && proxy != nil {
 			g.registry.permit(proxy)

@@ -28,6 +28,9 @@ type RegistryConfig struct {
 	// CredentialProviderConfig is the kubelet's file of that kind, and CredentialProviderDirectory has the programs
 	// that it names. They are asked where AuthFile has nothing.
 	CredentialProviderConfig, CredentialProviderDirectory string
+	// Requested is told of each request to a registry, which is named as images name it, and what came of it. It must
+	// not wait, and may be nil.
+	Requested func(registry string, result Result)
 }
 
 // Registries reaches registries as containerd does: with its resolver, its hosts.toml files and their mirrors. It keeps
@@ -67,7 +70,9 @@ func NewRegistries(config RegistryConfig) *Registries {
 // newRegistry returns the way to a repository's registry.
 func (r *Registries) newRegistry(ctx context.Context, repository reference.Named) *registry {
 	found := newCredentials(ctx, r.config.AuthFile, r.providers, repository)
-	return newRegistry(reference.Domain(repository), found, r.pauses)
+	made := newRegistry(reference.Domain(repository), found, r.pauses)
+	made.requested = r.config.Requested
+	return made
 }
 
 // Resolve returns the digest that a reference has: its own, or that under its tag, for which the registry is asked

@@ -36,9 +36,11 @@ type Keeper struct {
 	log      *slog.Logger
 	look     lookFunc
 	panicked policy.PanicFunc
-	disk     *volume
-	lock     *os.File
-	overflow overflow
+	// registries is nil where a test looks for itself.
+	registries *Registries
+	disk       *volume
+	lock       *os.File
+	overflow   overflow
 
 	generation atomic.Uint64
 	health     health
@@ -70,7 +72,12 @@ func Open(config Config) (*Keeper, error) {
 	if registries == nil {
 		registries = NewRegistries(RegistryConfig{})
 	}
-	return open(config, registries.look)
+	k, err := open(config, registries.look)
+	if err != nil {
+		return nil, err
+	}
+	k.registries = registries
+	return k, nil
 }
 
 func open(config Config, look lookFunc) (*Keeper, error) {
@@ -132,6 +139,9 @@ func (k *Keeper) Close() {
 		k.lock = nil
 	}
 }
+
+// Registries returns what this fetches from.
+func (k *Keeper) Registries() *Registries { return k.registries }
 
 // Generation changes whenever any evidence does. It belongs to this process and is no use to another.
 func (k *Keeper) Generation() uint64 { return k.generation.Load() }

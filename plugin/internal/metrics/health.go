@@ -20,6 +20,7 @@ const (
 	Sandbox    Check = "sandbox_image"
 	Policies   Check = "policies"
 	Keys       Check = "keys"
+	Registries Check = "registries"
 	Evidence   Check = "evidence"
 )
 
@@ -37,6 +38,7 @@ func questions() []question {
 		{Sandbox, "sandbox image admitted"},
 		{Policies, "policy documents valid"},
 		{Keys, "key files usable"},
+		{Registries, "registry configuration valid"},
 		{Evidence, "evidence store writable"},
 	}
 }

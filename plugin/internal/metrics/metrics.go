@@ -15,15 +15,16 @@ import (
 
 // Metrics holds the daemon's figures and its state of health. Its methods may be called from several goroutines.
 type Metrics struct {
-	registry  *prometheus.Registry
-	decisions *prometheus.CounterVec
-	wouldDeny prometheus.Counter
-	callback  prometheus.Histogram
-	dropped   prometheus.Counter
-	panics    *prometheus.CounterVec
-	pull      pull
-	config    config
-	health    *health
+	registry   *prometheus.Registry
+	decisions  *prometheus.CounterVec
+	wouldDeny  prometheus.Counter
+	callback   prometheus.Histogram
+	dropped    prometheus.Counter
+	panics     *prometheus.CounterVec
+	registries *prometheus.CounterVec
+	pull       pull
+	config     config
+	health     *health
 }
 
 // New returns metrics of a daemon of which nothing is known yet. The build is what
@@ -51,16 +52,17 @@ func New(build *debug.BuildInfo) *Metrics {
 			Name: "countersign_audit_records_dropped_total",
 			Help: "Decisions that are missing from the audit log, because it could not be written.",
 		}),
-		panics: newPanics(),
-		pull:   newPull(),
-		config: newConfig(),
-		health: newHealth(),
+		panics:     newPanics(),
+		registries: newRegistries(),
+		pull:       newPull(),
+		config:     newConfig(),
+		health:     newHealth(),
 	}
 	// The daemon runs on one processor (docs/decisions/0005-answer-on-one-processor.md). What that costs is the time
 	// for which goroutines that could run wait for it.
 	waiting := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, buildInfo(build), m,
+		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, m.registries, buildInfo(build), m,
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waiting)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

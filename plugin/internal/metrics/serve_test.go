@@ -104,7 +104,7 @@ func TestHealthIsServedAsJSONOnRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := report.Checks[len(report.Checks)-1]
-		if !report.Healthy || report.Ready || len(report.Checks) != 7 || last.Check != metrics.Evidence ||
+		if !report.Healthy || report.Ready || len(report.Checks) != 8 || last.Check != metrics.Evidence ||
 			last.Status != "unknown" || last.Cause != "because of this" || last.Since.IsZero() {
 			t.Errorf("the report is %+v", report)
 		}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// maxNamedRegistries bounds how many registries have a series of their own.
+const maxNamedRegistries = 200
+
+// registryRequests counts requests to registries: to those that policy documents name each by itself, and to all
+// others together, for whoever has an image pulled names a registry.
+type registryRequests struct {
+	metrics *metrics.Metrics
+
+	mu        sync.Mutex
+	documents func() *policy.Set
+	// set is the snapshot that named was read from.
+	set   *policy.Set
+	named map[string]bool
+}
+
+// follow says where the documents are, once they have been read.
+func (r *registryRequests) follow(documents func() *policy.Set) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.documents = documents
+}
+
+// count counts a request.
+func (r *registryRequests) count(registry string, result evidence.Result) {
+	if !r.isNamed(registry) {
+		registry = metrics.OtherRegistries
+	}
+	r.metrics.RegistryRequested(registry, string(result))
+}
+
+func (r *registryRequests) isNamed(registry string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.documents == nil {
+		return false
+	}
+	if set := r.documents(); set != r.set {
+		r.set, r.named = set, namedRegistries(set)
+	}
+	return r.named[registry]
+}
+
+// namedRegistries returns the registries that scopes of documents name, but for wildcards.
+func namedRegistries(set *policy.Set) map[string]bool {
+	named := map[string]bool{}
+	add := func(source policy.Source) {
+		if source.Document == nil {
+			return
+		}
+		for scope := range source.Document.Scopes {
+			registry, _, _ := strings.Cut(scope, "/")
+			if registry != "" && !strings.HasPrefix(registry, "*") && len(named) < maxNamedRegistries {
+				named[registry] = true
+			}
+		}
+	}
+	add(set.System)
+	for _, source := range set.Namespaces {
+		add(source)
+	}
+	return named
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// TestOnlyRegistriesThatDocumentsNameHaveASeries: a tenant who pulls from a thousand registries makes no thousand series.
+func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
+	figures := metrics.New(nil)
+	requests := &registryRequests{metrics: figures}
+	requests.count("registry.example", evidence.ResultOK) // No document has been read.
+	set := &policy.Set{
+		System: policy.Source{Document: &policy.Document{Scopes: map[string][]*policy.Requirement{"*.wild.example": nil}}},
+		Namespaces: map[string]policy.Source{"prod": {Document: &policy.Document{
+			Scopes: map[string][]*policy.Requirement{"registry.example/team/app:v1": nil, "other.example:5000": nil},
+		}}},
+	}
+	requests.follow(func() *policy.Set { return set })
+	for _, registry := range []string{"registry.example", "other.example:5000", "a.wild.example", "minted.example"} {
+		requests.count(registry, evidence.ResultTimeout)
+	}
+	set = &policy.Set{}
+	requests.count("registry.example", evidence.ResultTimeout)
+
+	answer := httptest.NewRecorder()
+	figures.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	for _, line := range []string{
+		`countersign_registry_requests_total{registry="other",result="ok"} 1`,
+		`countersign_registry_requests_total{registry="other",result="timeout"} 3`,
+		`countersign_registry_requests_total{registry="registry.example",result="timeout"} 1`,
+		`countersign_registry_requests_total{registry="other.example:5000",result="timeout"} 1`,
+	} {
+		if !strings.Contains(answer.Body.String(), line+"\n") {
+			t.Errorf("there is no %s in\n%s", line, answer.Body.String())
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package evidence_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/countersign/countersign/policy/evidence"
+)
+
+// TestEachRequestIsToldOfWithItsResult: a registry by the name that images give it, whichever of its hosts was asked.
+func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   evidence.Result
+	}{
+		"nothing is there":       {status(http.StatusNotFound), evidence.ResultNotFound},
+		"a fault":                {status(http.StatusInternalServerError), evidence.ResultError},
+		"too many":               {status(http.StatusTooManyRequests), evidence.ResultThrottled},
+		"forbidden":              {status(http.StatusForbidden), evidence.ResultUnauthorized},
+		"the connection breaks":  {reset, evidence.ResultError},
+		"a way to this node":     {redirect("http://169.254.169.254/x"), evidence.ResultBlocked},
+		"a wish for credentials": {challenge, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t)
+			r.spoilBy(func(http.Handler) http.Handler { return test.answer })
+			var mu sync.Mutex
+			var told []string
+			keeper := open(t, reaching(evidence.RegistryConfig{
+				HostsDirectory: hostsFor(t, "registry.example", fmt.Sprintf("server = \"http://%s\"\n", r.host)),
+				Requested: func(registry string, result evidence.Result) {
+					mu.Lock()
+					defer mu.Unlock()
+					told = append(told, registry+" "+string(result))
+				},
+			}))
+			fetched(t, keeper, parse(t, "registry.example/app"), manifestOf("image"))
+			mu.Lock()
+			defer mu.Unlock()
+			if test.want == "" {
+				if len(told) > 0 {
+					t.Errorf("told of %q", told)
+				}
+				return
+			}
+			if want := "registry.example " + string(test.want); !slices.Contains(told, want) {
+				t.Errorf("told of %q, and not of %q", told, want)
+			}
+		})
+	}
+}
+
+// challenge asks for credentials.
+func challenge(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("WWW-Authenticate", "Basic realm=x")
+	w.WriteHeader(http.StatusUnauthorized)
+}
