@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -10,7 +11,8 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// TestOnlyRegistriesThatDocumentsNameHaveASeries: a tenant who pulls from a thousand registries makes no thousand series.
+// TestOnlyRegistriesThatDocumentsNameHaveASeries: a tenant who pulls from a thousand registries makes no thousand
+// series.
 func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
 	figures := metrics.New(nil)
 	requests := &registryRequests{metrics: figures}
@@ -29,7 +31,7 @@ func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
 	requests.count("registry.example", evidence.ResultTimeout)
 
 	answer := httptest.NewRecorder()
-	figures.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	figures.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	for _, line := range []string{
 		`countersign_registry_requests_total{registry="other",result="ok"} 1`,
 		`countersign_registry_requests_total{registry="other",result="timeout"} 3`,

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -80,8 +79,7 @@ func newLogger(config *conf.Config, level *slog.LevelVar, w io.Writer) *slog.Log
 // come another way.
 func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error {
 	config, logger := reload.live.config(), reload.log
-	build, _ := debug.ReadBuildInfo()
-	figures := metrics.New(build)
+	figures := newMetrics()
 	panicked := survive(logger, figures)
 	accounts := newAccounts(audit.New(logger), figures, panicked)
 

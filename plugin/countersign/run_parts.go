@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
@@ -28,6 +29,11 @@ func survive(logger *slog.Logger, figures *metrics.Metrics) policy.PanicFunc {
 			"part", failure.Part, "panic", fmt.Sprint(failure.Value), "stack", failure.Stack)
 		figures.Panicked(failure.Part)
 	}
+}
+
+func newMetrics() *metrics.Metrics {
+	build, _ := debug.ReadBuildInfo()
+	return metrics.New(build)
 }
 
 func documentsConfig(

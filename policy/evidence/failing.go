@@ -6,8 +6,8 @@ import "log/slog"
 const maxFailing = 1024
 
 // answered notes whether a registry answered, and returns what is to be logged where that is new, or nil: while it
-// fails, decisions rest on what was found before, and an image that is signed meanwhile stays unsigned. The caller holds
-// mu, and must not while it logs.
+// fails, decisions rest on what was found before, and an image that is signed meanwhile stays unsigned. The caller
+// holds mu, and must not while it logs.
 func (k *Keeper) answered(host string, err error) (tell func()) {
 	_, failing := k.failing[host]
 	switch {

@@ -42,8 +42,8 @@ func (r *Registries) MissingHostsDirectories() []string {
 	return missing
 }
 
-// hostsProblem returns what is wrong with the hosts.toml of a directory. containerd logs that it cannot decode such a file
-// and goes on as if there were none (2.4.2, core/remotes/docker/config: loadHostDir), and so do we.
+// hostsProblem returns what is wrong with the hosts.toml of a directory. containerd logs that it cannot decode such a
+// file and goes on as if there were none (2.4.2, core/remotes/docker/config: loadHostDir), and so do we.
 func hostsProblem(directory string) error {
 	path := filepath.Join(directory, "hosts.toml")
 	raw, err := readRegular(path, maxRegistriesFile)

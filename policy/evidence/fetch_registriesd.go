@@ -22,8 +22,8 @@ const (
 	maxRegistriesFile = 1 << 20
 )
 
-// lookasides is what the files of a registries.d say of lookasides. Whatever is wrong with one scope concerns that scope
-// alone: a fault in a file about one registry says nothing of another.
+// lookasides is what the files of a registries.d say of lookasides. Whatever is wrong with one scope concerns that
+// scope alone: a fault in a file about one registry says nothing of another.
 type lookasides struct {
 	// scopes are the entries by their scope; the empty one is default-docker.
 	scopes map[string]lookasideEntry
@@ -160,8 +160,8 @@ func mentioned(raw []byte) (scopes []string) {
 	return scopes
 }
 
-// Problems returns what is wrong with the files that say how this node reaches registries: each concerns the registry or
-// the scope that it names, and no other.
+// Problems returns what is wrong with the files that say how this node reaches registries: each concerns the registry
+// or the scope that it names, and no other.
 func (r *Registries) Problems() []error {
 	problems := hostsProblems(r.config.HostsDirectory)
 	if r.config.Lookaside == "" {

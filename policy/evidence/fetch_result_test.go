@@ -22,7 +22,7 @@ func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
 		"forbidden":              {status(http.StatusForbidden), evidence.ResultUnauthorized},
 		"the connection breaks":  {reset, evidence.ResultError},
 		"a way to this node":     {redirect("http://169.254.169.254/x"), evidence.ResultBlocked},
-		"a wish for credentials": {challenge, ""},
+		"a wish for credentials": {challenge("Basic realm=x"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
@@ -51,10 +51,4 @@ func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
 			}
 		})
 	}
-}
-
-// challenge asks for credentials.
-func challenge(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("WWW-Authenticate", "Basic realm=x")
-	w.WriteHeader(http.StatusUnauthorized)
 }

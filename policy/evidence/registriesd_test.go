@@ -94,14 +94,16 @@ func TestAFaultInRegistriesDConcernsItsOwnScope(t *testing.T) {
 }
 
 func TestAHostsTomlThatDoesNotParseIsNamed(t *testing.T) {
-	directory := hostsFor(t, "registry.example", "server = \"https://registry.example\"\n[host.\"https://mirror.example\"\n")
+	const broken = "server = \"https://registry.example\"\n[host.\"https://mirror.example\"\n"
+	directory := hostsFor(t, "registry.example", broken)
 	path := filepath.Join(directory, "registry.example", "hosts.toml")
 	registries := evidence.NewRegistries(evidence.RegistryConfig{HostsDirectory: directory})
 	problems := registries.Problems()
 	if len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), path+":2:") {
 		t.Errorf("the problems are %v", problems)
 	}
-	got := fetched(t, open(t, evidence.Config{Registries: registries}), parse(t, "registry.example/app"), manifestOf("image"))
+	keeper := open(t, evidence.Config{Registries: registries})
+	got := fetched(t, keeper, parse(t, "registry.example/app"), manifestOf("image"))
 	for _, want := range []string{" from https://registry.example/v2: ", "(" + path + ":2:", "and containerd ignores it"} {
 		check(t, got, want)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // target is a file to look at. The system's has no namespace.
@@ -96,7 +98,11 @@ func (s *state) name(path string, l *look) {
 		l.err = errors.New("the parser returned no document") // A fault of ours, which must deny.
 	}
 	if l.err != nil {
-		l.err = fmt.Errorf("parsing policy %s: %s", path, strings.ReplaceAll(l.err.Error(), "\n", " "))
+		at := path
+		if position, ok := errors.AsType[*policy.PositionError](l.err); ok {
+			at = fmt.Sprintf("%s:%d:%d", path, position.Line, position.Column)
+		}
+		l.err = fmt.Errorf("parsing policy %s: %s", at, strings.ReplaceAll(l.err.Error(), "\n", " "))
 		return
 	}
 	named := *l.document

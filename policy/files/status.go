@@ -119,10 +119,8 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 		problems[Problem{Text: err.Error(), Path: s.config.Directory, Kept: s.directory.known}] = true
 		status.Failures++
 	}
-	for _, err := range notes {
-		if err != nil {
-			problems[Problem{Text: err.Error(), Kept: true}] = true
-		}
+	for _, err := range slices.DeleteFunc(notes, func(err error) bool { return err == nil }) {
+		problems[Problem{Text: err.Error(), Kept: true}] = true
 	}
 	slices.SortFunc(status.Keys, compareKeys)
 	status.Problems = slices.SortedFunc(maps.Keys(problems), compareProblems)
@@ -154,8 +152,8 @@ func (c *Config) tell(old, status *Status, r result) {
 		c.Logger.Info("policy problem is gone", slog.String("problem", p.Text))
 	}
 	for _, name := range r.ignored {
-		c.Logger.Warn(whyIgnored(name), slog.String("directory", c.Directory), slog.String("name", name),
-			slog.String("expected", expected))
+		c.Logger.Warn("a file in the policy directory is not a policy", slog.String("directory", c.Directory),
+			slog.String("name", name), slog.String("cause", whyIgnored(name)), slog.String("expected", expected))
 	}
 	for _, warning := range r.warnings {
 		c.Logger.Warn("policy warning", slog.String("document", warning.document), slog.String("scope", warning.scope),

@@ -27,7 +27,7 @@ type element struct {
 func newElement(object fields) (element, error) {
 	e := element{object: object}
 	if err := json.Unmarshal(object["type"], &e.kind); err != nil {
-		return element{}, fmt.Errorf("reading its type: %w", err)
+		return element{}, fmt.Errorf("reading its type: %w", plain(err))
 	}
 	// Only to find the paths: the files are read each time a document names them.
 	_, err := inline(object, func(path string) ([]byte, error) {

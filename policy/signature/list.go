@@ -26,11 +26,11 @@ type list struct {
 func parseList(raw []byte) (*list, error) {
 	document := bytes.Join([][]byte{[]byte(`{"default":`), raw, {'}'}}, nil)
 	if _, err := signature.NewPolicyFromBytes(document); err != nil {
-		return nil, err
+		return nil, plain(err)
 	}
 	var objects []fields
 	if err := json.Unmarshal(raw, &objects); err != nil {
-		return nil, fmt.Errorf("parsing requirements: %w", err)
+		return nil, fmt.Errorf("parsing requirements: %w", plain(err))
 	}
 	parsed := &list{elements: make([]element, len(objects))}
 	for i, object := range objects {

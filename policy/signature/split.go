@@ -29,6 +29,8 @@ func (p place) String() string {
 type splitter struct {
 	decoder *jsontext.Decoder
 	visit   func(place, []byte) error
+	// offset is where the value begins that is being read.
+	offset int64
 }
 
 // readDocument calls visit for each list of requirements in a document. The bytes are those of raw.
@@ -53,13 +55,14 @@ func readDocument(raw []byte, visit func(at place, list []byte) error) error {
 		}
 	})
 	if err != nil {
-		return err
+		return at(raw, s.offset, err)
 	}
 	if !hasDefault {
-		return errors.New("the default is missing")
+		return at(raw, 0, errors.New("the default is missing"))
 	}
+	end := decoder.InputOffset()
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("there is data after the document")
+		return at(raw, end, errors.New("there is data after the document"))
 	}
 	return nil
 }
@@ -102,9 +105,11 @@ func (s *splitter) object(member func(name string) error) error {
 		}
 		name := token.String()
 		if _, ok := seen[name]; ok {
+			s.offset = s.decoder.InputOffset()
 			return fmt.Errorf("duplicate key %q", name)
 		}
 		seen[name] = struct{}{}
+		s.offset = s.decoder.InputOffset()
 		if err := member(name); err != nil {
 			return err
 		}

@@ -1,0 +1,76 @@
+package signature
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// at returns an error with the place in a document where it is: that of the syntax, or else the offset.
+func at(raw []byte, offset int64, err error) error {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		offset = syntax.ByteOffset
+		err = fmt.Errorf("%w", syntax.Err)
+		if syntax.JSONPointer != "" {
+			err = fmt.Errorf("%w within %q", syntax.Err, syntax.JSONPointer)
+		}
+	}
+	offset = min(max(offset, 0), int64(len(raw)))
+	before := raw[:offset]
+	return &policy.PositionError{
+		Line:   bytes.Count(before, []byte{'\n'}) + 1,
+		Column: len(before) - bytes.LastIndexByte(before, '\n'),
+		Err:    err,
+	}
+}
+
+// wrongShape matches encoding/json's UnmarshalTypeError, which containers/image passes on as text.
+const wrongShape = `json: cannot unmarshal (\w+) into Go (?:value|struct field \w+\.(\S+)) of type (\S+)`
+
+// plain says of JSON of the wrong shape what stands there and what should, in place of Go's names of types.
+func plain(err error) error {
+	found := regexp.MustCompile(wrongShape).FindStringSubmatch(err.Error())
+	if found == nil {
+		return err
+	}
+	what := "it"
+	if found[2] != "" {
+		what = strconv.Quote(found[2])
+	}
+	return fmt.Errorf("%s is %s and must be %s", what, article(found[1]), article(kindOf(found[3])))
+}
+
+// kindOf is what JSON calls a type of Go, of this library or of containers/image.
+func kindOf(goType string) string {
+	switch {
+	case goType == "[]uint8", goType == "string", strings.HasSuffix(goType, "Identifier"),
+		strings.HasSuffix(goType, "KeyType"):
+		return "string"
+	case strings.HasPrefix(goType, "[]"):
+		return "array"
+	case goType == "bool":
+		return "boolean"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"), strings.HasPrefix(goType, "float"):
+		return "number"
+	default:
+		return "object"
+	}
+}
+
+func article(noun string) string {
+	switch noun {
+	case "bool":
+		return "a boolean"
+	case "array", "object":
+		return "an " + noun
+	default:
+		return "a " + noun
+	}
+}
