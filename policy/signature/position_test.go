@@ -18,7 +18,7 @@ func TestErrorsNameTheirPlaceAndNoTypeOfGo(t *testing.T) {
 		"no JSON":          {"default: reject", "1:1: "},
 		"an array":         {"\n[]", "expected an object, found ["},
 		"an unknown key": {
-			"{\n \"default\": [{\"type\": \"reject\"}],\n \"defualt\": 1}", "3:11: unknown key \"defualt\"",
+			"{\n \"default\": [{\"type\": \"reject\"}],\n \"defaults\": 1}", "3:12: unknown key \"defaults\"",
 		},
 		"a key twice": {
 			"{\n \"default\": [{\"type\": \"reject\"}],\n \"default\": []}", "3:11: duplicate key \"default\"",
