@@ -26,6 +26,9 @@ type Evidence struct {
 	// Partial says, beside [Found], that not all there may be could be looked at: that nothing of what is here
 	// suffices is no answer then.
 	Partial bool
+	// Unusable says, beside [None], that there is something, none of which can be read as a signature or a bundle, and
+	// that another look would find the same.
+	Unusable bool
 	// Detail says why looking failed, or what is not here.
 	Detail string
 }

@@ -132,6 +132,11 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 }
 
 func noBundle(manifest policy.Manifest, evidence policy.Evidence) policy.Finding {
+	if evidence.Unusable {
+		finding := unmet(policy.Rejected, "no bundle of %s can be read: %s", manifest.Digest, evidence.Detail)
+		finding.Cause = policy.Malformed
+		return finding
+	}
 	finding := unmet(policy.Unsigned, "no bundle of %s was found%s", manifest.Digest, evidence.Note())
 	finding.Cause = policy.NoSignature
 	return finding

@@ -121,6 +121,11 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 		"none": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.State = policy.None }, policy.Unsigned, "no bundle of sha256:",
 		},
+		"none that can be read": {
+			func(s *sample, _ *policy.Requirement) {
+				s.evidence.State, s.evidence.Unusable, s.evidence.Detail = policy.None, true, "2 GiB"
+			}, policy.Rejected, "can be read: 2 GiB",
+		},
 		"no bundles": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Bundles = 0 }, policy.Unsigned, "no bundle of sha256:",
 		},

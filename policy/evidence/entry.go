@@ -111,6 +111,7 @@ func (h *held) evidence() policy.Evidence {
 		Signatures: len(h.record.Signatures),
 		Bundles:    len(h.record.Bundles),
 		Partial:    h.record.partial(),
+		Unusable:   h.record.Unusable,
 		Detail:     h.record.detail(),
 	}
 }

@@ -28,7 +28,9 @@ type answer struct {
 	// detail says what of it was left out; partial that it is worth trying again; gone that there was something.
 	detail        string
 	partial, gone bool
-	err           error
+	// unusable says that there is something, none of which can be read as a signature or a bundle, and never will.
+	unusable bool
+	err      error
 }
 
 // has reports whether there is a signature or a bundle among answers, or what is known to be.
@@ -104,6 +106,7 @@ func conclude(answers []*answer) (*finding, error) {
 		s.Partial = a.partial || a.err != nil
 		f.sources = append(f.sources, s)
 		f.stays = f.stays || s.Partial || a.gone
+		f.unusable = f.unusable || a.unusable
 		if a.detail != "" {
 			details = append(details, a.detail)
 		}

@@ -42,7 +42,7 @@ func (a *attached) small() bool {
 
 // readBundles reads the bundles and the signatures of the old format that refer to the subject: the newest that say
 // that an image is signed, until there are enough. What is wrong with one of them leaves it out; that none can be read
-// is an error. What was read before an error counts.
+// is an error where another try may help. What was read before an error counts.
 func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) error {
 	from, err := p.resolver.Fetcher(ctx, p.subject.String())
 	if err != nil {
@@ -58,7 +58,7 @@ func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) er
 	a.partial = reader.out.passing
 	a.detail = reader.describe(list.more)
 	if err == nil && reader.out.count > 0 && a.empty() {
-		return fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first)
+		return a.readNone(&reader.out, fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first))
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func signatureLayers(all []ocispec.Descriptor) (layers []ocispec.Descriptor, omi
 }
 
 // readSignatures reads the signatures that a manifest lists. What is wrong with one of them leaves it out; that none
-// can be read is an error.
+// can be read is an error where another try may help.
 func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw []byte, room *int64) error {
 	layers, omitted, err := parseLayers(raw)
 	if err != nil {
@@ -85,11 +85,21 @@ func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw [
 		a.signatures = append(a.signatures, content)
 	}
 	if out.count > 0 && len(a.signatures) == 0 {
-		return fmt.Errorf("none of its %d signatures can be read: %w", len(layers), out.first)
+		return a.readNone(&out, fmt.Errorf("none of its %d signatures can be read: %w", len(layers), out.first))
 	}
 	slices.Reverse(a.signatures)
 	a.partial = out.passing
 	a.detail = out.describe("signatures", omitted, maxSignatures)
+	return nil
+}
+
+// readNone answers for a source none of whose content can be read, which is err. Content is named by its digest: where
+// that is the fault, every try would find the same, and it is what the source has.
+func (a *answer) readNone(out *leftOut, err error) error {
+	if out.passing {
+		return err
+	}
+	a.unusable, a.detail = true, err.Error()
 	return nil
 }
 

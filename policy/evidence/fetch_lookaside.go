@@ -112,6 +112,8 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 		l.room -= int64(len(kept))
 	}
 	a.detail = out.describe("signatures in the lookaside", read-len(a.signatures), len(a.signatures))
+	// No digest says what a lookaside should have: it can be the page of a proxy that was served, and may be another at
+	// the next try.
 	if n > 0 && read == 0 {
 		return fmt.Errorf("none of its %d signatures can be read: %w", n, out.first)
 	}

@@ -36,6 +36,8 @@ type finding struct {
 	content
 	sources []source
 	detail  string
+	// unusable says that some source has something that never can be read, and no source anything else.
+	unusable bool
 	// omitted says what there was no room for.
 	omitted string
 	// unfinished is why not all was read where only the time was lacking; or nil.
@@ -59,6 +61,7 @@ func (f *finding) record(k key) record {
 		Sources:    f.sources,
 	}
 	if f.empty() {
+		r.Unusable = f.unusable
 		return r
 	}
 	r.Outcome = "found"
@@ -93,7 +96,8 @@ func filesOf(contents [][]byte, imported int) []file {
 
 // same reports whether two records say the same of the same files, wherever and whenever these were read.
 func (r *record) same(other *record) bool {
-	return r.Outcome == other.Outcome && r.Detail == other.Detail && r.Omitted == other.Omitted &&
+	return r.Outcome == other.Outcome && r.Unusable == other.Unusable &&
+		r.Detail == other.Detail && r.Omitted == other.Omitted &&
 		slices.Equal(r.Signatures, other.Signatures) && slices.Equal(r.Bundles, other.Bundles)
 }
 

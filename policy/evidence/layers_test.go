@@ -16,7 +16,7 @@ import (
 )
 
 // layersManifest is a manifest under a signatures' tag, made by hand.
-func layersManifest(t *testing.T, layers ...map[string]any) string {
+func layersManifest(t testing.TB, layers ...map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(map[string]any{"schemaVersion": 2, "layers": layers})
 	if err != nil {

@@ -114,7 +114,7 @@ func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
 	if before != nil {
 		// Signatures prove themselves and their removal revokes nothing: a registry that lost its data does not take
 		// them from a node that has them.
-		if f.empty() {
+		if f.empty() && before.record.state() == policy.Found {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
 		if f.stays {

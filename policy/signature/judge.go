@@ -135,6 +135,11 @@ func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
 
 // unsigned is the finding where there is nothing to judge.
 func unsigned(manifest policy.Manifest, evidence policy.Evidence) policy.Finding {
+	if evidence.Unusable {
+		finding := unmet(policy.Rejected, "no signature of %s can be read: %s", manifest.Digest, evidence.Detail)
+		finding.Cause = policy.Malformed
+		return finding
+	}
 	finding := unmet(policy.Unsigned, "no signature of %s was found%s", manifest.Digest, evidence.Note())
 	finding.Cause = policy.NoSignature
 	return finding

@@ -37,6 +37,9 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 			func(_ *testing.T, e *policy.Evidence) { e.State = policy.Failed },
 			policy.Unavailable,
 		},
+		"looked and none can be read": {
+			func(_ *testing.T, e *policy.Evidence) { e.State, e.Unusable = policy.None, true }, policy.Rejected,
+		},
 		"looked and there is none":    {func(_ *testing.T, e *policy.Evidence) { e.State = policy.None }, policy.Unsigned},
 		"one is said to be there too": {func(_ *testing.T, e *policy.Evidence) { e.Signatures = 2 }, policy.Unavailable},
 		"the directory has gone": {
