@@ -23,9 +23,30 @@ type exchange struct {
 	// lost is closed when nothing can be asked any more.
 	lost     chan struct{}
 	loseOnce sync.Once
+
+	// accepted is closed when the runtime has answered our registration.
+	accepted   chan struct{}
+	acceptOnce sync.Once
 }
 
-func newExchange() *exchange { return &exchange{lost: make(chan struct{})} }
+func newExchange() *exchange {
+	return &exchange{lost: make(chan struct{}), accepted: make(chan struct{})}
+}
+
+func (e *exchange) clientOptions() []ttrpc.ClientOpts {
+	return []ttrpc.ClientOpts{ttrpc.WithUnaryClientInterceptor(e.register)}
+}
+
+// register passes on what the stub asks of the runtime, which is no more than to be registered.
+func (e *exchange) register(
+	ctx context.Context, request *ttrpc.Request, response *ttrpc.Response, _ *ttrpc.UnaryClientInfo, ask ttrpc.Invoker,
+) error {
+	if err := ask(ctx, request, response); err != nil {
+		return err
+	}
+	e.acceptOnce.Do(func() { close(e.accepted) })
+	return nil
+}
 
 func (e *exchange) options() []ttrpc.ServerOpt {
 	return []ttrpc.ServerOpt{ttrpc.WithServerHandshaker(e), ttrpc.WithUnaryServerInterceptor(e.ask)}

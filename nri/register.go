@@ -128,7 +128,7 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 		stub.WithPluginName(Name),
 		stub.WithLogger(quiet{p.Logger}),
 		stub.WithConnection(connection),
-		stub.WithTTRPCOptions(nil, session.exchange.options()),
+		stub.WithTTRPCOptions(session.exchange.clientOptions(), session.exchange.options()),
 		// From NRI 0.12.4 on a runtime is told what to do should we fail to answer; older ones refuse a container for
 		// that in the validation anyway.
 		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: true, KeepConnected: true}),
@@ -195,7 +195,8 @@ func (s *session) drain() {
 }
 
 // release waits for the stub, whose connection is closed. That of NRI 0.12.5 would wait for ever, holding its lock,
-// for a configuration that a runtime has not sent when it dies, so it is told that there will be none.
+// for a configuration that a runtime has not sent when it dies, so it is told that there will be none. That changes
+// what the stub reads while it registers, and so has to wait until it no longer does.
 func (s *session) release(plugin stub.Stub, ended <-chan error) error {
 	select {
 	case err := <-ended:
@@ -203,6 +204,11 @@ func (s *session) release(plugin stub.Stub, ended <-chan error) error {
 	case <-s.exchange.lost:
 	}
 	s.exchange.end()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.exchange.accepted:
+	}
 	if waiting, ok := plugin.(api.PluginService); ok && !s.configured {
 		_, _ = waiting.Configure(context.Background(), &api.ConfigureRequest{})
 	}
