@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"strings"
 
-	"go.podman.io/image/v5/docker/reference"
+	"github.com/distribution/reference"
 )
 
 // identity is a signedIdentity of containers-policy.json(5): which names a signature may speak of. What each of the six
-// kinds accepts is what containers/image accepts (policy_reference_match.go, v5.42.0), on the same parser of
-// references; tests compare the two.
+// kinds accepts is what containers/image accepts (policy_reference_match.go, v5.42.0); tests compare the two.
+// References are parsed as containerd parses them: the grammar of containers/image has no host that is an address of
+// IPv6.
 type identity struct {
 	kind string
 	// named is the reference of exactReference, and the repository of exactRepository.

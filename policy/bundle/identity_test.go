@@ -12,6 +12,7 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	containersreference "go.podman.io/image/v5/docker/reference"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle"
@@ -82,6 +83,13 @@ func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name str
 	ours := c.ours.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
 	theirs := c.theirs.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
 	answers := []policy.Reason{policy.Accepted, policy.Rejected}
+	if foreign(name) {
+		// That can only say no.
+		if theirs.Met || !slices.Contains(answers, reason(ours)) {
+			t.Errorf("%s signed as %q: containers/image says %t; we say %s: %s", ref, name, theirs.Met, ours.Reason, ours.Detail)
+		}
+		return
+	}
 	if reason(ours) != reason(theirs) || !slices.Contains(answers, reason(ours)) {
 		t.Errorf("%s signed as %q under %s: containers/image says %t %s; we say %t %s: %s", ref, name, requirement.JSON,
 			theirs.Met, theirs.Detail, ours.Met, ours.Reason, ours.Detail)
@@ -90,6 +98,49 @@ func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name str
 		c.accepted++
 	} else {
 		c.refused++
+	}
+}
+
+// foreign reports whether a name is a reference which containers/image cannot parse: its grammar has no addresses of
+// IPv6, no hosts in capitals without a dot, and counts the host into the length of a name.
+func foreign(name string) bool {
+	_, err := reference.ParseNormalizedNamed(name)
+	_, theirs := containersreference.ParseNormalizedNamed(name)
+	return err == nil && theirs != nil
+}
+
+// TestARegistryMayBeNamedByAnyHost that containerd knows; containers/image says no to all of these.
+func TestARegistryMayBeNamedByAnyHost(t *testing.T) {
+	comparison := newComparison(t)
+	for name, test := range map[string]struct {
+		ref, signed, identity string
+		want                  policy.Reason
+	}{
+		"an address":                {"[::1]:5000/app:v1", "[::1]:5000/app:v1", "matchExact", policy.Accepted},
+		"an address without a port": {"[2001:db8::1]/app:v1", "[2001:db8::1]/app:v1", "matchExact", policy.Accepted},
+		"another address":           {"[::1]:5000/app:v1", "[::2]:5000/app:v1", "matchRepository", policy.Rejected},
+		"another port":              {"[::1]:5000/app:v1", "[::1]:5001/app:v1", "matchRepository", policy.Rejected},
+		"another tag":               {"[::1]:5000/app:v1", "[::1]:5000/app:v2", "matchExact", policy.Rejected},
+		"another tag will do":       {"[::1]:5000/app:v1", "[::1]:5000/app:v2", "matchRepository", policy.Accepted},
+		"by digest": {
+			"[::1]:5000/app@" + subject.String(), "[::1]:5000/app:v2", "matchRepoDigestOrExact", policy.Accepted,
+		},
+		"a host in capitals":         {"Registry/app:v1", "Registry/app:v1", "matchExact", policy.Accepted},
+		"of other capitals":          {"Registry/app:v1", "REGISTRY/app:v1", "matchRepository", policy.Rejected},
+		"signed for the Hub instead": {"[::1]:5000/app:v1", "app:v1", "matchRepository", policy.Rejected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requirement := comparison.requirement(t, data(map[string]string{"type": test.identity}))
+			app, ref := comparison.sign(t, test.signed), named(t, test.ref)
+			ours := comparison.ours.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+			theirs := comparison.theirs.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+			if reason(ours) != test.want || reason(theirs) != policy.Rejected {
+				t.Errorf("a bundle: %s %s; the old format: %s %s", reason(ours), ours.Detail, reason(theirs), theirs.Detail)
+			}
+			if grammar := strings.Contains(theirs.Detail, "cannot parse the name"); !grammar {
+				t.Errorf("the old format does not say why: %s", theirs.Detail)
+			}
+		})
 	}
 }
 

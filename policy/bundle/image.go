@@ -5,8 +5,8 @@ import (
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	"go.podman.io/image/v5/docker/reference"
 	containers "go.podman.io/image/v5/manifest"
 
 	"github.com/countersign/countersign/policy"

@@ -11,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/docker"
+	containersreference "go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/signature"
 
 	"github.com/countersign/countersign/policy"
@@ -99,9 +100,23 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	finding.Until = until
 	if !finding.Met {
 		finding.Cause = causeOf(finding.Detail)
-		finding.Detail = shorten(finding.Detail + ready.trusts(finding.Cause))
+		finding.Detail = shorten(finding.Detail + ready.trusts(finding.Cause) + unnameable(finding.Cause, ref))
 	}
 	return finding
+}
+
+// unnameable says that no signature of this format can be accepted for an image of this name, where that is so:
+// containers/image (v5.42.0) parses the name that was signed, and its grammar has no addresses of IPv6 and no hosts in
+// capitals without a dot.
+func unnameable(cause policy.Cause, ref reference.Named) string {
+	if cause != policy.OtherName {
+		return ""
+	}
+	if _, err := containersreference.ParseNormalizedNamed(ref.String()); err == nil {
+		return ""
+	}
+	return "; containers/image, which judges signatures of this format, cannot parse the name " + ref.String() +
+		": sign it with a bundle (cosign 3), or give the registry a DNS name"
 }
 
 // judge asks containers/image. Whatever it says other than yes is a no.
