@@ -16,10 +16,8 @@ type Document struct {
 	Scopes map[string][]*Requirement
 	// KeyFiles are the paths of the key files the document names, read or not: when one changes, so does the document.
 	KeyFiles []string
-	// Dead are those of Scopes that no reference can select, and Warnings what else an operator should know of a
-	// document that loads, one line each.
-	Dead     map[string]*DeadScope
-	Warnings []string
+	// Dead are those of Scopes that no reference can select.
+	Dead map[string]*DeadScope
 }
 
 // Select returns the scope that governs a reference, most specific first and never merged, and its requirements:

@@ -144,9 +144,6 @@ func warningsOf(path string, document *policy.Document) []warning {
 		warnings = append(warnings, warning{path, scope, "no image reference matches this scope: " +
 			document.Dead[scope].String()})
 	}
-	for _, text := range document.Warnings {
-		warnings = append(warnings, warning{document: path, text: text})
-	}
 	return warnings
 }
 

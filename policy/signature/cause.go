@@ -2,6 +2,9 @@ package signature
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -94,8 +97,24 @@ func trustedKeys(requirement *policy.Requirement) (all []string) {
 	for _, key := range public {
 		if der, err := x509.MarshalPKIXPublicKey(key); err == nil {
 			sum := sha256.Sum256(der)
-			all = append(all, "sha256:"+hex.EncodeToString(sum[:]))
+			all = append(all, "sha256:"+hex.EncodeToString(sum[:])+limits(key))
 		}
 	}
 	return all
+}
+
+// limits says of a key that what cosign 3.1.3 signs with it in the old format is not accepted: containers/image v5.42.0
+// verifies each kind of key with SHA-256, and Ed25519 without hashing before (internal/sigstore_payload.go).
+func limits(key crypto.PublicKey) string {
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		if size := key.Curve.Params().BitSize; size == 384 || size == 521 {
+			return fmt.Sprintf(" (ECDSA on P-%d, with which cosign's old format has another hash, where containers/image "+
+				"verifies SHA-256: sign with a bundle)", size)
+		}
+	case ed25519.PublicKey:
+		return " (Ed25519, with which cosign's old format signs a hash, where containers/image verifies the statement: " +
+			"sign with a bundle)"
+	}
+	return ""
 }
