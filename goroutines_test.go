@@ -23,7 +23,7 @@ func unguarded() map[string]string {
 		"plugin/countersign/accounts.go:start":         "writes records, and parses nothing",
 		"plugin/countersign/run.go:serve":              "each part guards what it does for one image, document or record",
 		"plugin/countersign/run.go:serveMetrics":       "net/http recovers in its handlers",
-		"plugin/countersign/socket.go:serveSocket":     "net/http recovers in its handlers",
+		"plugin/countersign/socket.go:serveSocket":     "its handlers are guarded",
 		"plugin/countersign/announce.go:announce":      "it reads containerd's configuration, which is root's",
 		"plugin/countersign/evidence_local.go:held":    "a command's own process, and the parts of origin are guarded",
 		"plugin/internal/metrics/serve.go:Serve":       "net/http recovers in its handlers",

@@ -17,7 +17,7 @@ func (d *daemon) serveSocket(ctx context.Context, others *errgroup.Group) error 
 	}
 	others.Go(func() error {
 		defer d.pulls.deciding.Wait()
-		return socket.Serve(ctx, listener, d.endpoints())
+		return socket.Serve(ctx, listener, guarded("a request on the socket", d.accounts.panicked, d.endpoints()))
 	})
 	return nil
 }
