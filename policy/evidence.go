@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 )
@@ -33,12 +35,36 @@ type Evidence struct {
 	Detail string
 }
 
-// Note returns what the detail adds to a sentence that says what was found, or nothing.
-func (e Evidence) Note() string {
-	if e.Detail == "" {
-		return ""
+// Judgeable reports whether there is something to judge, and returns the finding where there is not; what names what is
+// looked for, a signature or a bundle.
+func (e Evidence) Judgeable(manifest digest.Digest, what string) (finding Finding, ok bool) {
+	switch e.State {
+	case Found:
+		return Finding{}, true
+	case None:
+		return e.Lacks(manifest, what), false
+	case Failed:
+		return Finding{Reason: Unavailable, Detail: "looking for signatures: " + e.Detail}, false
+	default:
+		return Finding{Reason: Pending, Detail: fmt.Sprintf("nothing is known of signatures of %s yet", manifest)}, false
 	}
-	return " (" + e.Detail + ")"
+}
+
+// Lacks is the finding where no signature, or no bundle, is among what was found.
+func (e Evidence) Lacks(manifest digest.Digest, what string) Finding {
+	if e.Unusable {
+		return Finding{
+			Reason: Rejected, Cause: Malformed,
+			Detail: fmt.Sprintf("no %s of %s can be read: %s", what, manifest, e.Detail),
+		}
+	}
+	finding := Finding{
+		Reason: Unsigned, Cause: NoSignature, Detail: fmt.Sprintf("no %s of %s was found", what, manifest),
+	}
+	if e.Detail != "" {
+		finding.Detail += " (" + e.Detail + ")"
+	}
+	return finding
 }
 
 // State tells "looked and found none" from "looked and failed" and from "not looked yet".

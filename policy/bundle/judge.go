@@ -115,31 +115,13 @@ func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref refere
 
 // absent returns the finding where there is no bundle to judge.
 func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.Finding, ok bool) {
-	switch evidence.State {
-	case policy.Found:
-	case policy.None:
-		return noBundle(manifest, evidence), false
-	case policy.Failed:
-		return unmet(policy.Unavailable, "looking for signatures: %s", evidence.Detail), false
-	default:
-		return unmet(policy.Pending, "nothing is known of signatures of %s yet", manifest.Digest), false
-	}
+	finding, ok = evidence.Judgeable(manifest.Digest, "bundle")
 	// An index that was copied whole is a directory of the dir: transport, which knows no bundles.
-	if evidence.Bundles <= 0 || evidence.Instance != "" {
-		return noBundle(manifest, evidence), false
+	if ok && (evidence.Bundles <= 0 || evidence.Instance != "") {
+		finding, ok = evidence.Lacks(manifest.Digest, "bundle"), false
 	}
-	return policy.Finding{}, true
-}
-
-func noBundle(manifest policy.Manifest, evidence policy.Evidence) policy.Finding {
-	if evidence.Unusable {
-		finding := unmet(policy.Rejected, "no bundle of %s can be read: %s", manifest.Digest, evidence.Detail)
-		finding.Cause = policy.Malformed
-		return finding
-	}
-	finding := unmet(policy.Unsigned, "no bundle of %s was found%s", manifest.Digest, evidence.Note())
-	finding.Cause = policy.NoSignature
-	return finding
+	finding.Detail = shorten(finding.Detail, longestDetail)
+	return finding, ok
 }
 
 // judge looks for one bundle that meets the requirement. Neither their order nor what else is among them matters.

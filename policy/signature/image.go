@@ -74,14 +74,8 @@ func tooLarge(message []byte) bool {
 
 // open prepares the image for judging. Where there is nothing to judge, it returns the finding.
 func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding policy.Finding, ok bool) {
-	switch evidence.State {
-	case policy.Found:
-	case policy.None:
-		return unsigned(i.manifest, evidence), false
-	case policy.Failed:
-		return unmet(policy.Unavailable, "looking for signatures: %s", evidence.Detail), false
-	default:
-		return unmet(policy.Pending, "nothing is known of signatures of %s yet", i.manifest.Digest), false
+	if finding, ok := evidence.Judgeable(i.manifest.Digest, "signature"); !ok {
+		return bounded(finding), false
 	}
 	if finding, ok := i.checkManifest(); !ok {
 		return finding, false
@@ -95,7 +89,7 @@ func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding pol
 			evidence.Signatures, i.manifest.Digest, len(i.signatures)), false
 	}
 	if len(i.signatures) == 0 {
-		return unsigned(i.manifest, evidence), false
+		return bounded(evidence.Lacks(i.manifest.Digest, "signature")), false
 	}
 	return policy.Finding{}, true
 }

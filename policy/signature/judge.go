@@ -148,15 +148,9 @@ func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
 	return policy.Finding{Reason: reason, Detail: shorten(fmt.Sprintf(format, args...))}
 }
 
-// unsigned is the finding where there is nothing to judge.
-func unsigned(manifest policy.Manifest, evidence policy.Evidence) policy.Finding {
-	if evidence.Unusable {
-		finding := unmet(policy.Rejected, "no signature of %s can be read: %s", manifest.Digest, evidence.Detail)
-		finding.Cause = policy.Malformed
-		return finding
-	}
-	finding := unmet(policy.Unsigned, "no signature of %s was found%s", manifest.Digest, evidence.Note())
-	finding.Cause = policy.NoSignature
+// bounded returns a finding whose detail is not longer than it may be.
+func bounded(finding policy.Finding) policy.Finding {
+	finding.Detail = shorten(finding.Detail)
 	return finding
 }
 
