@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -67,7 +68,7 @@ func (s Status) String() string {
 
 func statuses() []Status { return []Status{Yes, No, Unknown} }
 
-// ProbeFunc answers a check at the time it is called, with the cause. It must not block.
+// ProbeFunc answers a check at the time it is called, with the cause. It may read files.
 type ProbeFunc func() (Status, string)
 
 // health holds the answers. The gauges, /healthz and /readyz read the same ones, so they cannot disagree.
@@ -114,6 +115,19 @@ func (h *health) set(check Check, status Status, cause string) {
 	h.answers[check] = answer{status, cause, since}
 }
 
+// probe asks those that are asked each time, without the lock: it must not keep anyone from recording an answer.
+func (h *health) probe() {
+	h.mu.Lock()
+	probes := maps.Clone(h.probes)
+	h.mu.Unlock()
+	for check, probe := range probes {
+		status, cause := probe()
+		h.mu.Lock()
+		h.set(check, status, cause)
+		h.mu.Unlock()
+	}
+}
+
 // Result is one check and its answer, as JSON has it.
 type Result struct {
 	Check  Check  `json:"check"`
@@ -138,14 +152,11 @@ type Report struct {
 // Health returns the answers to all checks.
 func (m *Metrics) Health() Report {
 	h := m.health
+	h.probe()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	report := Report{Ready: true}
 	for _, question := range questions() {
-		if probe := h.probes[question.check]; probe != nil {
-			status, cause := probe()
-			h.set(question.check, status, cause)
-		}
 		found := h.answers[question.check]
 		report.Checks = append(report.Checks, Result{
 			Check: question.check, Status: found.status.String(), question: question.text,
