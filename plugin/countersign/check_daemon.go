@@ -67,16 +67,12 @@ func (c *checks) answer(ctx context.Context, request checkRequest) (checkAnswer,
 	}
 	question := policy.Question{Namespace: request.Namespace, Reference: request.Reference, Config: request.Config}
 	verdict := c.decide(ctx, question)
-	for verdict.Reason == policy.Pending {
-		select {
-		case <-time.After(checkEvery):
-			if next := c.decide(ctx, question); ctx.Err() == nil {
-				verdict = next
-			}
-			continue
-		case <-ctx.Done():
+	for verdict.Reason == policy.Pending && ctx.Err() == nil {
+		pause(ctx, checkEvery)
+		// Without time left, what is decided is about that and not about the image.
+		if next := c.decide(ctx, question); ctx.Err() == nil {
+			verdict = next
 		}
-		break
 	}
 	return checkAnswer{verdictJSONOf(verdict), c.mode(request.Namespace), verdict.Advice()}, nil
 }

@@ -15,20 +15,13 @@ const maxNamedRegistries = 200
 // registryRequests counts requests to registries: to those that policy documents name each by itself, and to all
 // others together, for whoever has an image pulled names a registry.
 type registryRequests struct {
-	metrics *metrics.Metrics
-
-	mu        sync.Mutex
+	metrics   *metrics.Metrics
 	documents func() *policy.Set
+
+	mu sync.Mutex
 	// set is the snapshot that named was read from.
 	set   *policy.Set
 	named map[string]bool
-}
-
-// follow says where the documents are, once they have been read.
-func (r *registryRequests) follow(documents func() *policy.Set) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.documents = documents
 }
 
 // count counts a request.
@@ -42,9 +35,6 @@ func (r *registryRequests) count(registry string, result evidence.Result) {
 func (r *registryRequests) isNamed(registry string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.documents == nil {
-		return false
-	}
 	if set := r.documents(); set != r.set {
 		r.set, r.named = set, namedRegistries(set)
 	}

@@ -15,15 +15,15 @@ import (
 // series.
 func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
 	figures := metrics.New(nil)
-	requests := &registryRequests{metrics: figures}
+	set := &policy.Set{}
+	requests := &registryRequests{metrics: figures, documents: func() *policy.Set { return set }}
 	requests.count("registry.example", evidence.ResultOK) // No document has been read.
-	set := &policy.Set{
+	set = &policy.Set{
 		System: policy.Source{Document: &policy.Document{Scopes: map[string][]*policy.Requirement{"*.wild.example": nil}}},
 		Namespaces: map[string]policy.Source{"prod": {Document: &policy.Document{
 			Scopes: map[string][]*policy.Requirement{"registry.example/team/app:v1": nil, "other.example:5000": nil},
 		}}},
 	}
-	requests.follow(func() *policy.Set { return set })
 	for _, registry := range []string{"registry.example", "other.example:5000", "a.wild.example", "minted.example"} {
 		requests.count(registry, evidence.ResultTimeout)
 	}
