@@ -33,17 +33,7 @@ func TestWhatAuditModeLetsInUndecidedIsJudgedAgain(t *testing.T) {
 			return nil
 		}
 		handler.Audit = func(string) bool { return true }
-		request := &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
-		if err := handler.ValidateToTheEnd(t.Context(), request); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, report := range told.list() {
-			got = append(got, fmt.Sprint(report.Stage, " ", report.Verdict.Reason))
-		}
-		if want := "[creation pending running pending running unsigned]"; fmt.Sprint(got) != want {
-			t.Errorf("reported %v, want %v", got, want)
-		}
+		wantToTheEnd(t, handler, told, "[creation pending running pending running unsigned]")
 	})
 }
 
@@ -62,18 +52,24 @@ func TestARootfsThatWasNotComparedInTimeIsComparedLater(t *testing.T) {
 			return policy.Refuse(policy.UnknownOrigin, "it is another image's")
 		}
 		handler.Audit = func(string) bool { return true }
-		request := &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
-		if err := handler.ValidateToTheEnd(t.Context(), request); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, report := range told.list() {
-			got = append(got, fmt.Sprint(report.Stage, " ", report.Verdict.Reason))
-		}
-		if want := "[creation pending running unknown-origin]"; fmt.Sprint(got) != want {
-			t.Errorf("reported %v, want %v", got, want)
-		}
+		wantToTheEnd(t, handler, told, "[creation pending running unknown-origin]")
 	})
+}
+
+// wantToTheEnd has one container validated, and compares what is reported until there is nothing more to find out.
+func wantToTheEnd(t *testing.T, handler *nri.Handler, told *reports, want string) {
+	t.Helper()
+	request := &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
+	if err := handler.ValidateToTheEnd(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, report := range told.list() {
+		got = append(got, fmt.Sprint(report.Stage, " ", report.Verdict.Reason))
+	}
+	if fmt.Sprint(got) != want {
+		t.Errorf("reported %v, want %v", got, want)
+	}
 }
 
 // TestOnlySoManyContainersWaitToBeJudgedAgain: whoever creates them without end would else fill the memory.

@@ -103,17 +103,24 @@ func (s *store) fetch(found evidence.Found) {
 	}
 }
 
-// holds compares what is kept with what it should be, in its order.
-func (s *store) holds(want evidence.Item) {
+// stored returns the only evidence there is on disk.
+func (s *store) stored() evidence.Item {
 	s.t.Helper()
 	stored, err := evidence.List(s.directory)
 	if err != nil || len(stored) != 1 {
 		s.t.Fatalf("%v, %v", stored, err)
 	}
-	got, err := stored[0].Item()
+	item, err := stored[0].Item()
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return item
+}
+
+// holds compares what is kept with what it should be, in its order.
+func (s *store) holds(want evidence.Item) {
+	s.t.Helper()
+	got := s.stored()
 	if diff := cmp.Diff(digestsOf(want), digestsOf(got)); diff != "" || got.Repository != want.Repository {
 		s.t.Errorf("it holds for %s (-want +got):\n%s", got.Repository, diff)
 	}

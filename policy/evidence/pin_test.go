@@ -193,14 +193,7 @@ func outranks(t *testing.T, imported evidence.Item, served evidence.Found, first
 // keptOf wants every file of an item to be kept, and as many of the registry's as there is room for.
 func (s *store) keptOf(item evidence.Item) {
 	s.t.Helper()
-	stored, err := evidence.List(s.directory)
-	if err != nil || len(stored) != 1 {
-		s.t.Fatalf("%v, %v", stored, err)
-	}
-	got, err := stored[0].Item()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	got := s.stored()
 	held := map[digest.Digest]bool{}
 	for _, d := range digestsOf(got) {
 		held[d] = true

@@ -154,12 +154,7 @@ func (r *record) checkFiles() error {
 func (r *record) key() key { return key{manifest: r.Manifest, repository: r.Repository} }
 
 // detail returns all that there is to say of what is missing.
-func (r *record) detail() string {
-	if r.Detail == "" || r.Omitted == "" {
-		return r.Detail + r.Omitted
-	}
-	return r.Detail + "; " + r.Omitted
-}
+func (r *record) detail() string { return joinTexts("; ", r.Detail, r.Omitted) }
 
 // size returns how many files the record lists.
 func (r *record) size() int { return len(r.Signatures) + len(r.Bundles) }
