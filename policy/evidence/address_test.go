@@ -231,7 +231,7 @@ func TestAHostThatHangsLeavesTimeForTheNext(t *testing.T) {
 	r.sign(t, "app", m, signed(1))
 	mirror.spoilBy(onlyFor("/", hang))
 	content := fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL)
-	keeper, err := evidence.OpenHasty(evidence.Config{
+	keeper, err := evidence.OpenWithTimeout(evidence.Config{
 		Directory: t.TempDir(), MaxSize: 1 << 20,
 		Registries: evidence.NewRegistries(evidence.RegistryConfig{
 			HostsDirectory: hostsFor(t, "registry.example", content),

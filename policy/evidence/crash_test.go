@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -36,6 +37,10 @@ func TestMain(m *testing.M) {
 		return
 	}
 	elsewhere.start()
+	// The parallel tests wait for timeouts and need no processor of their own.
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	// Every set is synced: on a disk that others keep busy that takes seconds, and tells nothing.
 	if unix.Access("/dev/shm", unix.W_OK) == nil {
 		_ = os.Setenv("TMPDIR", "/dev/shm")

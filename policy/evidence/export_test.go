@@ -55,8 +55,8 @@ func OpenLooking(config Config, look Look) (*Keeper, error) {
 	})
 }
 
-// OpenHasty opens a Keeper whose fetches may take only so long.
-func OpenHasty(config Config, timeout time.Duration) (*Keeper, error) {
+// OpenWithTimeout opens a Keeper whose fetches end after a time.
+func OpenWithTimeout(config Config, timeout time.Duration) (*Keeper, error) {
 	registries := NewRegistries(RegistryConfig{})
 	if config.Registries != nil {
 		registries = NewRegistries(config.Registries.config)

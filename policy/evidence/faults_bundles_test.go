@@ -75,6 +75,7 @@ func TestAFaultOnTheWayToABundleIsAFailureAndTakesNothingAway(t *testing.T) {
 			attached := sound.attach(image, referrer{content: statement(signs, 1), predicate: signs})
 			for place, at := range places(image, attached.Digest, digest.FromBytes(statement(signs, 1))) {
 				t.Run(place, func(t *testing.T) {
+					t.Parallel()
 					failAt(t, at.api, endsWith(at.path, test.spoiled), test.want)
 				})
 			}

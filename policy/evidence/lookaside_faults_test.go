@@ -36,6 +36,7 @@ func TestALookasideThatFailsIsNotOneWithNothing(t *testing.T) {
 		}, "can be read: signature-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRegistry(t)
 			server := httptest.NewServer(test.serve)
 			t.Cleanup(server.Close)

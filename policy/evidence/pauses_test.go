@@ -114,7 +114,12 @@ func TestARegistryThatGoesOnFailingIsNotAskedOnAndOn(t *testing.T) {
 
 func TestAMirrorThatWantsToBeLeftAloneIsWhileTheRegistryIsAsked(t *testing.T) {
 	mirror, r := newRegistry(t), newRegistry(t)
-	mirror.spoilBy(always(http.StatusTooManyRequests))
+	mirror.spoilBy(func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+	})
 	hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL))
 	keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
 	for i := range 5 {
