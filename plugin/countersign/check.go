@@ -20,6 +20,8 @@ import (
 type checkFlags struct {
 	namespace, config, systemPolicy, policyDir, image, output string
 	timeout                                                   time.Duration
+	// progress reports on a registry that takes more than one fetch.
+	progress progressFunc
 }
 
 func newCheckCommand(stdout io.Writer) *cobra.Command {
@@ -51,6 +53,9 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
   countersign check -n prod -o json registry.example/app:v1 | jq -r .reason`,
 		Args: exactlyOneReference,
 		RunE: func(command *cobra.Command, args []string) error {
+			flags.progress = func(read, of int) {
+				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", printable(args[0]), referrersRead(read, of))
+			}
 			return check(command.Context(), flags, args[0], stdout)
 		},
 	}
@@ -179,7 +184,7 @@ func openSource(ctx context.Context, config *conf.Config, flags checkFlags, ref 
 	case "registry":
 		ctx, cancel := context.WithTimeout(ctx, flags.timeout)
 		defer cancel()
-		return openRegistry(ctx, config, ref)
+		return openRegistry(ctx, config, ref, flags.progress)
 	case "dir":
 		return openDirectory(path, ref)
 	case "oci":

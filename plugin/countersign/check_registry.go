@@ -13,7 +13,7 @@ import (
 
 // openRegistry asks the registry for an image and its signatures, as the node would, and keeps them for as long as the
 // question takes. What the node itself keeps is neither read nor changed.
-func openRegistry(ctx context.Context, config *conf.Config, ref string) (*source, error) {
+func openRegistry(ctx context.Context, config *conf.Config, ref string, progress progressFunc) (*source, error) {
 	named, err := policy.Normalize(ref)
 	if err != nil {
 		return nil, policy.Refuse(policy.BadRequest, "%v", err)
@@ -32,7 +32,7 @@ func openRegistry(ctx context.Context, config *conf.Config, ref string) (*source
 		return nil, err
 	}
 	// Where one fails, that and why is what is kept then.
-	_ = fetchFunc(store.Fetch).each(ctx, first(image.Manifests), named)
+	_ = fetchFunc(store.Fetch).each(ctx, first(image.Manifests), named, progress)
 	return carriedSource(image, store.Kept, store.end), nil
 }
 

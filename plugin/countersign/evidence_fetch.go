@@ -77,6 +77,10 @@ const clearLine = "\r\x1b[K"
 
 func (t *fetchTeller) tell(report fetchReport) error {
 	name, line := printable(report.Reference), ""
+	if report.Of > 0 {
+		t.progress(report)
+		return nil
+	}
 	switch {
 	case report.Error != "":
 		t.failed++
@@ -101,6 +105,22 @@ func (t *fetchTeller) tell(report fetchReport) error {
 		return fmt.Errorf("telling what was fetched: %w", err)
 	}
 	return nil
+}
+
+// progress prints how much of an image is read.
+func (t *fetchTeller) progress(report fetchReport) {
+	name := printable(report.Reference)
+	if t.terminal {
+		fmt.Fprintf(t.stderr, "%s%d of %d: %s: %s",
+			clearLine, report.Done, report.Total, name, referrersRead(report.Read, report.Of))
+		return
+	}
+	fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, referrersRead(report.Read, report.Of))
+}
+
+// referrersRead is the text of a [progressFunc].
+func referrersRead(read, of int) string {
+	return fmt.Sprintf("%d of %s read", read, count(of, "referrer"))
 }
 
 func (t *fetchTeller) clear() {

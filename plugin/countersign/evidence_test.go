@@ -279,16 +279,19 @@ func TestHowItGoesIsToldOnATerminal(t *testing.T) {
 	}{
 		"somebody looks at it": {
 			true, "fetched evidence of 1 image; 1 failed; of 1 no policy asks for a signature\n",
-			"\r\x1b[K1 of 3: a" + "\r\x1b[Kcountersign: b: down\n\r\x1b[K2 of 3: b" + "\r\x1b[K3 of 3: c?" + "\r\x1b[K",
+			"\r\x1b[K1 of 3: a: 120 of 301 referrers read" + "\r\x1b[K1 of 3: a" +
+				"\r\x1b[Kcountersign: b: down\n\r\x1b[K2 of 3: b" + "\r\x1b[K3 of 3: c?" + "\r\x1b[K",
 		},
 		"nobody does": {
 			false, "a: 2 signatures and 1 bundle kept, of 1 manifest\n" +
-				"c?: not fetched, for no policy asks for a signature of it\n", "countersign: b: down\n",
+				"c?: not fetched, for no policy asks for a signature of it\n",
+			"countersign: a: 120 of 301 referrers read\ncountersign: b: down\n",
 		},
 	} {
 		var stdout, stderr bytes.Buffer
 		told := &fetchTeller{stdout: &stdout, stderr: &stderr, terminal: test.terminal}
 		for _, report := range []fetchReport{
+			{Reference: "a", Read: 120, Of: 301, Done: 1, Total: 3},
 			{Reference: "a", Done: 1, Total: 3, Manifests: 1, Signatures: 2, Bundles: 1},
 			{Reference: "b", Done: 2, Total: 3, Error: "down"},
 			{Reference: "c\x1b", Done: 3, Total: 3, Unasked: true},

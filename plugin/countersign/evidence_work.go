@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/reference"
@@ -43,6 +44,10 @@ type fetchRequest struct {
 // fetchReport says what came of one image.
 type fetchReport struct {
 	Reference string `json:"reference"`
+	// Read is how many referrers were read so far, and Of how many there are, where the image is still being fetched:
+	// then another report on it follows, and of what stands below only Done and Total are set.
+	Read int `json:"read,omitempty"`
+	Of   int `json:"of,omitempty"`
 	// Done counts this image and those before it, of Total.
 	Done  int `json:"done"`
 	Total int `json:"total"`
@@ -71,7 +76,14 @@ func (w *evidenceWork) fetchAll(ctx context.Context, request fetchRequest, repor
 		return err
 	}
 	for i, target := range targets {
-		done := w.fetchInTime(ctx, target, request)
+		var reporting sync.Mutex
+		progress := func(read, of int) {
+			reporting.Lock()
+			defer reporting.Unlock()
+			// Whether anybody is left to read it shows when the image is done.
+			_ = report(fetchReport{Reference: target.name, Read: read, Of: of, Done: i + 1, Total: len(targets)})
+		}
+		done := w.fetchInTime(ctx, target, request, progress)
 		if ctx.Err() != nil {
 			return fmt.Errorf("fetching evidence: %w", ctx.Err())
 		}
@@ -127,16 +139,20 @@ func heldAs(held []origin.Held, name string) *origin.Held {
 }
 
 // fetchInTime fetches evidence of one image within the time that is set for one, if any.
-func (w *evidenceWork) fetchInTime(ctx context.Context, target fetchTarget, request fetchRequest) fetchReport {
+func (w *evidenceWork) fetchInTime(
+	ctx context.Context, target fetchTarget, request fetchRequest, progress progressFunc,
+) fetchReport {
 	if request.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, request.Timeout)
 		defer cancel()
 	}
-	return w.fetchOne(ctx, target, request.All)
+	return w.fetchOne(ctx, target, request.All, progress)
 }
 
-func (w *evidenceWork) fetchOne(ctx context.Context, target fetchTarget, onlyAsked bool) fetchReport {
+func (w *evidenceWork) fetchOne(
+	ctx context.Context, target fetchTarget, onlyAsked bool, progress progressFunc,
+) fetchReport {
 	report := fetchReport{Reference: target.name}
 	ref, manifests, err := w.find(ctx, target)
 	if err != nil {
@@ -148,7 +164,7 @@ func (w *evidenceWork) fetchOne(ctx context.Context, target fetchTarget, onlyAsk
 		return report
 	}
 	manifests = first(manifests)
-	failed := w.fetch.each(ctx, manifests, ref)
+	failed := w.fetch.each(ctx, manifests, ref, progress)
 	report.Manifests = len(manifests)
 	for _, kept := range w.kept(manifests, ref) {
 		report.Signatures += kept.Signatures

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -15,35 +16,47 @@ import (
 // fetchFunc looks for the evidence of one manifest now, as an [evidence.Keeper] does.
 type fetchFunc func(context.Context, digest.Digest, reference.Named) error
 
-// each looks for the evidence of several manifests of one image at the same time, and returns for each why that
-// failed.
-func (fetch fetchFunc) each(ctx context.Context, manifests []policy.Manifest, ref reference.Named) []error {
+// progressFunc reports how many referrers of a manifest were read, of how many. Several goroutines call it.
+type progressFunc func(read, of int)
+
+// each fetches the evidence of several manifests of one image at the same time, and returns for each why that failed.
+// The progress, which may be nil, is reported for what takes more than one fetch.
+func (fetch fetchFunc) each(
+	ctx context.Context, manifests []policy.Manifest, ref reference.Named, progress progressFunc,
+) []error {
 	failures := make([]error, len(manifests))
 	var all sync.WaitGroup
 	for i, manifest := range manifests {
 		all.Go(func() {
-			failures[i] = policy.Guard("fetching evidence", nil, func() error { return fetch.finish(ctx, manifest.Digest, ref) })
+			failures[i] = policy.Guard("fetching evidence", nil, func() error {
+				return fetch.finish(ctx, manifest.Digest, ref, progress)
+			})
 		})
 	}
 	all.Wait()
 	return failures
 }
 
-// finish looks for the evidence of a manifest until all of it was read, where time is set for that: each try goes on
-// where the one before ended. One that comes no further is the last.
-func (fetch fetchFunc) finish(ctx context.Context, manifest digest.Digest, ref reference.Named) error {
+// finish fetches the evidence of a manifest until all of it is read, where the context has a deadline: each fetch
+// continues where the one before ended. The first that reads nothing more is the last.
+func (fetch fetchFunc) finish(
+	ctx context.Context, manifest digest.Digest, ref reference.Named, progress progressFunc,
+) error {
 	before, last := 0, error(nil)
 	for {
 		err := fetch(ctx, manifest, ref)
 		if ctx.Err() != nil && last != nil {
 			return last
 		}
-		read, _, unfinished := evidence.Unfinished(err)
+		unfinished, ok := errors.AsType[*evidence.UnfinishedError](err)
 		_, bounded := ctx.Deadline()
-		if !unfinished || !bounded || read <= before {
+		if !ok || !bounded || unfinished.Read <= before {
 			return err
 		}
-		before, last = read, err
+		before, last = unfinished.Read, err
+		if progress != nil {
+			progress(unfinished.Read, unfinished.Of)
+		}
 	}
 }
 

@@ -165,7 +165,7 @@ func (p *pulls) fetched(
 		same := func(other policy.Manifest) bool { return other.Digest == manifest.Digest }
 		return slices.ContainsFunc(asked, same)
 	})
-	failures := p.fetch.each(ctx, lacking, ref)
+	failures := p.fetch.each(ctx, lacking, ref, nil)
 	verdict := p.decide(ctx, ref, image, p.nameless())
 	if failure := errors.Join(failures...); failure != nil && !verdict.Admitted() {
 		return unknown(failure)

@@ -101,23 +101,18 @@ func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.
 	into[layer.Digest] = &readResult{raw: raw, err: err}
 }
 
-// unfinishedError says that time ran out, and how far a fetch came. What it read is remembered.
-type unfinishedError struct {
-	read, of int
-	cause    error
+// UnfinishedError reports that the time of a fetch ended before it had read every referrer. What it read is remembered:
+// the next fetch continues from there.
+type UnfinishedError struct {
+	// Read is how many referrers were read, Of how many there are.
+	Read, Of int
+	// Cause is the error that ended the fetch.
+	Cause error
 }
 
-func (e *unfinishedError) Error() string {
+func (e *UnfinishedError) Error() string {
 	return fmt.Sprintf("no answer within the time that a fetch may take: %d of %d referrers were read, "+
-		"and the next try goes on from there", e.read, e.of)
+		"and the next try goes on from there", e.Read, e.Of)
 }
 
-func (e *unfinishedError) Unwrap() error { return e.cause }
-
-// Unfinished returns how many of how many referrers a fetch had read when its time ran out: another goes on from there.
-func Unfinished(err error) (read, of int, ok bool) {
-	if unfinished, ok := errors.AsType[*unfinishedError](err); ok {
-		return unfinished.read, unfinished.of, true
-	}
-	return 0, 0, false
-}
+func (e *UnfinishedError) Unwrap() error { return e.Cause }

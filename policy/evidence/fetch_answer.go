@@ -118,7 +118,7 @@ func conclude(answers []*answer) (*finding, error) {
 	if failure != nil {
 		details = append(details, failure.Error())
 	}
-	if _, _, ok := Unfinished(failure); ok {
+	if _, ok := errors.AsType[*UnfinishedError](failure); ok {
 		f.unfinished = failure
 	}
 	f.detail = strings.Join(details, "; ")

@@ -37,7 +37,7 @@ func (r *bundleReader) full(listed ocispec.Descriptor) bool {
 }
 
 // read reads referrers in their order, several ahead at the same time. That it did not come to the end in time is an
-// [unfinishedError].
+// [UnfinishedError].
 func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) error {
 	r.unseen = max(0, len(list)-maxReferrers)
 	list = list[:len(list)-r.unseen]
@@ -55,7 +55,7 @@ func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) erro
 			continue
 		}
 		if err != nil && ctx.Err() != nil {
-			return &unfinishedError{read: i, of: len(list), cause: err}
+			return &UnfinishedError{Read: i, Of: len(list), Cause: err}
 		}
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func (r *registry) explain(ctx context.Context, what string, host docker.Registr
 	e := &fetchError{what: what, host: host.Host, at: urlOf(host), note: r.note, cause: err}
 	var unusable *credentialsError
 	var busy *busyError
-	var unfinished *unfinishedError
+	var unfinished *UnfinishedError
 	switch {
 	case errors.As(err, &unusable):
 		e.problem, e.final = unusable.Error(), true
