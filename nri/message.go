@@ -28,7 +28,7 @@ func sentence(report Report) string {
 	ours := fmt.Sprintf("the policy of namespace %q", shorten(report.Namespace, 63))
 	switch report.Verdict.Reason {
 	case policy.Rejected:
-		if report.Verdict.Requirement == "reject" {
+		if report.Verdict.RejectsAll() {
 			return ours + " does not allow it"
 		}
 		if report.Verdict.Nameless {

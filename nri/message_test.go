@@ -180,7 +180,7 @@ func FuzzMessage(f *testing.F) {
 		creation := sample()
 		creation.Namespace, creation.Reference = namespace, reference
 		verdict := policy.Verdict{
-			Reason: policy.Reason(reason), Requirement: requirement, Detail: "detail " + secret, Scope: "scope " + secret,
+			Reason: policy.Reason(reason), Requirement: policy.Kind(requirement), Detail: "detail " + secret, Scope: "scope " + secret,
 			Document: "/" + secret + ".json", Reference: secret + ".example/app", Digest: digestOf("sha256:" + secret),
 		}
 		message := messageOf(t, creation, volume, verdict)

@@ -201,7 +201,7 @@ func TestWhatIsNearestToAcceptanceIsReported(t *testing.T) {
 			n.runs(imageOf(t, originals...))
 			n.signed(signed)
 			sources := n.sources()
-			sources.Judges = append(sources.Judges, bundles)
+			sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Name: "bundle", Func: bundles})
 			got := newDecider(t, sources).Decide(t.Context(), ask(digestOf("config").String()))
 			if got.Reason != policy.Rejected || !got.Nameless || !strings.Contains(got.Detail, "names no repository") {
 				t.Errorf("%v of %v: %s, nameless %v: %s", signed, originals, got.Reason, got.Nameless, got.Detail)

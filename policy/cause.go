@@ -3,7 +3,7 @@ package policy
 import "slices"
 
 // Cause says what keeps a requirement from being met, in one word: what there is to do about it follows from that and
-// from the requirement, see [Verdict.Advice].
+// from the requirement, see [Kinds.Advice].
 type Cause string
 
 // The causes. The zero Cause says nothing, so that there is no advice.

@@ -118,13 +118,13 @@ func TestOfSeveralJudgesOneYesIsEnoughAndADoubtIsNoAnswer(t *testing.T) {
 			n := newNode(t, signedBy("alice"))
 			sources := n.sources()
 			asked := 0
-			sources.Generations, sources.Judges = nil, []policy.JudgeFunc{
+			sources.Generations, sources.Kinds = nil, kindsOf(
 				func(context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence) policy.Finding {
 					asked++
 					return c.first
 				},
 				answering(c.second),
-			}
+			)
 			decider := newDecider(t, sources)
 			for range 2 {
 				wantReason(t, decider.Decide(t.Context(), ask(tagged)), c.want)
@@ -147,7 +147,7 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 		},
 		"in ask": func(s *policy.Sources) { s.Ask = func([]policy.Manifest, reference.Named) { panic("here") } },
 		"in a judge": func(s *policy.Sources) {
-			s.Judges[0] = func(
+			s.Kinds[policy.SignedBy].Judges[0].Func = func(
 				context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
 			) policy.Finding {
 				panic("here")

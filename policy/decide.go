@@ -22,8 +22,8 @@ type Sources struct {
 	// Kept and Ask are the evidence. Ask may be nil.
 	Kept KeptFunc
 	Ask  AskFunc
-	// Judges are asked in order, and one yes is enough.
-	Judges []JudgeFunc
+	// Kinds is the table of the kinds of requirements, each with its judges.
+	Kinds Kinds
 	// Nameless reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
 	Nameless func(namespace string) bool
 	// Panicked is told of panics in a decision, which denies as [Internal]. It may be nil.
@@ -54,12 +54,14 @@ type Decider struct {
 
 // NewDecider returns a Decider that remembers nothing yet.
 func NewDecider(sources Sources) (*Decider, error) {
-	if sources.Documents == nil || sources.Image == nil || sources.Kept == nil || len(sources.Judges) == 0 {
-		return nil, errors.New("a decider needs documents, images, evidence and a judge")
+	if sources.Documents == nil || sources.Image == nil || sources.Kept == nil {
+		return nil, errors.New("a decider needs documents, images and evidence")
 	}
-	if slices.ContainsFunc(sources.Judges, func(judge JudgeFunc) bool { return judge == nil }) ||
-		slices.ContainsFunc(sources.Generations, func(generation func() uint64) bool { return generation == nil }) {
-		return nil, errors.New("a decider cannot ask a judge or a generation that is nil")
+	if err := sources.Kinds.validate(); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(sources.Generations, func(generation func() uint64) bool { return generation == nil }) {
+		return nil, errors.New("a decider cannot ask a generation that is nil")
 	}
 	if len(sources.Generations) > maxGenerations {
 		return nil, fmt.Errorf("a decider takes at most %d generations", maxGenerations)
@@ -73,6 +75,9 @@ func NewDecider(sources Sources) (*Decider, error) {
 		turns: newTurns(),
 	}, nil
 }
+
+// Advice is [Kinds.Advice] by the table that the Decider was given.
+func (d *Decider) Advice(v Verdict) string { return d.sources.Kinds.Advice(v) }
 
 // Decide answers a question. There is no error beside a verdict: what goes wrong denies.
 func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {

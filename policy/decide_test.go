@@ -123,8 +123,9 @@ func TestADeciderNeedsItsSources(t *testing.T) {
 		"no documents":      func(s *policy.Sources) { s.Documents = nil },
 		"no images":         func(s *policy.Sources) { s.Image = nil },
 		"no evidence":       func(s *policy.Sources) { s.Kept = nil },
-		"no judge":          func(s *policy.Sources) { s.Judges = nil },
-		"a nil judge":       func(s *policy.Sources) { s.Judges = append(s.Judges, nil) },
+		"no kinds":          func(s *policy.Sources) { s.Kinds = nil },
+		"no judge":          func(s *policy.Sources) { s.Kinds[policy.Reject] = policy.KindSpec{} },
+		"a nil judge":       func(s *policy.Sources) { s.Kinds.AddJudge(policy.Reject, policy.Judge{Name: "none"}) },
 		"a nil generation":  func(s *policy.Sources) { s.Generations = []func() uint64{nil} },
 		"three generations": func(s *policy.Sources) { s.Generations = []func() uint64{none, none, none} },
 	}

@@ -16,8 +16,8 @@ func ExampleDecider_Decide() {
 	config, manifest := digest.FromString("the config"), digest.FromString("the manifest")
 
 	// What the operator wrote: the system accepts anything, and namespace prod asks for a signature.
-	anything := &policy.Requirement{ID: digest.FromString("anything"), Type: "insecureAcceptAnything"}
-	signature := &policy.Requirement{ID: digest.FromString("signature"), Type: "sigstoreSigned", NeedsEvidence: true}
+	anything := &policy.Requirement{ID: digest.FromString("anything"), Kind: policy.InsecureAcceptAnything}
+	signature := &policy.Requirement{ID: digest.FromString("signature"), Kind: policy.SigstoreSigned, NeedsEvidence: true}
 	documents := &policy.Set{
 		System: policy.Source{Document: &policy.Document{
 			Name: "/etc/containers/policy.json", Default: []*policy.Requirement{anything},
@@ -45,7 +45,10 @@ func ExampleDecider_Decide() {
 		Kept: func([]policy.Manifest, reference.Named) policy.Kept {
 			return policy.Kept{{Manifest: manifest, Generation: 1, State: policy.None}}
 		},
-		Judges: []policy.JudgeFunc{judge},
+		Kinds: policy.Kinds{
+			policy.InsecureAcceptAnything: {Judges: []policy.Judge{{Name: "example", Func: judge}}},
+			policy.SigstoreSigned:         {NeedsEvidence: true, Judges: []policy.Judge{{Name: "example", Func: judge}}},
+		},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -68,7 +71,7 @@ func judge(
 	_ context.Context, requirement *policy.Requirement, _ reference.Named, _ policy.Manifest, evidence policy.Evidence,
 ) policy.Finding {
 	switch {
-	case requirement.Type == "insecureAcceptAnything":
+	case requirement.Kind == policy.InsecureAcceptAnything:
 		return policy.Finding{Met: true}
 	case evidence.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "a signature is asked for and none was found"}

@@ -48,7 +48,7 @@ func (h *hearing) judge(
 			verdict.Remembered = verdict.Remembered && ruling.remembered
 			verdict.Digest = ruling.manifest
 			if !ruling.Met {
-				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Type
+				verdict.Reason, verdict.Detail, verdict.Requirement = ruling.Reason, ruling.Detail, requirement.Kind
 				verdict.Nameless, verdict.Unmet, verdict.Cause = ruling.Nameless, requirement, ruling.Cause
 				verdict.Detail = requirement.withKeyFiles(verdict.Detail)
 				return verdict, time.Time{}, !needsEvidence || ruling.Reason == Pending
@@ -201,10 +201,14 @@ func (e Evidence) doubt(finding Finding) Finding {
 // ask asks each judge in turn; one yes is enough. Of several noes the most hopeful is the answer, which lasts as long
 // as all of them do; equally hopeful ones are one answer.
 func (h *hearing) ask(ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence) Finding {
+	judges := h.sources.Kinds[requirement.Kind].Judges
+	if len(judges) == 0 {
+		return Finding{Reason: Internal, Detail: fmt.Sprintf("no judge for requirements of kind %q", requirement.Kind)}
+	}
 	var worst Finding
 	var until time.Time
-	for _, judge := range h.sources.Judges {
-		finding := judge(ctx, requirement, h.reference, manifest, evidence).sound()
+	for _, judge := range judges {
+		finding := judge.Func(ctx, requirement, h.reference, manifest, evidence).sound()
 		if finding.Met {
 			return finding
 		}

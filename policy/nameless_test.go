@@ -69,7 +69,7 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 			n.runs(imageOf(t, one, two))
 			n.signed(c.signed)
 			sources := n.sources()
-			sources.Judges = append(sources.Judges, bundles)
+			sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Name: "bundle", Func: bundles})
 			sources.Nameless = func(namespace string) bool { return namespace == "legacy" }
 			decider := newDecider(t, sources)
 			question := ask(one)

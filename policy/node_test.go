@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -105,16 +106,16 @@ func evidenceOf(manifest digest.Digest, signers string) policy.Evidence {
 // signedBy is met by a manifest that has that signer's signature.
 func signedBy(name string) *policy.Requirement {
 	return &policy.Requirement{
-		ID: digestOf("signed by " + name), Type: "signedBy", JSON: []byte(name), NeedsEvidence: true,
+		ID: digestOf("signed by " + name), Kind: policy.SignedBy, JSON: []byte(name), NeedsEvidence: true,
 	}
 }
 
 func acceptAnything() *policy.Requirement {
-	return &policy.Requirement{ID: digestOf("accept"), Type: "insecureAcceptAnything"}
+	return &policy.Requirement{ID: digestOf("accept"), Kind: policy.InsecureAcceptAnything}
 }
 
 func rejectAll() *policy.Requirement {
-	return &policy.Requirement{ID: digestOf("reject"), Type: "reject"}
+	return &policy.Requirement{ID: digestOf("reject"), Kind: policy.Reject}
 }
 
 // readSigners is a judge of the requirements above.
@@ -122,9 +123,9 @@ func readSigners(
 	_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
 ) policy.Finding {
 	switch {
-	case r.Type == "insecureAcceptAnything":
+	case r.Kind == policy.InsecureAcceptAnything:
 		return policy.Finding{Met: true}
-	case r.Type == "reject":
+	case r.Kind == policy.Reject:
 		return policy.Finding{Reason: policy.Rejected, Detail: "the policy rejects everything"}
 	case e.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no signature"}
@@ -133,6 +134,17 @@ func readSigners(
 	default:
 		return policy.Finding{Reason: policy.Rejected, Detail: "not signed by " + string(r.JSON)}
 	}
+}
+
+// kindsOf is a table of the kinds that the tests use, each judged by the same judges.
+func kindsOf(judges ...policy.JudgeFunc) policy.Kinds {
+	kinds := policy.Kinds{}
+	for _, kind := range []policy.Kind{policy.SignedBy, policy.InsecureAcceptAnything, policy.Reject} {
+		for i, judge := range judges {
+			kinds.AddJudge(kind, policy.Judge{Name: fmt.Sprint("judge ", i+1), Func: judge})
+		}
+	}
+	return kinds
 }
 
 // sources are the node's, each of them counting.
@@ -149,12 +161,12 @@ func (n *node) sources() policy.Sources {
 			return n.kept(manifests, ref)
 		},
 		Ask: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
-		Judges: []policy.JudgeFunc{func(
+		Kinds: kindsOf(func(
 			ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest, e policy.Evidence,
 		) policy.Finding {
 			n.judged.Add(1)
 			return n.judge(ctx, r, ref, m, e)
-		}},
+		}),
 		Generations: []func() uint64{n.generation.Load},
 	}
 }

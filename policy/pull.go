@@ -55,14 +55,12 @@ func (d *Decider) DecidePull(
 			return found
 		}
 		// A document that rejects whatever is signed comes last: whoever signs can still meet another.
-		if verdict.Reason == "" || !found.rejectsAll() && (verdict.rejectsAll() || found.hopes() > verdict.hopes()) {
+		if verdict.Reason == "" || !found.RejectsAll() && (verdict.RejectsAll() || found.hopes() > verdict.hopes()) {
 			verdict = found
 		}
 	}
 	return verdict
 }
-
-func (v Verdict) rejectsAll() bool { return v.Reason == Rejected && v.Requirement == "reject" }
 
 // place says where a list of requirements stands: in which document, and under which scope.
 type place struct{ document, name string }

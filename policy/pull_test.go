@@ -76,7 +76,7 @@ func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
 }
 
 func problem() *policy.Requirement {
-	return &policy.Requirement{ID: digestOf("problem"), Type: "signedBy", NeedsEvidence: true, Problem: "no such key"}
+	return &policy.Requirement{ID: digestOf("problem"), Kind: "signedBy", NeedsEvidence: true, Problem: "no such key"}
 }
 
 // TestADocumentThatCannotBeUsedRefusesNoPull: nobody knows what it will say once it is mended.

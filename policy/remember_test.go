@@ -207,10 +207,10 @@ func TestAFindingLastsUntilItsTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNode(t, signedBy("alice"))
 				sources := n.sources()
-				sources.Judges = nil
+				sources.Kinds = policy.Kinds{}
 				asked := make([]int, len(judges))
 				for i, judge := range judges {
-					sources.Judges = append(sources.Judges, func(
+					sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Func: func(
 						context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
 					) policy.Finding {
 						asked[i]++
@@ -219,7 +219,7 @@ func TestAFindingLastsUntilItsTime(t *testing.T) {
 							finding.Until = time.Now().Add(judge.lasts)
 						}
 						return finding
-					})
+					}})
 				}
 				wantAskedEveryHour(t, newDecider(t, sources), &asked[0])
 			})

@@ -15,8 +15,8 @@ type Requirement struct {
 	// ID is the hash of all that follows: equal requirements have equal IDs, in whatever document they stand. One
 	// without an ID is never met.
 	ID digest.Digest
-	// Type is the requirement's "type": sigstoreSigned, signedBy, reject, insecureAcceptAnything, ….
-	Type string
+	// Kind is the requirement's "type".
+	Kind Kind
 	// JSON is the policy requirement, with the keys themselves in place of their paths. It is empty where Problem is
 	// not.
 	JSON []byte

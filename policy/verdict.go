@@ -68,8 +68,8 @@ type Verdict struct {
 	// Document and Scope name the rule that decided. The scope of a document's default is empty.
 	Document string
 	Scope    string
-	// Requirement is the type of the requirement that was not met, where one was not: reject, sigstoreSigned, ….
-	Requirement string
+	// Requirement is the kind of the requirement that was not met, where one was not.
+	Requirement Kind
 	// Unmet is that requirement, and Cause what keeps it from being met.
 	Unmet *Requirement
 	Cause Cause
@@ -83,6 +83,9 @@ type Verdict struct {
 
 // Admitted reports whether the container may be created.
 func (v Verdict) Admitted() bool { return v.Outcome == Admit }
+
+// RejectsAll reports whether the policy rejects the image whatever signatures it has.
+func (v Verdict) RejectsAll() bool { return v.Reason == Rejected && v.Requirement == Reject }
 
 // Refusal is an error that denies with a reason. Other errors deny as [Internal].
 type Refusal struct {

@@ -38,7 +38,7 @@ func installed(t *testing.T) (*policy.Set, files.Status) {
 	if err := os.Rename(filepath.Join(directory, "system.json"), system); err != nil {
 		t.Fatal(err)
 	}
-	documents := files.Open(files.Config{System: system, Directory: directory, Parse: signature.NewParser().Parse})
+	documents := files.Open(files.Config{System: system, Directory: directory, Parse: signature.NewParser(signature.Kinds(nil)).Parse})
 	return documents.Current(), documents.Status()
 }
 
@@ -60,7 +60,7 @@ func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return nil, nil },
 		Kept:      func([]policy.Manifest, reference.Named) policy.Kept { return nil },
-		Judges:    []policy.JudgeFunc{signature.NewJudge().Judge},
+		Kinds:     signature.Kinds(signature.NewJudge()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestTheDocumentsToStartFrom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, list := document.Select(image); len(list) != 1 || list[0].Type != test.want {
+			if _, list := document.Select(image); len(list) != 1 || string(list[0].Kind) != test.want {
 				t.Errorf("%v asks for %+v, want %s", image, list, test.want)
 			}
 		})

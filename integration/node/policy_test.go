@@ -26,7 +26,7 @@ func TestPoliciesParse(t *testing.T) {
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
-			document, err := signature.NewParser().Parse([]byte(test.policy.JSON()), func(string) ([]byte, error) {
+			document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(test.policy.JSON()), func(string) ([]byte, error) {
 				return nil, errors.New("this test has no keys")
 			})
 			if err != nil {
@@ -34,7 +34,7 @@ func TestPoliciesParse(t *testing.T) {
 			}
 			var got []string
 			for _, requirement := range append(document.Default, document.Scopes["registry.example"]...) {
-				got = append(got, requirement.Type)
+				got = append(got, string(requirement.Kind))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("types of requirements (-want +got):\n%s", diff)

@@ -154,13 +154,13 @@ func checkVerdict(
 		System:    config.Policy.System,
 		Directory: config.Policy.Directory,
 		StateFile: config.StateFile(),
-		Parse:     signature.NewParser().Parse,
+		Parse:     signature.NewParser(requirementKinds(nil)).Parse,
 	})
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: documents.Current,
 		Image:     source.image,
 		Kept:      source.kept,
-		Judges:    judges(nil),
+		Kinds:     requirementKinds(nil),
 		Nameless:  newLive(config).nameless,
 	})
 	if err != nil {

@@ -42,6 +42,7 @@ type checkAnswer struct {
 // checks answers check from the memory of the daemon.
 type checks struct {
 	decide func(context.Context, policy.Question) policy.Verdict
+	advise func(policy.Verdict) string
 	mode   func(namespace string) string
 	slots  chan struct{}
 }
@@ -49,6 +50,7 @@ type checks struct {
 func newChecks(decider *policy.Decider, live *live) *checks {
 	return &checks{
 		decide: decider.Decide,
+		advise: decider.Advice,
 		mode:   func(namespace string) string { return live.config().Mode(namespace).String() },
 		slots:  make(chan struct{}, maxChecks),
 	}
@@ -74,7 +76,7 @@ func (c *checks) answer(ctx context.Context, request checkRequest) (checkAnswer,
 			verdict = next
 		}
 	}
-	return checkAnswer{verdictJSONOf(verdict), c.mode(request.Namespace), verdict.Advice()}, nil
+	return checkAnswer{verdictJSONOf(verdict), c.mode(request.Namespace), c.advise(verdict)}, nil
 }
 
 // ofDaemon says whether the daemon is to be asked: its verdict is about this node, and about the policies that it is

@@ -49,7 +49,7 @@ func verdictJSONOf(verdict policy.Verdict) verdictJSON {
 
 // take is given the verdict of the files.
 func (r *checkResult) take(verdict policy.Verdict) {
-	r.set(verdictJSONOf(verdict), verdict.Advice())
+	r.set(verdictJSONOf(verdict), requirementKinds(nil).Advice(verdict))
 }
 
 func (r *checkResult) set(v verdictJSON, advice string) {

@@ -73,7 +73,7 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := signature.NewParser().Parse(raw, os.ReadFile)
+	document, err := signature.NewParser(requirementKinds(nil)).Parse(raw, os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return image, nil },
-		Kept:      evidence.Read(directory), Judges: judges(nil),
+		Kept:      evidence.Read(directory), Kinds: requirementKinds(nil),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -140,15 +140,15 @@ func asksOf(config *conf.Config) func(reference.Named) bool {
 	decider := sync.OnceValue(func() *policy.Decider {
 		documents := files.Open(files.Config{
 			System: config.Policy.System, Directory: config.Policy.Directory, StateFile: config.StateFile(),
-			Parse: signature.NewParser().Parse,
+			Parse: signature.NewParser(requirementKinds(nil)).Parse,
 		})
 		decider, err := policy.NewDecider(policy.Sources{
 			Documents: documents.Current,
 			Image: func(context.Context, policy.Question) (*policy.Image, error) {
 				return nil, policy.Refuse(policy.Internal, "no image is looked for here")
 			},
-			Kept:   evidence.Read(config.Evidence.Directory),
-			Judges: []policy.JudgeFunc{signature.NewJudge().Judge},
+			Kept:  evidence.Read(config.Evidence.Directory),
+			Kinds: requirementKinds(nil),
 		})
 		if err != nil {
 			return nil

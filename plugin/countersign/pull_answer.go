@@ -28,7 +28,7 @@ func answerOf(pull audit.Pull) socket.PullAnswer {
 func refusalSentence(verdict policy.Verdict) string {
 	const none = "no policy on this node admits it"
 	switch {
-	case verdict.Requirement == "reject":
+	case verdict.RejectsAll():
 		return none
 	case verdict.Nameless:
 		return none + ": a valid signature is there, but it names no repository; sign with " +

@@ -54,8 +54,17 @@ func pulledImage(contents ...string) *policy.Image {
 	return image
 }
 
-func requirement(kind string, needsEvidence bool) *policy.Requirement {
-	return &policy.Requirement{ID: digest.FromString(kind), Type: kind, NeedsEvidence: needsEvidence}
+// pullKinds is a table of the kinds that these tests use.
+func pullKinds() policy.Kinds {
+	kinds := policy.Kinds{}
+	for _, kind := range []policy.Kind{policy.SigstoreSigned, policy.InsecureAcceptAnything, policy.Reject} {
+		kinds.AddJudge(kind, policy.Judge{Name: "pull", Func: judgePull})
+	}
+	return kinds
+}
+
+func requirement(kind policy.Kind, needsEvidence bool) *policy.Requirement {
+	return &policy.Requirement{ID: digest.FromString(string(kind)), Kind: kind, NeedsEvidence: needsEvidence}
 }
 
 func oneDocument(requirements ...*policy.Requirement) *policy.Set {
@@ -73,7 +82,7 @@ func (n *pullNode) pulls(t *testing.T) *pulls {
 		Documents: func() *policy.Set { return n.set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return nil, errors.New("not asked") },
 		Kept:      n.kept,
-		Judges:    []policy.JudgeFunc{judgePull},
+		Kinds:     pullKinds(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,9 +110,9 @@ func judgePull(
 	_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
 ) policy.Finding {
 	switch {
-	case r.Type == "insecureAcceptAnything", e.State == policy.Found && e.Signatures > 0:
+	case r.Kind == "insecureAcceptAnything", e.State == policy.Found && e.Signatures > 0:
 		return policy.Finding{Met: true}
-	case r.Type == "reject", e.State == policy.Found:
+	case r.Kind == "reject", e.State == policy.Found:
 		return policy.Finding{Reason: policy.Rejected, Detail: "the key /etc/keys/prod.pub says no"}
 	default:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no signature"}

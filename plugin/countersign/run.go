@@ -110,7 +110,7 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 		Confirm:     images.Confirm,
 		Kept:        keeper.Kept,
 		Ask:         keeper.Ask,
-		Judges:      judges(panicked),
+		Kinds:       requirementKinds(panicked),
 		Nameless:    reload.live.nameless,
 		Panicked:    panicked,
 		Generations: []func() uint64{images.Generation, keeper.Generation},

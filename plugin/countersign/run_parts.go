@@ -43,7 +43,7 @@ func documentsConfig(
 		System:    config.Policy.System,
 		Directory: config.Policy.Directory,
 		StateFile: config.StateFile(),
-		Parse:     signature.NewParser().Parse,
+		Parse:     signature.NewParser(requirementKinds(panicked)).Parse,
 		Panicked:  panicked,
 		Logger:    logger,
 		Notify:    notify,
@@ -56,11 +56,13 @@ func newDeadline(config *conf.Config, panicked policy.PanicFunc) *policy.Deadlin
 	return deadline
 }
 
-// judges are asked in this order: of old signatures, of GPG and of what needs none; and of bundles.
-func judges(panicked policy.PanicFunc) []policy.JudgeFunc {
+// requirementKinds is the table of all kinds of requirements. A new kind is one more row.
+func requirementKinds(panicked policy.PanicFunc) policy.Kinds {
 	signatures, bundles := signature.NewJudge(), bundle.NewJudge()
 	signatures.Panicked, bundles.Panicked = panicked, panicked
-	return []policy.JudgeFunc{signatures.Judge, bundles.Judge}
+	kinds := signature.Kinds(signatures)
+	kinds.AddJudge(policy.SigstoreSigned, policy.Judge{Name: "bundle", Func: bundles.Judge})
+	return kinds
 }
 
 func openEvidence(

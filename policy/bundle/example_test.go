@@ -42,7 +42,7 @@ func Example() {
 		panic(err)
 	}
 	requirement := &policy.Requirement{
-		ID: digest.FromBytes(contents), Type: "sigstoreSigned", JSON: contents, NeedsEvidence: true,
+		ID: digest.FromBytes(contents), Kind: "sigstoreSigned", JSON: contents, NeedsEvidence: true,
 	}
 
 	judge := bundle.NewJudge()

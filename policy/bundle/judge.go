@@ -24,9 +24,6 @@ const (
 	longestReason = 512
 )
 
-// sigstoreSigned is the type of the requirements that bundles can meet.
-const sigstoreSigned = "sigstoreSigned"
-
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
 type Judge struct {
 	// Panicked is told of panics of the library, which are findings with [policy.Internal]. Set it before the first
@@ -55,7 +52,7 @@ func (j *Judge) told() policy.PanicFunc {
 }
 
 // Judge is a [policy.JudgeFunc]: it says whether a sigstoreSigned requirement is met by the Sigstore bundles that are
-// kept of a manifest, when its image is called ref. About requirements of other types, which no bundle meets, it is
+// kept of a manifest, when its image is called ref. About requirements of other kinds, which no bundle meets, it is
 // quiet: [policy.Unsigned], without a detail. As with package signature's Judge, a reference has a tag or a digest, not
 // both, and whether its digest is one of the image's is for the caller to have checked.
 //
@@ -78,7 +75,7 @@ func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref refere
 			finding = unmet(policy.Internal, "panic while judging a bundle: %v\n%s", cause, failure.Stack)
 		}
 	}()
-	if asked.Type != sigstoreSigned {
+	if asked.Kind != policy.SigstoreSigned {
 		return policy.Finding{Reason: policy.Unsigned}
 	}
 	if asked.Problem != "" {

@@ -158,7 +158,7 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 			}, policy.Internal, "keyPath",
 		},
 		"a requirement of a key": {
-			func(_ *sample, r *policy.Requirement) { r.Type = "signedBy" }, policy.Unsigned, "",
+			func(_ *sample, r *policy.Requirement) { r.Kind = "signedBy" }, policy.Unsigned, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,10 +172,10 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 // TestOtherRequirementsAreNotItsOwn: what it says of them is heard beside what package signature says.
 func TestOtherRequirementsAreNotItsOwn(t *testing.T) {
 	app := newSample(t, manifest, []byte("{}"))
-	for _, kind := range []string{
+	for _, kind := range []policy.Kind{
 		"signedBy", "reject", "insecureAcceptAnything", "signedBaseLayer", "", "sigstoresigned",
 	} {
-		finding := app.judge(t, &policy.Requirement{ID: "sha256:1", Type: kind, JSON: []byte("{}")})
+		finding := app.judge(t, &policy.Requirement{ID: "sha256:1", Kind: kind, JSON: []byte("{}")})
 		if finding != (policy.Finding{Reason: policy.Unsigned}) {
 			t.Errorf("of %q it says %+v", kind, finding)
 		}

@@ -25,7 +25,7 @@ type requirement struct {
 
 // document is a sigstoreSigned requirement as package signature writes it: without paths.
 type document struct {
-	Type                string          `json:"type"`
+	Type                policy.Kind     `json:"type"`
 	KeyData             []byte          `json:"keyData"`
 	KeyDatas            [][]byte        `json:"keyDatas"`
 	RekorPublicKeyData  []byte          `json:"rekorPublicKeyData"`
@@ -70,7 +70,7 @@ func newRequirement(raw []byte) (*requirement, error) {
 	if err := strictly(raw, &d); err != nil {
 		return nil, fmt.Errorf("reading it: %w", err)
 	}
-	if d.Type != sigstoreSigned {
+	if d.Type != policy.SigstoreSigned {
 		return nil, fmt.Errorf("it is of type %q", d.Type)
 	}
 	made := &requirement{}

@@ -69,7 +69,7 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := []byte(data(test.requirement))
-			requirement := &policy.Requirement{ID: "sha256:1", Type: "sigstoreSigned", JSON: raw, NeedsEvidence: true}
+			requirement := &policy.Requirement{ID: "sha256:1", Kind: "sigstoreSigned", JSON: raw, NeedsEvidence: true}
 			wantFinding(t, app.judge(t, requirement), policy.Internal, test.detail)
 		})
 	}

@@ -51,7 +51,7 @@ func required(t testing.TB, members map[string]any) *policy.Requirement {
 func parse(t testing.TB, requirement string) *policy.Requirement {
 	t.Helper()
 	read := func(string) ([]byte, error) { return nil, errors.New("no files here") }
-	document, err := signature.NewParser().Parse([]byte(`{"default":[`+requirement+`]}`), read)
+	document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(`{"default":[`+requirement+`]}`), read)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func ExampleOpen() {
 		if len(raw) == 0 {
 			return nil, errors.New("it is empty")
 		}
-		return &policy.Document{Default: []*policy.Requirement{{Type: string(raw)}}}, nil
+		return &policy.Document{Default: []*policy.Requirement{{Kind: policy.Kind(raw)}}}, nil
 	}
 
 	set := files.Open(files.Config{
@@ -38,7 +38,7 @@ func ExampleOpen() {
 			fmt.Println(namespace, "is denied")
 			continue
 		}
-		fmt.Println(namespace, "asks for", document.Default[0].Type)
+		fmt.Println(namespace, "asks for", document.Default[0].Kind)
 	}
 	// Output:
 	// prod asks for strict

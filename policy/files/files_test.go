@@ -47,13 +47,13 @@ func (p *parser) parse(raw []byte, read func(string) ([]byte, error)) (*policy.D
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || written.Is == "" {
 		return nil, errors.New("there is more or less than one document")
 	}
-	requirement := &policy.Requirement{Type: written.Is}
+	requirement := &policy.Requirement{Kind: policy.Kind(written.Is)}
 	for _, path := range written.Keys {
 		key, err := read(path)
 		if err != nil {
 			requirement.Problem = "reading key file " + path + ": " + err.Error()
 		}
-		requirement.Type += "+" + string(key)
+		requirement.Kind += "+" + policy.Kind(key)
 	}
 	return &policy.Document{Default: []*policy.Requirement{requirement}, KeyFiles: written.Keys}, nil
 }
@@ -172,7 +172,7 @@ func governs(set *policy.Set, namespace string) string {
 	if err != nil {
 		return "denied: " + err.Error()
 	}
-	return document.Default[0].Type
+	return string(document.Default[0].Kind)
 }
 
 // until waits for a namespace to be governed by what begins like want.

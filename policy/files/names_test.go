@@ -48,7 +48,7 @@ func TestWarningsOfADocument(t *testing.T) {
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict})
 	n.config.Parse = func(raw []byte, read func(string) ([]byte, error)) (*policy.Document, error) {
 		document, err := n.parser.parse(raw, read)
-		if err == nil && document.Default[0].Type == "strict" {
+		if err == nil && document.Default[0].Kind == "strict" {
 			document.Dead = map[string]*policy.DeadScope{"nginx": policy.CheckScope("nginx")}
 		}
 		return document, err

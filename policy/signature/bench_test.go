@@ -124,7 +124,7 @@ func BenchmarkParse10000Documents(b *testing.B) {
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	for b.Loop() {
-		parser := signature.NewParser()
+		parser := signature.NewParser(signature.Kinds(nil))
 		documents := make([]*policy.Document, count)
 		var group sync.WaitGroup
 		for worker := range 2 {

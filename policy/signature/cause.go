@@ -69,26 +69,29 @@ func (r *ready) trusts(cause policy.Cause) string {
 	return "; the requirement trusts " + keys
 }
 
-// trustedKeys returns the fingerprints of a requirement's keys: of public keys the SHA-256 of their DER form, as
-// openssl pkey -pubin -outform DER | sha256sum prints it; of OpenPGP keys the fingerprint that gpg --list-keys prints.
-// A key that cannot be read is left out: it has been reported as the requirement's problem.
-func trustedKeys(requirement *policy.Requirement) (all []string) {
-	var keys struct {
-		trust
-		Type string `json:"type"`
-	}
+// keyringFingerprints returns the fingerprints of a signedBy requirement's keys, as gpg --list-keys prints them.
+func keyringFingerprints(requirement *policy.Requirement) (all []string) {
+	var keys trust
 	if json.Unmarshal(requirement.JSON, &keys) != nil {
 		return nil
 	}
-	if requirement.Type == "signedBy" {
-		ring, err := openpgp.ReadKeyRing(bytes.NewReader(keys.KeyData))
-		if err != nil {
-			return nil
-		}
-		for _, sum := range fingerprints(ring) {
-			all = append(all, fmt.Sprintf("%X", sum))
-		}
-		return all
+	ring, err := openpgp.ReadKeyRing(bytes.NewReader(keys.KeyData))
+	if err != nil {
+		return nil
+	}
+	for _, sum := range fingerprints(ring) {
+		all = append(all, fmt.Sprintf("%X", sum))
+	}
+	return all
+}
+
+// publicKeyFingerprints returns the fingerprints of a sigstoreSigned requirement's keys: the SHA-256 of their DER form,
+// as openssl pkey -pubin -outform DER | sha256sum prints it. A key that cannot be read is left out: it has been reported
+// as the requirement's problem.
+func publicKeyFingerprints(requirement *policy.Requirement) (all []string) {
+	var keys trust
+	if json.Unmarshal(requirement.JSON, &keys) != nil {
+		return nil
 	}
 	public, err := publicKeys("", keys.KeyData, keys.KeyDatas)
 	if err != nil {

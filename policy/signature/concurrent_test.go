@@ -10,7 +10,7 @@ import (
 
 // TestOneParserAndOneJudgeServeAll is for the race detector: what is shared is parsed and judged by all at once.
 func TestOneParserAndOneJudgeServeAll(t *testing.T) {
-	parser, judge := signature.NewParser(), signature.NewJudge()
+	parser, judge := signature.NewParser(signature.Kinds(nil)), signature.NewJudge()
 	var group sync.WaitGroup
 	for name, test := range map[string]fixtureCase{
 		"key":     sigstoreFixtures()["signed by the key"],

@@ -21,7 +21,7 @@ type comparison struct {
 }
 
 func newComparison() *comparison {
-	return &comparison{parser: signature.NewParser(), judge: signature.NewJudge()}
+	return &comparison{parser: signature.NewParser(signature.Kinds(nil)), judge: signature.NewJudge()}
 }
 
 // enough makes sure that there was something to compare.

@@ -3,6 +3,7 @@ package signature
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,19 +17,29 @@ import (
 // fields are the members of a JSON object.
 type fields map[string]json.RawMessage
 
-// element is one requirement as it stands in documents. Its names are known to be those that containers/image knows.
+// element is one requirement as it stands in documents. Its text was checked by the parser of its kind.
 type element struct {
-	kind   string
-	object fields
+	kind policy.Kind
+	spec policy.KindSpec
+	raw  []byte
 	// paths are the key files it names.
 	paths []string
 }
 
-func newElement(object fields) (element, error) {
-	e := element{object: object}
+func newElement(raw []byte, kinds policy.Kinds) (element, error) {
+	var object fields
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return element{}, plain(err)
+	}
+	e := element{raw: raw}
 	if err := json.Unmarshal(object["type"], &e.kind); err != nil {
 		return element{}, fmt.Errorf("reading its type: %w", plain(err))
 	}
+	spec, ok := kinds[e.kind]
+	if !ok {
+		return element{}, fmt.Errorf("type %q is not supported", e.kind)
+	}
+	e.spec = spec
 	// Only to find the paths: the files are read each time a document names them.
 	_, err := inline(object, func(path string) ([]byte, error) {
 		e.paths = append(e.paths, path)
@@ -40,8 +51,8 @@ func newElement(object fields) (element, error) {
 // requirement returns the requirement with the contents of its key files.
 func (e element) requirement(files *keyFiles) *policy.Requirement {
 	requirement := &policy.Requirement{
-		Type:          e.kind,
-		NeedsEvidence: e.kind == "sigstoreSigned" || e.kind == "signedBy",
+		Kind:          e.kind,
+		NeedsEvidence: e.spec.NeedsEvidence,
 		KeyFiles:      e.paths,
 	}
 	raw, err := e.resolve(files)
@@ -60,13 +71,20 @@ func (e element) resolve(files *keyFiles) ([]byte, error) {
 		file := files.get(path)
 		return file.data, file.err
 	}
-	object := e.object
-	if e.kind == "signedBy" {
-		var err error
-		if object, err = joinKeyrings(object, read); err != nil {
-			return nil, err
-		}
+	validate := e.spec.Validate
+	if validate == nil {
+		validate = validateInline
 	}
+	raw, err := validate(e.raw, read)
+	// The keys were checked without the paths, which the operator needs to fix them.
+	if unnamed := (*keyError)(nil); errors.As(err, &unnamed) && len(e.paths) > 0 {
+		err = fmt.Errorf("%w (read from %s)", err, strings.Join(e.paths, ", "))
+	}
+	return raw, err
+}
+
+// inlined returns a requirement in JSON with the contents of its key files in place of their paths.
+func inlined(object fields, read func(path string) ([]byte, error)) ([]byte, error) {
 	object, err := inline(object, read)
 	if err != nil {
 		return nil, err
@@ -74,13 +92,6 @@ func (e element) resolve(files *keyFiles) ([]byte, error) {
 	raw, err := json.Marshal(object)
 	if err != nil {
 		return nil, fmt.Errorf("writing the requirement: %w", err)
-	}
-	if err := checkKeys(e.kind, raw); err != nil {
-		// It was checked without the paths, and whoever has to mend it needs them.
-		if len(e.paths) > 0 {
-			err = fmt.Errorf("%w (read from %s)", err, strings.Join(e.paths, ", "))
-		}
-		return nil, err
 	}
 	return raw, nil
 }
@@ -163,7 +174,7 @@ func inlinePaths(value json.RawMessage, read func(path string) ([]byte, error)) 
 
 // identify hashes what a requirement says.
 func identify(requirement *policy.Requirement) digest.Digest {
-	raw, err := json.Marshal([]any{requirement.Type, string(requirement.JSON), requirement.Problem})
+	raw, err := json.Marshal([]any{requirement.Kind, string(requirement.JSON), requirement.Problem})
 	if err != nil {
 		panic(fmt.Sprintf("strings that cannot be written as JSON: %v", err))
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func ExampleParser_Parse() {
-	document, err := signature.NewParser().Parse([]byte(`{
+	document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(`{
 		"default": [{"type": "reject"}],
 		"transports": {"docker": {"registry.example/team": [{
 			"type": "sigstoreSigned",
@@ -34,7 +34,7 @@ func ExampleParser_Parse() {
 	scope, requirements := document.Select(ref)
 	fmt.Println("scope:", scope)
 	for _, requirement := range requirements {
-		fmt.Printf("%s %q\n", requirement.Type, requirement.Problem)
+		fmt.Printf("%s %q\n", requirement.Kind, requirement.Problem)
 	}
 	// Output:
 	// scope: registry.example/team
@@ -49,7 +49,7 @@ func ExampleJudge_Judge() {
 		fmt.Println(err)
 		return
 	}
-	document, err := signature.NewParser().Parse([]byte(`{"default": [{
+	document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(`{"default": [{
 		"type": "sigstoreSigned", "keyPath": "testdata/containers-image/cosign.pub"
 	}]}`), os.ReadFile)
 	if err != nil {

@@ -24,7 +24,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		theirs, theirErr := containers.NewPolicyFromBytes(raw)
 		read := func(string) ([]byte, error) { return nil, errors.New("no files here") }
-		parser := signature.NewParser()
+		parser := signature.NewParser(signature.Kinds(nil))
 		ours, err := parser.Parse(bytes.Clone(raw), read)
 		if (err == nil) != (theirErr == nil) {
 			t.Fatalf("containers/image: %v; we: %v", theirErr, err)
@@ -91,10 +91,10 @@ func FuzzJudge(f *testing.F) {
 		for _, requirement := range requirements {
 			finding := judge.Judge(t.Context(), requirement, ref, sample.manifest, sample.evidence)
 			if finding.Met {
-				t.Errorf("%s is met", requirement.Type)
+				t.Errorf("%s is met", requirement.Kind)
 			}
 			if finding.Reason == policy.Internal || finding.Reason == "" {
-				t.Errorf("%s: %s: %s", requirement.Type, finding.Reason, finding.Detail)
+				t.Errorf("%s: %s: %s", requirement.Kind, finding.Reason, finding.Detail)
 			}
 		}
 	})

@@ -23,10 +23,6 @@ const rememberedRequirements = 4096
 // longestDetail bounds, in bytes, what a finding says: hostile signatures can make containers/image quote a megabyte.
 const longestDetail = 4096
 
-// signedBaseLayer is a type that containers/image parses and then denies everything by, with a line in the log of the
-// process each time (policy_eval_baselayer.go, v5.42.0).
-const signedBaseLayer = "signedBaseLayer"
-
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
 type Judge struct {
 	// Panicked is told of panics of the library, which are findings with [policy.Internal]. Set it before the first
@@ -76,7 +72,9 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	if err := ctx.Err(); err != nil {
 		return unmet(policy.Unavailable, "judging: %v", err)
 	}
-	if requirement.Type == signedBaseLayer {
+	// containers/image parses it and then denies everything by it, with a line in the log of the process each time
+	// (policy_eval_baselayer.go, v5.42.0).
+	if requirement.Kind == policy.SignedBaseLayer {
 		return unmet(policy.Rejected, "signedBaseLayer is not implemented, and so accepts nothing")
 	}
 	ready, err := j.ready(requirement)

@@ -64,7 +64,7 @@ func TestKeyFiles(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			document, err := signature.NewParser().Parse([]byte(list(test.paths)), read)
+			document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(list(test.paths)), read)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +87,7 @@ func TestAChangedKeyFileIsAnotherRequirement(t *testing.T) {
 	contents := fixture(t, "cosign.pub")
 	failure := error(nil)
 	read := func(string) ([]byte, error) { return contents, failure }
-	parser := signature.NewParser()
+	parser := signature.NewParser(signature.Kinds(nil))
 	load := func() *policy.Requirement {
 		document, err := parser.Parse([]byte(list(sigstoreSigned(`"keyPath":"/key"`, ""))), read)
 		if err != nil {
@@ -126,7 +126,7 @@ func TestAMissingKeyFileHarmsItsRequirementOnly(t *testing.T) {
 		"a":[` + sigstoreSigned(`"keyPaths":["/missing"]`, "") + `,{"type":"insecureAcceptAnything"}],
 		"b":[` + sigstoreSigned(keyPath("cosign.pub"), "") + `]},
 			"atomic":{"":[` + signedBy(`"keyPath":"/elsewhere"`, "") + `]}}}`
-	document, err := signature.NewParser().Parse([]byte(raw), os.ReadFile)
+	document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(raw), os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestAMissingKeyFileHarmsItsRequirementOnly(t *testing.T) {
 	}
 	for _, sound := range []*policy.Requirement{document.Default[0], document.Scopes["a"][1], document.Scopes["b"][0]} {
 		if sound.Problem != "" {
-			t.Errorf("%s has a problem: %s", sound.Type, sound.Problem)
+			t.Errorf("%s has a problem: %s", sound.Kind, sound.Problem)
 		}
 	}
 	slices.Sort(document.KeyFiles)

@@ -30,10 +30,7 @@ type trust struct {
 // checkKeys returns an error if containers/image would deny whatever is signed because of the keys of a requirement:
 // it parses them anew for every signature, and a key that is none denies all (policy_eval_sigstore.go,
 // prepareTrustRoot, v5.42.0).
-func checkKeys(kind string, requirement []byte) error {
-	if kind != "sigstoreSigned" {
-		return nil
-	}
+func checkKeys(requirement []byte) error {
 	var t trust
 	if err := json.Unmarshal(requirement, &t); err != nil {
 		return fmt.Errorf("reading the keys: %w", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"go.podman.io/image/v5/signature"
@@ -22,24 +23,67 @@ type list struct {
 	latest   []*policy.Requirement
 }
 
-// parseList lets containers/image say whether a list is one, and takes it apart.
-func parseList(raw []byte) (*list, error) {
-	document := bytes.Join([][]byte{[]byte(`{"default":`), raw, {'}'}}, nil)
-	if _, err := signature.NewPolicyFromBytes(document); err != nil {
-		return nil, plain(err)
+// parseList checks a list, and splits it into requirements. Those of kinds that parse themselves are for these kinds to
+// check, and the others for containers/image.
+func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
+	rest, err := parseOwnKinds(raw, kinds)
+	if err != nil {
+		return nil, err
 	}
-	var objects []fields
+	if len(rest) > 0 {
+		document := bytes.Join([][]byte{[]byte(`{"default":`), rest, {'}'}}, nil)
+		if _, err := signature.NewPolicyFromBytes(document); err != nil {
+			return nil, plain(err)
+		}
+	}
+	var objects []json.RawMessage
 	if err := json.Unmarshal(raw, &objects); err != nil {
 		return nil, fmt.Errorf("parsing requirements: %w", plain(err))
 	}
 	parsed := &list{elements: make([]element, len(objects))}
 	for i, object := range objects {
 		var err error
-		if parsed.elements[i], err = newElement(object); err != nil {
+		if parsed.elements[i], err = newElement(object, kinds); err != nil {
 			return nil, fmt.Errorf("requirement %d: %w", i+1, err)
 		}
 	}
 	return parsed, nil
+}
+
+// parseOwnKinds has the requirements checked whose kinds parse themselves, and returns the list without them; it is
+// empty where no other requirement is left. What is no list of objects is left for containers/image to refuse.
+func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
+	var objects []json.RawMessage
+	if json.Unmarshal(raw, &objects) != nil {
+		return raw, nil
+	}
+	own := make([]bool, len(objects))
+	for i, object := range objects {
+		var members fields
+		var kind policy.Kind
+		if json.Unmarshal(object, &members) != nil || json.Unmarshal(members["type"], &kind) != nil {
+			continue
+		}
+		if parse := kinds[kind].Parse; parse != nil {
+			own[i] = true
+			if err := parse(object); err != nil {
+				return nil, fmt.Errorf("requirement %d: %w", i+1, err)
+			}
+		}
+	}
+	if !slices.Contains(own, true) {
+		return raw, nil
+	}
+	var left [][]byte
+	for i, object := range objects {
+		if !own[i] {
+			left = append(left, object)
+		}
+	}
+	if len(left) == 0 {
+		return nil, nil
+	}
+	return bytes.Join([][]byte{{'['}, bytes.Join(left, []byte{','}), {']'}}, nil), nil
 }
 
 // mention adds the list's key files to those that the document names, without reading them.

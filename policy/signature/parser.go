@@ -27,13 +27,15 @@ const (
 // Parser parses policy documents. It may be used concurrently, and documents parsed by one Parser share what they
 // have in common. Make one with [NewParser].
 type Parser struct {
+	kinds  policy.Kinds
 	lists  *lru.Cache[[sha256.Size]byte, *list]
 	scopes *lru.Cache[string, scope]
 }
 
-// NewParser returns a Parser that remembers nothing yet.
-func NewParser() *Parser {
+// NewParser returns a Parser of documents with requirements of those kinds, see [Kinds].
+func NewParser(kinds policy.Kinds) *Parser {
 	return &Parser{
+		kinds:  kinds,
 		lists:  newCache[[sha256.Size]byte, *list](rememberedLists),
 		scopes: newCache[string, scope](rememberedScopes),
 	}
@@ -90,13 +92,13 @@ func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*pol
 // list returns the parsed form of a list of requirements.
 func (p *Parser) list(raw []byte) (*list, error) {
 	if len(raw) > longestRememberedList {
-		return parseList(raw)
+		return parseList(raw, p.kinds)
 	}
 	key := sha256.Sum256(raw)
 	if known, ok := p.lists.Get(key); ok {
 		return known, nil
 	}
-	parsed, err := parseList(raw)
+	parsed, err := parseList(raw, p.kinds)
 	if err != nil {
 		return nil, err
 	}

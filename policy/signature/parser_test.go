@@ -28,7 +28,7 @@ func TestDocumentsThatLoad(t *testing.T) {
 			if _, err := containers.NewPolicyFromBytes([]byte(raw)); err != nil {
 				t.Fatalf("containers/image refuses it: %v", err)
 			}
-			document, err := signature.NewParser().Parse([]byte(raw), noFiles)
+			document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(raw), noFiles)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +45,7 @@ func TestDocumentsThatDoNotLoad(t *testing.T) {
 			if _, err := containers.NewPolicyFromBytes([]byte(raw)); err == nil {
 				t.Fatal("containers/image loads it")
 			}
-			if document, err := signature.NewParser().Parse([]byte(raw), noFiles); err == nil {
+			if document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(raw), noFiles); err == nil {
 				t.Fatalf("it loads: %+v", document)
 			}
 		})
@@ -54,7 +54,7 @@ func TestDocumentsThatDoNotLoad(t *testing.T) {
 
 // TestErrorsNameThePlace: an operator with two hundred scopes has to find the wrong one.
 func TestErrorsNameThePlace(t *testing.T) {
-	_, err := signature.NewParser().Parse([]byte(scoped("docker", "example.com/app", `[{"type":"rejcet"}]`)), noFiles)
+	_, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(scoped("docker", "example.com/app", `[{"type":"rejcet"}]`)), noFiles)
 	if err == nil {
 		t.Fatal("it loads")
 	}
@@ -69,16 +69,16 @@ func TestScopesAreThoseOfDocker(t *testing.T) {
 	raw := `{"default":` + rejectList + `,"transports":{
 		"docker":{"":` + acceptList + `,"example.com":` + rejectList + `,"*.example.com":` + acceptList + `},
 		"":{"x":` + acceptList + `},"docker-daemon":{"":` + acceptList + `},"dir":{"/x":` + acceptList + `}}}`
-	document, err := signature.NewParser().Parse([]byte(raw), noFiles)
+	document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(raw), noFiles)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if document.Default[0].Type != "reject" {
-		t.Errorf("the default is %s", document.Default[0].Type)
+	if document.Default[0].Kind != "reject" {
+		t.Errorf("the default is %s", document.Default[0].Kind)
 	}
 	got := make(map[string]string)
 	for scope, list := range document.Scopes {
-		got[scope] = list[0].Type
+		got[scope] = string(list[0].Kind)
 	}
 	want := map[string]string{
 		"": "insecureAcceptAnything", "example.com": "reject",
@@ -104,7 +104,7 @@ func TestNeedsEvidence(t *testing.T) {
 }
 
 func TestEqualListsAreKeptOnce(t *testing.T) {
-	parser := signature.NewParser()
+	parser := signature.NewParser(signature.Kinds(nil))
 	key := sigstoreSigned(keyPath("cosign.pub"), "")
 	documents := make([]*policy.Document, 8)
 	var group sync.WaitGroup
@@ -124,7 +124,7 @@ func TestEqualListsAreKeptOnce(t *testing.T) {
 
 // TestDocumentsAreNotKept: ten thousand files of which only what is new in each is to stay in memory.
 func TestDocumentsAreNotKept(t *testing.T) {
-	parser := signature.NewParser()
+	parser := signature.NewParser(signature.Kinds(nil))
 	requirement := sigstoreSigned(keyPath("cosign.pub"), `{"type":"exactRepository","dockerRepository":"example.com/a"}`)
 	raw := `{"default":[` + requirement + `],"transports":{"docker":{"example.com/a":[` + requirement + `]}}}`
 	document, kept := parseAndForget(t, parser, raw)

@@ -40,7 +40,7 @@ func TestErrorsNameTheirPlaceAndNoTypeOfGo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := signature.NewParser().Parse([]byte(test.document), noFiles)
+			_, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(test.document), noFiles)
 			position, ok := errors.AsType[*policy.PositionError](err)
 			if !ok {
 				t.Fatalf("%v is at no place", err)

@@ -36,14 +36,14 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 		},
 		"a requirement with a problem": {
 			t.Context(), &policy.Requirement{
-				Type: "insecureAcceptAnything", Problem: "no key",
+				Kind: "insecureAcceptAnything", Problem: "no key",
 				JSON: []byte(`{"type":"insecureAcceptAnything"}`),
 			},
 			appReference, policy.InvalidPolicy,
 		},
 		// containers/image asks the image for its signatures, and there is nothing to ask.
 		"a panic": {
-			t.Context(), &policy.Requirement{Type: good.Type, JSON: good.JSON}, appReference, policy.Internal,
+			t.Context(), &policy.Requirement{Kind: good.Kind, JSON: good.JSON}, appReference, policy.Internal,
 		},
 		"accept": {t.Context(), parse(t, `{"type":"insecureAcceptAnything"}`)[0], appReference, policy.Accepted},
 		"reject": {t.Context(), parse(t, `{"type":"reject"}`)[0], appReference, policy.Rejected},

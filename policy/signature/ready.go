@@ -44,13 +44,16 @@ func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
 	}
-	made := &ready{policy: parsed, expires: requirement.Type == "signedBy"}
-	if requirement.Type == "sigstoreSigned" {
+	made := &ready{policy: parsed}
+	switch requirement.Kind {
+	case policy.SignedBy:
+		made.expires, made.keys = true, keyringFingerprints(requirement)
+	case policy.SigstoreSigned:
 		if err := made.addCertificates(requirement.JSON); err != nil {
 			return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
 		}
+		made.keys = publicKeyFingerprints(requirement)
 	}
-	made.keys = trustedKeys(requirement)
 	j.requirements.Add(requirement.ID, made)
 	return made, nil
 }

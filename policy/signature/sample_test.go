@@ -53,7 +53,7 @@ func fixturePath(name string) string { return filepath.Join("testdata", "contain
 // parse parses a document whose default is the given requirements.
 func parse(t testing.TB, requirements string) []*policy.Requirement {
 	t.Helper()
-	document, err := signature.NewParser().Parse([]byte(`{"default":[`+requirements+`]}`), os.ReadFile)
+	document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(`{"default":[`+requirements+`]}`), os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package policy
+package signature
 
 import (
 	"encoding/json"
@@ -6,43 +6,29 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
+
+	"github.com/countersign/countersign/policy"
 )
 
-// Advice says what would make a denied image pass, from the requirement that is not met and from what keeps it from
-// being met; empty: there is nothing to say. It is for whoever may read the policy.
-func (v Verdict) Advice() string {
-	if v.Admitted() || v.Unmet == nil || v.Unmet.Problem != "" {
-		return ""
-	}
-	named, err := reference.ParseNormalizedNamed(v.Reference)
-	if err != nil {
-		return ""
-	}
-	switch v.Unmet.Type {
-	case "reject":
-		return "no signature would help: give the image a scope in the policy that accepts it or requires a signature"
-	case "signedBy":
-		return signedByAdvice(v.Cause)
-	case "sigstoreSigned":
-		return readWanted(v.Unmet).advice(v, named)
-	case "signedBaseLayer":
-		return "no signature would help: signedBaseLayer is implemented by no tool; use sigstoreSigned or signedBy"
-	default:
-		return ""
-	}
+func adviseReject(*policy.Requirement, policy.Cause, reference.Named) string {
+	return "no signature would help: give the image a scope in the policy that accepts it or requires a signature"
 }
 
-// signedByAdvice is about simple signing. cosign makes no such signatures.
-func signedByAdvice(cause Cause) string {
+func adviseSignedBaseLayer(*policy.Requirement, policy.Cause, reference.Named) string {
+	return "no signature would help: signedBaseLayer is implemented by no tool; use sigstoreSigned or signedBy"
+}
+
+// adviseSignedBy is about simple signing. cosign makes no such signatures.
+func adviseSignedBy(_ *policy.Requirement, cause policy.Cause, _ reference.Named) string {
 	const sign = "sign it with GPG: podman image sign, or skopeo copy --sign-by or skopeo standalone-sign, and publish " +
 		"the signature in the lookaside that registries.d names for the registry; cosign makes no such signatures"
 	switch cause {
-	case NoSignature, OnlyAttestations, Malformed, OtherImage:
+	case policy.NoSignature, policy.OnlyAttestations, policy.Malformed, policy.OtherImage:
 		return sign
-	case OtherKey, OtherSigner, NotLogged:
+	case policy.OtherKey, policy.OtherSigner, policy.NotLogged:
 		return "sign it with a GPG key that is in the requirement's keyring (podman image sign, skopeo standalone-sign), " +
 			"or add the signer's public key to the keyring"
-	case OtherName, NoName:
+	case policy.OtherName, policy.NoName:
 		return "sign it under the name that signedIdentity wants (skopeo standalone-sign MANIFEST REFERENCE …), or change " +
 			"signedIdentity: matchRepository accepts any tag of the repository"
 	default:
@@ -70,7 +56,7 @@ type wanted struct {
 }
 
 // readWanted reads a requirement that was parsed before. What cannot be read is not known.
-func readWanted(r *Requirement) wanted {
+func readWanted(r *policy.Requirement) wanted {
 	var w wanted
 	if json.Unmarshal(r.JSON, &w) != nil {
 		return wanted{}
@@ -78,25 +64,26 @@ func readWanted(r *Requirement) wanted {
 	return w
 }
 
-func (w wanted) advice(v Verdict, named reference.Named) string {
+func adviseSigstoreSigned(requirement *policy.Requirement, cause policy.Cause, named reference.Named) string {
+	w := readWanted(requirement)
 	sign := w.command(named)
-	switch v.Cause {
-	case NoSignature, Malformed, OtherImage:
+	switch cause {
+	case policy.NoSignature, policy.Malformed, policy.OtherImage:
 		return "sign it: " + sign
-	case OnlyAttestations:
+	case policy.OnlyAttestations:
 		return "sign it: " + sign + "; attestations state something about an image and do not sign it"
-	case OtherKey:
+	case policy.OtherKey:
 		return "sign it again with the key that the requirement names: " + sign + "; or change the requirement's key"
-	case OtherSigner:
+	case policy.OtherSigner:
 		return "sign it again as " + w.signer() + ": " + sign + "; or change the requirement"
-	case NotLogged:
+	case policy.NotLogged:
 		return "sign it again with a transparency log whose key the requirement names (without --tlog-upload=false): " +
 			sign + "; or remove rekorPublicKey… from the requirement"
-	case NoName:
+	case policy.NoName:
 		return fmt.Sprintf("sign it again: %s; or let the digest alone suffice, whatever repository the signature was made "+
 			"for: identity = \"digest\" under [bundles], or for this namespace under [bundles.namespaces], in config.toml",
 			sign)
-	case OtherName:
+	case policy.OtherName:
 		return "sign it again for that name: " + sign + w.otherwise()
 	default:
 		return ""

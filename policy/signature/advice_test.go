@@ -1,18 +1,25 @@
-package policy_test
+package signature_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/signature"
 )
 
-// sigstore is a sigstoreSigned requirement with more members.
-func sigstore(members string) *policy.Requirement {
+// sigstoreRequirement is a sigstoreSigned requirement with more members.
+func sigstoreRequirement(members string) *policy.Requirement {
+	return advised(policy.SigstoreSigned, members)
+}
+
+func advised(kind policy.Kind, members string) *policy.Requirement {
 	return &policy.Requirement{
-		ID: digestOf(members), Type: "sigstoreSigned", NeedsEvidence: true,
-		JSON: fmt.Appendf(nil, `{"type":"sigstoreSigned"%s}`, members),
+		ID: digest.FromString(string(kind) + members), Kind: kind, NeedsEvidence: signature.Kinds(nil)[kind].NeedsEvidence,
+		JSON: fmt.Appendf(nil, `{"type":%q%s}`, kind, members),
 	}
 }
 
@@ -28,52 +35,52 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 		name          string
 	}{
 		"a key, any tag of the repository": {
-			requirement: sigstore(identity(`"type":"matchRepository"`)), name: repositoryName,
+			requirement: sigstoreRequirement(identity(`"type":"matchRepository"`)), name: repositoryName,
 			always: []string{"--key cosign.key"}, never: []string{"matchRepository"},
 		},
 		"a key, no identity": {
-			requirement: sigstore(key), name: repositoryName + ":v1", always: []string{"--key cosign.key"},
+			requirement: sigstoreRequirement(key), name: repositoryName + ":v1", always: []string{"--key cosign.key"},
 		},
 		"a key, the exact name": {
-			requirement: sigstore(identity(`"type":"matchExact"`)), name: repositoryName + ":v1",
+			requirement: sigstoreRequirement(identity(`"type":"matchExact"`)), name: repositoryName + ":v1",
 		},
 		"a key, the repository or the exact name": {
-			requirement: sigstore(identity(`"type":"matchRepoDigestOrExact"`)), name: repositoryName + ":v1",
+			requirement: sigstoreRequirement(identity(`"type":"matchRepoDigestOrExact"`)), name: repositoryName + ":v1",
 		},
 		"a key, one reference": {
-			requirement: sigstore(identity(`"type":"exactReference","dockerReference":"origin.example/x:1"`)),
+			requirement: sigstoreRequirement(identity(`"type":"exactReference","dockerReference":"origin.example/x:1"`)),
 			name:        "origin.example/x:1", never: []string{"matchRepository"},
 		},
 		"a key, one repository": {
-			requirement: sigstore(identity(`"type":"exactRepository","dockerRepository":"origin.example/x"`)),
+			requirement: sigstoreRequirement(identity(`"type":"exactRepository","dockerRepository":"origin.example/x"`)),
 			name:        "origin.example/x", never: []string{"matchRepository"},
 		},
 		"a key, a mirror's name": {
-			requirement: sigstore(identity(`"type":"remapIdentity","prefix":"registry.example",` +
+			requirement: sigstoreRequirement(identity(`"type":"remapIdentity","prefix":"registry.example",` +
 				`"signedPrefix":"origin.example/a"`)),
 			name: "origin.example/a/app:v1", never: []string{"matchRepository"},
 		},
 		"a workflow's owner": {
-			requirement: sigstore(`,"fulcio":{"caData":"Y2E=","oidcIssuer":"https://issuer.example",` +
+			requirement: sigstoreRequirement(`,"fulcio":{"caData":"Y2E=","oidcIssuer":"https://issuer.example",` +
 				`"subjectEmail":"a@b.example"},"rekorPublicKeyData":"a2V5","signedIdentity":{"type":"matchRepository"}`),
 			name: repositoryName, always: []string{"a@b.example, authenticated by https://issuer.example"},
 			never: []string{"--key", "matchRepository"},
 		},
 		"an authority of one's own": {
-			requirement: sigstore(`,"pki":{"caRootsData":"Y2E=","subjectHostname":"ci.example"},"signedIdentity":` +
+			requirement: sigstoreRequirement(`,"pki":{"caRootsData":"Y2E=","subjectHostname":"ci.example"},"signedIdentity":` +
 				`{"type":"matchRepository"}`),
 			name: repositoryName, always: []string{"--certificate"}, never: []string{"matchRepository"},
 		},
 		"GPG": {
-			requirement: &policy.Requirement{ID: digestOf("gpg"), Type: "signedBy", NeedsEvidence: true, JSON: []byte(`{}`)},
+			requirement: advised(policy.SignedBy, ""),
 			never:       []string{"cosign sign", "docker-reference", "rekor"},
 		},
 		"reject": {
-			requirement: &policy.Requirement{ID: digestOf("no"), Type: "reject"},
+			requirement: advised(policy.Reject, ""),
 			always:      []string{"no signature would help"}, never: []string{"cosign sign", "podman"},
 		},
 		"signedBaseLayer": {
-			requirement: &policy.Requirement{ID: digestOf("base"), Type: "signedBaseLayer"},
+			requirement: advised(policy.SignedBaseLayer, ""),
 			always:      []string{"no signature would help"}, never: []string{"cosign sign", "podman"},
 		},
 	} {
@@ -82,7 +89,7 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 				verdict := policy.Verdict{
 					Reason: policy.Rejected, Reference: repositoryName + ":v1", Unmet: test.requirement, Cause: cause,
 				}
-				advice := verdict.Advice()
+				advice := signature.Kinds(nil).Advice(verdict)
 				if advice == "" || strings.ContainsAny(advice, "\n\t") {
 					t.Fatalf("the advice is %q", advice)
 				}
@@ -105,47 +112,20 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 }
 
 func TestThereIsNoAdviceWhereNoneCanHelp(t *testing.T) {
-	requirement := sigstore(`,"keyData":"a2V5"`)
+	requirement := sigstoreRequirement(`,"keyData":"a2V5"`)
 	broken := *requirement
 	broken.Problem = "reading key file /etc/key: no such file or directory"
 	for name, verdict := range map[string]policy.Verdict{
-		"it is admitted":            {Outcome: policy.Admit, Unmet: requirement, Reference: tagged, Cause: policy.OtherKey},
-		"no requirement was judged": {Reason: policy.UnknownOrigin, Reference: tagged},
+		"it is admitted":            {Outcome: policy.Admit, Unmet: requirement, Reference: appReference, Cause: policy.OtherKey},
+		"no requirement was judged": {Reason: policy.UnknownOrigin, Reference: appReference},
 		"the requirement's key cannot be read": {
-			Reason: policy.InvalidPolicy, Unmet: &broken, Reference: tagged, Cause: policy.NoSignature,
+			Reason: policy.InvalidPolicy, Unmet: &broken, Reference: appReference, Cause: policy.NoSignature,
 		},
-		"the cause is not known":     {Reason: policy.Rejected, Unmet: requirement, Reference: tagged},
+		"the cause is not known":     {Reason: policy.Rejected, Unmet: requirement, Reference: appReference},
 		"it is not known under what": {Reason: policy.Rejected, Unmet: requirement, Cause: policy.OtherKey},
 	} {
-		if advice := verdict.Advice(); advice != "" {
+		if advice := signature.Kinds(nil).Advice(verdict); advice != "" {
 			t.Errorf("%s: %s", name, advice)
 		}
-	}
-}
-
-// TestKeyFilesAreNamedByTheRequirementAndNotByItsFinding: two requirements of the same content share findings, and each
-// names its own files.
-func TestKeyFilesAreNamedByTheRequirementAndNotByItsFinding(t *testing.T) {
-	one, two := *signedBy("alice"), *signedBy("alice")
-	one.KeyFiles, two.KeyFiles = []string{"/keys/one.pub"}, []string{"/keys/two.pub"}
-	n := newNode(t)
-	n.set.Store(&policy.Set{
-		System:     policy.Source{Document: document("/system.json", &two)},
-		Namespaces: map[string]policy.Source{"prod": {Document: document("/prod.json", &one)}},
-	})
-	n.signed(map[string]string{tagged: "mallory"})
-	decider := newDecider(t, n.sources())
-	question := ask(tagged)
-	first := decider.Decide(t.Context(), question)
-	question.Namespace = "other"
-	second := decider.Decide(t.Context(), question)
-	for _, verdict := range []policy.Verdict{first, second} {
-		file := map[string]string{"/prod.json": "/keys/one.pub", "/system.json": "/keys/two.pub"}[verdict.Document]
-		if !strings.HasSuffix(verdict.Detail, "(the requirement's keys are those of "+file+")") {
-			t.Errorf("of %s: %s", verdict.Document, verdict.Detail)
-		}
-	}
-	if n.judged.Load() != 1 {
-		t.Errorf("judged %d times: they share no finding", n.judged.Load())
 	}
 }
