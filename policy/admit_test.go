@@ -29,8 +29,8 @@ func TestTheCodeAdmitsInExactlyOnePlace(t *testing.T) {
 			return true
 		})
 	}
-	if len(admitting) != 1 || !strings.HasPrefix(admitting[0], "hearing.go:") {
-		t.Errorf("Admit is given in %q, want one place, in hearing.go", admitting)
+	if len(admitting) != 1 || !strings.HasPrefix(admitting[0], "evaluate.go:") {
+		t.Errorf("Admit is given in %q, want one place, in evaluate.go", admitting)
 	}
 }
 

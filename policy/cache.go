@@ -5,58 +5,58 @@ import (
 	"time"
 )
 
-// memory is a map that is bounded in entries and in bytes, and forgets the oldest half when it is full. What it holds
+// cache is a map that is bounded in entries and in bytes, and drops the older half when it is full. What it holds
 // cannot go stale: whatever an entry depends on is part of its key, or compared when it is read.
-type memory[K comparable, V any] struct {
+type cache[K comparable, V any] struct {
 	limit int
 	// maxBytes bounds what size says of all entries together; size returns what one takes, but for a constant.
 	maxBytes int
 	size     func(K, V) int
 
-	mu    sync.Mutex
-	young map[K]V
-	old   map[K]V
-	// bytes is what the entries of young take.
+	mu     sync.Mutex
+	recent map[K]V
+	older  map[K]V
+	// bytes is what the entries of recent take.
 	bytes int
 }
 
-func newMemory[K comparable, V any](limit, maxBytes int, size func(K, V) int) *memory[K, V] {
-	return &memory[K, V]{limit: limit, maxBytes: maxBytes, size: size, young: make(map[K]V)}
+func newCache[K comparable, V any](limit, maxBytes int, size func(K, V) int) *cache[K, V] {
+	return &cache[K, V]{limit: limit, maxBytes: maxBytes, size: size, recent: make(map[K]V)}
 }
 
-func (m *memory[K, V]) get(key K) (V, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if value, ok := m.young[key]; ok {
+func (c *cache[K, V]) get(key K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if value, ok := c.recent[key]; ok {
 		return value, true
 	}
-	value, ok := m.old[key]
+	value, ok := c.older[key]
 	if ok {
-		m.keep(key, value)
+		c.set(key, value)
 	}
 	return value, ok
 }
 
-func (m *memory[K, V]) put(key K, value V) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.keep(key, value)
+func (c *cache[K, V]) put(key K, value V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set(key, value)
 }
 
-func (m *memory[K, V]) keep(key K, value V) {
-	size := m.size(key, value)
-	if size > m.maxBytes/2 {
+func (c *cache[K, V]) set(key K, value V) {
+	size := c.size(key, value)
+	if size > c.maxBytes/2 {
 		return
 	}
-	before, known := m.young[key]
+	before, known := c.recent[key]
 	if known {
-		m.bytes -= m.size(key, before)
+		c.bytes -= c.size(key, before)
 	}
-	if !known && len(m.young) >= m.limit/2 || m.bytes+size > m.maxBytes/2 {
-		m.old, m.young, m.bytes = m.young, make(map[K]V), 0
+	if !known && len(c.recent) >= c.limit/2 || c.bytes+size > c.maxBytes/2 {
+		c.older, c.recent, c.bytes = c.recent, make(map[K]V), 0
 	}
-	m.young[key] = value
-	m.bytes += size
+	c.recent[key] = value
+	c.bytes += size
 }
 
 // size returns what an answer takes in bytes, with its question.
@@ -67,18 +67,26 @@ func (a answer) size(q Question) int {
 		len(v.Digest) + len(v.Document) + len(v.Scope)
 }
 
-// size returns what a finding takes in bytes, with its key.
-func (f Finding) size(key findingKey) int {
-	const fixed = 256
-	return fixed + len(key.requirement) + len(key.reference) + len(key.manifest) + len(key.mediaType) + len(f.Detail)
+// size returns what a judgement takes in bytes, with its key.
+func (j judgement) size(key findingKey) int {
+	const fixed, ofFinding = 256, 96
+	size := fixed + len(key.requirement) + len(key.reference) + len(key.manifest) + len(key.mediaType) + len(j.Detail)
+	for _, finding := range j.each {
+		size += ofFinding
+		// The detail of a single finding is the one of all.
+		if len(j.each) > 1 {
+			size += len(finding.Detail)
+		}
+	}
+	return size
 }
 
-// answer is a verdict and the circumstances it was given under. An answer is remembered only when it
-// admits: every refusal is worked out anew, from findings that are remembered.
+// answer is a verdict and what it depends on. Only an answer that admits is cached: every refusal is decided anew, from
+// findings that are cached.
 type answer struct {
 	document    *Document
 	generations [maxGenerations]uint64
-	until       time.Time
+	expiresAt   time.Time
 	verdict     Verdict
 }
 
@@ -92,9 +100,9 @@ type findingKey struct {
 	evidence    uint64
 }
 
-// lasts reports whether a finding or answer that expires at until, if ever, is still true.
-func lasts(until time.Time) bool {
-	return until.IsZero() || time.Now().Before(until)
+// notExpired reports whether a finding or answer that expires then is still true; zero: it never expires.
+func notExpired(expiresAt time.Time) bool {
+	return expiresAt.IsZero() || time.Now().Before(expiresAt)
 }
 
 // earlier returns the earlier of two times of expiry, of which zero is never.

@@ -11,13 +11,13 @@ import (
 
 func TestMemoryIsBoundedUnderAMillionKeys(t *testing.T) {
 	const limit = 1024
-	m := newMemory(limit, 1<<20, func(int, int) int { return 1 })
+	m := newCache(limit, 1<<20, func(int, int) int { return 1 })
 	for key := range 1_000_000 {
 		m.put(key, key)
 		if key%2 == 0 {
 			m.get(key - limit/2) // a key that is read is carried over
 		}
-		if held := len(m.young) + len(m.old); held > limit {
+		if held := len(m.recent) + len(m.older); held > limit {
 			t.Fatalf("%d entries are held after %d keys, want at most %d", held, key+1, limit)
 		}
 	}
@@ -30,7 +30,7 @@ func TestMemoryIsBoundedUnderAMillionKeys(t *testing.T) {
 }
 
 func TestWhatIsAskedForIsNotForgotten(t *testing.T) {
-	m := newMemory(64, 1<<20, func(string, int) int { return 1 })
+	m := newCache(64, 1<<20, func(string, int) int { return 1 })
 	m.put("often", 1)
 	for key := range 10_000 {
 		m.put(strconv.Itoa(key), key)
@@ -41,7 +41,7 @@ func TestWhatIsAskedForIsNotForgotten(t *testing.T) {
 }
 
 func TestPuttingAKnownKeyForgetsNothing(t *testing.T) {
-	m := newMemory(8, 1<<20, func(int, int) int { return 1 })
+	m := newCache(8, 1<<20, func(int, int) int { return 1 })
 	for key := range 8 {
 		m.put(key, key)
 	}
@@ -49,7 +49,7 @@ func TestPuttingAKnownKeyForgetsNothing(t *testing.T) {
 		m.put(7, 70)
 	}
 	for key := range 8 {
-		if _, ok := m.old[key]; !ok && m.young[key] == 0 {
+		if _, ok := m.older[key]; !ok && m.recent[key] == 0 {
 			t.Errorf("key %d was forgotten", key)
 		}
 	}
@@ -60,30 +60,30 @@ func TestPuttingAKnownKeyForgetsNothing(t *testing.T) {
 
 // TestMemoryIsBoundedInBytes: details are as long as hostile signatures make them.
 func TestMemoryIsBoundedInBytes(t *testing.T) {
-	m := newMemory(rememberedFindings, rememberedFindingBytes, func(key findingKey, f Finding) int { return f.size(key) })
+	m := newCache(maxFindings, maxFindingBytes, func(key findingKey, j judgement) int { return j.size(key) })
 	detail := strings.Repeat("x", maxDetails)
-	for n := range 2 * rememberedFindings {
-		m.put(findingKey{evidence: uint64(n)}, Finding{Reason: Rejected, Detail: detail})
+	for n := range 2 * maxFindings {
+		m.put(findingKey{evidence: uint64(n)}, judgementOf(Finding{Reason: Rejected, Detail: detail}))
 		m.get(findingKey{evidence: uint64(n / 2)}) // One that is read again is carried over.
 		held := 0
 		if n%1000 == 0 {
-			for _, entries := range []map[findingKey]Finding{m.young, m.old} {
+			for _, entries := range []map[findingKey]judgement{m.recent, m.older} {
 				for key, finding := range entries {
 					held += finding.size(key)
 				}
 			}
 		}
-		if held > rememberedFindingBytes || m.bytes > rememberedFindingBytes/2 {
+		if held > maxFindingBytes || m.bytes > maxFindingBytes/2 {
 			t.Fatalf("%d bytes are held after %d findings, %d of them new", held, n+1, m.bytes)
 		}
 	}
-	if len(m.young) == 0 {
+	if len(m.recent) == 0 {
 		t.Error("nothing is held")
 	}
 }
 
 func TestWhatIsLargerThanTheMemoryIsNotHeld(t *testing.T) {
-	m := newMemory(8, 100, func(_, value int) int { return value })
+	m := newCache(8, 100, func(_, value int) int { return value })
 	m.put(1, 40)
 	m.put(2, 60)
 	if _, ok := m.get(2); ok {
@@ -95,7 +95,7 @@ func TestWhatIsLargerThanTheMemoryIsNotHeld(t *testing.T) {
 }
 
 func TestMemoryServesMany(t *testing.T) {
-	m := newMemory(128, 1<<20, func(int, int) int { return 1 })
+	m := newCache(128, 1<<20, func(int, int) int { return 1 })
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
@@ -108,4 +108,9 @@ func TestMemoryServesMany(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// judgementOf is that of two judges which find the same.
+func judgementOf(finding Finding) judgement {
+	return judgement{Finding: finding, each: []Finding{finding, finding}}
 }

@@ -7,44 +7,44 @@ import (
 	"time"
 )
 
-// Deadline has decisions answered in time, whatever hangs behind them: a decision that takes too long is answered
-// with [Pending] and goes on in the background, so that what it finds is there for the next try.
+// Deadline answers decisions in time, whatever blocks them: a decision that takes too long is answered with [Pending]
+// and continues in the background, so that the next attempt finds its result in the cache.
 type Deadline struct {
 	// Panicked is told of panics in what [Deadline.Answer] is given. Set it before the first answer; it may be nil.
 	Panicked PanicFunc
 
 	answerWithin atomic.Int64
-	late         chan struct{}
+	inFlight     chan struct{}
 }
 
-// maxLate bounds how many decisions may be under way. Where a disk or the runtime hangs for good, every retry would
-// leave another behind.
-const maxLate = 64
+// maxInFlight bounds how many decisions run at a time. While a disk or the runtime blocks forever, every retry adds
+// another.
+const maxInFlight = 64
 
 // NewDeadline returns a Deadline that answers within that time.
 func NewDeadline(answerWithin time.Duration) *Deadline {
-	d := &Deadline{late: make(chan struct{}, maxLate)}
+	d := &Deadline{inFlight: make(chan struct{}, maxInFlight)}
 	d.Set(answerWithin)
 	return d
 }
 
-// Set changes the time for answers to come.
+// Set changes the time for later answers.
 func (d *Deadline) Set(answerWithin time.Duration) { d.answerWithin.Store(int64(answerWithin)) }
 
-// Answer runs decide and returns what it says, or a verdict that denies when it does not say anything in time. The
-// context that decide is given outlives the answer, and the caller's context: it ends some seconds later.
+// Answer runs decide and returns its verdict, or a verdict that denies when there is none in time. The context that
+// decide gets outlives the answer and the caller's context: it ends some seconds later.
 func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verdict) Verdict {
 	within := time.Duration(d.answerWithin.Load())
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
-	case d.late <- struct{}{}:
+	case d.inFlight <- struct{}{}:
 	default:
-		return Verdict{Reason: Pending, Detail: fmt.Sprintf("%d earlier decisions have not come to an end yet", maxLate)}
+		return Verdict{Reason: Pending, Detail: fmt.Sprintf("%d earlier decisions have not come to an end yet", maxInFlight)}
 	}
 	answer := make(chan Verdict, 1)
 	go func() {
-		defer func() { <-d.late }()
+		defer func() { <-d.inFlight }()
 		background, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(10*time.Second, 2*within))
 		defer cancel()
 		answer <- d.guarded(background, decide)

@@ -35,21 +35,21 @@ type Sources struct {
 
 const maxGenerations = 2
 
-// Bounds of what is remembered: a node runs at most some hundred pods, with a policy and a handful of containers each.
-// Bytes are bounded apart, for the detail of a finding is as long as hostile signatures make it.
+// Bounds of the caches: a node runs at most some hundred pods, with a policy and a handful of containers each. Bytes
+// are bounded separately, because the detail of a finding is as long as hostile signatures make it.
 const (
-	rememberedAnswers      = 8192
-	rememberedAnswerBytes  = 8 << 20
-	rememberedFindings     = 32768
-	rememberedFindingBytes = 16 << 20
+	maxAnswers      = 8192
+	maxAnswerBytes  = 8 << 20
+	maxFindings     = 32768
+	maxFindingBytes = 16 << 20
 )
 
 // Decider answers questions. Make one with [NewDecider].
 type Decider struct {
 	sources  Sources
-	answers  *memory[Question, answer]
-	findings *memory[findingKey, Finding]
-	turns    turns
+	answers  *cache[Question, answer]
+	findings *cache[findingKey, judgement]
+	limiter  limiter
 }
 
 // NewDecider returns a Decider that remembers nothing yet.
@@ -68,11 +68,11 @@ func NewDecider(sources Sources) (*Decider, error) {
 	}
 	return &Decider{
 		sources: sources,
-		answers: newMemory(rememberedAnswers, rememberedAnswerBytes,
+		answers: newCache(maxAnswers, maxAnswerBytes,
 			func(q Question, a answer) int { return a.size(q) }),
-		findings: newMemory(rememberedFindings, rememberedFindingBytes,
-			func(key findingKey, f Finding) int { return f.size(key) }),
-		turns: newTurns(),
+		findings: newCache(maxFindings, maxFindingBytes,
+			func(key findingKey, j judgement) int { return j.size(key) }),
+		limiter: newLimiter(),
 	}, nil
 }
 
@@ -93,16 +93,16 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	}
 	generations := d.generations()
 	if known, ok := d.answers.get(q); ok && known.document == document && known.generations == generations &&
-		lasts(known.until) {
+		notExpired(known.expiresAt) {
 		return known.verdict
 	}
 	// The generations were read before anything that depends on them: an answer that a change overtakes is
-	// remembered under the old numbers, and so never found again.
-	verdict, until := d.decide(ctx, q, document)
+	// cached under the old numbers, and so never found again.
+	verdict, expiresAt := d.decide(ctx, q, document, nil)
 	if verdict.Admitted() && len(d.sources.Generations) > 0 {
-		remembered := verdict
-		remembered.Remembered = true
-		d.answers.put(q, answer{document, generations, until, remembered})
+		cached := verdict
+		cached.Remembered = true
+		d.answers.put(q, answer{document, generations, expiresAt, cached})
 	}
 	return verdict
 }
@@ -122,49 +122,66 @@ func (d *Decider) generations() (numbers [maxGenerations]uint64) {
 	return numbers
 }
 
-// decide works an answer out: the image, the references it may be judged under, then each of these.
-func (d *Decider) decide(ctx context.Context, q Question, document *Document) (Verdict, time.Time) {
-	if err := q.Validate(); err != nil {
-		return Denial(err).under(document), time.Time{}
-	}
-	image, err := d.image(ctx, q)
+// decide makes the decision that no cache has: it finds the image and the references it may be judged under, and
+// evaluates each of these. The recorder may be nil.
+func (d *Decider) decide(
+	ctx context.Context, q Question, document *Document, record *recorder,
+) (verdict Verdict, expiresAt time.Time) {
+	record.document(document)
+	image, refs, err := d.candidates(ctx, q)
 	if err != nil {
-		return Denial(err).under(document), time.Time{}
-	}
-	refs, err := candidates(q, image)
-	if err != nil {
-		return d.confirmed(q, image, Denial(err).under(document)), time.Time{}
+		verdict = Denial(err).withDocument(document)
+		record.denied(verdict)
+		return d.confirmed(q, image, verdict, record), time.Time{}
 	}
 	var best Verdict
-	var lacking []reference.Named
-	nameless := d.sources.Nameless != nil && d.sources.Nameless(q.Namespace)
+	var insufficient []reference.Named
+	noIdentity := d.sources.Nameless != nil && d.sources.Nameless(q.Namespace)
 	for _, ref := range refs {
 		scope, requirements := document.Select(ref)
 		if err := image.obtainedFor(scope, ref); err != nil {
-			best = best.Or(Denial(err).under(document))
+			verdict = Denial(err).withDocument(document)
+			record.scope(scope, ref.String())
+			record.denied(verdict)
+			best = best.Or(verdict)
 			continue
 		}
-		hearing := d.hearing(image, ref, nameless)
-		verdict, until, enough := hearing.judge(ctx, scope, requirements)
+		evaluation := d.evaluation(image, ref)
+		evaluation.noIdentity, evaluation.recorder = noIdentity, record
+		verdict, expiresAt, sufficient := evaluation.evaluate(ctx, scope, requirements)
 		verdict.Document = document.Name
 		if verdict.Admitted() {
-			return verdict, until
+			return verdict, expiresAt
 		}
 		if len(document.Dead) > 0 {
-			verdict.Detail = Finding{Detail: verdict.Detail}.with(document.missedScopes(scopesOf(ref)))
+			verdict = verdict.withMissedScopes(document, ref, record)
 		}
-		if !enough {
-			lacking = append(lacking, ref)
+		if !sufficient {
+			insufficient = append(insufficient, ref)
 		}
 		best = best.Or(verdict)
 	}
 	if best.Reason != Pending {
-		d.askAgain(image, lacking)
+		d.refetch(image, insufficient)
 	}
-	return d.confirmed(q, image, best), time.Time{}
+	return d.confirmed(q, image, best, record), time.Time{}
 }
 
-// image finds what runs, and holds what it is given to what it asked for.
+// candidates returns the image that a question is about, and the references it may be judged under. With an error, the
+// image is nil unless it was found.
+func (d *Decider) candidates(ctx context.Context, q Question) (*Image, []reference.Named, error) {
+	if err := q.Validate(); err != nil {
+		return nil, nil, err
+	}
+	image, err := d.image(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	refs, err := candidates(q, image)
+	return image, refs, err
+}
+
+// image finds the image that runs, and checks that it is the one in question.
 func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
 	image, err := d.sources.Image(ctx, q)
 	if err != nil {
@@ -179,9 +196,9 @@ func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
 	return image, nil
 }
 
-// askAgain has the registry asked once more when what it gave did not suffice: signing, or signing again, is then
-// enough for the next try.
-func (d *Decider) askAgain(image *Image, refs []reference.Named) {
+// refetch has the registry asked once more when its evidence was not sufficient: whoever signs then, or signs again,
+// has the next attempt admitted.
+func (d *Decider) refetch(image *Image, refs []reference.Named) {
 	if d.sources.Ask == nil {
 		return
 	}
@@ -190,52 +207,31 @@ func (d *Decider) askAgain(image *Image, refs []reference.Named) {
 	}
 }
 
-// confirmed holds a refusal back while the facts it rests on may lag behind the runtime: a pull can be over, and the
-// container be asked for, before the event of that pull has been heard.
-func (d *Decider) confirmed(q Question, image *Image, verdict Verdict) Verdict {
-	if image.Confirmed || d.sources.Confirm == nil || verdict.Reason == Pending {
+// confirmed turns a refusal into [Pending] while the facts about the image may lag behind the runtime: a pull can be
+// over, and its container be created, before the event of that pull arrives. The image may be nil, when none was found.
+func (d *Decider) confirmed(q Question, image *Image, verdict Verdict, record *recorder) Verdict {
+	if image == nil || image.Confirmed || d.sources.Confirm == nil || verdict.Reason == Pending {
 		return verdict
 	}
 	d.sources.Confirm(q)
 	verdict.Detail = fmt.Sprintf("not final before it is confirmed with the runtime: %s: %s",
 		verdict.Reason, verdict.Detail)
 	verdict.Reason = Pending
+	record.denied(verdict)
 	return verdict
 }
 
-func (v Verdict) under(document *Document) Verdict {
+func (v Verdict) withDocument(document *Document) Verdict {
 	v.Document = document.Name
 	return v
 }
 
-// Or returns that of two refusals after which a retry is more likely to be admitted, or the first where there is no
-// telling; the zero Verdict is none. Where several references or images are judged and none is admitted, that is what
-// is reported, so that nobody gives up on what is about to be admitted.
-func (v Verdict) Or(other Verdict) Verdict {
-	if v.Reason == "" || other.Reason != "" && other.hopes() > v.hopes() {
-		return other
+// withMissedScopes adds the scopes to a refusal that were probably meant for the reference and can never match it.
+func (v Verdict) withMissedScopes(document *Document, ref reference.Named, record *recorder) Verdict {
+	missed := document.missedScopes(scopesOf(ref))
+	if missed != "" {
+		record.denied(Verdict{Reason: v.Reason, Detail: missed})
 	}
+	v.Detail = Finding{Detail: v.Detail}.appendDetail(missed)
 	return v
-}
-
-// hopes orders refusals as the findings that they rest on.
-func (v Verdict) hopes() int { return Finding{Reason: v.Reason, Nameless: v.Nameless}.hopes() }
-
-// hopes orders reasons by how likely it is that asking again brings another answer. Of several refusals the most
-// hopeful is reported, so that nobody gives up on a container that is about to be admitted.
-func (r Reason) hopes() int {
-	switch r {
-	case Pending:
-		return 5
-	case Unavailable:
-		return 4
-	case Internal:
-		return 3
-	case InvalidPolicy:
-		return 2
-	case Rejected:
-		return 1
-	default:
-		return 0
-	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -14,8 +15,8 @@ type Kept []Evidence
 // Evidence is what is kept of signatures for one manifest in one repository.
 type Evidence struct {
 	Manifest digest.Digest
-	// Generation changes whenever anything else here does, or the bytes in the directory; it is not used twice. What
-	// is found under zero is not remembered.
+	// Generation changes whenever the bytes in the directory do, or anything else here but Source and FetchedAt; it is
+	// not used twice. What is found under zero is not cached.
 	Generation uint64
 	State      State
 	// Directory holds the signatures in the format of containers/image's dir: transport, and Sigstore bundles as
@@ -33,6 +34,10 @@ type Evidence struct {
 	Unusable bool
 	// Detail says why looking failed, or what is not here.
 	Detail string
+	// Source names where it was fetched from or that it was imported, and FetchedAt is when the registry last had
+	// anything new; empty and zero where that is not known. Decisions do not depend on them.
+	Source    string
+	FetchedAt time.Time
 }
 
 // Judgeable reports whether there is something to judge, and returns the finding where there is not; what names what is

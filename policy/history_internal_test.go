@@ -9,7 +9,7 @@ import (
 func BenchmarkRememberAfter(b *testing.B) {
 	for _, earlier := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("earlier=%d", earlier), func(b *testing.B) {
-			m := newMemory(rememberedFindings, 1<<30, func(int, int) int { return 1 })
+			m := newCache(maxFindings, 1<<30, func(int, int) int { return 1 })
 			for n := range earlier {
 				m.put(n, n)
 			}

@@ -2,36 +2,36 @@ package policy
 
 import "context"
 
-// Judging is work for the processor, on a node that answers on one of them, and how much of it there is, is for whoever
-// can push signatures to say: sixty-four of them, with chains of certificates, take seconds. So few judge at a time,
-// and those who have little to judge do not wait for those who have much.
+// Judging takes processor time, the node decides on one processor, and anyone who can push signatures determines how
+// long it takes: sixty-four signatures with certificate chains take seconds. So few judgements run at a time, and cheap
+// ones do not wait for expensive ones.
 const (
-	// shortTurns is how many judge at a time what is little, and longTurns what is not.
-	shortTurns = 2
-	longTurns  = 1
-	// littleEvidence is how many signatures and bundles of a manifest are little, and littleManifest how many bytes of
-	// it. People have one signature or two, and manifests of some kilobytes.
-	littleEvidence = 8
-	littleManifest = 256 << 10
+	// maxCheap and maxExpensive are how many judgements run at a time.
+	maxCheap     = 2
+	maxExpensive = 1
+	// cheapEvidence is the most signatures and bundles of a manifest, and cheapManifest the most bytes of it, that are
+	// cheap to judge. Usual are one or two signatures, and manifests of some kilobytes.
+	cheapEvidence = 8
+	cheapManifest = 256 << 10
 )
 
-// turns are for those who judge.
-type turns struct{ short, long chan struct{} }
+// limiter limits how many judgements run at a time.
+type limiter struct{ cheap, expensive chan struct{} }
 
-func newTurns() turns {
-	return turns{short: make(chan struct{}, shortTurns), long: make(chan struct{}, longTurns)}
+func newLimiter() limiter {
+	return limiter{cheap: make(chan struct{}, maxCheap), expensive: make(chan struct{}, maxExpensive)}
 }
 
-// take waits for a turn to judge a manifest by evidence, and returns how to give it back; or nil if the context ends
-// first.
-func (t turns) take(ctx context.Context, manifest Manifest, evidence Evidence) (free func()) {
-	turn := t.short
-	if evidence.Signatures+evidence.Bundles > littleEvidence || len(manifest.Bytes) > littleManifest {
-		turn = t.long
+// acquire waits until a manifest may be judged by evidence, and returns the function that ends the judgement; it
+// returns nil if the context ends first.
+func (l limiter) acquire(ctx context.Context, manifest Manifest, evidence Evidence) (release func()) {
+	slots := l.cheap
+	if evidence.Signatures+evidence.Bundles > cheapEvidence || len(manifest.Bytes) > cheapManifest {
+		slots = l.expensive
 	}
 	select {
-	case turn <- struct{}{}:
-		return func() { <-turn }
+	case slots <- struct{}{}:
+		return func() { <-slots }
 	case <-ctx.Done():
 		return nil
 	}

@@ -35,8 +35,8 @@ func (d *Decider) DecidePull(
 			verdict = d.panicked(cause)
 		}
 	}()
-	unread := image == nil
-	if unread {
+	manifestsUnknown := image == nil
+	if manifestsUnknown {
 		image = &Image{Manifests: []Manifest{{}}}
 	}
 	if len(image.Manifests) == 0 {
@@ -46,16 +46,16 @@ func (d *Decider) DecidePull(
 	if err := set.unusable(); err != nil {
 		verdict = Denial(err)
 	}
-	hearing := d.hearing(image, ref, nameless)
-	hearing.unread = unread
+	evaluation := d.evaluation(image, ref)
+	evaluation.noIdentity, evaluation.manifestsUnknown = nameless, manifestsUnknown
 	for scope, rule := range set.rules(ref) {
-		found, _, _ := hearing.judge(ctx, scope.name, rule)
+		found, _, _ := evaluation.evaluate(ctx, scope.name, rule)
 		found.Document = scope.document
 		if found.Admitted() {
 			return found
 		}
 		// A document that rejects whatever is signed comes last: whoever signs can still meet another.
-		if verdict.Reason == "" || !found.RejectsAll() && (verdict.RejectsAll() || found.hopes() > verdict.hopes()) {
+		if verdict.Reason == "" || !found.RejectsAll() && (verdict.RejectsAll() || found.retryRank() > verdict.retryRank()) {
 			verdict = found
 		}
 	}

@@ -3,7 +3,6 @@ package policy
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -45,22 +44,3 @@ func (r *Requirement) needsEvidence() bool { return r.NeedsEvidence && r.Problem
 // signatures, when the image is called by that reference. For a requirement that needs no evidence the evidence is
 // zero.
 type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Evidence) Finding
-
-// Finding is a judge's answer. The zero Finding says that the requirement is not met.
-type Finding struct {
-	Met bool
-	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met. When it could not find
-	// out it is [Pending], [Unavailable], [InvalidPolicy] or [Internal], for which any other is taken: such a finding
-	// is never remembered. With Met it is empty or [Accepted].
-	Reason Reason
-	// Detail is for the operator.
-	Detail string
-	// Cause is what keeps the requirement from being met, beside [Rejected] and [Unsigned].
-	Cause Cause
-	// Nameless says, beside [Rejected], that all the requirement asks for was found but a name: a valid signature of
-	// this very manifest that names no repository, so that nothing ties it to the reference. It is for the operator to
-	// say whether the digest alone is enough: see [Sources].
-	Nameless bool
-	// Until is when the finding stops being true by itself; zero: it does not.
-	Until time.Time
-}

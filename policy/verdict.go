@@ -119,3 +119,34 @@ func Denial(err error) Verdict {
 	}
 	return Verdict{Reason: Internal, Detail: err.Error()}
 }
+
+// Or returns that of two refusals after which a retry is more likely to be admitted, or the first where there is no
+// telling; the zero Verdict is none. Where several references or images are judged and none is admitted, that is what
+// is reported, so that nobody gives up on what is about to be admitted.
+func (v Verdict) Or(other Verdict) Verdict {
+	if v.Reason == "" || other.Reason != "" && other.retryRank() > v.retryRank() {
+		return other
+	}
+	return v
+}
+
+// retryRank orders refusals as the findings that they rest on.
+func (v Verdict) retryRank() int { return Finding{Reason: v.Reason, Nameless: v.Nameless}.retryRank() }
+
+// retryRank orders reasons by how likely it is that asking again brings another answer. Of several refusals the best is reported, so that nobody gives up on a container that is about to be admitted.
+func (r Reason) retryRank() int {
+	switch r {
+	case Pending:
+		return 5
+	case Unavailable:
+		return 4
+	case Internal:
+		return 3
+	case InvalidPolicy:
+		return 2
+	case Rejected:
+		return 1
+	default:
+		return 0
+	}
+}

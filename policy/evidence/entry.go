@@ -84,7 +84,10 @@ func (k *Keeper) shrink() {
 func (k *Keeper) set(e *entry, evidence policy.Evidence) {
 	evidence.Manifest = e.key.manifest
 	evidence.Generation = e.evidence.Generation
-	if evidence == e.evidence && evidence.Generation != 0 {
+	before := e.evidence
+	before.Source, before.FetchedAt = evidence.Source, evidence.FetchedAt
+	if evidence == before && evidence.Generation != 0 {
+		e.evidence = evidence
 		return
 	}
 	evidence.Generation = k.generation.Add(1)
@@ -113,6 +116,8 @@ func (h *held) evidence() policy.Evidence {
 		Partial:    h.record.partial(),
 		Unusable:   h.record.Unusable,
 		Detail:     h.record.detail(),
+		Source:     h.record.source(),
+		FetchedAt:  h.record.Fetched,
 	}
 }
 

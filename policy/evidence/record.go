@@ -156,6 +156,20 @@ func (r *record) key() key { return key{manifest: r.Manifest, repository: r.Repo
 // detail returns all that there is to say of what is missing.
 func (r *record) detail() string { return joinTexts("; ", r.Detail, r.Omitted) }
 
+// source returns the names of the sources of the record's files.
+func (r *record) source() string {
+	var names []string
+	for _, s := range r.Sources {
+		if s.Digest != "" {
+			names = append(names, s.Reference)
+		}
+	}
+	if !r.Imported.IsZero() {
+		names = append(names, "import")
+	}
+	return strings.Join(names, ", ")
+}
+
 // size returns how many files the record lists.
 func (r *record) size() int { return len(r.Signatures) + len(r.Bundles) }
 
