@@ -51,11 +51,20 @@ func NewCreation(pod *api.PodSandbox, container *api.Container) Creation {
 }
 
 // Question is what is asked of the policy about the container's own image.
-func (c Creation) Question() policy.Question {
-	return policy.Question{Namespace: c.Namespace, Reference: c.Reference, Config: c.Config}
+func (c Creation) Question() policy.Question { return c.question(c.Config) }
+
+// question is the same if the container's image has the given config.
+func (c Creation) question(config digest.Digest) policy.Question {
+	return policy.Question{Namespace: c.Namespace, Reference: c.Reference, Config: config}
 }
 
-// check refuses what cannot be looked into any further.
+// volumeQuestion is what is asked about the image of an image volume. It is judged as if the pod had named it by ID: a
+// mount shows its files, and not what the author wrote.
+func (c Creation) volumeQuestion(config digest.Digest) policy.Question {
+	return policy.Question{Namespace: c.Namespace, Reference: config.String(), Config: config}
+}
+
+// check refuses what cannot be looked into any further, a container without a config digest too.
 func (c Creation) check() error {
 	if c.ID == "" || c.Sandbox == "" {
 		return policy.Refuse(policy.BadRequest, "containerd gave no ID of the container or of its pod")

@@ -112,9 +112,9 @@ func TestCreationThatCannotBeJudged(t *testing.T) {
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
 			handler, told := newHandler()
-			handler.Rootfs = func(context.Context, string, digestOf) error {
+			handler.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
 				t.Error("the root filesystem was looked at")
-				return nil
+				return content(ctx, container)
 			}
 			creation := sample()
 			change(&creation)

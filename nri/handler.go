@@ -48,7 +48,7 @@ type Report struct {
 type Handler struct {
 	// Deadline bounds each answer. NRI serialises all calls of a node: what one callback takes, every other waits.
 	Deadline *policy.Deadline
-	Rootfs   policy.RootfsFunc
+	Content  policy.ContentFunc
 	Volume   VolumeFunc
 	Decide   func(context.Context, policy.Question) policy.Verdict
 	// Audit says whether a namespace's mode is audit.
@@ -120,17 +120,18 @@ func refuses(reason policy.Reason) bool {
 	return reason != policy.Accepted && slices.Contains(policy.Reasons(), reason)
 }
 
-// decide asks first what no name and no digest can tell: whether the prepared root filesystem is the image's. Then
-// whether the policy lets that image in, and then the same of each image volume.
+// decide determines first what no name and no digest can tell: which image the root filesystem belongs to. Then it
+// judges that image, and then the image of each image volume.
 func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy.Verdict, more findings) {
 	if err := creation.check(); err != nil {
 		return policy.Denial(err), findings{}
 	}
-	if err := h.Rootfs(ctx, creation.ID, creation.Config); err != nil {
+	configs, err := h.Content(ctx, policy.Container{ID: creation.ID, Config: creation.Config})
+	if err != nil {
 		return policy.Denial(err), findings{}
 	}
 	more.compared = true
-	verdict = h.Decide(ctx, creation.Question())
+	verdict = h.decideContent(ctx, configs, true, creation.question)
 	for _, mount := range creation.Mounts {
 		if !verdict.Admitted() {
 			break
@@ -142,7 +143,7 @@ func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy
 		if !isVolume {
 			continue
 		}
-		found := h.decideVolume(ctx, creation.Namespace, configs)
+		found := h.decideContent(ctx, configs, false, creation.volumeQuestion)
 		if !found.Admitted() {
 			return found, findings{compared: true, denied: mount.Destination}
 		}
@@ -151,19 +152,29 @@ func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy
 	return verdict, more
 }
 
-// decideVolume judges an image volume as if the pod had named its image by ID: a mount tells its content, not what
-// the author wrote. Images that share their layers cannot be told apart, so one that is let in is enough.
-func (h *Handler) decideVolume(ctx context.Context, namespace string, configs []digest.Digest) policy.Verdict {
+// decideContent judges the images that a root filesystem or a volume can belong to. Images with the same layers cannot
+// be told apart. For a container every one must be accepted, because their entry points differ; for a volume, of which
+// nothing but the files is used, one accepted image is enough.
+func (h *Handler) decideContent(
+	ctx context.Context, configs []digest.Digest, every bool, question func(digest.Digest) policy.Question,
+) policy.Verdict {
 	if len(configs) == 0 {
-		return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has the volume's layers"))
+		return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has these layers"))
 	}
-	var denial policy.Verdict
+	var accepted, denied policy.Verdict
 	for _, config := range configs {
-		verdict := h.Decide(ctx, policy.Question{Namespace: namespace, Reference: config.String(), Config: config})
-		if verdict.Admitted() {
+		verdict := h.Decide(ctx, question(config))
+		switch {
+		case verdict.Admitted() != every:
 			return verdict
+		case every:
+			accepted = verdict
+		default:
+			denied = denied.Or(verdict)
 		}
-		denial = denial.Or(verdict)
 	}
-	return denial
+	if every {
+		return accepted
+	}
+	return denied
 }

@@ -24,9 +24,9 @@ type asked struct {
 func newAsked() *asked {
 	a := &asked{}
 	a.Handler, a.told = newHandler()
-	a.Rootfs = func(_ context.Context, id string, of digestOf) error {
-		a.calls = append(a.calls, fmt.Sprintf("rootfs %s %.10s", id, of))
-		return nil
+	a.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
+		a.calls = append(a.calls, fmt.Sprintf("content %s %.10s", container.ID, container.Config))
+		return content(ctx, container)
 	}
 	a.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 		a.calls = append(a.calls, fmt.Sprintf("decide %s %.23s %.10s", q.Namespace, q.Reference, q.Config))
@@ -47,7 +47,7 @@ func TestRootfsIsLookedAtEachTime(t *testing.T) {
 		verdict.Remembered = true
 		return verdict
 	}
-	once := []string{"rootfs c1 sha256:111", "decide prod registry.example/app:v1 sha256:111"}
+	once := []string{"content c1 sha256:111", "decide prod registry.example/app:v1 sha256:111"}
 	for range 2 {
 		if err := a.Validate(t.Context(), sample()); err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestForeignRootfsIsRefusedBeforeAnythingElse(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			a := newAsked()
-			a.Rootfs = func(context.Context, string, digestOf) error { return test.err }
+			a.Content = func(context.Context, policy.Container) ([]digestOf, error) { return nil, test.err }
 			creation := sample()
 			creation.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
 			if err := a.Validate(t.Context(), creation); err == nil {
@@ -83,6 +83,59 @@ func TestForeignRootfsIsRefusedBeforeAnythingElse(t *testing.T) {
 			}
 			if got := a.told.list()[0].Verdict; got.Reason != test.want || got.Admitted() {
 				t.Errorf("verdict = %v %q, want a denial with %q", got.Outcome, got.Reason, test.want)
+			}
+		})
+	}
+}
+
+// TestEveryImageThatAContainerMayRunCounts: images with the same layers differ in their entry points.
+func TestEveryImageThatAContainerMayRunCounts(t *testing.T) {
+	const first, second, third = digestOf("sha256:aa"), digestOf("sha256:bb"), digestOf("sha256:cc")
+	tests := map[string]struct {
+		configs  []digestOf
+		verdicts map[digestOf]policy.Reason
+		want     policy.Reason
+	}{
+		"none is not enough": {nil, nil, policy.UnknownOrigin},
+		"the only one is accepted": {
+			[]digestOf{first}, map[digestOf]policy.Reason{first: policy.Accepted}, policy.Accepted,
+		},
+		"the only one is refused": {
+			[]digestOf{first}, map[digestOf]policy.Reason{first: policy.Unsigned}, policy.Unsigned,
+		},
+		"all are accepted": {
+			[]digestOf{first, second, third},
+			map[digestOf]policy.Reason{first: policy.Accepted, second: policy.Accepted, third: policy.Accepted},
+			policy.Accepted,
+		},
+		"the first is refused": {
+			[]digestOf{first, second},
+			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Accepted},
+			policy.Rejected,
+		},
+		"the last is refused": {
+			[]digestOf{first, second, third},
+			map[digestOf]policy.Reason{first: policy.Accepted, second: policy.Accepted, third: policy.Pending},
+			policy.Pending,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			handler, told := newHandler()
+			handler.Content = func(context.Context, policy.Container) ([]digestOf, error) { return test.configs, nil }
+			handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+				if q.Namespace != "prod" || q.Reference != "registry.example/app:v1" {
+					t.Errorf("asked %v: each is judged under the reference that the pod names", q)
+				}
+				if test.verdicts[q.Config] == policy.Accepted {
+					return accept(ctx, q)
+				}
+				return policy.Verdict{Reason: test.verdicts[q.Config]}
+			}
+			err := handler.Validate(t.Context(), sample())
+			reason := told.list()[0].Verdict.Reason
+			if reason != test.want || (err == nil) != (reason == policy.Accepted) {
+				t.Errorf("reason %q, err %v; want %q", reason, err, test.want)
 			}
 		})
 	}
@@ -231,7 +284,7 @@ func TestVolumesAreNotLookedAtForRefusedImage(t *testing.T) {
 	if err := a.Validate(t.Context(), creation); err == nil {
 		t.Error("admitted")
 	}
-	if diff := cmp.Diff([]string{"rootfs c1 sha256:111"}, a.calls); diff != "" {
+	if diff := cmp.Diff([]string{"content c1 sha256:111"}, a.calls); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }

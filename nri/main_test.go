@@ -37,8 +37,8 @@ func (silence) Errorf(context.Context, string, ...any) {}
 func runInstalled() int {
 	handler := &nri.Handler{
 		Deadline: policy.NewDeadline(time.Hour),
-		Rootfs: func(context.Context, string, digestOf) error {
-			return policy.Refuse(policy.UnknownOrigin, "refused by the installed plugin")
+		Content: func(context.Context, policy.Container) ([]digestOf, error) {
+			return nil, policy.Refuse(policy.UnknownOrigin, "refused by the installed plugin")
 		},
 		Volume: noVolume,
 		Decide: func(context.Context, policy.Question) policy.Verdict { return policy.Verdict{} },

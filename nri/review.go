@@ -28,7 +28,9 @@ func (s *session) settle(report Report) {
 	}
 	handler := *s.Handler
 	if report.compared {
-		handler.Rootfs = func(context.Context, string, digest.Digest) error { return nil }
+		handler.Content = func(_ context.Context, container policy.Container) ([]digest.Digest, error) {
+			return []digest.Digest{container.Config}, nil
+		}
 	}
 	s.running.Go(func() {
 		defer s.settling.Add(-1)

@@ -26,11 +26,11 @@ func TestWhatAuditModeLetsInUndecidedIsJudgedAgain(t *testing.T) {
 			}
 			return policy.Verdict{Reason: policy.Unsigned}
 		}
-		handler.Rootfs = func(context.Context, string, digest.Digest) error {
+		handler.Content = func(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 			if compared++; compared > 1 {
-				return policy.Refuse(policy.UnknownOrigin, "there is no such snapshot")
+				return nil, policy.Refuse(policy.UnknownOrigin, "there is no such snapshot")
 			}
-			return nil
+			return content(ctx, container)
 		}
 		handler.Audit = func(string) bool { return true }
 		wantToTheEnd(t, handler, told, "[creation pending running pending running unsigned]")
@@ -44,12 +44,12 @@ func TestARootfsThatWasNotComparedInTimeIsComparedLater(t *testing.T) {
 		handler, told := newHandler()
 		handler.Deadline = policy.NewDeadline(100 * time.Millisecond)
 		compared := 0
-		handler.Rootfs = func(context.Context, string, digest.Digest) error {
+		handler.Content = func(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 			if compared++; compared == 1 {
 				time.Sleep(time.Second)
-				return nil
+				return content(ctx, container)
 			}
-			return policy.Refuse(policy.UnknownOrigin, "it is another image's")
+			return nil, policy.Refuse(policy.UnknownOrigin, "it is another image's")
 		}
 		handler.Audit = func(string) bool { return true }
 		wantToTheEnd(t, handler, told, "[creation pending running unknown-origin]")

@@ -29,6 +29,11 @@ func deny(reason policy.Reason) func(context.Context, policy.Question) policy.Ve
 	return func(context.Context, policy.Question) policy.Verdict { return policy.Verdict{Reason: reason} }
 }
 
+// content finds each root filesystem to be that of the config that is reported.
+func content(_ context.Context, container policy.Container) ([]digestOf, error) {
+	return []digestOf{container.Config}, nil
+}
+
 func noVolume(context.Context, string, string) ([]digestOf, bool, error) { return nil, false, nil }
 
 // reports collects what a handler reports.
@@ -76,7 +81,7 @@ func newHandler() (*nri.Handler, *reports) {
 	told := &reports{some: make(chan struct{}, 1)}
 	return &nri.Handler{
 		Deadline: policy.NewDeadline(time.Hour),
-		Rootfs:   func(context.Context, string, digestOf) error { return nil },
+		Content:  content,
 		Volume:   noVolume,
 		Decide:   accept,
 		Audit:    func(string) bool { return false },

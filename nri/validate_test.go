@@ -109,9 +109,9 @@ func TestAnswerComesBeforeTheRuntimeGivesUp(t *testing.T) {
 	handler.Deadline = policy.NewDeadline(20 * time.Millisecond)
 	release := make(chan struct{})
 	defer close(release)
-	handler.Rootfs = func(context.Context, string, digestOf) error {
+	handler.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
 		<-release
-		return nil
+		return content(ctx, container)
 	}
 	c, _ := registered(t, handler)
 	for range 2 {

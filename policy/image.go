@@ -34,7 +34,17 @@ type Manifest struct {
 // failure to find out.
 type ImageFunc func(context.Context, Question) (*Image, error)
 
-// RootfsFunc returns nil when the root filesystem prepared for a container belongs to the image with that config
-// digest. It is asked for every container and never cached, for a name or a digest reported beside a container can
-// be made to lie, and the snapshot cannot.
-type RootfsFunc func(ctx context.Context, container string, config digest.Digest) error
+// Container identifies a container whose root filesystem is prepared.
+type Container struct {
+	// ID is the runtime's identifier of the container.
+	ID string
+	// Config is the digest of the configuration that the runtime reports. It is empty if the runtime reports none.
+	Config digest.Digest
+}
+
+// ContentFunc returns the config digests of the images that the root filesystem prepared for a container can belong
+// to. With a config digest it verifies that the root filesystem has that config's layers, and returns that digest and
+// no other. Without one it returns every config with those layers: the container may run any of them, so all must be
+// accepted. It is called for every container and never cached: a reported name or digest can be forged, the snapshot
+// cannot.
+type ContentFunc func(context.Context, Container) (configs []digest.Digest, err error)

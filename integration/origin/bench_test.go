@@ -32,7 +32,7 @@ func BenchmarkNode(b *testing.B) {
 	b.Run("rootfs", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := l.origin.Rootfs(b.Context(), container, pushed.Config); err != nil {
+			if err := l.verify(b, container, pushed.Config); err != nil {
 				b.Fatal(err)
 			}
 		}

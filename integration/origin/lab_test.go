@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/integration/node"
 	"github.com/countersign/countersign/integration/rig"
@@ -105,5 +107,24 @@ func refused(tb testing.TB, err error, reason policy.Reason, words string) {
 	refusal := new(policy.Refusal)
 	if !errors.As(err, &refusal) || refusal.Reason != reason || !strings.Contains(refusal.Detail, words) {
 		tb.Errorf("want a refusal as %s that says %q, got %v", reason, words, err)
+	}
+}
+
+// verify compares the root filesystem of a container with a config.
+func (l *lab) verify(tb testing.TB, container string, config digest.Digest) error {
+	tb.Helper()
+	_, err := l.origin.Content(tb.Context(), policy.Container{ID: container, Config: config})
+	return err
+}
+
+// discovered checks which image a container is found to run, without its config digest.
+func (l *lab) discovered(tb testing.TB, container string, config digest.Digest) {
+	tb.Helper()
+	configs, err := l.origin.Content(tb.Context(), policy.Container{ID: container})
+	if err != nil {
+		tb.Error(err)
+	}
+	if difference := cmp.Diff([]digest.Digest{config}, configs); difference != "" {
+		tb.Error(difference)
 	}
 }

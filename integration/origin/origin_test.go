@@ -36,14 +36,16 @@ func (l *lab) rootfsIsTold(t *testing.T) {
 	_, a := l.run(t, node.Container{Image: one.Reference})
 	_, b := l.run(t, node.Container{Image: two.Reference})
 	for container, config := range map[string]digest.Digest{a: one.Config, b: two.Config} {
-		if err := l.origin.Rootfs(t.Context(), container, config); err != nil {
+		if err := l.verify(t, container, config); err != nil {
 			t.Error(err)
 		}
 	}
-	refused(t, l.origin.Rootfs(t.Context(), a, two.Config), policy.UnknownOrigin, "made from the layers")
-	refused(t, l.origin.Rootfs(t.Context(), b, one.Config), policy.UnknownOrigin, "made from the layers")
-	refused(t, l.origin.Rootfs(t.Context(), "nobody", one.Config), policy.UnknownOrigin, "no snapshotter")
-	refused(t, l.origin.Rootfs(t.Context(), a, digest.FromString("nothing")), policy.Unavailable, "content store")
+	l.discovered(t, a, one.Config)
+	l.discovered(t, b, two.Config)
+	refused(t, l.verify(t, a, two.Config), policy.UnknownOrigin, "made from the layers")
+	refused(t, l.verify(t, b, one.Config), policy.UnknownOrigin, "made from the layers")
+	refused(t, l.verify(t, "nobody", one.Config), policy.UnknownOrigin, "no snapshotter")
+	refused(t, l.verify(t, a, digest.FromString("nothing")), policy.Unavailable, "content store")
 }
 
 func (l *lab) imageIsKnown(t *testing.T) {
@@ -111,10 +113,10 @@ func (l *lab) aliasIsSeen(t *testing.T) {
 	if marker := rig.Must(pod.Marker(t.Context()))(t); marker != "evil" {
 		t.Fatalf("the pod runs %q, so there is nothing to be seen", marker)
 	}
-	if err := l.origin.Rootfs(t.Context(), before, victim.Config); err != nil {
+	if err := l.verify(t, before, victim.Config); err != nil {
 		t.Errorf("the container from before the attack: %v", err)
 	}
-	refused(t, l.origin.Rootfs(t.Context(), after, victim.Config), policy.UnknownOrigin, "made from the layers")
+	refused(t, l.verify(t, after, victim.Config), policy.UnknownOrigin, "made from the layers")
 }
 
 func (l *lab) volumeIsKnown(t *testing.T) {
@@ -191,10 +193,11 @@ func (l *lab) remappedIsRecognised(t *testing.T) {
 	if info.Parent == unmapped[len(unmapped)-1].String() {
 		t.Fatal("there is no copy, so nothing to be recognised")
 	}
-	if err := l.origin.Rootfs(t.Context(), "remapped", pushed.Config); err != nil {
+	if err := l.verify(t, "remapped", pushed.Config); err != nil {
 		t.Error(err)
 	}
-	refused(t, l.origin.Rootfs(t.Context(), "remapped", other.Config), policy.UnknownOrigin, "made from the layers")
+	l.discovered(t, "remapped", pushed.Config)
+	refused(t, l.verify(t, "remapped", other.Config), policy.UnknownOrigin, "made from the layers")
 }
 
 func (l *lab) restartIsSurvived(t *testing.T) {
@@ -208,7 +211,7 @@ func (l *lab) restartIsSurvived(t *testing.T) {
 	await(t, "the loss of containerd to be noticed", func() bool { return !l.origin.State().Following })
 	_, err := l.origin.Image(t.Context(), question(kept))
 	refused(t, err, policy.Unavailable, "listing containerd's images")
-	refused(t, l.origin.Rootfs(t.Context(), container, kept.Config), policy.Unavailable, "looking for snapshot")
+	refused(t, l.verify(t, container, kept.Config), policy.Unavailable, "looking for snapshot")
 
 	if err := l.StartContainerd(t.Context()); err != nil {
 		t.Fatal(err)
@@ -217,7 +220,7 @@ func (l *lab) restartIsSurvived(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.awaitFollowing(t)
-	if err := l.origin.Rootfs(t.Context(), container, kept.Config); err != nil {
+	if err := l.verify(t, container, kept.Config); err != nil {
 		t.Error(err)
 	}
 	if got := l.originals(t, kept); len(got) != 2 {

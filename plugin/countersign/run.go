@@ -123,7 +123,7 @@ func run(ctx context.Context, reload *reloader, reloads <-chan os.Signal) error 
 	reload.started(ctx)
 	plugin := newPlugin(config, panicked, logger, &nri.Handler{
 		Deadline: deadline,
-		Rootfs:   images.Rootfs,
+		Content:  images.Content,
 		Volume:   images.Volume,
 		Decide:   decider.Decide,
 		Audit:    reload.live.audit,

@@ -7,7 +7,7 @@
 // rests on them: the parent of the snapshot that was prepared for the container, which names its layers by their
 // hash, and blobs that were hashed when they were read.
 //
-//   - [Containerd.Rootfs]: does the snapshot prepared for a container belong to this config digest?
+//   - [Containerd.Content]: does the snapshot prepared for a container belong to this config digest, or to which?
 //   - [Containerd.Image]: which manifests and indexes have this config digest, and under which references did they
 //     get here?
 //   - [Containerd.Volume]: whose files does an image volume hold?

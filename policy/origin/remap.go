@@ -20,11 +20,10 @@ import (
 // Its key is a hash of the image's chain ID and the mappings (containerd 2.4: client.remappedSnapshot.ID), which are
 // labels of the container's snapshot. Without looking at the key, an image with one more layer would pass.
 func isRemapped(ctx context.Context, in snapshots.Snapshotter, info snapshots.Info, chain string) (bool, error) {
-	key, err := remappedKey(chain, info.Labels)
-	if err != nil || key == "" || info.Parent != key {
-		return false, nil //nolint:nilerr // labels that are no mappings are not containerd's
+	if !hasRemappedKey(info, chain) {
+		return false, nil
 	}
-	between, err := in.Stat(ctx, key)
+	between, err := in.Stat(ctx, info.Parent)
 	if errdefs.IsNotFound(err) {
 		return false, nil
 	}
@@ -32,6 +31,36 @@ func isRemapped(ctx context.Context, in snapshots.Snapshotter, info snapshots.In
 		return false, err
 	}
 	return between.Kind == snapshots.KindCommitted && between.Parent == chain, nil
+}
+
+// originalChain returns the chain ID of the image that a container's snapshot was made from: its parent, or if that is
+// a remapped copy, the parent of the copy.
+func originalChain(ctx context.Context, in snapshots.Snapshotter, info snapshots.Info) (string, error) {
+	if info.Parent == "" || !hasMappings(info.Labels) {
+		return info.Parent, nil
+	}
+	between, err := in.Stat(ctx, info.Parent)
+	if errdefs.IsNotFound(err) {
+		return info.Parent, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if between.Kind == snapshots.KindCommitted && hasRemappedKey(info, between.Parent) {
+		return between.Parent, nil
+	}
+	return info.Parent, nil
+}
+
+// hasRemappedKey reports whether the parent of a container's snapshot has the key of a remapped copy of an image.
+func hasRemappedKey(info snapshots.Info, chain string) bool {
+	key, err := remappedKey(chain, info.Labels)
+	// Labels that are no mappings are not containerd's.
+	return err == nil && key != "" && info.Parent == key
+}
+
+func hasMappings(labels map[string]string) bool {
+	return labels[snapshots.LabelSnapshotUIDMapping] != "" || labels[snapshots.LabelSnapshotGIDMapping] != ""
 }
 
 // remappedKey returns the key of the remapped copy of an image, or "" when there are no mappings. The field names are
@@ -45,7 +74,7 @@ func remappedKey(chain string, labels map[string]string) (string, error) {
 		} `json:"IDMap"`
 	}
 	uids, gids := labels[snapshots.LabelSnapshotUIDMapping], labels[snapshots.LabelSnapshotGIDMapping]
-	if uids == "" && gids == "" {
+	if !hasMappings(labels) {
 		return "", nil
 	}
 	remapped.Parent = chain

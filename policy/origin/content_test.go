@@ -203,18 +203,33 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 	},
 }
 
+// container is one that containerd reports a config digest of.
+func container(id string, config ocispec.Descriptor) policy.Container {
+	return policy.Container{ID: id, Config: config.Digest}
+}
+
+// verified checks that a container's root filesystem is found to be the config's.
+func verified(tb testing.TB, o *origin.Containerd, id string, config ocispec.Descriptor) {
+	tb.Helper()
+	configs, err := o.Content(tb.Context(), container(id, config))
+	must(tb, err)
+	same(tb, configs, []digest.Digest{config.Digest})
+}
+
 func TestRootfs(t *testing.T) {
 	for name, build := range rootfsCases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStores(t)
 			r := build(s)
-			err := s.origin().Rootfs(t.Context(), "container", r.config.Digest)
+			configs, err := s.origin().Content(t.Context(), container("container", r.config))
 			if r.reason == "" {
 				must(t, err)
+				same(t, configs, []digest.Digest{r.config.Digest})
 				return
 			}
 			refusal(t, err, r.reason, r.words...)
+			same(t, configs, []digest.Digest(nil))
 		})
 	}
 }
@@ -227,10 +242,10 @@ func TestRootfsOfAKnownConfigIsOneCall(t *testing.T) {
 	s.prepare("second", "container", s.unpack("second", "layer of app"))
 	s.prepare("second", "another", chainOf("layer of app"))
 	o := s.following()
-	must(t, o.Rootfs(t.Context(), "container", c.Digest))
+	verified(t, o, "container", c)
 
 	before := s.calls.Load()
-	must(t, o.Rootfs(t.Context(), "another", c.Digest))
+	verified(t, o, "another", c)
 	if calls := s.calls.Load() - before; calls != 1 {
 		t.Errorf("%d calls to containerd, want 1", calls)
 	}
@@ -242,12 +257,12 @@ func TestRootfsFindsASnapshotterThatCameLater(t *testing.T) {
 	s.prepare("second", "one", s.unpack("second", "base"))
 	s.plugins = []string{"second"}
 	o := s.origin()
-	must(t, o.Rootfs(t.Context(), "one", c.Digest))
+	verified(t, o, "one", c)
 
 	s.plugins = []string{"first", "second"}
 	s.prepare("first", "two", s.unpack("first", "base"))
-	must(t, o.Rootfs(t.Context(), "two", c.Digest))
-	must(t, o.Rootfs(t.Context(), "one", c.Digest))
+	verified(t, o, "two", c)
+	verified(t, o, "one", c)
 }
 
 func TestRootfsDoesNotOutliveItsContext(t *testing.T) {
@@ -255,11 +270,12 @@ func TestRootfsDoesNotOutliveItsContext(t *testing.T) {
 	c := s.config("app", "base")
 	s.prepare("first", "container", s.unpack("first", "base"))
 	o := s.origin()
-	must(t, o.Rootfs(t.Context(), "container", c.Digest))
+	verified(t, o, "container", c)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.fail(func(string, string) error { return ctx.Err() })
-	refusal(t, o.Rootfs(ctx, "container", c.Digest), policy.Unavailable, "canceled")
+	_, err := o.Content(ctx, container("container", c))
+	refusal(t, err, policy.Unavailable, "canceled")
 }
 
 func TestRemappedKeyIsContainerds(t *testing.T) {

@@ -1,0 +1,104 @@
+package origin
+
+import (
+	"context"
+	"errors"
+
+	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Content is a [policy.ContentFunc]. The snapshot whose key is the container's ID exists when a container is validated
+// (containerd 2.4: client.WithNewSnapshot runs before NRI is called), and its parent is the chain ID of the layers that
+// the container will see. If the config is given and known, this is one call to containerd. If it is not given,
+// containerd's images are listed anew for each call: an image that was pulled a moment ago must not be missing.
+//
+// The refusals: unknown-origin if there is no such snapshot, its layers are not the config's, or no image has them;
+// unavailable if containerd could not be asked or a config could not be read, and pending while images are being read.
+func (c *Containerd) Content(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
+	ctx = c.in(ctx)
+	if container.Config == "" {
+		return c.discover(ctx, container.ID)
+	}
+	if err := c.verify(ctx, container); err != nil {
+		return nil, err
+	}
+	return []digest.Digest{container.Config}, nil
+}
+
+// verify returns nil if a container's root filesystem has the layers of its config.
+func (c *Containerd) verify(ctx context.Context, container policy.Container) error {
+	chain, err := c.chain(ctx, container.Config)
+	if err != nil {
+		return err
+	}
+	info, in, err := c.rootfs(ctx, container.ID)
+	if err != nil {
+		return err
+	}
+	if info.Parent == chain {
+		return nil
+	}
+	remapped, err := isRemapped(ctx, in, info, chain)
+	if err != nil {
+		return policy.Refuse(policy.Unavailable, "looking for snapshot %s: %v", info.Parent, err)
+	}
+	if remapped {
+		return nil
+	}
+	return policy.Refuse(policy.UnknownOrigin,
+		"the root filesystem %s was made from the layers %q and not from %q, the layers of image %s",
+		container.ID, info.Parent, chain, container.Config)
+}
+
+// discover returns every config with the layers of a container's root filesystem. An image that cannot be read may be
+// the one that runs, under layers that it shares with an image that can; so then there is no answer.
+func (c *Containerd) discover(ctx context.Context, container string) ([]digest.Digest, error) {
+	info, in, err := c.rootfs(ctx, container)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := originalChain(ctx, in, info)
+	if err != nil {
+		return nil, policy.Refuse(policy.Unavailable, "looking for snapshot %s: %v", info.Parent, err)
+	}
+	// What is in memory is not enough: the image that runs may have been pulled after the last event that arrived.
+	if _, _, err := c.await(ctx, "", func() bool { return false }); err != nil {
+		return nil, err
+	}
+	if failure, count := c.memory.unreadable(""); count > 0 {
+		return nil, policy.Refuse(policy.Unavailable,
+			"the images with the layers %q are not all known, because %d could not be read: %s", chain, count, failure)
+	}
+	found, _ := c.memory.configs(chain)
+	if len(found) == 0 {
+		return nil, policy.Refuse(policy.UnknownOrigin, "no image in containerd has the layers %q", chain)
+	}
+	return found, nil
+}
+
+// rootfs returns the snapshot of a container's root filesystem.
+func (c *Containerd) rootfs(ctx context.Context, container string) (snapshots.Info, snapshots.Snapshotter, error) {
+	info, in, err := c.snapshot(ctx, container)
+	if err == nil && info.Kind != snapshots.KindActive {
+		err = policy.Refuse(policy.UnknownOrigin, "the root filesystem %s is a snapshot of kind %s", container, info.Kind)
+	}
+	return info, in, err
+}
+
+// chain returns the chain ID of a config's layers, from memory or else by reading the config.
+func (c *Containerd) chain(ctx context.Context, config digest.Digest) (string, error) {
+	if chain, known := c.memory.chain(config); known {
+		return chain, nil
+	}
+	chain, _, err := c.readConfig(ctx, config)
+	switch {
+	case errors.Is(err, errAbsent):
+		return "", policy.Refuse(policy.Unavailable, "the image config %s %v", config, err)
+	case err != nil:
+		return "", policy.Refuse(policy.Unavailable, "reading the image config %s: %v", config, err)
+	}
+	return chain, nil
+}
