@@ -151,20 +151,27 @@ func TestOnlyOnePackageKnowsEach(t *testing.T) {
 	}
 }
 
+// TestSiblingsMeetInPackagePolicy and in leaf packages, which know nothing of policy.
 func TestSiblingsMeetInPackagePolicy(t *testing.T) {
 	for _, s := range sources(t) {
 		parts := strings.Split(s.folder(), "/")
 		if parts[0] != "nri" && (parts[0] != "policy" || len(parts) < 2) {
 			continue
 		}
-		own := []string{module + "/" + strings.Join(parts[:min(2, len(parts))], "/")}
-		if s.test && within(s.folder(), "policy/bundle") {
-			// A bundle's identity means what a signature's means, and its tests compare the two.
-			own = append(own, module+"/policy/signature")
+		own := strings.Join(parts[:min(2, len(parts))], "/")
+		allowed := []string{own, "policy/internal"}
+		if own == "policy/evidence" {
+			allowed = append(allowed, "policy/registry")
 		}
+		if s.test && own == "policy/bundle" {
+			// A bundle's identity means what a signature's means, and its tests compare the two.
+			allowed = append(allowed, "policy/signature")
+		}
+		isLeaf := own == "policy/registry" || own == "policy/internal"
 		for _, imported := range s.imports {
-			if within(imported, module) && imported != module+"/policy" && !withinAny(imported, own) {
-				t.Errorf("%s imports %s: it may know package policy and itself", s.path, imported)
+			name, ours := strings.CutPrefix(imported, module+"/")
+			if ours && (name != "policy" || isLeaf) && !withinAny(name, allowed) {
+				t.Errorf("%s imports %s: it may import %q, and unless it is a leaf policy", s.path, imported, allowed)
 			}
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/countersign/countersign/integration/node"
 	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
 )
 
 func TestWhatCosignAttachesIsFound(t *testing.T) {
@@ -50,7 +49,7 @@ func TestTheManifestsOfAnIndexAreSignedByThemselves(t *testing.T) {
 		child := node.Child{Manifest: image, Platform: &platform}
 		index := rig.Must(s.registry.PushIndex(s.t.Context(), "team/index:v1", node.Index(child)))(s.t)
 		s.sign(index, false, true, nil)
-		registries := evidence.NewRegistries(s.reach)
+		registries := s.fetcher()
 		target, err := registries.Resolve(s.t.Context(), s.named(index.Repository+":v1"))
 		if err != nil || target != index.Digest {
 			s.t.Fatalf("the tag is %s, %v", target, err)

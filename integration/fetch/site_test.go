@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // site is a registry, and what is on a node to reach it.
@@ -21,7 +22,7 @@ type site struct {
 	tools    *node.Tools
 	registry *node.Registry
 	key      node.Key
-	reach    evidence.RegistryConfig
+	reach    registry.Config
 	// private says that not everybody is let in.
 	private bool
 }
@@ -115,7 +116,7 @@ func (s *site) attest(image node.Pushed) {
 func (s *site) open() *evidence.Keeper {
 	s.t.Helper()
 	keeper, err := evidence.Open(evidence.Config{
-		Directory: s.t.TempDir(), MaxSize: 1 << 30, Registries: evidence.NewRegistries(s.reach),
+		Directory: s.t.TempDir(), MaxSize: 1 << 30, Fetcher: s.fetcher(),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -150,4 +151,9 @@ func (s *site) names(kept policy.Evidence) (names []string) {
 		names = append(names, statement.Subject[0].Annotations["docker-reference"])
 	}
 	return names
+}
+
+// fetcher fetches as the site is reached.
+func (s *site) fetcher() *evidence.Fetcher {
+	return evidence.NewFetcher(evidence.FetcherConfig{Registries: registry.New(s.reach)})
 }

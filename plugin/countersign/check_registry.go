@@ -45,13 +45,13 @@ type passing struct {
 // passingSize bounds what is kept for one question, in bytes.
 const passingSize = 1 << 30
 
-func openPassing(reached *evidence.Registries) (*passing, error) {
+func openPassing(reached *evidence.Fetcher) (*passing, error) {
 	directory, err := os.MkdirTemp("", "countersign-check-")
 	if err != nil {
 		return nil, fmt.Errorf("keeping signatures: %w", err)
 	}
 	keeper, err := evidence.Open(evidence.Config{
-		Directory: directory, MaxSize: passingSize, Exclusive: true, Registries: reached,
+		Directory: directory, MaxSize: passingSize, Exclusive: true, Fetcher: reached,
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // connect returns a client of a containerd that is there. Without the first look the client would wait ten seconds for
@@ -43,13 +44,15 @@ func containerdVersion(address string) func(context.Context) (string, error) {
 }
 
 // registries returns the registries as this node reaches them.
-func registries(config *conf.Config, requested func(string, evidence.Result)) *evidence.Registries {
-	return evidence.NewRegistries(evidence.RegistryConfig{
-		HostsDirectory:              config.Registry.ConfigPath,
-		AuthFile:                    config.Registry.AuthFile,
-		Lookaside:                   config.Registry.Lookaside,
-		CredentialProviderConfig:    config.Registry.CredentialProviderConfig,
-		CredentialProviderDirectory: config.Registry.CredentialProviderDirectory,
-		Requested:                   requested,
+func registries(config *conf.Config, requested func(string, registry.Result)) *evidence.Fetcher {
+	return evidence.NewFetcher(evidence.FetcherConfig{
+		Registries: registry.New(registry.Config{
+			HostsDirectory:              config.Registry.ConfigPath,
+			AuthFile:                    config.Registry.AuthFile,
+			CredentialProviderConfig:    config.Registry.CredentialProviderConfig,
+			CredentialProviderDirectory: config.Registry.CredentialProviderDirectory,
+			Requested:                   requested,
+		}),
+		Lookaside: config.Registry.Lookaside,
 	})
 }

@@ -114,7 +114,7 @@ func (r *remoteWork) bring(ctx context.Context, item evidence.Item) (added int, 
 func openStore(config *conf.Config) (*worker, error) {
 	reached := registries(config, nil)
 	keeper, err := evidence.Open(evidence.Config{
-		Directory: config.Evidence.Directory, MaxSize: int64(config.Evidence.MaxSize), Exclusive: true, Registries: reached,
+		Directory: config.Evidence.Directory, MaxSize: int64(config.Evidence.MaxSize), Exclusive: true, Fetcher: reached,
 	})
 	if errors.Is(err, evidence.ErrLocked) {
 		return nil, fmt.Errorf("%w, but no daemon answers at %s; is listen.socket what the daemon has?",

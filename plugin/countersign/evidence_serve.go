@@ -37,7 +37,7 @@ type importAnswer struct {
 
 // newEvidenceWork is the daemon's.
 func newEvidenceWork(
-	decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper, reached *evidence.Registries,
+	decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper, reached *evidence.Fetcher,
 ) *evidenceWork {
 	return &evidenceWork{
 		held: func(context.Context) ([]origin.Held, error) {

@@ -23,7 +23,7 @@ type evidenceWork struct {
 	held func(context.Context) ([]origin.Held, error)
 	// asks is a [policy.Decider]'s: is a signature asked for.
 	asks func(reference.Named) bool
-	// resolve and read are those of [evidence.Registries].
+	// resolve and read are those of [evidence.Fetcher].
 	resolve func(context.Context, reference.Named) (digest.Digest, error)
 	read    func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)
 	// fetch, kept and bring are those of an [evidence.Keeper].

@@ -21,7 +21,7 @@ func reportPolicies(figures *metrics.Metrics, status files.Status) {
 // reportStores has figures and health ask what is stored, and whether it can be.
 func reportStores(figures *metrics.Metrics, documents *files.Documents, keeper *evidence.Keeper) {
 	figures.Probe(metrics.Evidence, evidenceHealth(keeper))
-	figures.Probe(metrics.Registries, registriesHealth(keeper.Registries()))
+	figures.Probe(metrics.Registries, registriesHealth(keeper.Fetcher()))
 	figures.Register(metrics.Gauges{
 		PolicyGood:    func() time.Time { return documents.Status().LastGood },
 		EvidenceBytes: keeper.StoredBytes,
@@ -73,7 +73,7 @@ func more(cause string, problems int) string {
 }
 
 // registriesHealth answers for the files that say how registries are reached.
-func registriesHealth(registries *evidence.Registries) metrics.ProbeFunc {
+func registriesHealth(registries *evidence.Fetcher) metrics.ProbeFunc {
 	return func() (metrics.Status, string) {
 		problems := registries.Problems()
 		if len(problems) == 0 {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // maxNamedRegistries bounds how many registries have a series of their own.
@@ -25,11 +25,11 @@ type registryRequests struct {
 }
 
 // count counts a request.
-func (r *registryRequests) count(registry string, result evidence.Result) {
-	if !r.isNamed(registry) {
-		registry = metrics.OtherRegistries
+func (r *registryRequests) count(host string, result registry.Result) {
+	if !r.isNamed(host) {
+		host = metrics.OtherRegistries
 	}
-	r.metrics.RegistryRequested(registry, string(result))
+	r.metrics.RegistryRequested(host, string(result))
 }
 
 func (r *registryRequests) isNamed(registry string) bool {

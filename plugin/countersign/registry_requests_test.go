@@ -8,7 +8,7 @@ import (
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // TestOnlyRegistriesThatDocumentsNameHaveASeries: a tenant who pulls from a thousand registries makes no thousand
@@ -17,18 +17,18 @@ func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
 	figures := metrics.New(nil)
 	set := &policy.Set{}
 	requests := &registryRequests{metrics: figures, documents: func() *policy.Set { return set }}
-	requests.count("registry.example", evidence.ResultOK) // No document has been read.
+	requests.count("registry.example", registry.ResultOK) // No document has been read.
 	set = &policy.Set{
 		System: policy.Source{Document: &policy.Document{Scopes: map[string][]*policy.Requirement{"*.wild.example": nil}}},
 		Namespaces: map[string]policy.Source{"prod": {Document: &policy.Document{
 			Scopes: map[string][]*policy.Requirement{"registry.example/team/app:v1": nil, "other.example:5000": nil},
 		}}},
 	}
-	for _, registry := range []string{"registry.example", "other.example:5000", "a.wild.example", "minted.example"} {
-		requests.count(registry, evidence.ResultTimeout)
+	for _, name := range []string{"registry.example", "other.example:5000", "a.wild.example", "minted.example"} {
+		requests.count(name, registry.ResultTimeout)
 	}
 	set = &policy.Set{}
-	requests.count("registry.example", evidence.ResultTimeout)
+	requests.count("registry.example", registry.ResultTimeout)
 
 	answer := httptest.NewRecorder()
 	figures.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))

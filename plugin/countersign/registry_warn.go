@@ -11,7 +11,7 @@ import (
 // warnOfRegistries says at start which part of the node's configuration of registries is not as config.toml has it.
 // containerd's own default names a directory that most nodes do not have: where nothing else is configured, that is
 // worth no word.
-func warnOfRegistries(ctx context.Context, config *conf.Config, reached *evidence.Registries, log *slog.Logger) {
+func warnOfRegistries(ctx context.Context, config *conf.Config, reached *evidence.Fetcher, log *slog.Logger) {
 	for _, problem := range reached.Problems() {
 		log.WarnContext(ctx, "a file of the node's registry configuration cannot be used", "error", problem)
 	}

@@ -66,14 +66,14 @@ func requirementKinds(panicked policy.PanicFunc) policy.Kinds {
 }
 
 func openEvidence(
-	config *conf.Config, reached *evidence.Registries, panicked policy.PanicFunc, logger *slog.Logger,
+	config *conf.Config, reached *evidence.Fetcher, panicked policy.PanicFunc, logger *slog.Logger,
 ) (*evidence.Keeper, error) {
 	keeper, err := evidence.Open(evidence.Config{
-		Directory:  config.Evidence.Directory,
-		MaxSize:    int64(config.Evidence.MaxSize),
-		Registries: reached,
-		Panicked:   panicked,
-		Logger:     logger,
+		Directory: config.Evidence.Directory,
+		MaxSize:   int64(config.Evidence.MaxSize),
+		Fetcher:   reached,
+		Panicked:  panicked,
+		Logger:    logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to keep evidence: %w", err)
@@ -95,7 +95,7 @@ func newPlugin(
 
 // newPulls joins what answers containerd's image verifier.
 func newPulls(live *live, decider *policy.Decider, images *origin.Containerd, keeper *evidence.Keeper,
-	reached *evidence.Registries, accounts *accounts,
+	reached *evidence.Fetcher, accounts *accounts,
 ) *pulls {
 	return &pulls{
 		asks:     decider.Asks,
@@ -135,7 +135,7 @@ func newPrefetch(config *conf.Config, decider *policy.Decider, images *origin.Co
 }
 
 // newSandbox joins what looks after the image that every pod starts with.
-func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, reached *evidence.Registries,
+func newSandbox(config *conf.Config, pulls *pulls, images *origin.Containerd, reached *evidence.Fetcher,
 	figures *metrics.Metrics, again bell, log *slog.Logger,
 ) *sandbox {
 	return &sandbox{

@@ -12,11 +12,11 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 func TestAFetchWhoseTimeRunsOutGoesOnAtTheNextTry(t *testing.T) {
-	p := pusher{registry: newRegistry(t, memory.WithReferrersSupport(false)), t: t}
+	p := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(false)), t: t}
 	m := manifestOf("image")
 	var listed []ocispec.Descriptor
 	for i := range 40 {
@@ -37,7 +37,7 @@ func TestAFetchWhoseTimeRunsOutGoesOnAtTheNextTry(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	})
-	keeper := hasty(t, evidence.Config{})
+	keeper := hasty(t, "", "", registry.Config{})
 	p.asked()
 	failed := fetched(t, keeper, p.named(t, "app"), m)
 	check(t, failed, "of 40 referrers were read, and the next try goes on from there")

@@ -81,7 +81,7 @@ func eachWay(t *testing.T, test func(p pusher)) {
 	t.Helper()
 	for sentence, api := range map[string]bool{"by the API": true, "by the fallback tag": false} {
 		t.Run(sentence, func(t *testing.T) {
-			test(pusher{registry: newRegistry(t, memory.WithReferrersSupport(api)), t: t, api: api})
+			test(pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(api)), t: t, api: api})
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // detach removes a referrer.
@@ -86,11 +87,11 @@ func TestWhatASourceHadStaysWhileItFailsOrHasNothing(t *testing.T) {
 
 func TestWhatAMirrorHasIsEnough(t *testing.T) {
 	m := manifestOf("image")
-	mirror := pusher{registry: newRegistry(t), t: t}
-	r := pusher{registry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
+	mirror := pusher{testRegistry: newRegistry(t), t: t}
+	r := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
 	r.attach(m, referrer{content: statement(signs, 1), predicate: signs})
 	hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL))
-	keeper, named := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts})), parse(t, "registry.example/app:v1")
+	keeper, named := open(t, reaching(registry.Config{HostsDirectory: hosts})), parse(t, "registry.example/app:v1")
 	mirror.list(m, mirror.attach(m, referrer{content: statement(attests, 1), predicate: attests}))
 	if got := fetched(t, keeper, named, m); got.Bundles != 1 {
 		t.Errorf("the mirror has an attestation: %+v", got)
@@ -112,7 +113,7 @@ func TestAHostIsAskedForReferrersWhateverHostsTomlSays(t *testing.T) {
 		m := manifestOf("image")
 		content := fmt.Sprintf("server = %q\ncapabilities = ['pull', 'resolve']\n", p.server.URL)
 		hosts := hostsFor(p.t, "registry.example", content)
-		keeper := open(p.t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+		keeper := open(p.t, reaching(registry.Config{HostsDirectory: hosts}))
 		named := parse(p.t, "registry.example/app:v1")
 		if got := fetched(p.t, keeper, named, m); got.State != policy.None {
 			p.t.Errorf("before it is signed: %+v", got)

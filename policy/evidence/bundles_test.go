@@ -155,7 +155,7 @@ func TestWhatIsWrongWithOneReferrerDoesNotSpoilTheOthers(t *testing.T) {
 		}, "no usable descriptor"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := pusher{registry: newRegistry(t), t: t}
+			p := pusher{testRegistry: newRegistry(t), t: t}
 			sound := p.attach(m, referrer{content: statement(signs, 1), predicate: signs})
 			list, err := json.Marshal(ocispec.Index{
 				Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{test.bad(p), sound, test.bad(p)},

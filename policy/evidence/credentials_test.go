@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 func TestCredentialsAreThoseOfTheFile(t *testing.T) {
@@ -94,7 +95,7 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 			if test.file != "" {
 				write(t, file, strings.ReplaceAll(test.file, "HOST", r.host))
 			}
-			got := fetched(t, open(t, reaching(evidence.RegistryConfig{AuthFile: file})), r.named(t, "team/app"), m)
+			got := fetched(t, open(t, reaching(registry.Config{AuthFile: file})), r.named(t, "team/app"), m)
 			if test.want != "" {
 				check(t, got, strings.NewReplacer("HOST", r.host, "FILE", file).Replace(test.want))
 			} else if got.State != policy.Found {
@@ -112,7 +113,7 @@ func TestAHelperThatHangsIsAFailureAndLeavesNothingBehind(t *testing.T) {
 	r.spoilBy(basic)
 	file := filepath.Join(t.TempDir(), "config.json")
 	write(t, file, `{"credHelpers":{"`+r.host+`":"evidencehang"}}`)
-	keeper := hasty(t, reaching(evidence.RegistryConfig{AuthFile: file}))
+	keeper := hasty(t, "", "", registry.Config{AuthFile: file})
 	got := fetched(t, keeper, r.named(t, "app"), manifestOf("image"))
 	check(t, got, "asking docker-credential-evidencehang failed")
 	child, err := os.ReadFile(filepath.Join(directory, "child"))
@@ -160,7 +161,7 @@ func TestCredentialsAreReadEachTime(t *testing.T) {
 	r.sign(t, "app", m, signed(1))
 	r.spoilBy(basic)
 	file := filepath.Join(t.TempDir(), "config.json")
-	keeper, named := open(t, reaching(evidence.RegistryConfig{AuthFile: file})), r.named(t, "app")
+	keeper, named := open(t, reaching(registry.Config{AuthFile: file})), r.named(t, "app")
 	check(t, fetched(t, keeper, named, m), "does not exist")
 	write(t, file, `{"auths":{"`+r.host+`":{"auth":"`+auth("user", "pass")+`"}}}`)
 	if got := fetched(t, keeper, named, m); got.State != policy.Found {
@@ -186,7 +187,7 @@ func TestNoOtherFileIsRead(t *testing.T) {
 	t.Setenv("PATH", helpers(t)+":"+os.Getenv("PATH"))
 	r.spoilBy(basic)
 	for _, file := range []string{"", filepath.Join(home, "none.json")} {
-		got := fetched(t, open(t, reaching(evidence.RegistryConfig{AuthFile: file})), r.named(t, "app"), manifestOf("image"))
+		got := fetched(t, open(t, reaching(registry.Config{AuthFile: file})), r.named(t, "app"), manifestOf("image"))
 		check(t, got, "401 Unauthorized")
 	}
 }
@@ -207,7 +208,7 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 	})
 	file := filepath.Join(t.TempDir(), "config.json")
 	write(t, file, `{"auths":{"`+r.host+`":{"auth":"`+auth("user", "pass")+`"}}}`)
-	got := fetched(t, open(t, reaching(evidence.RegistryConfig{AuthFile: file})), r.named(t, "app"), m)
+	got := fetched(t, open(t, reaching(registry.Config{AuthFile: file})), r.named(t, "app"), m)
 	check(t, got, "401 Unauthorized; put credentials for localhost:")
 	close(told)
 	if len(told) == 0 {

@@ -21,7 +21,7 @@
 // [Keeper.Kept] never waits. Where nothing is kept it starts a fetch and says so. [Keeper.Ask] says that someone
 // waits and what is kept did not suffice: the registry is then asked again every 15 seconds for as long as someone
 // asks at least once a minute. The registry is reached as containerd reaches it: by its resolver, with the same
-// hosts.toml files. [Registries] does that, also for who wants to know what an image is before it is pulled.
+// hosts.toml files. [Fetcher] does that, also for who wants to know what an image is before it is pulled.
 //
 // Signatures are looked for under the tag that cosign's old format gives them, among the Sigstore bundles that refer to
 // the image, and in the lookaside that registries.d names. What is found counts although another source failed; that

@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // allocatedBy returns how much work allocates, in bytes.
@@ -26,7 +27,7 @@ func allocatedBy(work func()) uint64 {
 
 // crowded returns a document of almost 4 MiB that consists of elements.
 func crowded(list, element string) string {
-	elements := strings.Repeat(element+",", (evidence.MaxManifest-256)/(len(element)+1))
+	elements := strings.Repeat(element+",", (registry.MaxManifest-256)/(len(element)+1))
 	return fmt.Sprintf(`{"schemaVersion":2,%q:[%s%s]}`, list, elements, element)
 }
 
@@ -64,7 +65,7 @@ func TestAnImageOfNothingButElementsIsNotParsed(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(raw)))
 		_, _ = w.Write([]byte(raw))
 	}))
-	registries := evidence.NewRegistries(evidence.RegistryConfig{})
+	registries := evidence.NewFetcher(evidence.FetcherConfig{})
 	var err error
 	allocated := allocatedBy(func() {
 		_, err = registries.Image(t.Context(), r.named(t, "app"), digest.FromString(raw))
@@ -111,10 +112,10 @@ func TestWhatManifestsOfReferrersHoldIsRememberedInLittleRoom(t *testing.T) {
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := pusher{registry: newRegistry(t), t: t}
+			p := pusher{testRegistry: newRegistry(t), t: t}
 			p.list(image, p.attach(image, referrer{content: statement(signs, 1), predicate: signs, spoil: test.spoil}))
-			registries := evidence.NewRegistries(evidence.RegistryConfig{})
-			fetched(t, open(t, evidence.Config{Registries: registries}), p.named(t, "app"), image)
+			registries := evidence.NewFetcher(evidence.FetcherConfig{})
+			fetched(t, open(t, evidence.Config{Fetcher: registries}), p.named(t, "app"), image)
 			if got := evidence.RememberedReferrers(registries); got != test.remembered {
 				t.Errorf("%d are remembered, want %d", got, test.remembered)
 			}

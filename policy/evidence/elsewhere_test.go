@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 )
 
 // proxy serves hosts by names that do not exist, for tests of registries that are not on this node.
@@ -43,13 +42,4 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	handler.ServeHTTP(w, r)
-}
-
-func parseTime(t *testing.T, s string) time.Time {
-	t.Helper()
-	parsed, err := http.ParseTime(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed
 }

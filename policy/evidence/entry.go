@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"time"
 
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 const (
@@ -21,11 +21,8 @@ const (
 	interval = 15 * time.Second
 	// patience is how long a registry is asked again after someone last waited for the answer.
 	patience = 60 * time.Second
-	// firstBackoff follows a first failure, and doubles up to maxBackoff.
-	firstBackoff = time.Second
-	maxBackoff   = 15 * time.Second
-	// maxRetryAfter bounds how long a registry can make us wait by saying so.
-	maxRetryAfter = 60 * time.Second
+	// busyDelay is how long a fetch waits for which there was no room.
+	busyDelay = time.Second
 	// fewPaused is how many registries that are left alone are not worth looking through.
 	fewPaused = 64
 )
@@ -143,9 +140,9 @@ func (k *Keeper) fail(e *entry, err error) {
 		e.failing = now()
 	}
 	e.failure = shorten(err.Error())
-	wait := backoff(e.failures)
-	if busy, ok := errors.AsType[*busyError](err); ok {
-		wait = max(wait, min(busy.after, maxRetryAfter))
+	wait := registry.Backoff(e.failures)
+	if busy, ok := errors.AsType[*registry.BusyError](err); ok {
+		wait = max(wait, min(busy.After, registry.MaxRetryAfter))
 		k.pause(e.key.host(), wait)
 	}
 	e.due = time.Now().Add(wait)
@@ -169,14 +166,4 @@ func (k *Keeper) pause(host string, wait time.Duration) {
 		k.manyPaused = max(fewPaused, 2*len(k.paused))
 	}
 	k.paused[host] = time.Now().Add(wait)
-}
-
-// backoff returns how long to wait after so many failures in a row, with jitter, so that nodes which failed together
-// do not come back together.
-func backoff(failures int) time.Duration {
-	wait := maxBackoff
-	if failures < 5 {
-		wait = firstBackoff << (failures - 1)
-	}
-	return wait*3/4 + rand.N(wait/4)
 }

@@ -4,23 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // What the tests of this package, which are outside it, need to reach within.
 
 const (
-	MaxManifest = maxManifest
-	MaxPayload  = maxPayload
+	MaxPayload = maxPayload
 )
 
 // Look stands for a registry in tests of time, which a network would keep from passing.
@@ -55,19 +54,9 @@ func OpenLooking(config Config, look Look) (*Keeper, error) {
 	})
 }
 
-// OpenWithTimeout opens a Keeper whose fetches end after a time.
-func OpenWithTimeout(config Config, timeout time.Duration) (*Keeper, error) {
-	registries := NewRegistries(RegistryConfig{})
-	if config.Registries != nil {
-		registries = NewRegistries(config.Registries.config)
-	}
-	registries.timeout = timeout
-	return open(config, registries.look)
-}
-
 // Busy returns the error of a registry that wants to be left alone.
 func Busy(after time.Duration) error {
-	return &busyError{status: http.StatusTooManyRequests, after: after}
+	return &registry.BusyError{Status: http.StatusTooManyRequests, After: after}
 }
 
 // SignatureFile returns a signature as it is kept.
@@ -144,64 +133,6 @@ func ParseLayers(raw []byte) (layers, omitted int, err error) {
 	return len(found), omitted, err
 }
 
-// RetryAfter reads a Retry-After header.
-func RetryAfter(header string, now time.Time) time.Duration { return retryAfter(header, now) }
-
-// Way is the way to a host of a registry.
-type Way struct{ registry *registry }
-
-// NewWay returns the way to a host.
-func NewWay(host string) Way {
-	r := newRegistry(host, nil, newPauses())
-	r.begin(docker.RegistryHost{Host: host})
-	return Way{registry: r}
-}
-
-// Reached says that a connection to a name has come to an address.
-func (w Way) Reached(name string, address net.Addr) error { return w.registry.reached(name, address) }
-
-// MayAsk says whether a URL may be asked.
-func (w Way) MayAsk(to *url.URL) error { return w.registry.mayAsk(to) }
-
-// Permit notes a proxy.
-func (w Way) Permit(proxy *url.URL) { w.registry.permit(proxy) }
-
-// MatchesImage reports whether an image is one of those that a pattern of matchImages means.
-func MatchesImage(pattern, image string) (bool, error) { return matchesImage(pattern, image) }
-
-// ParseProviders parses a CredentialProviderConfig and returns the names of its providers.
-func ParseProviders(raw []byte) (names []string, err error) {
-	all, err := parseProviders(raw)
-	for i := range all {
-		names = append(names, all[i].Name)
-	}
-	return names, err
-}
-
-// ParseProviderAnswer parses a CredentialProviderResponse and returns the credentials for an image.
-func ParseProviderAnswer(raw []byte, apiVersion, image string) (username, password string, err error) {
-	answer, err := parseProviderAnswer(raw, &provider{APIVersion: apiVersion, DefaultCacheDuration: new(yamlDuration)})
-	if err != nil {
-		return "", "", err
-	}
-	found, _ := answer.of(image)
-	return found.Username, found.Password, nil
-}
-
-// Providers are credential providers.
-type Providers struct{ providers *providers }
-
-// NewProviders returns those of a file and a directory.
-func NewProviders(config, directory string) Providers {
-	return Providers{newProviders(config, directory)}
-}
-
-// Lookup returns the credentials for an image, and why there are none.
-func (p Providers) Lookup(ctx context.Context, image string) (username, password, note string) {
-	found, _, note := p.providers.lookup(ctx, image)
-	return found.Username, found.Password, note
-}
-
 // LookasideBase returns where the signatures of a repository lie, by a directory of registries.d.
 func LookasideBase(directory string, repository reference.Named) (*url.URL, error) {
 	all, err := readLookasides(directory)
@@ -224,23 +155,6 @@ func LookasideProblems(raw []byte) int {
 	all.add("registry.yaml", raw)
 	return len(all.problems)
 }
-
-// Pauses says which hosts are to be left alone.
-type Pauses struct{ pauses *pauses }
-
-// NewPauses returns pauses of no host.
-func NewPauses() Pauses { return Pauses{newPauses()} }
-
-// Answered notes an answer of a host.
-func (p Pauses) Answered(host string, status int, retryAfter string) error {
-	return p.pauses.answered(host, &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {retryAfter}}})
-}
-
-// MayAsk returns an error for a host that is to be left alone.
-func (p Pauses) MayAsk(host string) error { return p.pauses.mayAsk(host) }
-
-// Hosts returns how many hosts are remembered.
-func (p Pauses) Hosts() int { return len(p.pauses.hosts) }
 
 // ParseReferrers parses a list of referrers and returns those that are to be looked at, in that order, what identifies
 // the list and how many were left out.
@@ -265,7 +179,7 @@ func HeldOfReferrers(raw []byte) (held int, err error) {
 }
 
 // RememberedReferrers returns of how many manifests it is remembered what they hold.
-func RememberedReferrers(r *Registries) int { return r.attached.Len() }
+func RememberedReferrers(f *Fetcher) int { return f.attached.Len() }
 
 // ParseAttached parses the manifest of a referrer and returns its subject and its bundles.
 func ParseAttached(raw []byte) (subject digest.Digest, bundles []digest.Digest, err error) {
@@ -281,19 +195,3 @@ func ParseAttached(raw []byte) (subject digest.Digest, bundles []digest.Digest, 
 
 // NextLink returns the target of the link to the next page.
 func NextLink(value string) string { return nextLink(http.Header{"Link": {value}}) }
-
-// CredentialsIn returns the credentials for an image in a file of them.
-func CredentialsIn(raw []byte, image string) (username, secret string, err error) {
-	file, err := parseAuthFile(raw)
-	if err != nil {
-		return "", "", err
-	}
-	entry, _, err := usable(file.matching(image))
-	if err != nil || entry == nil {
-		return "", "", err
-	}
-	if entry.identityToken != "" {
-		return "", entry.identityToken, nil
-	}
-	return entry.username, entry.password, nil
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // places are where the way to a bundle leads along: by a part of the paths of the requests.
@@ -71,7 +72,7 @@ func TestAFaultOnTheWayToABundleIsAFailureAndTakesNothingAway(t *testing.T) {
 		"sends us to a link":  {redirect("http://169.254.169.254/x"), "sent us on to 169.254.169.254"},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			sound := pusher{registry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
+			sound := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
 			attached := sound.attach(image, referrer{content: statement(signs, 1), predicate: signs})
 			for place, at := range places(image, attached.Digest, digest.FromBytes(statement(signs, 1))) {
 				t.Run(place, func(t *testing.T) {
@@ -87,7 +88,7 @@ func TestAFaultOnTheWayToABundleIsAFailureAndTakesNothingAway(t *testing.T) {
 func failAt(t *testing.T, api bool, spoil func(http.Handler) http.Handler, want string) {
 	t.Helper()
 	image := manifestOf("image")
-	p := pusher{registry: newRegistry(t, memory.WithReferrersSupport(api)), t: t, api: api}
+	p := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(api)), t: t, api: api}
 	p.list(image, p.attach(image, referrer{content: statement(signs, 1), predicate: signs}))
 	named := p.named(t, "app")
 	patient := want != "" && !strings.Contains(want, "no answer")
@@ -95,7 +96,7 @@ func failAt(t *testing.T, api bool, spoil func(http.Handler) http.Handler, want 
 		if patient {
 			return open(t, config)
 		}
-		return hasty(t, config)
+		return hasty(t, config.Directory, "", registry.Config{})
 	}
 	p.spoilBy(spoil)
 	config := evidence.Config{Directory: t.TempDir()}
@@ -142,7 +143,7 @@ func TestWhereTheReferrersAPIIsNotThereTheFallbackTagSaysWhatThereIs(t *testing.
 		"without types": func(w http.ResponseWriter, _ *http.Request) { w.Header()["Content-Type"] = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := pusher{registry: newRegistry(t), t: t}
+			p := pusher{testRegistry: newRegistry(t), t: t}
 			keeper := open(t, evidence.Config{})
 			p.spoilBy(endsWith("/referrers/", spoiled))
 			if got := fetched(t, keeper, p.named(t, "app"), image); got.State != policy.None {

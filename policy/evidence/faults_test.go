@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 func always(status int) func(http.Handler) http.Handler {
@@ -116,7 +117,7 @@ func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *test
 			r.spoilBy(test.spoil)
 			named, config := r.named(t, "app"), evidence.Config{Directory: t.TempDir()}
 			if strings.Contains(test.want, "within the time") {
-				keeper := hasty(t, config)
+				keeper := hasty(t, config.Directory, "", registry.Config{})
 				check(t, fetched(t, keeper, named, m), test.want)
 				keeper.Close()
 			}
@@ -136,19 +137,17 @@ func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *test
 }
 
 // hasty opens a Keeper whose fetches end soon, for tests of what does not answer. What does answer has at least a
-// third of the time, which has to suffice on a busy machine too: the tests run in parallel instead of with less.
-func hasty(t *testing.T, config evidence.Config) *evidence.Keeper {
+// third of the time, which has to suffice on a busy machine too: the tests run in parallel instead of with less. An
+// empty directory is a new one.
+func hasty(t *testing.T, directory, registriesD string, registries registry.Config) *evidence.Keeper {
 	t.Helper()
-	config.MaxSize = 1 << 20
-	if config.Directory == "" {
-		config.Directory = t.TempDir()
-	}
-	keeper, err := evidence.OpenWithTimeout(config, 2*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(keeper.Close)
-	return keeper
+	registries.Timeout = 2 * time.Second
+	return open(t, evidence.Config{
+		Directory: directory, MaxSize: 1 << 20,
+		Fetcher: evidence.NewFetcher(evidence.FetcherConfig{
+			Registries: registry.New(registries), Lookaside: registriesD,
+		}),
+	})
 }
 
 // check returns when evidence is a failure that says what it should, in one line.

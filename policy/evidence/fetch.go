@@ -6,28 +6,21 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-const (
-	// fetchTimeout bounds one fetch.
-	fetchTimeout = 10 * time.Second
-	// maxManifest bounds the manifest under a signatures' tag, in bytes.
-	maxManifest = 4 << 20
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // question is what is asked of one host after another: what there is of signatures of a manifest.
 type question struct {
-	registries *Registries
-	registry   *registry
+	fetcher *Fetcher
+	session *registry.Session
 	// tag is where cosign's old format has signatures, fallback where referrers are listed without their API, and
 	// subject is what they refer to.
 	tag, fallback reference.NamedTagged
@@ -43,7 +36,7 @@ type question struct {
 // look is a [lookFunc]. Hosts are asked in the order of hosts.toml until one has signatures. That there are none is
 // for the registry itself to say, which is the last of them; or for all the mirrors where it is not to be asked. A
 // lookaside is asked beside them.
-func (r *Registries) look(
+func (f *Fetcher) look(
 	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
 ) (*finding, error) {
 	q, err := newQuestion(repository, manifest, known)
@@ -51,18 +44,17 @@ func (r *Registries) look(
 		// No registry can have such a tag.
 		return &finding{sources: []source{{Reference: repository.Name()}}, detail: err.Error()}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := context.WithTimeout(ctx, f.Timeout())
 	defer cancel()
-	ctx = silence(ctx)
-	q.registries, q.registry = r, r.newRegistry(ctx, repository)
-	defer q.registry.close()
+	q.fetcher, q.session = f, f.NewSession(ctx, repository)
+	defer q.session.Close()
 	var answers []*answer
 	if beside := q.beside(ctx); beside != nil {
 		answers = append(answers, beside)
 		// What is read takes the place of all that was read before.
 		q.afresh = beside.err == nil && !beside.same
 	}
-	all, err := q.registry.hosts(ctx, r.config.HostsDirectory, reference.Domain(repository))
+	all, err := q.session.Hosts(ctx, reference.Domain(repository))
 	if err != nil {
 		err = fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(repository), err)
 		answers = append(answers, &answer{source: source{Reference: repository.Name()}, err: err})
@@ -109,14 +101,14 @@ func (q *question) ask(ctx context.Context, all []docker.RegistryHost) []*answer
 		case has(answers):
 			return answers
 		case failures(answers) != nil:
-			asked = append(asked, urlOf(host)+" fails")
+			asked = append(asked, registry.URL(host)+" fails")
 			if failed == nil {
 				failed = answers
 			}
 		case isLast(host, all[i+1:]):
 			return answers
 		default:
-			asked = append(asked, urlOf(host)+" has none")
+			asked = append(asked, registry.URL(host)+" has none")
 			none = answers
 		}
 	}
@@ -138,8 +130,8 @@ func noteAsked(failed []*answer, asked []string) {
 		return
 	}
 	for _, a := range failed {
-		if failure, ok := errors.AsType[*fetchError](a.err); ok {
-			failure.note = joinTexts("; ", failure.note, "asked in this order: "+strings.Join(asked, ", "))
+		if failure, ok := errors.AsType[*registry.FetchError](a.err); ok {
+			failure.Note = joinTexts("; ", failure.Note, "asked in this order: "+strings.Join(asked, ", "))
 			return
 		}
 	}
@@ -161,8 +153,8 @@ func isLast(host docker.RegistryHost, after []docker.RegistryHost) bool {
 
 // askOne asks one host.
 func (q *question) askOne(ctx context.Context, host docker.RegistryHost, left int) (answers []*answer) {
-	_ = q.registry.ask(ctx, host, left, func(ctx context.Context, resolver remotes.Resolver) error {
-		answers = (&placed{question: q, host: host, resolver: resolver}).ask(ctx)
+	_ = q.session.Ask(ctx, host, left, func(ctx context.Context, host *registry.Host) error {
+		answers = (&placed{question: q, host: host}).ask(ctx)
 		return nil
 	})
 	return answers
@@ -189,13 +181,13 @@ func (p *placed) ask(ctx context.Context) (answers []*answer) {
 
 // tagged asks for the signatures' tag.
 func (p *placed) tagged(ctx context.Context, a *answer) error {
-	manifest, err := p.resolve(ctx, p.tag)
+	manifest, err := p.host.ResolveTag(ctx, p.tag)
 	if err != nil || manifest.Digest == "" {
 		return err
 	}
 	a.source.Digest = manifest.Digest
 	a.read = func(ctx context.Context) error {
-		from, err := p.resolver.Fetcher(ctx, p.tag.String())
+		from, err := p.host.Resolver.Fetcher(ctx, p.tag.String())
 		if err != nil {
 			return err
 		}
@@ -208,29 +200,20 @@ func (p *placed) tagged(ctx context.Context, a *answer) error {
 	return nil
 }
 
-// resolve asks for what is under a tag, with a HEAD; nothing where the registry says so.
-func (p *placed) resolve(ctx context.Context, tag reference.NamedTagged) (ocispec.Descriptor, error) {
-	_, found, err := p.resolver.Resolve(ctx, tag.String())
-	if errdefs.IsNotFound(err) && p.registry.saidNotFound() {
-		return ocispec.Descriptor{}, nil
-	}
-	return found, err
-}
-
 // readManifest reads the manifest or the index that a tag names.
 func readManifest(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
-	if of.Size > maxManifest {
-		return nil, fmt.Errorf("its manifest has %d bytes, more than the %d that are read", of.Size, maxManifest)
+	if of.Size > registry.MaxManifest {
+		return nil, fmt.Errorf("its manifest has %d bytes, more than the %d that are read", of.Size, registry.MaxManifest)
 	}
 	if !images.IsManifestType(of.MediaType) && !images.IsIndexType(of.MediaType) {
 		// The fetcher would ask for a blob.
 		of.MediaType = ocispec.MediaTypeImageManifest
 	}
-	raw, err := readContent(ctx, from, of)
+	raw, err := registry.ReadContent(ctx, from, of)
 	if err != nil {
 		return nil, fmt.Errorf("its manifest: %w", err)
 	}
-	if err := checkElements(raw); err != nil {
+	if err := registry.CheckElements(raw); err != nil {
 		return nil, fmt.Errorf("its manifest: %w", err)
 	}
 	return raw, nil

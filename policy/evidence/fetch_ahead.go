@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 const (
@@ -34,7 +35,7 @@ type readResult struct {
 func (a ahead) content(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
 	known, ok := a[of.Digest]
 	if !ok || known.err == nil && int64(len(known.raw)) != of.Size {
-		return readContent(ctx, from, of)
+		return registry.ReadContent(ctx, from, of)
 	}
 	delete(a, of.Digest)
 	if failure, ok := errors.AsType[*policy.PanicError](known.err); ok {
@@ -73,13 +74,13 @@ func (r *bundleReader) readAhead(ctx context.Context, list []ocispec.Descriptor)
 // readInto reads what one referrer brings: its manifest unless that is remembered, and its bundle, if it has just one.
 // It changes nothing of the reader.
 func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.Descriptor) {
-	holds, ok := r.registries.attached.Get(listed.Digest)
+	holds, ok := r.fetcher.attached.Get(listed.Digest)
 	if !ok {
 		if listed.Size < 0 || listed.Size > maxReferrer {
 			return
 		}
 		listed.MediaType = ocispec.MediaTypeImageManifest
-		raw, err := readContent(ctx, r.from, listed)
+		raw, err := registry.ReadContent(ctx, r.from, listed)
 		into[listed.Digest] = &readResult{raw: raw, err: err}
 		if err != nil {
 			return
@@ -92,12 +93,12 @@ func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.
 		return
 	}
 	layer := holds.bundles[0]
-	if r.seen[layer.Digest] || r.registries.noted.Contains(layer.Digest) ||
+	if r.seen[layer.Digest] || r.fetcher.noted.Contains(layer.Digest) ||
 		layer.Size < 0 || layer.Size > min(maxPayload, r.room) {
 		return
 	}
 	layer.MediaType = ocispec.MediaTypeImageLayer
-	raw, err := readContent(ctx, r.from, layer)
+	raw, err := registry.ReadContent(ctx, r.from, layer)
 	into[layer.Digest] = &readResult{raw: raw, err: err}
 }
 

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/remotes"
-	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // answer is what one source of signatures has, or why that is not known.
@@ -48,13 +48,13 @@ func same(answers []*answer) bool {
 // failures returns why some answers are not known, each reason once and in one line; or nil.
 func failures(answers []*answer) error {
 	var all []error
-	var first *fetchError
+	var first *registry.FetchError
 	for _, a := range answers {
 		if a.err == nil {
 			continue
 		}
-		another, ok := errors.AsType[*fetchError](a.err)
-		if ok && first != nil && another.host == first.host && another.problem == first.problem {
+		another, ok := errors.AsType[*registry.FetchError](a.err)
+		if ok && first != nil && another.Host == first.Host && another.Problem == first.Problem {
 			continue
 		}
 		if ok && first == nil {
@@ -62,28 +62,8 @@ func failures(answers []*answer) error {
 		}
 		all = append(all, a.err)
 	}
-	switch len(all) {
-	case 0:
-		return nil
-	case 1:
-		return all[0]
-	default:
-		return &joinedError{all: all}
-	}
+	return registry.JoinErrors(all)
 }
-
-// joinedError is several errors in one line.
-type joinedError struct{ all []error }
-
-func (e *joinedError) Error() string {
-	texts := make([]string, 0, len(e.all))
-	for _, err := range e.all {
-		texts = append(texts, err.Error())
-	}
-	return strings.Join(texts, "; ")
-}
-
-func (e *joinedError) Unwrap() []error { return e.all }
 
 // conclude makes a finding of answers, or an error. What was found counts, even where another source could not be
 // asked; but that there is nothing is for all of them to say, and that nothing has changed, too.
@@ -145,8 +125,7 @@ func fit(answers []*answer) (omitted int) {
 // placed is a question at one host.
 type placed struct {
 	*question
-	host     docker.RegistryHost
-	resolver remotes.Resolver
+	host *registry.Host
 }
 
 // peek asks for the digest of what there is, and reads it if it is new, by half of the time that is left: the other
@@ -159,7 +138,7 @@ func (p *placed) peek(ctx context.Context, of reference.Named, ask func(context.
 		a.what = "the referrers of " + a.what
 	}
 	if err := ask(ctx, a); err != nil {
-		a.err, a.read = p.registry.explain(ctx, a.what, p.host, err), nil
+		a.err, a.read = p.explain(ctx, a.what, err), nil
 		return a
 	}
 	a.compare(p.known)
@@ -167,6 +146,21 @@ func (p *placed) peek(ctx context.Context, of reference.Named, ask func(context.
 		p.read(ctx, a)
 	}
 	return a
+}
+
+// explain returns an error as an operator wants to read it.
+func (p *placed) explain(ctx context.Context, what string, err error) error {
+	explained := p.host.Explain(ctx, what, err)
+	if unfinished, ok := errors.AsType[*UnfinishedError](err); ok && !explained.Final {
+		explained.Problem = unfinished.Error()
+	}
+	return explained
+}
+
+// final reports whether a host need not be asked anything else.
+func final(err error) bool {
+	failed, ok := errors.AsType[*registry.FetchError](err)
+	return ok && failed.Final
 }
 
 // compare compares what there is with what was read before.
@@ -182,7 +176,7 @@ func (p *placed) read(ctx context.Context, a *answer) {
 		return
 	}
 	if err := a.read(ctx); err != nil {
-		a.err = p.registry.explain(ctx, a.what, p.host, err)
+		a.err = p.explain(ctx, a.what, err)
 	}
 	a.read = nil
 }

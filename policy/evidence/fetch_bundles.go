@@ -44,7 +44,7 @@ func (a *attached) small() bool {
 // that an image is signed, until there are enough. What is wrong with one of them leaves it out; that none can be read
 // is an error where another try may help. What was read before an error counts.
 func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) error {
-	from, err := p.resolver.Fetcher(ctx, p.subject.String())
+	from, err := p.host.Resolver.Fetcher(ctx, p.subject.String())
 	if err != nil {
 		return err
 	}

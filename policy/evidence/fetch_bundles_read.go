@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // bundleReader reads bundles into an answer.
@@ -50,7 +52,7 @@ func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) erro
 			r.readAhead(ctx, list[i:min(len(list), i-i%readAhead+readAhead)])
 		}
 		err := r.readOne(ctx, listed)
-		if bad, ok := errors.AsType[*badLayer](err); ok {
+		if bad, ok := errors.AsType[*registry.ContentError](err); ok {
 			r.out.add(bad)
 			continue
 		}
@@ -86,7 +88,7 @@ func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) e
 		return err
 	}
 	if holds.subject != "" && holds.subject != r.subject.Digest() {
-		return lasting("%s refers to %.80s", listed.Digest, holds.subject)
+		return registry.PermanentError("%s refers to %.80s", listed.Digest, holds.subject)
 	}
 	for _, layer := range holds.bundles {
 		if r.seen[layer.Digest] || len(r.answer.bundles) >= maxBundles {
@@ -114,7 +116,7 @@ func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descript
 		return err
 	}
 	if int64(len(file)) > r.room {
-		return lasting("all together have more than %d bytes", maxDirectory)
+		return registry.PermanentError("all together have more than %d bytes", maxDirectory)
 	}
 	r.room -= int64(len(file))
 	r.answer.signatures = append(r.answer.signatures, file)
@@ -123,11 +125,11 @@ func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descript
 
 // holds reads the manifest of a referrer, unless it is remembered.
 func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*attached, error) {
-	if known, ok := r.registries.attached.Get(listed.Digest); ok {
+	if known, ok := r.fetcher.attached.Get(listed.Digest); ok {
 		return known, nil
 	}
 	if listed.Size < 0 || listed.Size > maxReferrer {
-		return nil, lasting("%s has %d bytes, and the manifest of a bundle has at most %d",
+		return nil, registry.PermanentError("%s has %d bytes, and the manifest of a bundle has at most %d",
 			listed.Digest, listed.Size, maxReferrer)
 	}
 	listed.MediaType = ocispec.MediaTypeImageManifest
@@ -137,23 +139,23 @@ func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*a
 	}
 	holds, err := parseAttached(raw)
 	if err != nil {
-		return nil, lasting("%s: %v", listed.Digest, err)
+		return nil, registry.PermanentError("%s: %v", listed.Digest, err)
 	}
 	if holds.small() {
-		r.registries.attached.Add(listed.Digest, holds)
+		r.fetcher.attached.Add(listed.Digest, holds)
 	}
 	return holds, nil
 }
 
 func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor) error {
 	if layer.Size < 0 || layer.Size > maxPayload {
-		return lasting("bundle %s has %d bytes, and one has at most %d",
+		return registry.PermanentError("bundle %s has %d bytes, and one has at most %d",
 			layer.Digest, layer.Size, maxPayload)
 	}
 	if layer.Size > r.room {
-		return lasting("all together have more than %d bytes", maxDirectory)
+		return registry.PermanentError("all together have more than %d bytes", maxDirectory)
 	}
-	if known, ok := r.registries.noted.Get(layer.Digest); ok {
+	if known, ok := r.fetcher.noted.Get(layer.Digest); ok {
 		r.seen[layer.Digest] = true
 		return known
 	}
@@ -166,10 +168,10 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 	r.seen[layer.Digest] = true
 	parsed, err := ParseBundle(raw)
 	if err != nil {
-		err = lasting("%s: %v", layer.Digest, err)
+		err = registry.PermanentError("%s: %v", layer.Digest, err)
 	}
 	if err != nil || parsed.Attestation() {
-		r.registries.noted.Add(layer.Digest, err)
+		r.fetcher.noted.Add(layer.Digest, err)
 		return err
 	}
 	r.room -= int64(len(raw))

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
@@ -53,9 +54,9 @@ func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			r := newRegistry(t)
-			top, want := build(pusher{registry: r, t: t})
+			top, want := build(pusher{testRegistry: r, t: t})
 			ref := r.named(t, "app")
-			got, err := evidence.NewRegistries(evidence.RegistryConfig{}).Image(t.Context(), ref, top.Digest)
+			got, err := evidence.NewFetcher(evidence.FetcherConfig{}).Image(t.Context(), ref, top.Digest)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,8 +130,8 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
-			target := test.build(pusher{registry: r, t: t})
-			got, err := evidence.NewRegistries(evidence.RegistryConfig{}).Image(t.Context(), r.named(t, "app"), target)
+			target := test.build(pusher{testRegistry: r, t: t})
+			got, err := evidence.NewFetcher(evidence.FetcherConfig{}).Image(t.Context(), r.named(t, "app"), target)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%+v, %v\nlacks %q", got, err, test.want)
 			}
@@ -140,10 +141,10 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 
 func TestATagIsResolvedByAHeadAndADigestByNothing(t *testing.T) {
 	r := newRegistry(t)
-	p := pusher{registry: r, t: t}
+	p := pusher{testRegistry: r, t: t}
 	here := platforms.DefaultSpec()
 	top := p.index(on(p.image(&here, "m"), &here))
-	registries := evidence.NewRegistries(evidence.RegistryConfig{})
+	registries := evidence.NewFetcher(evidence.FetcherConfig{})
 	r.asked()
 	got, err := registries.Resolve(t.Context(), r.named(t, "app"))
 	if err != nil || got != top.Digest {
@@ -164,21 +165,21 @@ func TestATagIsResolvedByAHeadAndADigestByNothing(t *testing.T) {
 // A mirror that lacks the image, or lies about it, does not keep us from the registry.
 func TestAnImageIsReadFromWhoeverHasIt(t *testing.T) {
 	here := platforms.DefaultSpec()
-	for name, spoil := range map[string]func(*registry){
-		"a mirror without it":   func(*registry) {},
-		"a mirror that fails":   func(r *registry) { r.spoilBy(always(500)) },
-		"a mirror with another": func(r *registry) { r.spoilBy(onlyFor("/manifests/", serve(`{"schemaVersion":2}`))) },
-		"a mirror that is gone": func(r *registry) { r.server.Close() },
+	for name, spoil := range map[string]func(*testRegistry){
+		"a mirror without it":   func(*testRegistry) {},
+		"a mirror that fails":   func(r *testRegistry) { r.spoilBy(always(500)) },
+		"a mirror with another": func(r *testRegistry) { r.spoilBy(onlyFor("/manifests/", serve(`{"schemaVersion":2}`))) },
+		"a mirror that is gone": func(r *testRegistry) { r.server.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			mirror, r := newRegistry(t), newRegistry(t)
-			p := pusher{registry: r, t: t}
+			p := pusher{testRegistry: r, t: t}
 			m := p.image(&here, "m")
 			spoil(mirror)
 			content := fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL)
-			registries := evidence.NewRegistries(evidence.RegistryConfig{
+			registries := evidence.NewFetcher(evidence.FetcherConfig{Registries: registry.New(registry.Config{
 				HostsDirectory: hostsFor(t, "registry.example", content),
-			})
+			})})
 			got, err := registries.Image(t.Context(), parse(t, "registry.example/app:v1"), m.Digest)
 			if err != nil || got.Manifests[0].Digest != m.Digest {
 				t.Errorf("%+v, %v", got, err)

@@ -5,31 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/containerd/containerd/v2/core/remotes"
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/registry"
 )
-
-// badLayer is an error of what a registry serves, not of reaching it: the layer is left out and others are read.
-type badLayer struct {
-	problem string
-	// lasting says that it is in what the registry lists, and will be there at the next try.
-	lasting bool
-}
-
-func (b *badLayer) Error() string { return b.problem }
-
-func lasting(format string, args ...any) error {
-	return &badLayer{problem: fmt.Sprintf(format, args...), lasting: true}
-}
-
-func passing(format string, args ...any) error {
-	return &badLayer{problem: fmt.Sprintf(format, args...)}
-}
 
 // parseLayers returns the signatures that a manifest lists: the last 64 of the right type, for new ones are added at
 // the end. omitted is how many more there are.
@@ -72,9 +55,9 @@ func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw [
 	for _, layer := range slices.Backward(layers) {
 		content, err := readSignature(ctx, from, layer, payloads)
 		if err == nil && int64(len(content)) > *room {
-			err = lasting("all signatures together have more than %d bytes", maxDirectory)
+			err = registry.PermanentError("all signatures together have more than %d bytes", maxDirectory)
 		}
-		if bad, ok := errors.AsType[*badLayer](err); ok {
+		if bad, ok := errors.AsType[*registry.ContentError](err); ok {
 			out.add(bad)
 			continue
 		}
@@ -106,17 +89,17 @@ func (a *answer) readNone(out *leftOut, err error) error {
 // leftOut counts what was left out.
 type leftOut struct {
 	count int
-	first *badLayer
+	first *registry.ContentError
 	// passing says that some of it may be there at the next try.
 	passing bool
 }
 
-func (l *leftOut) add(bad *badLayer) {
+func (l *leftOut) add(bad *registry.ContentError) {
 	if l.first == nil {
 		l.first = bad
 	}
 	l.count++
-	l.passing = l.passing || !bad.lasting
+	l.passing = l.passing || !bad.Permanent
 }
 
 // describe says in words what was left out: what is bad, and what is older than the newest.
@@ -139,46 +122,22 @@ func readSignature(
 	ctx context.Context, from remotes.Fetcher, layer ocispec.Descriptor, payloads map[digest.Digest][]byte,
 ) ([]byte, error) {
 	if layer.Size < 0 || layer.Size > maxPayload {
-		return nil, lasting("layer %s has %d bytes, and a signature has at most %d",
+		return nil, registry.PermanentError("layer %s has %d bytes, and a signature has at most %d",
 			layer.Digest, layer.Size, maxPayload)
 	}
 	if err := layer.Digest.Validate(); err != nil {
-		return nil, lasting("a layer has the digest %.80q: %v", layer.Digest, err)
+		return nil, registry.PermanentError("a layer has the digest %.80q: %v", layer.Digest, err)
 	}
 	if err := checkCertificates(layer.Annotations); err != nil {
-		return nil, lasting("layer %s: %v", layer.Digest, err)
+		return nil, registry.PermanentError("layer %s: %v", layer.Digest, err)
 	}
 	payload, ok := payloads[layer.Digest]
 	if !ok || int64(len(payload)) != layer.Size {
 		var err error
-		if payload, err = readContent(ctx, from, layer); err != nil {
+		if payload, err = registry.ReadContent(ctx, from, layer); err != nil {
 			return nil, err
 		}
 		payloads[layer.Digest] = payload
 	}
 	return signatureFile(layer.MediaType, payload, layer.Annotations)
-}
-
-// readContent reads what a descriptor describes and verifies its length and digest.
-func readContent(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
-	// Addresses that a manifest brings along are not followed, nor is content that it brings along taken.
-	body, err := from.Fetch(ctx, ocispec.Descriptor{MediaType: of.MediaType, Digest: of.Digest, Size: of.Size})
-	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", of.Digest, err)
-	}
-	defer body.Close()
-	content, err := io.ReadAll(io.LimitReader(body, of.Size+1))
-	switch {
-	case errdefs.IsNotFound(err):
-		return nil, passing("the registry does not have %s", of.Digest)
-	case errdefs.IsFailedPrecondition(err):
-		return nil, passing("%s has more than the %d bytes announced", of.Digest, of.Size)
-	case err != nil:
-		return nil, fmt.Errorf("reading %s: %w", of.Digest, err)
-	case int64(len(content)) != of.Size:
-		return nil, passing("%s has %d bytes, and %d were announced", of.Digest, len(content), of.Size)
-	case of.Digest.Algorithm().FromBytes(content) != of.Digest:
-		return nil, passing("what the registry has as %s has another digest", of.Digest)
-	}
-	return content, nil
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // referrers is a list of what refers to a subject, as far as it can be a bundle or signatures.
@@ -48,7 +50,7 @@ func (r *referrers) add(raw []byte) error {
 			err = listed.Digest.Validate()
 		}
 		if err != nil {
-			r.bad.add(&badLayer{problem: "a referrer is listed by no usable descriptor: " + err.Error(), lasting: true})
+			r.bad.add(&registry.ContentError{Problem: "a referrer is listed by no usable descriptor: " + err.Error(), Permanent: true})
 			continue
 		}
 		r.candidates = append(r.candidates, essence(&listed))

@@ -13,6 +13,9 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/internal/bounded"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 const (
@@ -25,7 +28,7 @@ const (
 // beside asks the lookaside that registries.d names for the repository; nil: there is nothing there, and never was. It
 // has a third of the time that is left.
 func (q *question) beside(ctx context.Context) *answer {
-	if q.registries.config.Lookaside == "" {
+	if q.fetcher.lookaside == "" {
 		return nil
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -33,7 +36,7 @@ func (q *question) beside(ctx context.Context) *answer {
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/3)
 		defer cancel()
 	}
-	a := &answer{source: source{Reference: q.registries.config.Lookaside}}
+	a := &answer{source: source{Reference: q.fetcher.lookaside}}
 	at, err := q.lookaside()
 	if err != nil {
 		a.err = err
@@ -41,8 +44,8 @@ func (q *question) beside(ctx context.Context) *answer {
 	}
 	a.what = "the signatures in the lookaside of " + q.subject.String()
 	a.source.Reference, a.source.Host = at.Redacted(), at.Host
-	l := &lookaside{question: q, registry: q.registries.newRegistry(ctx, q.subject), base: at}
-	defer l.registry.close()
+	l := &lookaside{question: q, session: q.fetcher.NewSession(ctx, q.subject), base: at}
+	defer l.session.Close()
 	if err := l.read(ctx, a); err != nil {
 		a.err = l.explain(ctx, a.what, err)
 	}
@@ -55,7 +58,7 @@ func (q *question) beside(ctx context.Context) *answer {
 
 // lookaside returns where the signatures lie.
 func (q *question) lookaside() (*url.URL, error) {
-	all, err := readLookasides(q.registries.config.Lookaside)
+	all, err := readLookasides(q.fetcher.lookaside)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +74,9 @@ func (q *question) lookaside() (*url.URL, error) {
 // lookaside is a place beside the registry.
 type lookaside struct {
 	*question
-	registry *registry
-	base     *url.URL
-	client   *http.Client
+	session *registry.Session
+	base    *url.URL
+	client  *http.Client
 }
 
 // read reads signature-1, signature-2, … until one is not there. The newest are kept. One that containers/image could
@@ -98,7 +101,7 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 			file, err = signature.File()
 		}
 		if err != nil {
-			out.add(&badLayer{problem: fmt.Sprintf("signature-%d: %v", n+1, err), lasting: true})
+			out.add(&registry.ContentError{Problem: fmt.Sprintf("signature-%d: %v", n+1, err), Permanent: true})
 			continue
 		}
 		a.signatures = append(a.signatures, file)
@@ -125,7 +128,7 @@ func (l *lookaside) get(ctx context.Context, n int) ([]byte, error) {
 	at := *l.base
 	at.Path += fmt.Sprintf("/signature-%d", n)
 	if at.Scheme == "file" {
-		return readRegular(at.Path, maxSignatureFile)
+		return bounded.ReadFile(at.Path, maxSignatureFile)
 	}
 	if l.client == nil {
 		if err := l.connect(ctx); err != nil {
@@ -136,7 +139,7 @@ func (l *lookaside) get(ctx context.Context, n int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for a signature: %w", err)
 	}
-	request.Header.Set("User-Agent", userAgent)
+	request.Header.Set("User-Agent", registry.UserAgent)
 	response, err := l.client.Do(request)
 	if err != nil {
 		return nil, err
@@ -148,35 +151,35 @@ func (l *lookaside) get(ctx context.Context, n int) ([]byte, error) {
 	case http.StatusNotFound:
 		return nil, fs.ErrNotExist
 	default:
-		return nil, &statusError{status: response.StatusCode}
+		return nil, &registry.StatusError{Status: response.StatusCode}
 	}
 }
 
 // connect makes a client, with the certificates that hosts.toml has for the host.
 func (l *lookaside) connect(ctx context.Context) error {
-	hosts, err := l.registry.hosts(ctx, l.registries.config.HostsDirectory, l.base.Host)
+	hosts, err := l.session.Hosts(ctx, l.base.Host)
 	if err != nil || len(hosts) == 0 {
 		return errors.Join(fmt.Errorf("reading how %s is reached", l.base.Host), err)
 	}
-	l.registry.begin(docker.RegistryHost{Host: l.base.Host})
+	l.session.Begin(docker.RegistryHost{Host: l.base.Host})
 	l.client = hosts[len(hosts)-1].Client
 	return nil
 }
 
 // explain returns an error as an operator wants to read it.
 func (l *lookaside) explain(ctx context.Context, what string, err error) error {
-	e := &fetchError{what: what, host: l.base.Host, cause: err}
-	if e.host == "" {
-		e.host = l.base.Path
+	e := &registry.FetchError{What: what, Host: l.base.Host, Cause: err}
+	if e.Host == "" {
+		e.Host = l.base.Path
 	}
 	var path *fs.PathError
 	switch {
 	case ctx.Err() != nil:
-		e.problem = "no answer within the time that a fetch may take"
+		e.Problem = "no answer within the time that a fetch may take"
 	case errors.As(err, &path):
-		e.problem = path.Err.Error()
+		e.Problem = path.Err.Error()
 	default:
-		e.problem = plain(err)
+		e.Problem = registry.Plain(err)
 	}
 	return e
 }

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
-	containerdreference "github.com/containerd/containerd/v2/pkg/reference"
-	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/registry"
 )
 
 const (
@@ -51,13 +49,13 @@ func (p *placed) referrers(ctx context.Context, a *answer) error {
 
 // indexed asks for the fallback tag.
 func (p *placed) indexed(ctx context.Context, a *answer) error {
-	index, err := p.resolve(ctx, p.fallback)
+	index, err := p.host.ResolveTag(ctx, p.fallback)
 	if err != nil || index.Digest == "" {
 		return err
 	}
 	a.source.Digest = index.Digest
 	a.read = func(ctx context.Context) error {
-		from, err := p.resolver.Fetcher(ctx, p.fallback.String())
+		from, err := p.host.Resolver.Fetcher(ctx, p.fallback.String())
 		if err != nil {
 			return err
 		}
@@ -80,7 +78,7 @@ var errNoReferrers = errors.New("it has no referrers API")
 // listed asks the referrers API, page by page.
 func (p *placed) listed(ctx context.Context) (*referrers, error) {
 	list := &referrers{}
-	next := p.url("referrers", p.subject.Digest().String())
+	next := p.host.Endpoint(p.subject, "referrers", p.subject.Digest().String())
 	for page := range maxPages {
 		raw, after, err := p.page(ctx, next)
 		if err != nil && page > 0 && errors.Is(err, errNoReferrers) {
@@ -103,23 +101,9 @@ func (p *placed) listed(ctx context.Context) (*referrers, error) {
 	return list, nil
 }
 
-// url returns where the host has something of the repository. A mirror is told which registry is meant, as containerd
-// tells it.
-func (p *placed) url(parts ...string) *url.URL {
-	at := &url.URL{
-		Scheme: p.host.Scheme, Host: p.host.Host,
-		Path: path.Join(append([]string{"/", p.host.Path, reference.Path(p.subject)}, parts...)...),
-	}
-	domain := reference.Domain(p.subject)
-	if p.host.Host != domain && (domain != "docker.io" || p.host.Host != "registry-1.docker.io") {
-		at.RawQuery = url.Values{"ns": {domain}}.Encode()
-	}
-	return at
-}
-
 // page returns a page of the list, and the link to the next one; empty: it is the last.
 func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string, err error) {
-	response, err := p.get(ctx, at)
+	response, err := p.host.Get(ctx, p.tag, at, ocispec.MediaTypeImageIndex)
 	if err != nil {
 		return nil, "", err
 	}
@@ -131,7 +115,7 @@ func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string
 		// What registries say to what they do not know.
 		return nil, "", errNoReferrers
 	default:
-		return nil, "", &statusError{status: response.StatusCode}
+		return nil, "", &registry.StatusError{Status: response.StatusCode}
 	}
 	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil || kind != ocispec.MediaTypeImageIndex && kind != "application/json" {
@@ -141,7 +125,7 @@ func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string
 	if raw, err = io.ReadAll(response.Body); err != nil {
 		return nil, "", err
 	}
-	if err := checkElements(raw); err != nil {
+	if err := registry.CheckElements(raw); err != nil {
 		return nil, "", fmt.Errorf("its list of referrers: %w", err)
 	}
 	return raw, nextLink(response.Header), nil
@@ -187,46 +171,4 @@ func isNext(parameters string) bool {
 		}
 	}
 	return false
-}
-
-// get asks the host for what containerd's resolver has no question for, with the same credentials.
-func (p *placed) get(ctx context.Context, at *url.URL) (*http.Response, error) {
-	spec, err := containerdreference.Parse(p.tag.String())
-	if err != nil {
-		return nil, fmt.Errorf("naming the repository: %w", err)
-	}
-	if ctx, err = docker.ContextWithRepositoryScope(ctx, spec, false); err != nil {
-		return nil, fmt.Errorf("naming the repository: %w", err)
-	}
-	var answers []*http.Response
-	for {
-		response, err := p.try(ctx, at)
-		if err != nil {
-			return nil, err
-		}
-		if response.StatusCode != http.StatusUnauthorized || p.host.Authorizer == nil || len(answers) > 1 {
-			return response, nil
-		}
-		answers = append(answers, response)
-		if err := errors.Join(p.host.Authorizer.AddResponses(ctx, answers), response.Body.Close()); err != nil {
-			return nil, &statusError{status: response.StatusCode, cause: err}
-		}
-	}
-}
-
-// try asks once, by what is known of authorization.
-func (p *placed) try(ctx context.Context, at *url.URL) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("asking for referrers: %w", err)
-	}
-	maps.Copy(request.Header, p.host.Header.Clone())
-	request.Header.Set("User-Agent", userAgent)
-	request.Header.Set("Accept", ocispec.MediaTypeImageIndex)
-	if p.host.Authorizer != nil {
-		if err := p.host.Authorizer.Authorize(ctx, request); err != nil {
-			return nil, fmt.Errorf("authorizing: %w", err)
-		}
-	}
-	return p.host.Client.Do(request)
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/distribution/reference"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
 const (
@@ -69,7 +71,7 @@ func readLookasides(directory string) (*lookasides, error) {
 			continue
 		}
 		path := filepath.Join(directory, entry.Name())
-		raw, err := readRegular(path, maxRegistriesFile)
+		raw, err := bounded.ReadFile(path, maxRegistriesFile)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
@@ -158,20 +160,6 @@ func mentioned(raw []byte) (scopes []string) {
 		}
 	}
 	return scopes
-}
-
-// Problems returns what is wrong with the files that say how this node reaches registries: each concerns the registry
-// or the scope that it names, and no other.
-func (r *Registries) Problems() []error {
-	problems := hostsProblems(r.config.HostsDirectory)
-	if r.config.Lookaside == "" {
-		return problems
-	}
-	all, err := readLookasides(r.config.Lookaside)
-	if err != nil {
-		return append(problems, err)
-	}
-	return append(problems, all.problems...)
 }
 
 // base returns where the signatures of a repository lie: by the most specific scope that says so. Scopes with a tag or

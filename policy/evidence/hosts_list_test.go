@@ -9,12 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // The rules are containerd's (2.4.2, internal/cri/server/images: hostDirFromRoots).
 func TestTheFirstDirectoryOfConfigPathThatHasAHostCounts(t *testing.T) {
-	right := func(r *registry) string { return fmt.Sprintf("server = %q\n", r.server.URL) }
+	right := func(r *testRegistry) string { return fmt.Sprintf("server = %q\n", r.server.URL) }
 	const wrong = "server = \"http://127.0.0.1:1\"\n"
 	for name, test := range map[string]struct {
 		// first and second are the directories; an empty file of a host stands for the right one.
@@ -51,7 +51,7 @@ func TestTheFirstDirectoryOfConfigPathThatHasAHostCounts(t *testing.T) {
 					write(t, filepath.Join(root, host, "hosts.toml"), content)
 				}
 			}
-			keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: strings.Join(roots, ":")}))
+			keeper := open(t, reaching(registry.Config{HostsDirectory: strings.Join(roots, ":")}))
 			got := fetched(t, keeper, parse(t, "registry.example/app:v1"), m)
 			if (got.State == policy.Found) != test.found {
 				t.Errorf("%+v", got)
@@ -62,11 +62,11 @@ func TestTheFirstDirectoryOfConfigPathThatHasAHostCounts(t *testing.T) {
 
 func TestADirectoryOfConfigPathThatDoesNotExistIsNamed(t *testing.T) {
 	there := t.TempDir()
-	r := evidence.NewRegistries(evidence.RegistryConfig{HostsDirectory: there + ":/nonexistent/a:/nonexistent/b"})
+	r := registry.New(registry.Config{HostsDirectory: there + ":/nonexistent/a:/nonexistent/b"})
 	if diff := cmp.Diff([]string{"/nonexistent/a", "/nonexistent/b"}, r.MissingHostsDirectories()); diff != "" {
 		t.Error(diff)
 	}
-	if missing := evidence.NewRegistries(evidence.RegistryConfig{}).MissingHostsDirectories(); len(missing) > 0 {
+	if missing := registry.New(registry.Config{}).MissingHostsDirectories(); len(missing) > 0 {
 		t.Errorf("of none, %v are missing", missing)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	memory "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // secured is a registry behind TLS, at whose door more can be asked for.
@@ -33,7 +33,7 @@ type secured struct {
 }
 
 // secure serves a registry by TLS with a certificate that is good until some time.
-func (r *registry) secure(t *testing.T, until time.Time, door func(http.Handler) http.Handler, clients *x509.CertPool,
+func (r *testRegistry) secure(t *testing.T, until time.Time, door func(http.Handler) http.Handler, clients *x509.CertPool,
 ) secured {
 	t.Helper()
 	certificate, authority := certify(t, until)
@@ -119,7 +119,7 @@ func TestRegistriesAreReachedAsHostsTomlSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, host := range []string{"registry.example", "_default"} {
-				p := pusher{registry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
+				p := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
 				m := manifestOf("image")
 				p.sign(t, "app", m, signed(1))
 				p.attach(m, referrer{content: statement(signs, 1), predicate: signs})
@@ -143,7 +143,7 @@ func TestRegistriesAreReachedAsHostsTomlSays(t *testing.T) {
 				write(t, filepath.Join(hosts, host, "c.pem"), clientAuthority)
 				write(t, filepath.Join(hosts, host, "k.pem"),
 					string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-				keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+				keeper := open(t, reaching(registry.Config{HostsDirectory: hosts}))
 				got := fetched(t, keeper, parse(t, "registry.example/app:v1"), m)
 				if test.want != "" {
 					check(t, got, test.want)
@@ -157,12 +157,12 @@ func TestRegistriesAreReachedAsHostsTomlSays(t *testing.T) {
 
 // TestARegistryThatIsNamedTwiceSaysOnceThatThereIsNone: with its certificate's authority and, as the server, without.
 func TestARegistryThatIsNamedTwiceSaysOnceThatThereIsNone(t *testing.T) {
-	p := pusher{registry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
+	p := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}
 	server := p.secure(t, time.Now().Add(24*time.Hour), openDoor, nil)
 	hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %[1]q\n[host.%[1]q]\n"+
 		"capabilities = ['pull', 'resolve']\nca = 'ca.pem'\n", server.URL))
 	write(t, filepath.Join(hosts, "registry.example", "ca.pem"), server.authority)
-	keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+	keeper := open(t, reaching(registry.Config{HostsDirectory: hosts}))
 	named, m := parse(t, "registry.example/app:v1"), manifestOf("image")
 	if got := fetched(t, keeper, named, m); got.State != policy.None {
 		t.Errorf("without a signature: %+v", got)
@@ -190,7 +190,7 @@ func TestCapabilitiesSayWhatAHostIsAsked(t *testing.T) {
 			r.sign(t, "app", m, signed(1))
 			hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %q\n[host.%q]\ncapabilities = %s\n",
 				r.server.URL, mirror.server.URL, capabilities))
-			keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+			keeper := open(t, reaching(registry.Config{HostsDirectory: hosts}))
 			if got := fetched(t, keeper, parse(t, "registry.example/app:v1"), m); got.State != policy.Found {
 				t.Errorf("%+v", got)
 			}
@@ -212,7 +212,7 @@ func TestAMirrorIsToldWhichRegistryIsMeant(t *testing.T) {
 		})
 	})
 	hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL))
-	fetched(t, open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts})), parse(t, "registry.example/app:v1"), m)
+	fetched(t, open(t, reaching(registry.Config{HostsDirectory: hosts})), parse(t, "registry.example/app:v1"), m)
 	if len(queries) != 1 || !queries["ns=registry.example"] {
 		t.Errorf("asked with %v", queries)
 	}

@@ -23,8 +23,8 @@ type Config struct {
 	MaxSize int64
 	// Exclusive has Open fail where the directory cannot be used: with [ErrLocked] where another process works in it.
 	Exclusive bool
-	// Registries are where it is fetched from. Nil: as they are reached without any configuration.
-	Registries *Registries
+	// Fetcher fetches it. Nil: one without any configuration.
+	Fetcher *Fetcher
 	// Panicked is told of panics in a fetch, which is then one that failed. It may be nil.
 	Panicked policy.PanicFunc
 	// Logger is told what an operator should know. Nil: nobody is.
@@ -36,11 +36,11 @@ type Keeper struct {
 	log      *slog.Logger
 	look     lookFunc
 	panicked policy.PanicFunc
-	// registries is nil where a test looks for itself.
-	registries *Registries
-	disk       *volume
-	lock       *os.File
-	overflow   overflow
+	// fetcher is nil where a test looks for itself.
+	fetcher  *Fetcher
+	disk     *volume
+	lock     *os.File
+	overflow overflow
 
 	generation atomic.Uint64
 	health     health
@@ -68,15 +68,15 @@ type Keeper struct {
 
 // Open returns a Keeper at work. It fails for a configuration that makes no sense, and else only as that asks for.
 func Open(config Config) (*Keeper, error) {
-	registries := config.Registries
-	if registries == nil {
-		registries = NewRegistries(RegistryConfig{})
+	fetcher := config.Fetcher
+	if fetcher == nil {
+		fetcher = NewFetcher(FetcherConfig{})
 	}
-	k, err := open(config, registries.look)
+	k, err := open(config, fetcher.look)
 	if err != nil {
 		return nil, err
 	}
-	k.registries = registries
+	k.fetcher = fetcher
 	return k, nil
 }
 
@@ -140,8 +140,8 @@ func (k *Keeper) Close() {
 	}
 }
 
-// Registries returns what this fetches from.
-func (k *Keeper) Registries() *Registries { return k.registries }
+// Fetcher returns what fetches evidence.
+func (k *Keeper) Fetcher() *Fetcher { return k.fetcher }
 
 // Generation changes whenever any evidence does. It belongs to this process and is no use to another.
 func (k *Keeper) Generation() uint64 { return k.generation.Load() }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // layersManifest is a manifest under a signatures' tag, made by hand.
@@ -121,7 +122,7 @@ func TestOfTenThousandSignaturesTheNewestCount(t *testing.T) {
 		})
 	}
 	manifest := layersManifest(t, append(layers, layer(good, len(good.payload)))...)
-	if len(manifest) > evidence.MaxManifest {
+	if len(manifest) > registry.MaxManifest {
 		t.Fatal("the manifest is too large for the test")
 	}
 	r := newRegistry(t)

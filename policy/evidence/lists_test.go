@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 func TestReferrersAreReadPageByPage(t *testing.T) {
@@ -28,7 +29,7 @@ func TestReferrersAreReadPageByPage(t *testing.T) {
 		"to a page that is absent": {`<?page=1%d>; rel="next"`, "page 2 of its referrers is not there", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := pusher{registry: newRegistry(t), t: t}
+			p := pusher{testRegistry: newRegistry(t), t: t}
 			var pages []string
 			for i := range 3 {
 				of := p.attach(image, referrer{content: statement(signs, i), predicate: signs})
@@ -59,7 +60,7 @@ func TestReferrersAreReadPageByPage(t *testing.T) {
 
 func TestAListOfReferrersWithoutEndIsNotReadToItsEnd(t *testing.T) {
 	image := manifestOf("image")
-	p := pusher{registry: newRegistry(t), t: t}
+	p := pusher{testRegistry: newRegistry(t), t: t}
 	of := p.attach(image, referrer{content: statement(signs, 1), predicate: signs})
 	p.spoilBy(onlyFor("/referrers/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", `<?again>; rel="next"`)
@@ -77,7 +78,7 @@ func TestAListOfReferrersWithoutEndIsNotReadToItsEnd(t *testing.T) {
 // The first thousand that could be bundles are looked at, and attestations are not among them where the list says so.
 func TestOfTenThousandReferrersAThousandAreLookedAt(t *testing.T) {
 	image := manifestOf("image")
-	p := pusher{registry: newRegistry(t), t: t}
+	p := pusher{testRegistry: newRegistry(t), t: t}
 	good := p.attach(image, referrer{content: statement(signs, 1), predicate: signs})
 	var list strings.Builder
 	_, _ = fmt.Fprintf(&list, `{"schemaVersion":2,"manifests":[{"digest":%q,"size":%d}`, good.Digest, good.Size)
@@ -92,11 +93,7 @@ func TestOfTenThousandReferrersAThousandAreLookedAt(t *testing.T) {
 	list.WriteString("]}")
 	p.spoilBy(onlyFor("/referrers/", serveIndex(list.String())))
 	// A thousand requests, which take a busy machine longer than a fetch may.
-	keeper, err := evidence.OpenWithTimeout(evidence.Config{Directory: t.TempDir(), MaxSize: 64 << 20}, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(keeper.Close)
+	keeper := open(t, reaching(registry.Config{Timeout: time.Hour}))
 	got := fetched(t, keeper, p.named(t, "app"), image)
 	if got.Bundles != 1 || !strings.Contains(got.Detail, "999 bundles were left out") {
 		t.Errorf("%+v", got)

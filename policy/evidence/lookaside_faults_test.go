@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 func TestALookasideThatFailsIsNotOneWithNothing(t *testing.T) {
@@ -40,17 +41,15 @@ func TestALookasideThatFailsIsNotOneWithNothing(t *testing.T) {
 			r := newRegistry(t)
 			server := httptest.NewServer(test.serve)
 			t.Cleanup(server.Close)
-			config := lookedBeside(t, server.URL)
-			keeper := open(t, config)
+			keeper := open(t, lookedBeside(t, server.URL))
 			if strings.Contains(test.want, "within the time") {
-				keeper = hasty(t, config)
+				keeper = hasty(t, "", lookasideAt(t, server.URL), registry.Config{})
 			}
 			check(t, fetched(t, keeper, r.named(t, "app"), m), test.want)
 			r.sign(t, "app", m, signed(1))
-			config = lookedBeside(t, server.URL)
-			keeper = open(t, config)
+			keeper = open(t, lookedBeside(t, server.URL))
 			if strings.Contains(test.want, "within the time") {
-				keeper = hasty(t, config)
+				keeper = hasty(t, "", lookasideAt(t, server.URL), registry.Config{})
 			}
 			got := fetched(t, keeper, r.named(t, "app"), m)
 			if got.State != policy.Found || got.Signatures != 1 || !strings.Contains(got.Detail, test.want) {
@@ -66,7 +65,7 @@ func TestARegistriesDThatCannotBeReadIsAFailure(t *testing.T) {
 		"\t": "reading where signatures lie, in",
 		"default-docker: {lookaside: 's3://x/y'}": "neither file nor http nor https",
 	} {
-		config := reaching(evidence.RegistryConfig{Lookaside: registriesD(t, content)})
+		config := evidence.Config{Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Lookaside: registriesD(t, content)})}
 		check(t, fetched(t, open(t, config), r.named(t, "app"), m), want)
 	}
 }

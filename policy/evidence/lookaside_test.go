@@ -33,7 +33,13 @@ func registriesD(t testing.TB, content string) string {
 // lookedBeside is the configuration with a lookaside for all repositories.
 func lookedBeside(t testing.TB, base string) evidence.Config {
 	t.Helper()
-	return reaching(evidence.RegistryConfig{Lookaside: registriesD(t, "default-docker: {lookaside: '"+base+"'}")})
+	return evidence.Config{Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Lookaside: lookasideAt(t, base)})}
+}
+
+// lookasideAt writes a registries.d with a lookaside for all repositories.
+func lookasideAt(t testing.TB, base string) string {
+	t.Helper()
+	return registriesD(t, "default-docker: {lookaside: '"+base+"'}")
 }
 
 // leave writes signatures into a lookaside for the repository app.

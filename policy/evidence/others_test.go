@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // TestNobodyHasAnothersRegistryLeftAlone: whoever may have an image pulled from a registry of his own could else send
@@ -31,7 +31,7 @@ func TestNobodyHasAnothersRegistryLeftAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			elsewhere.serve(t, "hostile.example", hostile)
-			keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+			keeper := open(t, reaching(registry.Config{HostsDirectory: hosts}))
 			if got := fetched(t, keeper, parse(t, "hostile.example/app"), image); got.State != policy.Failed {
 				t.Errorf("of the hostile one: %+v", got)
 			}
@@ -57,7 +57,7 @@ func TestHeadersOfOneHostDoNotGoToAnother(t *testing.T) {
 	for _, part := range []string{"/manifests/", "/referrers/"} {
 		sends := onlyFor(part, redirect("http://blobs.example/x"))
 		elsewhere.serve(t, "own.example", wanting(sends(status(http.StatusNotFound))))
-		keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+		keeper := open(t, reaching(registry.Config{HostsDirectory: hosts}))
 		fetched(t, keeper, parse(t, "own.example/app"), manifestOf("image"))
 	}
 	if asked < 2 || told > 0 {

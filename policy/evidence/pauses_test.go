@@ -6,83 +6,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
-
-// pausedFor returns how long a host is left alone after answers.
-func pausedFor(t *testing.T, answers, status int, retryAfter string) time.Duration {
-	t.Helper()
-	var took time.Duration
-	synctest.Test(t, func(*testing.T) {
-		pauses, start := evidence.NewPauses(), time.Now()
-		for range answers {
-			_ = pauses.Answered("registry.example", status, retryAfter)
-		}
-		for pauses.MayAsk("registry.example") != nil {
-			time.Sleep(10 * time.Millisecond)
-		}
-		took = time.Since(start)
-		if pauses.MayAsk("other.example") != nil {
-			took = -1
-		}
-	})
-	return took
-}
-
-func TestAHostIsLeftAloneAsLongAsItWantsOrNeeds(t *testing.T) {
-	for name, test := range map[string]struct {
-		answers, status int
-		retryAfter      string
-		least, most     time.Duration
-	}{
-		"it answers":                         {9, 200, "", 0, 0},
-		"it has nothing":                     {9, 404, "7", 0, 0},
-		"it wants to be left alone":          {1, 429, "", 750 * time.Millisecond, time.Second},
-		"for a time that it names":           {1, 429, "40", 40 * time.Second, 40 * time.Second},
-		"for a time that it names, with 503": {1, 503, "40", 40 * time.Second, 40 * time.Second},
-		"for a year":                         {1, 429, "31536000", time.Minute, time.Minute},
-		"time and again":                     {4, 429, "", 6 * time.Second, 8 * time.Second},
-		"it has failed":                      {5, 500, "", 0, 0},
-		"it has failed, and names a time":    {1, 500, "40", 0, 0},
-		"it goes on failing":                 {6, 500, "", 750 * time.Millisecond, time.Second},
-		"it goes on and on failing":          {9, 502, "", 6 * time.Second, 8 * time.Second},
-		"it never does anything but fail":    {99, 503, "", 11 * time.Second, 15 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := pausedFor(t, test.answers, test.status, test.retryAfter)
-			if got < test.least || got > test.most+10*time.Millisecond {
-				t.Errorf("for %v, not for %v to %v", got, test.least, test.most)
-			}
-		})
-	}
-}
-
-func TestAnyOtherAnswerEndsTheFailures(t *testing.T) {
-	pauses := evidence.NewPauses()
-	for range 5 {
-		for range 5 {
-			_ = pauses.Answered("registry.example", 500, "")
-		}
-		_ = pauses.Answered("registry.example", 404, "")
-	}
-	if err := pauses.MayAsk("registry.example"); err != nil || pauses.Hosts() != 0 {
-		t.Errorf("%v; %d hosts are remembered", err, pauses.Hosts())
-	}
-}
-
-func TestNotAllHostsThatFailAreRemembered(t *testing.T) {
-	pauses := evidence.NewPauses()
-	for i := range 5000 {
-		_ = pauses.Answered(fmt.Sprint(i), 429, "60")
-	}
-	if hosts := pauses.Hosts(); hosts > 1024 {
-		t.Errorf("%d are", hosts)
-	}
-}
 
 func TestARegistryThatGoesOnFailingIsNotAskedOnAndOn(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -121,7 +49,7 @@ func TestAMirrorThatWantsToBeLeftAloneIsWhileTheRegistryIsAsked(t *testing.T) {
 		})
 	})
 	hosts := hostsFor(t, "registry.example", fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL))
-	keeper := open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts}))
+	keeper := open(t, reaching(registry.Config{HostsDirectory: hosts}))
 	for i := range 5 {
 		m := manifestOf(fmt.Sprint(i))
 		r.sign(t, "app", m, signed(i))

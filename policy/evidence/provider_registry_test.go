@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
+	"github.com/countersign/countersign/policy/registry/kubeletcreds/credstest"
 )
 
 func TestProvidersAreAskedWhereTheFileHasNothing(t *testing.T) {
@@ -14,26 +16,26 @@ func TestProvidersAreAskedWhereTheFileHasNothing(t *testing.T) {
 	m := manifestOf("image")
 	r.sign(t, "team/app", m, signed(1))
 	r.spoilBy(basic)
-	p := newPlugin(t, "127.0.0.1:"+strings.Split(r.host, ":")[1], says(`"cacheKeyType":"Image"`, r.host))
+	p := credstest.New(t, "127.0.0.1:"+strings.Split(r.host, ":")[1], credstest.Answer(`"cacheKeyType":"Image"`, r.host))
 	file := filepath.Join(t.TempDir(), "config.json")
-	got := fetched(t, open(t, reaching(p.registries(file))), r.named(t, "team/app"), m)
+	got := fetched(t, open(t, reaching(reachedWith(p, file))), r.named(t, "team/app"), m)
 	if got.State != policy.Found {
 		t.Fatalf("%+v", got)
 	}
-	if request := p.noted("request"); !strings.Contains(request, r.host+`/team/app"`) {
+	if request := p.Recorded("request"); !strings.Contains(request, r.host+`/team/app"`) {
 		t.Errorf("asked for %s", request)
 	}
 	write(t, file, `{"auths":{"`+r.host+`":{"auth":"`+auth("user", "pass")+`"}}}`)
-	if got := fetched(t, open(t, reaching(p.registries(file))), r.named(t, "team/app"), m); got.State != policy.Found {
+	if got := fetched(t, open(t, reaching(reachedWith(p, file))), r.named(t, "team/app"), m); got.State != policy.Found {
 		t.Errorf("with the file: %+v", got)
 	}
-	if runs := p.runs(); runs != 1 {
+	if runs := p.Runs(); runs != 1 {
 		t.Errorf("the file has credentials, and the provider ran %d times", runs)
 	}
 }
 
 func TestWhereCredentialsAreMissingItIsSaidWhereToPutThem(t *testing.T) {
-	wrong := strings.Replace(says(`"cacheKeyType":"Image"`, "HOST"), `"password":"pass"`, `"password":"x"`, 1)
+	wrong := strings.Replace(credstest.Answer(`"cacheKeyType":"Image"`, "HOST"), `"password":"pass"`, `"password":"x"`, 1)
 	for name, test := range map[string]struct{ matches, script, want string }{
 		"the provider fails": {
 			"HOST", "exit 1",
@@ -48,10 +50,10 @@ func TestWhereCredentialsAreMissingItIsSaidWhereToPutThem(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
 			r.spoilBy(bearer(t, false))
-			p := newPlugin(t, strings.ReplaceAll(test.matches, "HOST", r.host), strings.ReplaceAll(test.script, "HOST", r.host))
+			p := credstest.New(t, strings.ReplaceAll(test.matches, "HOST", r.host), strings.ReplaceAll(test.script, "HOST", r.host))
 			file := filepath.Join(t.TempDir(), "config.json")
-			got := fetched(t, open(t, reaching(p.registries(file))), r.named(t, "app"), manifestOf("image"))
-			check(t, got, strings.NewReplacer("HOST", r.host, "FILE", file, "CONFIG", p.config).Replace(test.want))
+			got := fetched(t, open(t, reaching(reachedWith(p, file))), r.named(t, "app"), manifestOf("image"))
+			check(t, got, strings.NewReplacer("HOST", r.host, "FILE", file, "CONFIG", p.Config).Replace(test.want))
 			checkSecret(t, got.Detail)
 		})
 	}
@@ -60,12 +62,19 @@ func TestWhereCredentialsAreMissingItIsSaidWhereToPutThem(t *testing.T) {
 func TestAProviderThatHangsIsAFailureAndLeavesNothingBehind(t *testing.T) {
 	r := newRegistry(t)
 	r.spoilBy(basic)
-	p := newPlugin(t, r.host, "mkfifo fifo; cat fifo & echo $! > child; wait")
-	got := fetched(t, hasty(t, reaching(p.registries(""))), r.named(t, "app"), manifestOf("image"))
+	p := credstest.New(t, r.host, "mkfifo fifo; cat fifo & echo $! > child; wait")
+	got := fetched(t, hasty(t, "", "", reachedWith(p, "")), r.named(t, "app"), manifestOf("image"))
 	check(t, got, "the credential provider plugin failed: it did not answer in time")
-	pid, err := strconv.Atoi(p.noted("child"))
+	pid, err := strconv.Atoi(p.Recorded("child"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	wait(t, func() bool { return ended(pid) })
+}
+
+// reachedWith configures registries that are reached with a file of credentials and a plugin.
+func reachedWith(p credstest.Plugin, file string) registry.Config {
+	return registry.Config{
+		AuthFile: file, CredentialProviderConfig: p.Config, CredentialProviderDirectory: p.Directory,
+	}
 }

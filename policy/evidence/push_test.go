@@ -49,7 +49,7 @@ func (p pusher) push(tag, mediaType string, document any) ocispec.Descriptor {
 }
 
 // pushBlob puts a blob into the repository app.
-func (r *registry) pushBlob(t testing.TB, mediaType string, blob []byte) ocispec.Descriptor {
+func (r *testRegistry) pushBlob(t testing.TB, mediaType string, blob []byte) ocispec.Descriptor {
 	t.Helper()
 	to, err := name.NewRepository(r.host+"/app", name.Insecure)
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *registry) pushBlob(t testing.TB, mediaType string, blob []byte) ocispec
 // pusher pushes to a registry for a test.
 type pusher struct {
 	api bool
-	*registry
+	*testRegistry
 	t testing.TB
 }
 

@@ -55,7 +55,7 @@ func TestASignatureUnderTheTagAndAmongTheReferrersIsOne(t *testing.T) {
 }
 
 func TestABundleListedAsASignatureOfTheOldFormatIsFound(t *testing.T) {
-	p := pusher{registry: newRegistry(t), t: t}
+	p := pusher{testRegistry: newRegistry(t), t: t}
 	m := manifestOf("mistyped")
 	listed := p.attach(m, referrer{content: statement(signs, 1), predicate: signs})
 	listed.ArtifactType, listed.Annotations = signatureArtifact, nil
@@ -74,7 +74,7 @@ func TestAnAPIThatListsNothingDoesNotHideTheFallbackTag(t *testing.T) {
 		}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			p := pusher{registry: newRegistry(t, memory.WithReferrersSupport(false)), t: t}
+			p := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(false)), t: t}
 			m := manifestOf("older than the API")
 			p.list(m, p.attach(m, referrer{content: statement(signs, 1), predicate: signs}))
 			body, err := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": others})

@@ -9,6 +9,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // TestAFaultInRegistriesDConcernsItsOwnScope: containers/image fails for every registry because of one entry.
@@ -79,7 +80,7 @@ func TestAFaultInRegistriesDConcernsItsOwnScope(t *testing.T) {
 			if test.concerned != "" && at(test.concerned) == nil {
 				t.Errorf("it does not concern %s", test.concerned)
 			}
-			problems := evidence.NewRegistries(evidence.RegistryConfig{Lookaside: directory}).Problems()
+			problems := evidence.NewFetcher(evidence.FetcherConfig{Lookaside: directory}).Problems()
 			if len(problems) != len(test.problems) {
 				t.Fatalf("the problems are %v", problems)
 			}
@@ -97,12 +98,14 @@ func TestAHostsTomlThatDoesNotParseIsNamed(t *testing.T) {
 	const broken = "server = \"https://registry.example\"\n[host.\"https://mirror.example\"\n"
 	directory := hostsFor(t, "registry.example", broken)
 	path := filepath.Join(directory, "registry.example", "hosts.toml")
-	registries := evidence.NewRegistries(evidence.RegistryConfig{HostsDirectory: directory})
+	registries := registry.New(registry.Config{HostsDirectory: directory})
 	problems := registries.Problems()
 	if len(problems) != 1 || !strings.HasPrefix(problems[0].Error(), path+":2:") {
 		t.Errorf("the problems are %v", problems)
 	}
-	keeper := open(t, evidence.Config{Registries: registries})
+	keeper := open(t, evidence.Config{
+		Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Registries: registries}),
+	})
 	got := fetched(t, keeper, parse(t, "registry.example/app"), manifestOf("image"))
 	for _, want := range []string{" from https://registry.example/v2: ", "(" + path + ":2:", "and containerd ignores it"} {
 		check(t, got, want)
@@ -114,7 +117,7 @@ func TestEachHostThatWasAskedIsNamed(t *testing.T) {
 	mirror := newRegistry(t)
 	hosts := hostsFor(t, "upstream.example", fmt.Sprintf(
 		"server = \"http://127.0.0.1:9\"\n[host.\"http://%s\"]\n", mirror.host))
-	got := fetched(t, open(t, reaching(evidence.RegistryConfig{HostsDirectory: hosts})),
+	got := fetched(t, open(t, reaching(registry.Config{HostsDirectory: hosts})),
 		parse(t, "upstream.example/app"), manifestOf("image"))
 	check(t, got, "from http://127.0.0.1:9/v2: ")
 	check(t, got, fmt.Sprintf("(asked in this order: http://%s/v2 has none, http://127.0.0.1:9/v2 fails)", mirror.host))

@@ -24,6 +24,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 const (
@@ -31,8 +32,8 @@ const (
 	signatureAnnotation = "dev.cosignproject.cosign/signature"
 )
 
-// registry is a real registry at loopback, whose answers a test can spoil.
-type registry struct {
+// testRegistry is a real registry at loopback, whose answers a test can spoil.
+type testRegistry struct {
 	server *httptest.Server
 	host   string
 
@@ -41,10 +42,10 @@ type registry struct {
 	requests []string
 }
 
-func newRegistry(t testing.TB, options ...memory.Option) *registry {
+func newRegistry(t testing.TB, options ...memory.Option) *testRegistry {
 	t.Helper()
 	silent := slog.NewLogLogger(slog.DiscardHandler, 0)
-	r := &registry{}
+	r := &testRegistry{}
 	backend := memory.New(append(options, memory.Logger(silent))...)
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
@@ -63,14 +64,14 @@ func newRegistry(t testing.TB, options ...memory.Option) *registry {
 }
 
 // spoilBy puts something between the registry and its clients; nil: nothing.
-func (r *registry) spoilBy(spoil func(http.Handler) http.Handler) {
+func (r *testRegistry) spoilBy(spoil func(http.Handler) http.Handler) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.spoil = spoil
 }
 
 // asked returns the requests since it was last called.
-func (r *registry) asked() []string {
+func (r *testRegistry) asked() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	asked := r.requests
@@ -101,7 +102,7 @@ func (s signature) annotations() map[string]string {
 }
 
 // sign puts signatures under the tag of a manifest, in place of those that were there.
-func (r *registry) sign(t testing.TB, repository string, manifest digest.Digest, signatures ...signature) {
+func (r *testRegistry) sign(t testing.TB, repository string, manifest digest.Digest, signatures ...signature) {
 	t.Helper()
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	for _, s := range signatures {
@@ -121,14 +122,14 @@ func (r *registry) sign(t testing.TB, repository string, manifest digest.Digest,
 }
 
 // unsign removes the tag of a manifest's signatures.
-func (r *registry) unsign(t testing.TB, repository string, manifest digest.Digest) {
+func (r *testRegistry) unsign(t testing.TB, repository string, manifest digest.Digest) {
 	t.Helper()
 	if err := remote.Delete(r.tag(t, repository, manifest)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (r *registry) tag(t testing.TB, repository string, manifest digest.Digest) name.Tag {
+func (r *testRegistry) tag(t testing.TB, repository string, manifest digest.Digest) name.Tag {
 	t.Helper()
 	text := fmt.Sprintf("%s/%s:%s.sig", r.host, repository, strings.ReplaceAll(manifest.String(), ":", "-"))
 	tag, err := name.NewTag(text, name.Insecure)
@@ -139,7 +140,7 @@ func (r *registry) tag(t testing.TB, repository string, manifest digest.Digest) 
 }
 
 // named returns a repository of the registry by its address.
-func (r *registry) named(t testing.TB, repository string) reference.Named {
+func (r *testRegistry) named(t testing.TB, repository string) reference.Named {
 	t.Helper()
 	return parse(t, r.host+"/"+repository+":v1")
 }
@@ -239,6 +240,6 @@ func parseURL(t testing.TB, s string) *url.URL {
 }
 
 // reaching is the configuration of a Keeper that reaches registries in some way.
-func reaching(registries evidence.RegistryConfig) evidence.Config {
-	return evidence.Config{Registries: evidence.NewRegistries(registries)}
+func reaching(registries registry.Config) evidence.Config {
+	return evidence.Config{Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Registries: registry.New(registries)})}
 }

@@ -49,7 +49,7 @@ func TestThatNothingCanBeReadIsAnAnswerWhereItLasts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t, memory.WithReferrersSupport(false))
-			test.offer(pusher{registry: r, t: t})
+			test.offer(pusher{testRegistry: r, t: t})
 			directory := t.TempDir()
 			keeper := open(t, evidence.Config{Directory: directory})
 			got := fetched(t, keeper, r.named(t, "app"), m)
@@ -77,7 +77,7 @@ func TestWhatCannotBeReadGivesWayToWhatCan(t *testing.T) {
 	if got := fetched(t, keeper, named, m); got.State != policy.None || got.Unusable {
 		t.Fatalf("with nothing: %+v", got)
 	}
-	p := pusher{registry: r, t: t}
+	p := pusher{testRegistry: r, t: t}
 	p.list(m, p.attach(m, referrer{content: []byte("text"), predicate: signs}))
 	if got := fetched(t, keeper, named, m); got.State != policy.None || !got.Unusable {
 		t.Fatalf("with what cannot be read, after nothing: %+v", got)

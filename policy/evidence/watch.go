@@ -41,7 +41,7 @@ func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 			continue
 		}
 		if !now.Before(e.due) && !k.submit(e, true) && !now.Before(e.due) {
-			e.due = now.Add(firstBackoff)
+			e.due = now.Add(busyDelay)
 		}
 		if e.job == nil {
 			next = earlier(next, e.due)

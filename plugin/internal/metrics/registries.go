@@ -3,7 +3,7 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // OtherRegistries stands for all registries that no document names: anybody who has an image pulled names one.
@@ -14,7 +14,7 @@ func newRegistries() *prometheus.CounterVec {
 		Name: "countersign_registry_requests_total",
 		Help: "Requests for signatures, by registry, if a policy document names it, and by what came of them.",
 	}, []string{"registry", "result"})
-	for _, result := range evidence.Results() {
+	for _, result := range registry.Results() {
 		requests.WithLabelValues(OtherRegistries, string(result))
 	}
 	return requests

@@ -1,9 +1,8 @@
-package evidence
+package kubeletcreds
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
 const (
@@ -62,7 +63,7 @@ func readProviders(path string) ([]provider, error) {
 	var all []provider
 	names := map[string]bool{}
 	for _, file := range files {
-		raw, err := readRegular(file, maxProviderConfig)
+		raw, err := bounded.ReadFile(file, maxProviderConfig)
 		if err != nil {
 			return nil, fmt.Errorf("reading the credential providers: %w", err)
 		}
@@ -100,30 +101,6 @@ func providerFiles(path string) ([]string, error) {
 		}
 	}
 	return files, nil
-}
-
-// readRegular reads a file of a bounded length, and nothing that could keep us waiting.
-func readRegular(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
-	}
-	return raw, nil
 }
 
 // parseProviders reads a CredentialProviderConfig, in YAML or JSON, as strictly as the kubelet validates it.

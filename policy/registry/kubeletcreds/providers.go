@@ -1,4 +1,4 @@
-package evidence
+package kubeletcreds
 
 import (
 	"bytes"
@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -63,13 +61,13 @@ func newProviders(config, directory string) *providers {
 
 // lookup returns the first credentials that a provider has for an image. Where there are none, note says why; a
 // provider that fails does not keep others from being asked, nor anybody from trying without credentials.
-func (p *providers) lookup(ctx context.Context, image string) (found providerIdentity, by, note string) {
+func (p *providers) lookup(ctx context.Context, image string) (found providerLogin, by, note string) {
 	if p == nil {
-		return providerIdentity{}, "", ""
+		return providerLogin{}, "", ""
 	}
 	all, err := readProviders(p.config)
 	if err != nil {
-		return providerIdentity{}, "", err.Error()
+		return providerLogin{}, "", err.Error()
 	}
 	for i := range all {
 		of := &all[i]
@@ -94,7 +92,7 @@ func (p *providers) lookup(ctx context.Context, image string) (found providerIde
 	if note == "" {
 		note = fmt.Sprintf("no credential provider in %s is for %s", p.config, image)
 	}
-	return providerIdentity{}, "", note
+	return providerLogin{}, "", note
 }
 
 // ask returns an answer that is kept, or has one made: once for all who ask about the image at the same time.
@@ -174,7 +172,7 @@ func (p *providers) run(ctx context.Context, of *provider, image string) (*provi
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)
 	}
-	command := endedCommand(ctx, filepath.Join(p.directory, of.Name), of.Args...)
+	command := groupCommand(ctx, filepath.Join(p.directory, of.Name), of.Args...)
 	command.Env = os.Environ()
 	for _, variable := range of.Env {
 		command.Env = append(command.Env, variable.Name+"="+variable.Value)
@@ -191,28 +189,4 @@ func (p *providers) run(ctx context.Context, of *provider, image string) (*provi
 		return nil, err
 	}
 	return parseProviderAnswer(output.kept.Bytes(), of)
-}
-
-// endedCommand returns a command that is ended with ctx, and all that it has started with it: such programs are often
-// scripts.
-func endedCommand(ctx context.Context, program string, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, program, args...)
-	command.WaitDelay = time.Second
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
-	return command
-}
-
-// limitedBuffer keeps what is written to it as long as there is room.
-type limitedBuffer struct {
-	kept bytes.Buffer
-	left int
-}
-
-// Write fails when there is no room left.
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.left -= len(p); b.left < 0 {
-		return 0, errors.New("too much is written")
-	}
-	return b.kept.Write(p)
 }

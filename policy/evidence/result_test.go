@@ -7,21 +7,21 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // TestEachRequestIsToldOfWithItsResult: a registry by the name that images give it, whichever of its hosts was asked.
 func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
-		want   evidence.Result
+		want   registry.Result
 	}{
-		"nothing is there":       {status(http.StatusNotFound), evidence.ResultNotFound},
-		"a fault":                {status(http.StatusInternalServerError), evidence.ResultError},
-		"too many":               {status(http.StatusTooManyRequests), evidence.ResultThrottled},
-		"forbidden":              {status(http.StatusForbidden), evidence.ResultUnauthorized},
-		"the connection breaks":  {reset, evidence.ResultError},
-		"a way to this node":     {redirect("http://169.254.169.254/x"), evidence.ResultBlocked},
+		"nothing is there":       {status(http.StatusNotFound), registry.ResultNotFound},
+		"a fault":                {status(http.StatusInternalServerError), registry.ResultError},
+		"too many":               {status(http.StatusTooManyRequests), registry.ResultThrottled},
+		"forbidden":              {status(http.StatusForbidden), registry.ResultUnauthorized},
+		"the connection breaks":  {reset, registry.ResultError},
+		"a way to this node":     {redirect("http://169.254.169.254/x"), registry.ResultBlocked},
 		"a wish for credentials": {challenge("Basic realm=x"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -29,9 +29,9 @@ func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
 			r.spoilBy(func(http.Handler) http.Handler { return test.answer })
 			var mu sync.Mutex
 			var told []string
-			keeper := open(t, reaching(evidence.RegistryConfig{
+			keeper := open(t, reaching(registry.Config{
 				HostsDirectory: hostsFor(t, "registry.example", fmt.Sprintf("server = \"http://%s\"\n", r.host)),
-				Requested: func(registry string, result evidence.Result) {
+				Requested: func(registry string, result registry.Result) {
 					mu.Lock()
 					defer mu.Unlock()
 					told = append(told, registry+" "+string(result))

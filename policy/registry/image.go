@@ -1,4 +1,4 @@
-package evidence
+package registry
 
 import (
 	"bytes"
@@ -15,8 +15,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/countersign/countersign/policy"
 )
 
 const (
@@ -26,16 +24,27 @@ const (
 	maxDepth = 4
 )
 
-// Image reads what a registry has of an image by its digest: the manifest that containerd would choose of it on this
-// node, then other manifests of the same configuration and platform, then the indexes that lead to it. Nothing of it
-// is downloaded besides; everything is verified. The reference, which is the image's only original, says in which
-// repository.
+// Image is what a registry has of an image.
+type Image struct {
+	// Config is the digest of the configuration.
+	Config digest.Digest
+	// Documents are the manifest that containerd would choose of the image on this node, then other manifests of the
+	// same configuration and platform, then the indexes that lead to it.
+	Documents []Document
+}
+
+// Document is a manifest or an index, verified.
+type Document struct {
+	Digest    digest.Digest
+	MediaType string
+	Bytes     []byte
+}
+
+// ReadImage reads what a registry has of an image by its digest. Nothing else is downloaded; everything is verified.
 //
 // The choice is containerd's own (2.4, core/images.Manifest): an image without a manifest for this node's platform is
 // an error, and it cannot be pulled either.
-func (r *Registries) Image(
-	ctx context.Context, ref reference.Named, target digest.Digest,
-) (*policy.Image, error) {
+func (c *Client) ReadImage(ctx context.Context, ref reference.Named, target digest.Digest) (*Image, error) {
 	if err := target.Validate(); err != nil {
 		return nil, fmt.Errorf("reading the image %s@%s: %w", ref.Name(), target, err)
 	}
@@ -43,30 +52,26 @@ func (r *Registries) Image(
 	if err != nil {
 		return nil, fmt.Errorf("reading the image %s@%s: %w", ref.Name(), target, err)
 	}
-	var image *policy.Image
-	ask := func(ctx context.Context, resolver remotes.Resolver) error {
-		name, top, err := resolver.Resolve(ctx, canonical.String())
+	var image *Image
+	ask := func(ctx context.Context, host *Host) error {
+		name, top, err := host.Resolver.Resolve(ctx, canonical.String())
 		if err != nil {
 			return err
 		}
-		from, err := resolver.Fetcher(ctx, name)
+		from, err := host.Resolver.Fetcher(ctx, name)
 		if err != nil {
 			return err
 		}
 		image, err = readImage(ctx, from, top)
 		return err
 	}
-	if err := r.first(ctx, canonical, docker.HostCapabilityPull, ask); err != nil {
+	if err := c.first(ctx, canonical, docker.HostCapabilityPull, ask); err != nil {
 		return nil, err
 	}
-	for i := range image.Manifests {
-		image.Manifests[i].Repositories = []string{ref.Name()}
-	}
-	image.Originals = []reference.Named{ref}
 	return image, nil
 }
 
-func readImage(ctx context.Context, from remotes.Fetcher, top ocispec.Descriptor) (*policy.Image, error) {
+func readImage(ctx context.Context, from remotes.Fetcher, top ocispec.Descriptor) (*Image, error) {
 	read := &documents{from: from}
 	chosen, err := images.Manifest(ctx, read, top, platforms.Default())
 	if err != nil {
@@ -77,34 +82,34 @@ func readImage(ctx context.Context, from remotes.Fetcher, top ocispec.Descriptor
 		return nil, fmt.Errorf("its configuration has the digest %.80q: %w", config, err)
 	}
 	indexes, instance := read.split()
-	image := &policy.Image{Config: config, Confirmed: true, Manifests: []policy.Manifest{instance.manifest()}}
+	image := &Image{Config: config, Documents: []Document{instance.document()}}
 	for _, index := range slices.Backward(indexes) {
 		same, err := read.siblings(ctx, index, instance, config)
 		if err != nil {
 			return nil, err
 		}
-		image.Manifests = append(image.Manifests, same...)
+		image.Documents = append(image.Documents, same...)
 	}
 	for _, index := range slices.Backward(indexes) {
-		image.Manifests = append(image.Manifests, index.manifest())
+		image.Documents = append(image.Documents, index.document())
 	}
 	return image, nil
 }
 
-// document is a manifest, an index or a configuration, verified.
-type document struct {
+// readDocument is a manifest, an index or a configuration, verified.
+type readDocument struct {
 	descriptor ocispec.Descriptor
 	raw        []byte
 }
 
-func (d *document) manifest() policy.Manifest {
-	return policy.Manifest{Digest: d.descriptor.Digest, MediaType: d.descriptor.MediaType, Bytes: d.raw}
+func (d *readDocument) document() Document {
+	return Document{Digest: d.descriptor.Digest, MediaType: d.descriptor.MediaType, Bytes: d.raw}
 }
 
 // documents is a [containerdcontent.Provider] of what a registry has, and remembers what was read.
 type documents struct {
 	from remotes.Fetcher
-	read []*document
+	read []*readDocument
 }
 
 // ReaderAt reads a document in full.
@@ -125,8 +130,8 @@ func (d *documents) get(ctx context.Context, of ocispec.Descriptor) ([]byte, err
 			return known.raw, nil
 		}
 	}
-	if of.Size < 0 || of.Size > maxManifest {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", of.Digest, of.Size, maxManifest)
+	if of.Size < 0 || of.Size > MaxManifest {
+		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", of.Digest, of.Size, MaxManifest)
 	}
 	indexes := 0
 	for _, known := range d.read {
@@ -137,20 +142,20 @@ func (d *documents) get(ctx context.Context, of ocispec.Descriptor) ([]byte, err
 	if len(d.read) >= maxDocuments || indexes > maxDepth {
 		return nil, fmt.Errorf("more than %d documents, or %d indexes, would have to be read", maxDocuments, maxDepth)
 	}
-	raw, err := readContent(ctx, d.from, of)
+	raw, err := ReadContent(ctx, d.from, of)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkElements(raw); err != nil {
+	if err := CheckElements(raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", of.Digest, err)
 	}
-	d.read = append(d.read, &document{descriptor: of, raw: raw})
+	d.read = append(d.read, &readDocument{descriptor: of, raw: raw})
 	return raw, nil
 }
 
 // split returns the indexes on the way to the chosen manifest, the outermost first, and that manifest: containerd
 // reads nothing else, but for a configuration.
-func (d *documents) split() (indexes []*document, instance *document) {
+func (d *documents) split() (indexes []*readDocument, instance *readDocument) {
 	for _, read := range d.read {
 		switch {
 		case images.IsIndexType(read.descriptor.MediaType):
@@ -165,13 +170,13 @@ func (d *documents) split() (indexes []*document, instance *document) {
 // siblings returns the other manifests of an index that have the chosen one's configuration. containerd pulls all that
 // are for the node's platform, or for none that is named, and a signature of any of them counts.
 func (d *documents) siblings(
-	ctx context.Context, index, chosen *document, config digest.Digest,
-) ([]policy.Manifest, error) {
+	ctx context.Context, index, chosen *readDocument, config digest.Digest,
+) ([]Document, error) {
 	var listed ocispec.Index
 	if err := json.Unmarshal(index.raw, &listed); err != nil {
 		return nil, fmt.Errorf("the index %s: %w", index.descriptor.Digest, err)
 	}
-	var same []policy.Manifest
+	var same []Document
 	for _, other := range listed.Manifests {
 		if other.Digest == chosen.descriptor.Digest || !images.IsManifestType(other.MediaType) ||
 			!samePlatform(other.Platform, chosen.descriptor.Platform) {
@@ -183,7 +188,7 @@ func (d *documents) siblings(
 		}
 		var manifest ocispec.Manifest
 		if err := json.Unmarshal(raw, &manifest); err == nil && manifest.Config.Digest == config {
-			same = append(same, (&document{descriptor: other, raw: raw}).manifest())
+			same = append(same, (&readDocument{descriptor: other, raw: raw}).document())
 		}
 	}
 	return same, nil

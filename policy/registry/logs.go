@@ -1,4 +1,4 @@
-package evidence
+package registry
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"github.com/sirupsen/logrus" //nolint:depguard // The only way to have containerd's resolver log nowhere.
 )
 
-// silence keeps containerd's resolver from writing its own lines among ours: what it would say is in its errors.
-func silence(ctx context.Context) context.Context {
+// discardLogs keeps containerd's resolver from writing its own lines among ours: its errors tell the same.
+func discardLogs(ctx context.Context) context.Context {
 	nowhere := logrus.New()
 	nowhere.SetOutput(io.Discard)
 	nowhere.SetLevel(logrus.PanicLevel)

@@ -1,4 +1,4 @@
-package evidence
+package kubeletcreds
 
 import (
 	"encoding/json"
@@ -12,18 +12,18 @@ import (
 
 // providerAnswer is a CredentialProviderResponse.
 type providerAnswer struct {
-	APIVersion    string                      `json:"apiVersion"`
-	Kind          string                      `json:"kind"`
-	CacheKeyType  string                      `json:"cacheKeyType"`
-	CacheDuration *string                     `json:"cacheDuration"`
-	Auth          map[string]providerIdentity `json:"auth"`
+	APIVersion    string                   `json:"apiVersion"`
+	Kind          string                   `json:"kind"`
+	CacheKeyType  string                   `json:"cacheKeyType"`
+	CacheDuration *string                  `json:"cacheDuration"`
+	Auth          map[string]providerLogin `json:"auth"`
 
 	// keep is how long it counts.
 	keep time.Duration
 }
 
-// providerIdentity is a name and a secret.
-type providerIdentity struct {
+// providerLogin is a name and a secret.
+type providerLogin struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 }
@@ -73,8 +73,8 @@ func hostOf(image string) string {
 
 // of returns the credentials for an image: those by the last of the patterns that match it, in the order of their
 // texts, so that longer ones come first. Those for index.docker.io are for docker.io, too.
-func (a *providerAnswer) of(image string) (found providerIdentity, ok bool) {
-	identities := map[string]providerIdentity{}
+func (a *providerAnswer) of(image string) (found providerLogin, ok bool) {
+	identities := map[string]providerLogin{}
 	for location, identity := range a.Auth {
 		if pattern, ok := patternOf(location); ok && identity.Password != "" {
 			identities[pattern] = identity

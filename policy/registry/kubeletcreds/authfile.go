@@ -1,4 +1,4 @@
-package evidence
+package kubeletcreds
 
 import (
 	"encoding/base64"

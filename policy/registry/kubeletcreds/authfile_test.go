@@ -1,11 +1,11 @@
-package evidence_test
+package kubeletcreds_test
 
 import (
 	"encoding/base64"
 	"strings"
 	"testing"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry/kubeletcreds"
 )
 
 // The rules are the kubelet's (Kubernetes v1.36, pkg/credentialprovider: config.go and keyring.go).
@@ -120,7 +120,7 @@ func TestAFileOfCredentialsIsReadAsTheKubeletReadsIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			username, secret, err := evidence.CredentialsIn([]byte(test.file), test.image)
+			username, secret, err := kubeletcreds.CredentialsIn([]byte(test.file), test.image)
 			got := username + ":" + secret
 			if got == ":" {
 				got = ""
@@ -136,4 +136,8 @@ func TestAFileOfCredentialsIsReadAsTheKubeletReadsIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func auth(user, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 }

@@ -1,11 +1,11 @@
-package evidence
+package registry
 
 import (
 	"fmt"
 	"net/netip"
 )
 
-// addressError says that a registry sent us where no registry may.
+// addressError reports that a registry sent us where no registry may.
 type addressError struct{ address, kind string }
 
 func (e *addressError) Error() string {
@@ -18,7 +18,7 @@ const (
 	kindMetadata = "a metadata service of the node's cloud"
 )
 
-// localKind says what a forbidden address is, or "" for one to which a registry may send us. Forbidden are loopback,
+// localKind tells what a forbidden address is, or "" for one to which a registry may send us. Forbidden are loopback,
 // unspecified, link-local and multicast addresses, the whole of 0.0.0.0/8 ("this network"), and the addresses outside
 // of those where clouds serve a node's credentials or its configuration. What an IPv6 address translates or tunnels to
 // is for [targets] to find.
@@ -61,8 +61,8 @@ func metadataService(address netip.Addr) bool {
 	}
 }
 
-// targets returns an address and those that it leads to by translation or in a tunnel. That this node's network has no
-// such translation is nothing to rely on.
+// targets returns an address and those that it leads to by translation or in a tunnel. Nothing relies on this
+// node's network having no such translation.
 func targets(address netip.Addr) []netip.Addr {
 	address = address.Unmap().WithZone("")
 	all := []netip.Addr{address}

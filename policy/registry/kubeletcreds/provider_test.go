@@ -1,7 +1,8 @@
-package evidence_test
+package kubeletcreds_test
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,7 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry/kubeletcreds"
+	"github.com/countersign/countersign/policy/registry/kubeletcreds/credstest"
 )
 
 func TestImagesMatchAsTheKubeletMatchesThem(t *testing.T) {
@@ -29,7 +31,7 @@ func TestImagesMatchAsTheKubeletMatchesThem(t *testing.T) {
 		"123456.dkr.ecr.*.io": {"123456.dkr.ecr.eu.io/x": true, "123456.dkr.ecr.eu.west.io/x": false},
 	} {
 		for image, want := range images {
-			if got, err := evidence.MatchesImage(pattern, image); got != want && err == nil {
+			if got, err := kubeletcreds.MatchesImage(pattern, image); got != want && err == nil {
 				t.Errorf("%s and %s: %v", pattern, image, got)
 			}
 		}
@@ -37,22 +39,22 @@ func TestImagesMatchAsTheKubeletMatchesThem(t *testing.T) {
 }
 
 func TestAProviderIsAskedAsTheKubeletAsks(t *testing.T) {
-	p := newPlugin(t, "registry.example", says(`"cacheKeyType":"Image"`, "registry.example"))
-	username, password, note := p.providers().Lookup(t.Context(), "registry.example/team/app")
+	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
+	username, password, note := providersOf(p).Lookup(t.Context(), "registry.example/team/app")
 	if username != "user" || password != "pass" || note != "" {
 		t.Errorf("%s:%s, %s", username, password, note)
 	}
 	var request map[string]string
-	if err := json.Unmarshal([]byte(p.noted("request")), &request); err != nil {
+	if err := json.Unmarshal([]byte(p.Recorded("request")), &request); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"kind": "CredentialProviderRequest", "apiVersion": providerVersion, "image": "registry.example/team/app",
+		"kind": "CredentialProviderRequest", "apiVersion": credstest.Version, "image": "registry.example/team/app",
 	}
 	if diff := cmp.Diff(want, request); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
-	if got := p.noted("arguments"); got != "get credentials of the environment" {
+	if got := p.Recorded("arguments"); got != "get credentials of the environment" {
 		t.Errorf("arguments and environment: %s", got)
 	}
 }
@@ -77,9 +79,9 @@ func TestAnAnswerCountsForWhatItSaysAndAsLong(t *testing.T) {
 		"not at all with a time below nothing": {`"cacheKeyType":"Image","cacheDuration":"-5s"`, first, 0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlugin(t, "registry*.example", says(test.caching, "registry*.example"))
+			p := credstest.New(t, "registry*.example", credstest.Answer(test.caching, "registry*.example"))
 			synctest.Test(t, func(t *testing.T) {
-				providers := p.providers()
+				providers := providersOf(p)
 				for _, image := range []string{first, test.second} {
 					if username, _, note := providers.Lookup(t.Context(), image); username != "user" {
 						t.Errorf("%s: %s", image, note)
@@ -87,7 +89,7 @@ func TestAnAnswerCountsForWhatItSaysAndAsLong(t *testing.T) {
 					time.Sleep(test.after)
 				}
 			})
-			if runs := p.runs(); runs != test.runs {
+			if runs := p.Runs(); runs != test.runs {
 				t.Errorf("it ran %d times", runs)
 			}
 		})
@@ -95,22 +97,22 @@ func TestAnAnswerCountsForWhatItSaysAndAsLong(t *testing.T) {
 }
 
 func TestAProviderIsConfiguredAnewAtEachQuestion(t *testing.T) {
-	p := newPlugin(t, "registry.example", says(`"cacheKeyType":"Global"`, "registry.example"))
-	providers := p.providers()
+	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Global"`, "registry.example"))
+	providers := providersOf(p)
 	providers.Lookup(t.Context(), "registry.example/app")
-	p.configure(strings.ReplaceAll(providerConfig("plugin", "registry.example"), "credentials", "others"))
+	p.Configure(strings.ReplaceAll(credstest.ProviderConfig("plugin", "registry.example"), "credentials", "others"))
 	if username, _, note := providers.Lookup(t.Context(), "registry.example/app"); username != "user" {
 		t.Errorf("configured differently: %s", note)
 	}
-	if p.runs() != 2 || !strings.HasPrefix(p.noted("arguments"), "get others") {
-		t.Errorf("it ran %d times, at last with %s", p.runs(), p.noted("arguments"))
+	if p.Runs() != 2 || !strings.HasPrefix(p.Recorded("arguments"), "get others") {
+		t.Errorf("it ran %d times, at last with %s", p.Runs(), p.Recorded("arguments"))
 	}
 }
 
 func TestWhoeverAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
-	p := newPlugin(t, "registry.example",
-		"mkfifo ready; cat ready > /dev/null\n"+says(`"cacheKeyType":"Image","cacheDuration":"1h"`, "registry.example"))
-	providers := p.providers()
+	p := credstest.New(t, "registry.example",
+		"mkfifo ready; cat ready > /dev/null\n"+credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"1h"`, "registry.example"))
+	providers := providersOf(p)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -119,17 +121,17 @@ func TestWhoeverAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
 			}
 		})
 	}
-	ready := filepath.Join(p.directory, "ready")
+	ready := filepath.Join(p.Directory, "ready")
 	wait(t, func() bool { return exists(ready) })
 	write(t, ready, "go on\n")
 	all.Wait()
-	if runs := p.runs(); runs != 1 {
+	if runs := p.Runs(); runs != 1 {
 		t.Errorf("it ran %d times", runs)
 	}
 }
 
 func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
-	sound := says(`"cacheKeyType":"Image"`, "registry.example")
+	sound := credstest.Answer(`"cacheKeyType":"Image"`, "registry.example")
 	for name, test := range map[string]struct{ config, script, want string }{
 		"fails":                    {"", "echo pass >&2; exit 3", "plugin failed: exit status 3"},
 		"says nothing":             {"", "exit 0", "plugin failed: what it wrote is not JSON"},
@@ -138,24 +140,24 @@ func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
 		"is of another kind":       {"", strings.Replace(sound, "Response", "Request", 1), "is not a Cred"},
 		"has no cache key":         {"", strings.Replace(sound, `"Image"`, `""`, 1), "cacheKeyType is none of"},
 		"has an unknown cache key": {"", strings.Replace(sound, `"Image"`, `"pass"`, 1), "cacheKeyType is none of"},
-		"has no duration":          {"", says(`"cacheKeyType":"Image","cacheDuration":"pass"`, "x"), "is not a duration"},
+		"has no duration":          {"", credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"pass"`, "x"), "is not a duration"},
 		"writes without end":       {"", "while echo passpasspass; do :; done", "it writes more than 1048576 bytes"},
-		"is for others":            {"", says(`"cacheKeyType":"Image"`, "registry.example/other"), "plugin has none"},
-		"is not there":             {providerConfig("absent", "registry.example"), "", "absent failed: fork/exec"},
-		"does not match":           {providerConfig("plugin", "other.example"), sound, "no credential provider in"},
+		"is for others":            {"", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example/other"), "plugin has none"},
+		"is not there":             {credstest.ProviderConfig("absent", "registry.example"), "", "absent failed: fork/exec"},
+		"does not match":           {credstest.ProviderConfig("plugin", "other.example"), sound, "no credential provider in"},
 		"wants a token of the pod": {
-			providerConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: true}\n", sound,
+			credstest.ProviderConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: true}\n", sound,
 			"wants a pod's service account token",
 		},
 		"is in a file that is no YAML": {"\t", sound, "reading the credential providers in"},
 		"is in a file of another kind": {"kind: Pod\napiVersion: v1\n", sound, `it is a "Pod" of "v1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlugin(t, "registry.example", test.script)
+			p := credstest.New(t, "registry.example", test.script)
 			if test.config != "" {
-				p.configure(test.config)
+				p.Configure(test.config)
 			}
-			username, password, note := p.providers().Lookup(t.Context(), "registry.example/app")
+			username, password, note := providersOf(p).Lookup(t.Context(), "registry.example/app")
 			if username != "" || password != "" || !strings.Contains(note, test.want) {
 				t.Errorf("%s:%s, %q\nlacks %q", username, password, note, test.want)
 			}
@@ -167,34 +169,34 @@ func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
 }
 
 func TestAProviderThatNeedsNoTokenIsAskedWithout(t *testing.T) {
-	p := newPlugin(t, "registry.example", says(`"cacheKeyType":"Image"`, "registry.example"))
-	p.configure(providerConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: false}\n")
-	if username, _, note := p.providers().Lookup(t.Context(), "registry.example/app"); username != "user" {
+	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
+	p.Configure(credstest.ProviderConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: false}\n")
+	if username, _, note := providersOf(p).Lookup(t.Context(), "registry.example/app"); username != "user" {
 		t.Errorf("%s", note)
 	}
 }
 
 func TestAnotherProviderIsAskedWhereOneFails(t *testing.T) {
-	p := newPlugin(t, "registry.example", says(`"cacheKeyType":"Image"`, "registry.example"))
-	second := strings.SplitAfter(providerConfig("plugin", "registry.example"), "providers:\n")[1]
-	p.configure(providerConfig("absent", "*.example") + second)
-	if username, _, note := p.providers().Lookup(t.Context(), "registry.example/app"); username != "user" {
+	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
+	second := strings.SplitAfter(credstest.ProviderConfig("plugin", "registry.example"), "providers:\n")[1]
+	p.Configure(credstest.ProviderConfig("absent", "*.example") + second)
+	if username, _, note := providersOf(p).Lookup(t.Context(), "registry.example/app"); username != "user" {
 		t.Errorf("%s", note)
 	}
 }
 
 func TestADirectoryOfConfigurationsIsReadInTheOrderOfItsNames(t *testing.T) {
-	p := newPlugin(t, "registry.example", says(`"cacheKeyType":"Image"`, "registry.example"))
-	directory := filepath.Dir(p.config)
+	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
+	directory := filepath.Dir(p.Config)
 	write(t, filepath.Join(directory, "a.json"), `{"apiVersion":"kubelet.config.k8s.io/v1",
-		"kind":"CredentialProviderConfig","providers":[{"name":"absent","apiVersion":"`+providerVersion+`",
+		"kind":"CredentialProviderConfig","providers":[{"name":"absent","apiVersion":"`+credstest.Version+`",
 		"matchImages":["*.example"],"defaultCacheDuration":"0s"}]}`)
 	write(t, filepath.Join(directory, "notes.txt"), "no YAML\t")
-	providers := evidence.NewProviders(directory, p.directory)
+	providers := kubeletcreds.NewProviders(directory, p.Directory)
 	if username, _, note := providers.Lookup(t.Context(), "registry.example/app"); username != "user" {
 		t.Errorf("%s", note)
 	}
-	write(t, filepath.Join(directory, "z.yml"), providerConfig("plugin", "x.example"))
+	write(t, filepath.Join(directory, "z.yml"), credstest.ProviderConfig("plugin", "x.example"))
 	if _, _, note := providers.Lookup(t.Context(), "registry.example/app"); !strings.Contains(note, "two called plugin") {
 		t.Errorf("%s", note)
 	}
@@ -207,7 +209,7 @@ func TestTheMostSpecificKeyOfAnAnswerCounts(t *testing.T) {
 			auth[key] = map[string]string{"username": strconv.Itoa(i), "password": "pass"}
 		}
 		raw, err := json.Marshal(map[string]any{
-			"kind": "CredentialProviderResponse", "apiVersion": providerVersion, "cacheKeyType": "Image", "auth": auth,
+			"kind": "CredentialProviderResponse", "apiVersion": credstest.Version, "cacheKeyType": "Image", "auth": auth,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -229,10 +231,38 @@ func TestTheMostSpecificKeyOfAnAnswerCounts(t *testing.T) {
 		"none":                        {nil, "r.example/app", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, _, err := evidence.ParseProviderAnswer([]byte(answer(test.keys...)), providerVersion, test.image)
+			got, _, err := kubeletcreds.ParseProviderAnswer([]byte(answer(test.keys...)), credstest.Version, test.image)
 			if err != nil || got != test.want {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
+	}
+}
+
+func providersOf(p credstest.Plugin) kubeletcreds.Providers {
+	return kubeletcreds.NewProviders(p.Config, p.Directory)
+}
+
+func write(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// wait waits until a condition holds.
+func wait(t *testing.T, condition func() bool) {
+	t.Helper()
+	for !condition() {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the condition never held")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package evidence
+package registry
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// Result is what came of a request to a registry.
+// Result is the result of a request to a registry.
 type Result string
 
 // The results.
@@ -30,21 +30,21 @@ func Results() []Result {
 	}
 }
 
-// tell tells of a request. A 401 to a request without credentials is how a registry asks for them, and nothing came of
-// that request yet.
-func (r *registry) tell(request *http.Request, response *http.Response, err error) {
-	if r.requested == nil {
+// report reports a request. A 401 to a request without credentials is how a registry asks for them: that request has no
+// result yet.
+func (s *Session) report(request *http.Request, response *http.Response, err error) {
+	if s.config.Requested == nil {
 		return
 	}
 	if response != nil && response.StatusCode == http.StatusUnauthorized && request.Header.Get("Authorization") == "" {
 		return
 	}
-	r.requested(r.domain, resultOf(response, err))
+	s.config.Requested(s.domain, resultOf(response, err))
 }
 
 func resultOf(response *http.Response, err error) Result {
 	var blocked *addressError
-	var busy *busyError
+	var busy *BusyError
 	var network net.Error
 	switch {
 	case errors.As(err, &blocked):

@@ -1,4 +1,4 @@
-package evidence
+package registry
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	dockerconfig "github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/containerd/errdefs"
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
 // hostDirectory finds the directory of a host in a list of directories that is separated by colons, as containerd's CRI
@@ -32,9 +34,9 @@ func hostDirectory(list string) func(host string) (string, error) {
 }
 
 // MissingHostsDirectories returns those directories of the list that do not exist.
-func (r *Registries) MissingHostsDirectories() []string {
+func (c *Client) MissingHostsDirectories() []string {
 	var missing []string
-	for _, root := range filepath.SplitList(r.config.HostsDirectory) {
+	for _, root := range filepath.SplitList(c.config.HostsDirectory) {
 		if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
 			missing = append(missing, root)
 		}
@@ -42,11 +44,14 @@ func (r *Registries) MissingHostsDirectories() []string {
 	return missing
 }
 
+// maxHostsFile bounds a hosts.toml, in bytes.
+const maxHostsFile = 1 << 20
+
 // hostsProblem returns what is wrong with the hosts.toml of a directory. containerd logs that it cannot decode such a
 // file and goes on as if there were none (2.4.2, core/remotes/docker/config: loadHostDir), and so do we.
 func hostsProblem(directory string) error {
 	path := filepath.Join(directory, "hosts.toml")
-	raw, err := readRegular(path, maxRegistriesFile)
+	raw, err := bounded.ReadFile(path, maxHostsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -62,9 +67,10 @@ func hostsProblem(directory string) error {
 	return err
 }
 
-// hostsProblems returns what is wrong with all hosts.toml files in a list of directories.
-func hostsProblems(list string) (problems []error) {
-	for _, root := range filepath.SplitList(list) {
+// Problems returns what is wrong with the hosts.toml files: each problem concerns the registry of that file, and no
+// other.
+func (c *Client) Problems() (problems []error) {
+	for _, root := range filepath.SplitList(c.config.HostsDirectory) {
 		directories, err := os.ReadDir(root)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			problems = append(problems, fmt.Errorf("reading how containerd reaches registries: %w", err))
@@ -78,7 +84,7 @@ func hostsProblems(list string) (problems []error) {
 	return problems
 }
 
-// hostsNote returns what is to be said beside an error of a registry whose hosts.toml containerd ignores, or nothing.
+// hostsNote returns what is to be added to an error of a registry whose hosts.toml containerd ignores, or nothing.
 func hostsNote(list, domain string) string {
 	if list == "" {
 		return ""

@@ -1,0 +1,81 @@
+package evidence
+
+import (
+	"context"
+
+	"github.com/distribution/reference"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
+)
+
+// FetcherConfig says where evidence is fetched from.
+type FetcherConfig struct {
+	// Registries reaches the registries; nil: without any configuration.
+	Registries *registry.Client
+	// Lookaside is containers/image's registries.d, which names where else signatures are. It may be empty.
+	Lookaside string
+}
+
+// Fetcher fetches evidence, and what an image is, from registries.
+type Fetcher struct {
+	*registry.Client
+	lookaside string
+	// attached caches what manifests of referrers hold.
+	attached *lru.Cache[digest.Digest, *attached]
+	// noted caches blobs of referrers that do not tell of any image that it is signed: attestations, by a nil error, and
+	// what cannot be parsed.
+	noted *lru.Cache[digest.Digest, error]
+}
+
+// NewFetcher returns a fetcher with a configuration.
+func NewFetcher(config FetcherConfig) *Fetcher {
+	if config.Registries == nil {
+		config.Registries = registry.New(registry.Config{})
+	}
+	remembered, err := lru.New[digest.Digest, *attached](maxAttached)
+	if err != nil {
+		// Only for a size of nothing or less.
+		panic(err)
+	}
+	noted, err := lru.New[digest.Digest, error](maxNoted)
+	if err != nil {
+		// As above.
+		panic(err)
+	}
+	return &Fetcher{Client: config.Registries, lookaside: config.Lookaside, attached: remembered, noted: noted}
+}
+
+// Problems returns what is wrong with the files that configure how this node reaches registries and lookasides: each
+// concerns the registry or the scope that it names, and no other.
+func (f *Fetcher) Problems() []error {
+	problems := f.Client.Problems()
+	if f.lookaside == "" {
+		return problems
+	}
+	all, err := readLookasides(f.lookaside)
+	if err != nil {
+		return append(problems, err)
+	}
+	return append(problems, all.problems...)
+}
+
+// Image reads what a registry has of an image by its digest, as the policy judges it: the manifest that containerd would
+// choose of it on this node, then other manifests of the same configuration and platform, then the indexes that lead to
+// it. The reference, which is the image's only original, names the repository.
+func (f *Fetcher) Image(ctx context.Context, ref reference.Named, target digest.Digest) (*policy.Image, error) {
+	read, err := f.ReadImage(ctx, ref, target)
+	if err != nil {
+		return nil, err
+	}
+	image := &policy.Image{Config: read.Config, Confirmed: true, Originals: []reference.Named{ref}}
+	for _, document := range read.Documents {
+		image.Manifests = append(image.Manifests, policy.Manifest{
+			Digest: document.Digest, MediaType: document.MediaType, Bytes: document.Bytes,
+			Repositories: []string{ref.Name()},
+		})
+	}
+	return image, nil
+}

@@ -1,0 +1,2 @@
+// Package bounded reads files of bounded size.
+package bounded

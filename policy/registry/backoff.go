@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// toleratedFailures is how often in a row a host may fail before it is left alone. One question about an image can
+	// see that many: each request is tried twice, and some registries fail at what they do not know.
+	toleratedFailures = 5
+	// maxFailingHosts bounds how many failing hosts are remembered.
+	maxFailingHosts = 1024
+)
+
+// hostBackoff has the hosts that are to be left alone, because they asked for it (429, or 503 with Retry-After) or
+// because all that they answer is that they have failed (5xx).
+//
+// A host is named with the registry for which it was asked: one registry cannot have another's host left alone.
+type hostBackoff struct {
+	mu    sync.Mutex
+	hosts map[string]*failingHost
+}
+
+// failingHost is what is known of a host that fails.
+type failingHost struct {
+	status int
+	// failures counts those since the last other answer.
+	failures int
+	until    time.Time
+}
+
+func newHostBackoff() *hostBackoff { return &hostBackoff{hosts: map[string]*failingHost{}} }
+
+// check returns an error for a host that is to be left alone.
+func (b *hostBackoff) check(host string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, ok := b.hosts[host]
+	if !ok || !time.Now().Before(known.until) {
+		return nil
+	}
+	return &BusyError{Status: known.status, After: time.Until(known.until)}
+}
+
+// answered records an answer, and returns an error where the host wants to be left alone: containerd's resolver would ask
+// it again at once.
+func (b *hostBackoff) answered(host string, response *http.Response) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	busy := response.StatusCode == http.StatusTooManyRequests
+	if response.StatusCode < http.StatusInternalServerError && !busy {
+		delete(b.hosts, host)
+		return nil
+	}
+	known := b.of(host)
+	known.status = response.StatusCode
+	known.failures++
+	after := retryAfter(response.Header.Get("Retry-After"), time.Now())
+	switch {
+	case busy || after > 0 && response.StatusCode == http.StatusServiceUnavailable:
+		known.until = time.Now().Add(max(after, Backoff(known.failures)))
+		return &BusyError{Status: response.StatusCode, After: after}
+	case known.failures > toleratedFailures:
+		known.until = time.Now().Add(Backoff(known.failures - toleratedFailures))
+	}
+	return nil
+}
+
+// of returns what is known of a host, which it adds if it is not there. Where there are too many hosts, those that may be
+// asked again are forgotten, or else all.
+func (b *hostBackoff) of(host string) *failingHost {
+	if known, ok := b.hosts[host]; ok {
+		return known
+	}
+	if len(b.hosts) >= maxFailingHosts {
+		maps.DeleteFunc(b.hosts, func(_ string, known *failingHost) bool { return !time.Now().Before(known.until) })
+	}
+	if len(b.hosts) >= maxFailingHosts {
+		clear(b.hosts)
+	}
+	known := &failingHost{}
+	b.hosts[host] = known
+	return known
+}
+
+// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date.
+func retryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil {
+		return time.Duration(max(0, min(seconds, int(MaxRetryAfter/time.Second)))) * time.Second
+	}
+	if date, err := http.ParseTime(header); err == nil {
+		return max(0, min(date.Sub(now), MaxRetryAfter))
+	}
+	return 0
+}
+
+const (
+	// MaxRetryAfter bounds how long a registry can have us wait by a Retry-After header.
+	MaxRetryAfter = 60 * time.Second
+	// firstBackoff follows a first failure, and doubles up to maxBackoff.
+	firstBackoff = time.Second
+	maxBackoff   = 15 * time.Second
+)
+
+// Backoff returns how long to wait after a number of failures in a row, with jitter, so that nodes which failed together
+// do not come back together.
+func Backoff(failures int) time.Duration {
+	wait := maxBackoff
+	if failures < 5 {
+		wait = firstBackoff << (failures - 1)
+	}
+	return wait*3/4 + rand.N(wait/4)
+}

@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/registry/kubeletcreds"
+)
+
+// DefaultTimeout bounds one operation, over all hosts and blobs.
+const DefaultTimeout = 10 * time.Second
+
+// Config says how this node reaches registries. Each path may be empty, and what it names may be absent; all files are
+// read again each time they are needed.
+type Config struct {
+	// HostsDirectory is containerd's registry config_path: the directory of its hosts.toml files, or several that are
+	// separated by colons.
+	HostsDirectory string
+	// AuthFile is a docker config.json with credentials for registries.
+	AuthFile string
+	// CredentialProviderConfig is the kubelet's file of that kind, and CredentialProviderDirectory has the programs
+	// that it names. They are consulted where AuthFile has no credentials.
+	CredentialProviderConfig, CredentialProviderDirectory string
+	// Timeout bounds one operation; zero is [DefaultTimeout].
+	Timeout time.Duration
+	// Requested is called for each request to a registry, by the name that images have for it, with its result. It must
+	// not block, and may be nil.
+	Requested func(registry string, result Result)
+}
+
+// Client reaches registries as containerd does: with its resolver, its hosts.toml files and their mirrors. It keeps
+// no connection and no token from one operation to the next: hosts.toml and credentials count as they are at the time.
+type Client struct {
+	config      Config
+	backoff     *hostBackoff
+	node        *kubeletcreds.Store
+	credentials CredentialFunc
+}
+
+// New returns a client for the registries of a configuration.
+func New(config Config) *Client {
+	if config.Timeout == 0 {
+		config.Timeout = DefaultTimeout
+	}
+	return &Client{
+		config: config, backoff: newHostBackoff(),
+		node: kubeletcreds.NewStore(kubeletcreds.Config{
+			AuthFile:          config.AuthFile,
+			ProviderConfig:    config.CredentialProviderConfig,
+			ProviderDirectory: config.CredentialProviderDirectory,
+		}),
+	}
+}
+
+// WithCredentials returns a client for one request, which tries the credentials of that request before the node's. It
+// shares with c what is known of hosts that have to be left alone.
+func (c *Client) WithCredentials(credentials CredentialFunc) *Client {
+	with := *c
+	with.credentials = credentials
+	return &with
+}
+
+// Timeout returns the bound on one operation.
+func (c *Client) Timeout() time.Duration { return c.config.Timeout }
+
+// Resolve returns the digest that a reference has: its own, or that under its tag, for which the registry is asked
+// with a HEAD.
+func (c *Client) Resolve(ctx context.Context, ref reference.Named) (digest.Digest, error) {
+	if digested, ok := ref.(reference.Digested); ok {
+		return digested.Digest(), nil
+	}
+	ref = reference.TagNameOnly(ref)
+	const required = docker.HostCapabilityPull | docker.HostCapabilityResolve
+	var found digest.Digest
+	err := c.first(ctx, ref, required, func(ctx context.Context, host *Host) error {
+		_, target, err := host.Resolver.Resolve(ctx, ref.String())
+		found = target.Digest
+		return err
+	})
+	return found, err
+}
+
+// AskFunc asks one host.
+type AskFunc func(context.Context, *Host) error
+
+// first asks the hosts of a reference's registry in the order of hosts.toml, as far as they have the required
+// capabilities, until one has an answer. The error is that of all of them.
+func (c *Client) first(
+	ctx context.Context, ref reference.Named, required docker.HostCapabilities, ask AskFunc,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	session := c.NewSession(ctx, ref)
+	defer session.Close()
+	hosts, err := session.Hosts(ctx, reference.Domain(ref))
+	if err != nil {
+		return fmt.Errorf("reading how containerd reaches %s: %w", reference.Domain(ref), err)
+	}
+	var failures []error
+	for i, config := range hosts {
+		if !config.Capabilities.Has(required) {
+			continue
+		}
+		err := session.Ask(ctx, config, len(hosts)-i, ask)
+		if err == nil {
+			return nil
+		}
+		failures = append(failures, session.Explain(ctx, ref.String(), config, err))
+	}
+	if len(failures) == 0 {
+		return fmt.Errorf("fetching %s: hosts.toml names no host to pull from", ref)
+	}
+	return JoinErrors(failures)
+}

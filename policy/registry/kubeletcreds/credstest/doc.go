@@ -1,0 +1,2 @@
+// Package credstest writes credential provider plugins for tests.
+package credstest

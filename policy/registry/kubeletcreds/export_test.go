@@ -1,0 +1,57 @@
+package kubeletcreds
+
+import "context"
+
+// What the tests of this package, which are outside it, need to reach within.
+
+// MatchesImage reports whether an image is one of those that a pattern of matchImages means.
+func MatchesImage(pattern, image string) (bool, error) { return matchesImage(pattern, image) }
+
+// ParseProviders parses a CredentialProviderConfig and returns the names of its providers.
+func ParseProviders(raw []byte) (names []string, err error) {
+	all, err := parseProviders(raw)
+	for i := range all {
+		names = append(names, all[i].Name)
+	}
+	return names, err
+}
+
+// ParseProviderAnswer parses a CredentialProviderResponse and returns the credentials for an image.
+func ParseProviderAnswer(raw []byte, apiVersion, image string) (username, password string, err error) {
+	answer, err := parseProviderAnswer(raw, &provider{APIVersion: apiVersion, DefaultCacheDuration: new(yamlDuration)})
+	if err != nil {
+		return "", "", err
+	}
+	found, _ := answer.of(image)
+	return found.Username, found.Password, nil
+}
+
+// Providers are credential providers.
+type Providers struct{ providers *providers }
+
+// NewProviders returns those of a file and a directory.
+func NewProviders(config, directory string) Providers {
+	return Providers{newProviders(config, directory)}
+}
+
+// Lookup returns the credentials for an image, and why there are none.
+func (p Providers) Lookup(ctx context.Context, image string) (username, password, note string) {
+	found, _, note := p.providers.lookup(ctx, image)
+	return found.Username, found.Password, note
+}
+
+// CredentialsIn returns the credentials for an image in a file of them.
+func CredentialsIn(raw []byte, image string) (username, secret string, err error) {
+	file, err := parseAuthFile(raw)
+	if err != nil {
+		return "", "", err
+	}
+	entry, _, err := usable(file.matching(image))
+	if err != nil || entry == nil {
+		return "", "", err
+	}
+	if entry.identityToken != "" {
+		return "", entry.identityToken, nil
+	}
+	return entry.username, entry.password, nil
+}

@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	dockerconfig "github.com/containerd/containerd/v2/core/remotes/docker/config"
+	"github.com/distribution/reference"
+)
+
+// Session is the HTTP state of one operation on the hosts of one registry: where the registry was reached, and what it
+// answered. It must be closed.
+//
+// It refuses to follow a registry to addresses of this node, its link or a metadata service, unless the registry itself
+// is there. Names are checked when they have been resolved, on the connection.
+type Session struct {
+	config *Config
+	// note tells what is wrong with the registry's hosts.toml, for errors.
+	note        string
+	credentials *credentials
+	backoff     *hostBackoff
+	// domain is the registry's name in references.
+	domain string
+
+	mu sync.Mutex
+	// transports are those in use; the hosts of a registry may share one.
+	transports []*http.Transport
+	// own are the names, host:port, of the host that is asked, and proxies those of proxies on the way to it. at has the
+	// addresses where the host was reached.
+	own, proxies map[string]bool
+	at           map[netip.Addr]bool
+	// headers are those that hosts.toml has for the host that is asked.
+	headers http.Header
+	// status is the last answer's, and manifest that of the last answer about a manifest.
+	status, manifest int
+	// answeredBy is the host that gave the last answer.
+	answeredBy string
+}
+
+// NewSession returns the state of an operation on a repository's registry. Credential programs end with ctx.
+func (c *Client) NewSession(ctx context.Context, repository reference.Named) *Session {
+	return &Session{
+		config: &c.config, domain: reference.Domain(repository), backoff: c.backoff,
+		credentials: &credentials{
+			request: c.credentials, node: c.node.Keyring(ctx, repository), used: map[string]bool{},
+		},
+	}
+}
+
+// Begin forgets what was learned about another host: what holds for a mirror need not hold for the registry.
+func (s *Session) Begin(host docker.RegistryHost) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.transports {
+		t.CloseIdleConnections()
+	}
+	s.own, s.proxies, s.at = map[string]bool{}, map[string]bool{}, map[netip.Addr]bool{}
+	s.status, s.manifest, s.answeredBy, s.headers = 0, 0, "", host.Header
+	// With TLS on localhost containerd falls back to plain HTTP, which is another port where none is given.
+	s.own[withPort(&url.URL{Scheme: "https", Host: host.Host})] = true
+	s.own[withPort(&url.URL{Scheme: "http", Host: host.Host})] = true
+}
+
+// Close closes the connections.
+func (s *Session) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// Hosts returns the hosts of a registry as containerd would ask them (containerd 2.4,
+// core/remotes/docker/config): mirrors first. Plain HTTP is tried where containerd tries it, on localhost.
+func (s *Session) Hosts(ctx context.Context, domain string) ([]docker.RegistryHost, error) {
+	options := dockerconfig.HostOptions{
+		Credentials:  s.credentials.lookup,
+		UpdateClient: s.restrict,
+	}
+	if s.config.HostsDirectory != "" {
+		options.HostDir = hostDirectory(s.config.HostsDirectory)
+		s.note = hostsNote(s.config.HostsDirectory, domain)
+	}
+	return dockerconfig.ConfigureHosts(discardLogs(ctx), options)(domain)
+}
+
+// Ask asks one host, which gets its part of the time that is left for as many hosts.
+func (s *Session) Ask(ctx context.Context, config docker.RegistryHost, hosts int, ask AskFunc) error {
+	ctx = discardLogs(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(hosts))
+		defer cancel()
+	}
+	s.Begin(config)
+	return ask(ctx, &Host{
+		RegistryHost: config, session: s,
+		Resolver: docker.NewResolver(docker.ResolverOptions{
+			Hosts:   func(string) ([]docker.RegistryHost, error) { return []docker.RegistryHost{config}, nil },
+			Headers: http.Header{"User-Agent": []string{UserAgent}},
+		}),
+	})
+}
+
+// UserAgent names this program to registries.
+const UserAgent = "countersign"
+
+// saidNotFound reports whether the last answer about a manifest was that there is none.
+func (s *Session) saidNotFound() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.manifest == http.StatusNotFound
+}
