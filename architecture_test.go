@@ -177,6 +177,27 @@ func TestSiblingsMeetInPackagePolicy(t *testing.T) {
 	}
 }
 
+// TestWhatIsBelowEvidenceHasOneJobEach: package evidence joins what does not know each other.
+func TestWhatIsBelowEvidenceHasOneJobEach(t *testing.T) {
+	rules := map[string][]string{
+		"policy/evidence/format":  nil,
+		"policy/evidence/archive": {"policy/evidence/format"},
+	}
+	for _, s := range sources(t) {
+		for folder, allowed := range rules {
+			if !within(s.folder(), folder) {
+				continue
+			}
+			for _, imported := range s.imports {
+				name, ours := strings.CutPrefix(imported, module+"/")
+				if ours && name != folder && !withinAny(name, allowed) {
+					t.Errorf("%s imports %s: it may import %q of ours", s.path, imported, allowed)
+				}
+			}
+		}
+	}
+}
+
 func TestEveryPackageHasOneComment(t *testing.T) {
 	comments := map[string][]string{}
 	for _, s := range sources(t) {

@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -143,7 +144,7 @@ func (s *site) names(kept policy.Evidence) (names []string) {
 	s.t.Helper()
 	for i := range kept.Bundles {
 		raw := rig.Must(os.ReadFile(filepath.Join(kept.Directory, fmt.Sprintf("bundle-%d.json", i+1))))(s.t)
-		bundle := rig.Must(evidence.ParseBundle(raw))(s.t)
+		bundle := rig.Must(format.ParseBundle(raw))(s.t)
 		var statement struct {
 			Subject []struct{ Annotations map[string]string }
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
 )
 
 // openLayout reads an image and its signatures in an OCI image layout. The reference it is judged under is its own
@@ -24,13 +24,13 @@ func openLayout(argument, ref string) (*source, error) {
 		return nil, policy.Refuse(policy.BadRequest, "%v", err)
 	}
 	path, tag := splitTag(argument)
-	opened, err := layout.Open(path)
+	opened, err := archive.Open(path)
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "%v", err)
 	}
 	defer opened.Close()
 	read := func(of digest.Digest) (policy.Manifest, error) {
-		raw, err := opened.Blob(of, layout.MaxManifest)
+		raw, err := opened.Blob(of, archive.MaxManifest)
 		if err != nil {
 			return policy.Manifest{}, policy.Refuse(policy.Unavailable, "reading the image in %s: %v", path, err)
 		}
@@ -92,7 +92,7 @@ func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 
 // keepLayout keeps what a layout has of a repository's evidence until it is ended. It is an answer of which nothing is
 // fetched.
-func keepLayout(opened *layout.Layout, named reference.Named) (policy.KeptFunc, func(), error) {
+func keepLayout(opened *archive.Layout, named reference.Named) (policy.KeptFunc, func(), error) {
 	store, err := openPassing(nil)
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +102,7 @@ func keepLayout(opened *layout.Layout, named reference.Named) (policy.KeptFunc, 
 		if found.Repository != "" && found.Repository != named.Name() {
 			continue
 		}
-		if found.Err == nil && len(found.Signatures)+len(found.Bundles) > 0 {
+		if found.Err == nil && len(found.Files) > 0 {
 			_, found.Err = store.Import(found.Item)
 		}
 		if found.Err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/distribution/reference"
@@ -16,7 +17,8 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 	"github.com/countersign/countersign/policy/evidence"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/signature"
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
@@ -40,16 +42,16 @@ func carry(t *testing.T, from string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var archive bytes.Buffer
-	none := func(evidence.Item) (ocispec.Descriptor, bool) { return ocispec.Descriptor{}, false }
-	if err := layout.Write(&archive, itemsOf(stored), none); err != nil {
+	var written bytes.Buffer
+	none := func(format.Item) (ocispec.Descriptor, bool) { return ocispec.Descriptor{}, false }
+	if err := archive.Write(&written, itemsOf(stored), none); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "evidence.tar")
-	if err := os.WriteFile(path, archive.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, written.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := layout.Open(path)
+	l, err := archive.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +146,10 @@ func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			keeper, here := opened(t)
-			if _, err := keeper.Import(evidence.Item{
-				Manifest: manifest, Repository: repository, Signatures: test.signatures, Bundles: test.bundles,
+			if _, err := keeper.Import(format.Item{
+				Manifest: manifest, Repository: repository, Files: slices.Concat(
+					format.Files(format.KindSignature, test.signatures...), format.Files(format.KindBundle, test.bundles...),
+				),
 			}); err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/signature"
 )
 
@@ -46,10 +46,10 @@ func (c claim) write(line func(name, value string)) {
 	line("  problem", c.Problem)
 }
 
-func signatureClaims(files [][]byte) (claims []claim) {
-	for n, file := range files {
+func signatureClaims(files []format.File) (claims []claim) {
+	for n, file := range format.Contents(files, format.KindSignature) {
 		c := claim{File: fmt.Sprintf("signature-%d", n+1)}
-		parsed, err := evidence.ParseSignature(file)
+		parsed, err := format.ParseSignature(file)
 		switch {
 		case err != nil:
 			c.Problem = err.Error()
@@ -75,7 +75,7 @@ func (c *claim) openPGP(message []byte) {
 }
 
 // sigstore reads a payload of simple signing and the annotations that cosign puts beside it.
-func (c *claim) sigstore(of evidence.Signature) {
+func (c *claim) sigstore(of format.Signature) {
 	c.Kind = "sigstore"
 	var payload struct {
 		Critical struct {
@@ -145,8 +145,8 @@ func (c *claim) certificate(der []byte) {
 	}
 }
 
-func bundleClaims(bundles [][]byte) (claims []claim) {
-	for n, raw := range bundles {
+func bundleClaims(files []format.File) (claims []claim) {
+	for n, raw := range format.Contents(files, format.KindBundle) {
 		c := claim{File: fmt.Sprintf("bundle-%d.json", n+1), Kind: "bundle"}
 		c.bundle(raw)
 		claims = append(claims, c)
@@ -155,7 +155,7 @@ func bundleClaims(bundles [][]byte) (claims []claim) {
 }
 
 func (c *claim) bundle(raw []byte) {
-	parsed, err := evidence.ParseBundle(raw)
+	parsed, err := format.ParseBundle(raw)
 	if err != nil {
 		c.Problem = err.Error()
 		return

@@ -20,7 +20,8 @@ import (
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // exportFlags are export's flags, as given.
@@ -88,7 +89,7 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 			"look with: countersign evidence list")
 	}
 	if err := writeFile(output, e.stdout, func(to io.Writer) error {
-		return layout.Write(to, itemsOf(found), subjects.of)
+		return archive.Write(to, itemsOf(found), subjects.of)
 	}); err != nil {
 		return err
 	}
@@ -119,8 +120,8 @@ func (e *evidenceCommand) exportable(picked []evidence.Stored) (found []evidence
 	return found, damaged
 }
 
-func itemsOf(found []evidence.Stored) iter.Seq2[evidence.Item, error] {
-	return func(yield func(evidence.Item, error) bool) {
+func itemsOf(found []evidence.Stored) iter.Seq2[format.Item, error] {
+	return func(yield func(format.Item, error) bool) {
 		for _, stored := range found {
 			if !yield(stored.Item()) {
 				return
@@ -196,7 +197,7 @@ func descriptorOf(of digest.Digest, mediaType string, raw []byte) ocispec.Descri
 }
 
 // of returns the descriptor of an item's manifest, if it is known.
-func (s *subjects) of(item evidence.Item) (ocispec.Descriptor, bool) {
+func (s *subjects) of(item format.Item) (ocispec.Descriptor, bool) {
 	if known, ok := s.known[item.Manifest]; ok {
 		return known, true
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 func (e *evidenceCommand) newImport() *cobra.Command {
@@ -76,8 +77,8 @@ func (e *evidenceCommand) importSource(
 		fmt.Fprintf(e.stderr, "countersign: importing %s: %s\n", source, oneLine(err))
 	}
 	done := imported{}
-	err := eachFound(source, as, func(found layout.Found) {
-		if found.Err == nil && len(found.Signatures)+len(found.Bundles) > 0 {
+	err := eachFound(source, as, func(found archive.Found) {
+		if found.Err == nil && len(found.Files) > 0 {
 			var added int
 			added, found.Err = worker.bring(ctx, found.Item)
 			done.added += added
@@ -103,14 +104,14 @@ func (e *evidenceCommand) importSource(
 // imported says what came of a source.
 type imported struct{ manifests, signatures, bundles, added, attestations int }
 
-func (i *imported) count(found layout.Found) {
+func (i *imported) count(found archive.Found) {
 	i.attestations += found.Attestations
-	if len(found.Signatures)+len(found.Bundles) == 0 {
+	if len(found.Files) == 0 {
 		return
 	}
 	i.manifests++
-	i.signatures += len(found.Signatures)
-	i.bundles += len(found.Bundles)
+	i.signatures += found.Count(format.KindSignature)
+	i.bundles += found.Count(format.KindBundle)
 }
 
 // String says it in one line.
@@ -124,7 +125,7 @@ func (i imported) String() string {
 }
 
 // eachFound calls take with all that a source has. An error is one of the source as a whole.
-func eachFound(source string, as reference.Named, take func(layout.Found)) error {
+func eachFound(source string, as reference.Named, take func(archive.Found)) error {
 	if path, ok := strings.CutPrefix(source, "dir:"); ok {
 		return eachInDirectory(path, as, take)
 	}
@@ -137,8 +138,8 @@ func eachFound(source string, as reference.Named, take func(layout.Found)) error
 		defer os.Remove(copied)
 		path = copied
 	}
-	opened, err := layout.Open(path)
-	if err != nil && layout.IsDirectory(path) {
+	opened, err := archive.Open(path)
+	if err != nil && archive.IsDirectory(path) {
 		return fmt.Errorf("%s looks like a directory that skopeo wrote: write dir:%s", path, path)
 	}
 	if err != nil {
@@ -154,16 +155,16 @@ func eachFound(source string, as reference.Named, take func(layout.Found)) error
 	return nil
 }
 
-func eachInDirectory(path string, as reference.Named, take func(layout.Found)) error {
+func eachInDirectory(path string, as reference.Named, take func(archive.Found)) error {
 	if as == nil {
 		return errors.New("it does not say in which repository the image was signed: give --as REFERENCE")
 	}
-	items, err := layout.Directory(path, as)
+	items, err := archive.Directory(path, as)
 	if err != nil {
 		return err
 	}
 	for _, item := range items {
-		take(layout.Found{Item: item})
+		take(archive.Found{Item: item})
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
 	"github.com/countersign/countersign/policy/signature"
@@ -27,7 +28,7 @@ import (
 // worker fetches and imports, wherever that is done. It must be closed.
 type worker struct {
 	fetchAll func(context.Context, fetchRequest, func(fetchReport) error) error
-	bring    func(context.Context, evidence.Item) (added int, err error)
+	bring    func(context.Context, format.Item) (added int, err error)
 	close    func()
 }
 
@@ -93,7 +94,7 @@ func (r *remoteWork) fetchAll(ctx context.Context, request fetchRequest, report 
 	return nil
 }
 
-func (r *remoteWork) bring(ctx context.Context, item evidence.Item) (added int, err error) {
+func (r *remoteWork) bring(ctx context.Context, item format.Item) (added int, err error) {
 	body, err := json.Marshal(item)
 	if err != nil {
 		return 0, fmt.Errorf("asking the daemon: %w", err)
@@ -130,7 +131,7 @@ func openStore(config *conf.Config) (*worker, error) {
 	}
 	return &worker{
 		fetchAll: work.fetchAll,
-		bring:    func(_ context.Context, item evidence.Item) (int, error) { return keeper.Import(item) },
+		bring:    func(_ context.Context, item format.Item) (int, error) { return keeper.Import(item) },
 		close:    func() { node.close(); keeper.Close() },
 	}, nil
 }

@@ -175,7 +175,7 @@ func (s *shop) policy(directory string) error {
 
 // TestEvidenceScripts runs the commands below evidence, and check, with a registry.
 func TestEvidenceScripts(t *testing.T) {
-	saved, err := filepath.Abs("../../policy/evidence/layout/testdata")
+	saved, err := filepath.Abs("../../policy/evidence/archive/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}

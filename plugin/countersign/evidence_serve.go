@@ -11,6 +11,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/origin"
 )
 
@@ -19,7 +20,7 @@ const (
 	// fetchEndpoint takes a [fetchRequest] and answers with a [fetchReport] for each image, each one line of JSON, and a
 	// [socket.Error] as the last where it could not go on.
 	fetchEndpoint = "/v1/evidence/fetch"
-	// importEndpoint takes an [evidence.Item] and answers with an [importAnswer].
+	// importEndpoint takes an [format.Item] and answers with an [importAnswer].
 	importEndpoint = "/v1/evidence/import"
 )
 
@@ -27,7 +28,7 @@ const (
 // files are in base64.
 const (
 	maxFetchRequest  = 4 << 20
-	maxImportRequest = evidence.MaxItem/3*4 + 64<<10
+	maxImportRequest = format.MaxTotal/3*4 + 64<<10
 )
 
 // importAnswer says how many files of an item are new.
@@ -74,7 +75,7 @@ func (w *evidenceWork) serveFetch(response http.ResponseWriter, request *http.Re
 }
 
 func (w *evidenceWork) serveImport(response http.ResponseWriter, request *http.Request) {
-	var item evidence.Item
+	var item format.Item
 	if !decodeRequest(response, request, maxImportRequest, &item) {
 		return
 	}

@@ -58,7 +58,7 @@ func (e *evidenceCommand) show(ctx context.Context, arguments []string, output s
 	for _, stored := range picked {
 		s := shown{listed: listedFrom(stored), Unverified: true, Files: []claim{}}
 		if item, err := stored.Item(); err == nil {
-			s.Files = slices.Concat(signatureClaims(item.Signatures), bundleClaims(item.Bundles))
+			s.Files = slices.Concat(signatureClaims(item.Files), bundleClaims(item.Files))
 		} else if stored.Damage == nil {
 			return fmt.Errorf("reading what is kept of %s: %w", stored.Manifest, err)
 		}

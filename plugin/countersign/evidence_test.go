@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/origin"
 )
 
@@ -232,10 +233,10 @@ func TestTheDaemonImportsForWhoAsksIt(t *testing.T) {
 	work := (&workshop{}).work()
 	work.bring = keeper.Import
 	remote := serve(t, work)
-	item := evidence.Item{Manifest: digest.FromString("image"), Repository: "registry.example/app"}
-	filler := bytes.Repeat([]byte("x"), evidence.MaxFile-100)
+	item := format.Item{Manifest: digest.FromString("image"), Repository: "registry.example/app"}
+	filler := bytes.Repeat([]byte("x"), format.MaxFile-100)
 	for n := range 30 {
-		item.Bundles = append(item.Bundles, []byte(
+		item.Add(format.KindBundle, []byte(
 			`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"`+string(rune('a'+n))+string(filler)+`"}`))
 	}
 	if added, err := remote.bring(t.Context(), item); err != nil || added != 30 {

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/origin"
 )
 
@@ -29,7 +29,7 @@ type evidenceWork struct {
 	// fetch, kept and bring are those of an [evidence.Keeper].
 	fetch fetchFunc
 	kept  policy.KeptFunc
-	bring func(evidence.Item) (int, error)
+	bring func(format.Item) (int, error)
 }
 
 // fetchRequest asks for evidence of images.

@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // certificateOf returns a certificate for a key, in PEM, with names that make it as long as that.
@@ -79,11 +80,11 @@ func TestCertificatesThatTakeLongToJudgeAreLeftOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			hostile := signed(2)
-			file, err := evidence.SignatureFile(hostile.mediaType, []byte(hostile.payload), test.annotations)
+			file, err := format.SignatureFile(hostile.mediaType, []byte(hostile.payload), test.annotations)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = evidence.ParseSignature(file)
+			_, err = format.ParseSignature(file)
 			if (err == nil) != (test.problem == "") || err != nil && !strings.Contains(err.Error(), test.problem) {
 				t.Errorf("by hand: %v", err)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // pass has hours pass in which the daemon asks what is present, and returns how many manifests' evidence expired.
@@ -51,7 +52,7 @@ func (s *store) has(want int, otherwise string) {
 
 func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.pass(100, true)
 		s.has(1, "it was here for 100 hours")
 		s.pass(24, false)
@@ -145,7 +146,7 @@ func TestImportedEvidenceWaitsForItsImage(t *testing.T) {
 
 func TestNothingIsWrittenWhereNothingChanged(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		base := evidence.Location(s.directory, manifestOf("image"), storeRepository)
 		for name, present := range map[string]bool{"present": true, "absent": false} {
 			s.pass(1, present)
@@ -179,9 +180,9 @@ func look(t *testing.T, directory string) (latest time.Time) {
 
 func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.pass(25, false)
-		s.fetch(evidence.Found{Files: brought(t, 2, 1, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 2, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.holds(brought(t, 2, 1, 0))
 		s.pass(10, false)
 		s.has(1, "its absence begins anew")

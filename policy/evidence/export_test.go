@@ -13,14 +13,11 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
 // What the tests of this package, which are outside it, need to reach within.
-
-const (
-	MaxPayload = maxPayload
-)
 
 // Look stands for a registry in tests of time, which a network would keep from passing.
 type Look func(repository reference.Named, manifest, known digest.Digest) (Found, error)
@@ -48,7 +45,7 @@ func OpenLooking(config Config, look Look) (*Keeper, error) {
 		}
 		return &finding{
 			unchanged: found.Unchanged,
-			content:   content{signatures: found.Files, bundles: found.Bundles},
+			content:   content{files: filesOf(found.Files, found.Bundles)},
 			sources:   []source{{Digest: found.Tag}},
 		}, ctx.Err()
 	})
@@ -59,9 +56,8 @@ func Busy(after time.Duration) error {
 	return &registry.BusyError{Status: http.StatusTooManyRequests, After: after}
 }
 
-// SignatureFile returns a signature as it is kept.
-func SignatureFile(mediaType string, payload []byte, annotations map[string]string) ([]byte, error) {
-	return signatureFile(mediaType, payload, annotations)
+func filesOf(signatures, bundles [][]byte) []format.File {
+	return append(format.Files(format.KindSignature, signatures...), format.Files(format.KindBundle, bundles...)...)
 }
 
 // Location returns where evidence is kept below the directory of a Keeper.
@@ -77,7 +73,7 @@ func Write(directory string, manifest digest.Digest, repository string, files []
 // WriteBoth keeps signatures and bundles.
 func WriteBoth(directory string, manifest digest.Digest, repository string, signatures, bundles [][]byte) error {
 	k := key{manifest: manifest, repository: repository}
-	f := &finding{content: content{signatures: signatures, bundles: bundles}}
+	f := &finding{content: content{files: filesOf(signatures, bundles)}}
 	_, _, err := newVolume(filepath.Join(directory, versionDirectory), 1<<30).write(
 		k, update{record: f.record(k), content: f.content, decides: true},
 	)
@@ -93,7 +89,7 @@ func NewStore(directory string, limit int64) Store { return Store{newVolume(dire
 // Write stores signatures.
 func (s Store) Write(manifest digest.Digest, repository string, files [][]byte) error {
 	k := key{manifest: manifest, repository: repository}
-	f := &finding{content: content{signatures: files}}
+	f := &finding{content: content{files: filesOf(files, nil)}}
 	_, _, err := s.volume.write(k, update{record: f.record(k), content: f.content, decides: true})
 	return err
 }

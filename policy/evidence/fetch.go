@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -78,7 +79,7 @@ func newQuestion(repository reference.Named, manifest digest.Digest, known []sou
 	if err != nil {
 		return nil, fmt.Errorf("naming %s: %w", manifest, err)
 	}
-	q := &question{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}, room: maxDirectory}
+	q := &question{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}, room: format.MaxTotal}
 	for _, s := range known {
 		q.known[s.Reference] = s.Digest
 	}

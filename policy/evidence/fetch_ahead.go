@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -94,7 +95,7 @@ func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.
 	}
 	layer := holds.bundles[0]
 	if r.seen[layer.Digest] || r.fetcher.noted.Contains(layer.Digest) ||
-		layer.Size < 0 || layer.Size > min(maxPayload, r.room) {
+		layer.Size < 0 || layer.Size > min(format.MaxFile, r.room) {
 		return
 	}
 	layer.MediaType = ocispec.MediaTypeImageLayer

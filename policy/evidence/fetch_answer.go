@@ -11,6 +11,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -74,13 +75,12 @@ func conclude(answers []*answer) (*finding, error) {
 	f := &finding{}
 	var details []string
 	if omitted := fit(answers); omitted > 0 {
-		details = append(details, fmt.Sprintf("%d signatures were left out, for %d are kept", omitted, maxSignatures))
+		details = append(details, fmt.Sprintf("%d signatures were left out, for %d are kept", omitted, format.MaxFiles))
 	}
 	fresh := false
 	for _, a := range answers {
 		// The same signature can be under the tag and among the referrers.
-		f.signatures = append(without(f.signatures, a.signatures), a.signatures...)
-		f.bundles = append(f.bundles, a.bundles...)
+		f.files = append(format.Without(f.files, a.files), a.files...)
 		fresh = fresh || !a.same && !a.empty()
 		s := a.source
 		s.Partial = a.partial || a.err != nil
@@ -110,16 +110,25 @@ func fit(answers []*answer) (omitted int) {
 	for ; ; omitted++ {
 		total, most := 0, answers[0]
 		for _, a := range answers {
-			total += len(a.signatures)
-			if len(a.signatures) > len(most.signatures) {
+			total += a.count(format.KindSignature)
+			if a.count(format.KindSignature) > most.count(format.KindSignature) {
 				most = a
 			}
 		}
-		if total <= maxSignatures {
+		if total <= format.MaxFiles {
 			return omitted
 		}
-		most.signatures = most.signatures[1:]
+		oldest := slices.IndexFunc(most.files, func(f format.File) bool { return f.Kind == format.KindSignature })
+		most.files = slices.Delete(most.files, oldest, oldest+1)
 	}
+}
+
+// count returns how many files are of one kind.
+func (c content) count(kind format.Kind) int { return format.Count(c.files, kind) }
+
+// add adds a file.
+func (c *content) add(kind format.Kind, raw []byte) {
+	c.files = append(c.files, format.File{Kind: kind, Bytes: raw})
 }
 
 // placed is a question at one host.

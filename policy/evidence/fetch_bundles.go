@@ -10,6 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 const (
@@ -53,8 +55,7 @@ func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) er
 		seen: map[digest.Digest]bool{}, payloads: map[digest.Digest][]byte{},
 	}
 	err = reader.read(ctx, list.ordered())
-	slices.Reverse(a.bundles)
-	slices.Reverse(a.signatures)
+	slices.Reverse(a.files)
 	a.partial = reader.out.passing
 	a.detail = reader.describe(list.more)
 	if err == nil && reader.out.count > 0 && a.empty() {
@@ -81,10 +82,10 @@ func parseAttached(raw []byte) (*attached, error) {
 		return nil, errors.New("it is not an image manifest")
 	}
 	holds := &attached{subject: manifest.Subject.Digest}
-	if kind := manifest.Annotations[predicateAnnotation]; kind != "" && kind != signPredicate {
+	if kind := manifest.Annotations[predicateAnnotation]; kind != "" && kind != format.SignPredicate {
 		return holds, nil
 	}
-	ofBundle := func(kind string) bool { return strings.HasPrefix(kind, bundlePrefix) }
+	ofBundle := func(kind string) bool { return strings.HasPrefix(kind, format.BundlePrefix) }
 	holds.signatures, _ = signatureLayers(manifest.Layers)
 	only := len(manifest.Layers) == 1 && (ofBundle(manifest.ArtifactType) || ofBundle(manifest.Config.MediaType))
 	for _, layer := range manifest.Layers {
@@ -95,7 +96,7 @@ func parseAttached(raw []byte) (*attached, error) {
 			return nil, fmt.Errorf("a layer has the digest %.80q: %w", layer.Digest, err)
 		}
 		holds.bundles = append(holds.bundles, ocispec.Descriptor{Digest: layer.Digest, Size: layer.Size})
-		if len(holds.bundles) >= maxBundles {
+		if len(holds.bundles) >= format.MaxFiles {
 			break
 		}
 	}

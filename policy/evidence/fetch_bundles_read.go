@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -33,9 +34,9 @@ type bundleReader struct {
 // other from being read.
 func (r *bundleReader) full(listed ocispec.Descriptor) bool {
 	if listed.ArtifactType == signatureArtifact {
-		return len(r.answer.signatures) >= maxSignatures
+		return r.answer.count(format.KindSignature) >= format.MaxFiles
 	}
-	return len(r.answer.bundles) >= maxBundles
+	return r.answer.count(format.KindBundle) >= format.MaxFiles
 }
 
 // read reads referrers in their order, several ahead at the same time. That it did not come to the end in time is an
@@ -91,7 +92,7 @@ func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) e
 		return registry.PermanentError("%s refers to %.80s", listed.Digest, holds.subject)
 	}
 	for _, layer := range holds.bundles {
-		if r.seen[layer.Digest] || len(r.answer.bundles) >= maxBundles {
+		if r.seen[layer.Digest] || r.answer.count(format.KindBundle) >= format.MaxFiles {
 			continue
 		}
 		if err := r.readBundle(ctx, layer); err != nil {
@@ -99,7 +100,7 @@ func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) e
 		}
 	}
 	for _, layer := range slices.Backward(holds.signatures) {
-		if len(r.answer.signatures) >= maxSignatures {
+		if r.answer.count(format.KindSignature) >= format.MaxFiles {
 			break
 		}
 		if err := r.readSignature(ctx, layer); err != nil {
@@ -116,10 +117,10 @@ func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descript
 		return err
 	}
 	if int64(len(file)) > r.room {
-		return registry.PermanentError("all together have more than %d bytes", maxDirectory)
+		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
 	r.room -= int64(len(file))
-	r.answer.signatures = append(r.answer.signatures, file)
+	r.answer.add(format.KindSignature, file)
 	return nil
 }
 
@@ -148,12 +149,12 @@ func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*a
 }
 
 func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor) error {
-	if layer.Size < 0 || layer.Size > maxPayload {
+	if layer.Size < 0 || layer.Size > format.MaxFile {
 		return registry.PermanentError("bundle %s has %d bytes, and one has at most %d",
-			layer.Digest, layer.Size, maxPayload)
+			layer.Digest, layer.Size, format.MaxFile)
 	}
 	if layer.Size > r.room {
-		return registry.PermanentError("all together have more than %d bytes", maxDirectory)
+		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
 	if known, ok := r.fetcher.noted.Get(layer.Digest); ok {
 		r.seen[layer.Digest] = true
@@ -166,7 +167,7 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 		return err
 	}
 	r.seen[layer.Digest] = true
-	parsed, err := ParseBundle(raw)
+	parsed, err := format.ParseBundle(raw)
 	if err != nil {
 		err = registry.PermanentError("%s: %v", layer.Digest, err)
 	}
@@ -175,6 +176,6 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 		return err
 	}
 	r.room -= int64(len(raw))
-	r.answer.bundles = append(r.answer.bundles, raw)
+	r.answer.add(format.KindBundle, raw)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -34,11 +35,11 @@ func parseLayers(raw []byte) (layers []ocispec.Descriptor, omitted int, err erro
 // signatureLayers returns the last 64 layers that are signatures; omitted is how many more there are.
 func signatureLayers(all []ocispec.Descriptor) (layers []ocispec.Descriptor, omitted int) {
 	for _, layer := range all {
-		if layer.MediaType == simpleSigning {
+		if layer.MediaType == format.SimpleSigning {
 			layers = append(layers, layer)
 		}
 	}
-	omitted = max(0, len(layers)-maxSignatures)
+	omitted = max(0, len(layers)-format.MaxFiles)
 	return layers[omitted:], omitted
 }
 
@@ -55,7 +56,7 @@ func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw [
 	for _, layer := range slices.Backward(layers) {
 		content, err := readSignature(ctx, from, layer, payloads)
 		if err == nil && int64(len(content)) > *room {
-			err = registry.PermanentError("all signatures together have more than %d bytes", maxDirectory)
+			err = registry.PermanentError("all signatures together have more than %d bytes", format.MaxTotal)
 		}
 		if bad, ok := errors.AsType[*registry.ContentError](err); ok {
 			out.add(bad)
@@ -65,14 +66,14 @@ func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw [
 			return err
 		}
 		*room -= int64(len(content))
-		a.signatures = append(a.signatures, content)
+		a.add(format.KindSignature, content)
 	}
-	if out.count > 0 && len(a.signatures) == 0 {
+	if out.count > 0 && a.empty() {
 		return a.readNone(&out, fmt.Errorf("none of its %d signatures can be read: %w", len(layers), out.first))
 	}
-	slices.Reverse(a.signatures)
+	slices.Reverse(a.files)
 	a.partial = out.passing
-	a.detail = out.describe("signatures", omitted, maxSignatures)
+	a.detail = out.describe("signatures", omitted, format.MaxFiles)
 	return nil
 }
 
@@ -121,14 +122,14 @@ func (l *leftOut) describe(things string, older, newest int) string {
 func readSignature(
 	ctx context.Context, from remotes.Fetcher, layer ocispec.Descriptor, payloads map[digest.Digest][]byte,
 ) ([]byte, error) {
-	if layer.Size < 0 || layer.Size > maxPayload {
+	if layer.Size < 0 || layer.Size > format.MaxFile {
 		return nil, registry.PermanentError("layer %s has %d bytes, and a signature has at most %d",
-			layer.Digest, layer.Size, maxPayload)
+			layer.Digest, layer.Size, format.MaxFile)
 	}
 	if err := layer.Digest.Validate(); err != nil {
 		return nil, registry.PermanentError("a layer has the digest %.80q: %v", layer.Digest, err)
 	}
-	if err := checkCertificates(layer.Annotations); err != nil {
+	if err := format.CheckCertificates(layer.Annotations); err != nil {
 		return nil, registry.PermanentError("layer %s: %v", layer.Digest, err)
 	}
 	payload, ok := payloads[layer.Digest]
@@ -139,5 +140,5 @@ func readSignature(
 		}
 		payloads[layer.Digest] = payload
 	}
-	return signatureFile(layer.MediaType, payload, layer.Annotations)
+	return format.SignatureFile(layer.MediaType, payload, layer.Annotations)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -70,14 +71,14 @@ func candidate(of *ocispec.Descriptor) bool {
 	if of.MediaType != "" && !images.IsManifestType(of.MediaType) {
 		return false
 	}
-	if kind := of.Annotations[predicateAnnotation]; kind != "" && kind != signPredicate {
+	if kind := of.Annotations[predicateAnnotation]; kind != "" && kind != format.SignPredicate {
 		return false
 	}
 	switch of.ArtifactType {
 	case "", ocispec.MediaTypeEmptyJSON, ocispec.MediaTypeImageConfig, signatureArtifact:
 		return true
 	default:
-		return strings.HasPrefix(of.ArtifactType, bundlePrefix)
+		return strings.HasPrefix(of.ArtifactType, format.BundlePrefix)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/internal/bounded"
 	"github.com/countersign/countersign/policy/registry"
 )
@@ -22,7 +23,7 @@ const (
 	// maxLookaside is how many signatures of a lookaside are read: containers/image takes more for a fault.
 	maxLookaside = 128
 	// maxLookasideBytes bounds what is kept of them, in bytes, so that there is room for what the registry has.
-	maxLookasideBytes = maxDirectory / 2
+	maxLookasideBytes = format.MaxTotal / 2
 )
 
 // beside asks the lookaside that registries.d names for the repository; nil: there is nothing there, and never was. It
@@ -96,7 +97,7 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 		}
 		_, _ = fmt.Fprintf(all.Hash(), "%d\n", len(file))
 		_, _ = all.Hash().Write(file)
-		signature, err := ParseSignature(file)
+		signature, err := format.ParseSignature(file)
 		if err == nil {
 			file, err = signature.File()
 		}
@@ -104,17 +105,17 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 			out.add(&registry.ContentError{Problem: fmt.Sprintf("signature-%d: %v", n+1, err), Permanent: true})
 			continue
 		}
-		a.signatures = append(a.signatures, file)
+		a.add(format.KindSignature, file)
 	}
 	if n > 0 {
 		a.source.Digest = all.Digest()
 	}
-	read := len(a.signatures)
-	a.signatures, _ = (&room{bytes: maxLookasideBytes, signatures: maxSignatures}).take(a.signatures, nil)
-	for _, kept := range a.signatures {
-		l.room -= int64(len(kept))
+	read := len(a.files)
+	a.files = format.RoomFor(format.KindSignature, maxLookasideBytes).Take(a.files)
+	for _, kept := range a.files {
+		l.room -= int64(len(kept.Bytes))
 	}
-	a.detail = out.describe("signatures in the lookaside", read-len(a.signatures), len(a.signatures))
+	a.detail = out.describe("signatures in the lookaside", read-len(a.files), len(a.files))
 	// No digest says what a lookaside should have: it can be the page of a proxy that was served, and may be another at
 	// the next try.
 	if n > 0 && read == 0 {
@@ -128,7 +129,7 @@ func (l *lookaside) get(ctx context.Context, n int) ([]byte, error) {
 	at := *l.base
 	at.Path += fmt.Sprintf("/signature-%d", n)
 	if at.Scheme == "file" {
-		return bounded.ReadFile(at.Path, maxSignatureFile)
+		return bounded.ReadFile(at.Path, format.MaxSignatureFile)
 	}
 	if l.client == nil {
 		if err := l.connect(ctx); err != nil {

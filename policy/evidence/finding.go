@@ -8,6 +8,8 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // lookFunc looks for the signatures and bundles of a manifest in a repository. known are the sources that were found
@@ -17,16 +19,14 @@ type lookFunc func(
 	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
 ) (*finding, error)
 
-// content is what is kept of a manifest: signatures as containers/image's dir: transport has them, and Sigstore
-// bundles.
+// content is what is stored of a manifest. Imported files are the last.
 type content struct {
-	signatures, bundles [][]byte
-	// imported is how many of each, the last ones, were brought by hand, and importedAt when that was.
-	imported   struct{ signatures, bundles int }
+	files []format.File
+	// importedAt is when something was last imported.
 	importedAt time.Time
 }
 
-func (c content) empty() bool { return len(c.signatures) == 0 && len(c.bundles) == 0 }
+func (c content) empty() bool { return len(c.files) == 0 }
 
 // finding is what was found when the registry was asked and had an answer.
 type finding struct {
@@ -65,8 +65,10 @@ func (f *finding) record(k key) record {
 		return r
 	}
 	r.Outcome = "found"
-	r.Signatures = filesOf(f.signatures, f.imported.signatures)
-	r.Bundles = filesOf(f.bundles, f.imported.bundles)
+	for _, stored := range f.files {
+		list := r.list(stored.Kind)
+		*list = append(*list, fileOf(stored))
+	}
 	return r
 }
 
@@ -75,23 +77,9 @@ func (f *finding) record(k key) record {
 func (h *held) withRest(f *finding) *finding {
 	before := h.finding()
 	joined := *f
-	old, _ := split(before.signatures, before.imported.signatures)
-	joined.signatures = slices.Concat(without(old, f.signatures), f.signatures)
-	old, _ = split(before.bundles, before.imported.bundles)
-	joined.bundles = slices.Concat(without(old, f.bundles), f.bundles)
-	joined.omitted = joined.fit()
+	old, _ := format.Split(before.files)
+	joined.files, joined.omitted = format.Trim(slices.Concat(format.Without(old, f.files), f.files))
 	return &joined
-}
-
-// filesOf describes files, the last of which were imported.
-func filesOf(contents [][]byte, imported int) []file {
-	var files []file
-	for i, content := range contents {
-		of := fileOf(content)
-		of.Imported = i >= len(contents)-imported
-		files = append(files, of)
-	}
-	return files
 }
 
 // same reports whether two records say the same of the same files, wherever and whenever these were read.

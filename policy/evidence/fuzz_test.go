@@ -9,6 +9,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 func FuzzRecord(f *testing.F) {
@@ -56,7 +57,7 @@ func FuzzSignatureFile(f *testing.F) {
 	f.Add([]byte("payload"), "key", "value")
 	f.Add([]byte(nil), "", "\x00\n\xff\"")
 	f.Fuzz(func(t *testing.T, payload []byte, name, value string) {
-		file, err := evidence.SignatureFile(simpleSigning, payload, map[string]string{name: value})
+		file, err := format.SignatureFile(simpleSigning, payload, map[string]string{name: value})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,12 @@
 package evidence
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // Import adds evidence that somebody brought to what is kept of its manifest in its repository, and returns how many
@@ -14,8 +15,8 @@ import (
 // What was imported stays, whatever a registry has. Where there are more signatures or bundles than are kept, those
 // imported last stay, and of others the newest. An item that is not of the right form is refused whole; so is one that
 // cannot be kept on disk.
-func (k *Keeper) Import(item Item) (added int, err error) {
-	item, named, err := item.checked()
+func (k *Keeper) Import(item format.Item) (added int, err error) {
+	item, named, err := item.Checked()
 	if err != nil {
 		return 0, fmt.Errorf("importing evidence of %.80s in %.300s: %w", item.Manifest, item.Repository, err)
 	}
@@ -27,8 +28,8 @@ func (k *Keeper) Import(item Item) (added int, err error) {
 	defer k.changing.Unlock()
 	before := k.refresh(key, named)
 	f := before.finding()
-	added = f.lacks(item)
-	f.bring(content{signatures: item.Signatures, bundles: item.Bundles, importedAt: now()})
+	added = len(format.Without(format.Unique(item.Files), f.files))
+	f.bring(item.Files, now())
 	r := f.record(key)
 	if before != nil && before.volume == k.disk && r.same(&before.record) {
 		if pinned, err := k.disk.pin(before); pinned || err != nil {
@@ -58,9 +59,8 @@ func (h *held) withImported(f *finding) *finding {
 	}
 	before := h.finding()
 	joined := *f
-	_, signatures := split(before.signatures, before.imported.signatures)
-	_, bundles := split(before.bundles, before.imported.bundles)
-	joined.bring(content{signatures: signatures, bundles: bundles, importedAt: before.importedAt})
+	_, imported := format.Split(before.files)
+	joined.bring(imported, before.importedAt)
 	return &joined
 }
 
@@ -72,64 +72,32 @@ func (h *held) finding() *finding {
 	r := &h.record
 	f := &finding{sources: r.Sources, detail: r.Detail, fetchedAt: r.Fetched}
 	f.importedAt = r.Imported
-	f.signatures, f.imported.signatures = h.contents(r.Signatures, signatureName)
-	f.bundles, f.imported.bundles = h.contents(r.Bundles, bundleName)
+	var imported []format.File
+	for want := range r.files() {
+		raw, err := readFile(filepath.Join(h.directory, want.name), want.Size)
+		if err != nil || !want.holds(raw) {
+			continue
+		}
+		read := format.File{Kind: want.kind, Bytes: raw, Imported: want.Imported}
+		if read.Imported {
+			imported = append(imported, read)
+		} else {
+			f.files = append(f.files, read)
+		}
+	}
+	f.files = append(f.files, imported...)
 	return f
 }
 
-// contents reads files and puts those that were imported last.
-func (h *held) contents(files []file, name func(int) string) (contents [][]byte, imported int) {
-	var last [][]byte
-	for i, want := range files {
-		content, err := readFile(filepath.Join(h.directory, name(i)), want.Size)
-		switch {
-		case err != nil || !want.holds(content):
-		case want.Imported:
-			last = append(last, content)
-		default:
-			contents = append(contents, content)
-		}
+// bring adds files that were imported at a time, each of them once and those imported last at the end, and leaves out
+// what there is no room for then.
+func (f *finding) bring(files []format.File, at time.Time) {
+	f.importedAt = at
+	more := format.Unique(files)
+	for i := range more {
+		more[i].Imported = true
 	}
-	return append(contents, last...), len(last)
-}
-
-// bring adds what was imported, and leaves out what there is no room for then.
-func (f *finding) bring(imported content) {
-	f.importedAt = imported.importedAt
-	f.signatures, f.imported.signatures = join(f.signatures, f.imported.signatures, imported.signatures)
-	f.bundles, f.imported.bundles = join(f.bundles, f.imported.bundles, imported.bundles)
-	f.omitted = f.fit()
-}
-
-// join returns files, the last of which were imported before, with more imported ones: each of them once, and those
-// imported last at the end.
-func join(files [][]byte, imported int, more [][]byte) (all [][]byte, allImported int) {
-	others, last := split(files, imported)
-	last = slices.Concat(without(last, more), unique(more))
-	others = without(others, last)
-	return slices.Concat(others, last), len(last)
-}
-
-// without returns the files that are not among others.
-func without(files, others [][]byte) [][]byte {
-	return slices.DeleteFunc(slices.Clone(files), func(file []byte) bool { return among(others, file) })
-}
-
-// unique returns each file once, where it stands first.
-func unique(files [][]byte) (all [][]byte) {
-	for _, file := range files {
-		if !among(all, file) {
-			all = append(all, file)
-		}
-	}
-	return all
-}
-
-func among(files [][]byte, file []byte) bool {
-	return slices.ContainsFunc(files, func(other []byte) bool { return bytes.Equal(file, other) })
-}
-
-// lacks returns how many of an item's files are not there.
-func (f *finding) lacks(item Item) int {
-	return len(without(unique(item.Signatures), f.signatures)) + len(without(unique(item.Bundles), f.bundles))
+	others, imported := format.Split(f.files)
+	imported = slices.Concat(format.Without(imported, more), more)
+	f.files, f.omitted = format.Trim(slices.Concat(format.Without(others, imported), imported))
 }

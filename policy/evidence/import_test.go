@@ -17,6 +17,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 const storeRepository = "registry.example/app"
@@ -27,14 +28,14 @@ func bundle(n int) []byte {
 }
 
 // brought is an item with so many signatures and bundles, numbered from a number on.
-func brought(t testing.TB, from, signatures, bundles int) evidence.Item {
+func brought(t testing.TB, from, signatures, bundles int) format.Item {
 	t.Helper()
-	item := evidence.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	item := format.Item{Manifest: manifestOf("image"), Repository: storeRepository}
 	for n := range signatures {
-		item.Signatures = append(item.Signatures, signed(from+n).file(t))
+		item.Add(format.KindSignature, signed(from+n).file(t))
 	}
 	for n := range bundles {
-		item.Bundles = append(item.Bundles, bundle(from+n))
+		item.Add(format.KindBundle, bundle(from+n))
 	}
 	return item
 }
@@ -86,7 +87,7 @@ func (s *store) kept() policy.Evidence {
 	return got
 }
 
-func (s *store) bring(item evidence.Item, want int) {
+func (s *store) bring(item format.Item, want int) {
 	s.t.Helper()
 	added, err := s.keeper.Import(item)
 	if err != nil || added != want {
@@ -104,7 +105,7 @@ func (s *store) fetch(found evidence.Found) {
 }
 
 // stored returns the only evidence there is on disk.
-func (s *store) stored() evidence.Item {
+func (s *store) stored() format.Item {
 	s.t.Helper()
 	stored, err := evidence.List(s.directory)
 	if err != nil || len(stored) != 1 {
@@ -118,22 +119,22 @@ func (s *store) stored() evidence.Item {
 }
 
 // holds compares what is kept with what it should be, in its order.
-func (s *store) holds(want evidence.Item) {
+func (s *store) holds(want format.Item) {
 	s.t.Helper()
 	got := s.stored()
 	if diff := cmp.Diff(digestsOf(want), digestsOf(got)); diff != "" || got.Repository != want.Repository {
 		s.t.Errorf("it holds for %s (-want +got):\n%s", got.Repository, diff)
 	}
 	e := s.kept()
-	if e.State != policy.Found || e.Signatures != len(want.Signatures) || e.Bundles != len(want.Bundles) {
+	if e.State != policy.Found || e.Signatures != want.Count(format.KindSignature) || e.Bundles != want.Count(format.KindBundle) {
 		s.t.Errorf("it says %+v", e)
 	}
 }
 
 // digestsOf returns the digests of an item's manifest and files.
-func digestsOf(item evidence.Item) []digest.Digest {
+func digestsOf(item format.Item) []digest.Digest {
 	digests := []digest.Digest{item.Manifest}
-	for _, file := range slices.Concat(item.Signatures, item.Bundles) {
+	for _, file := range slices.Concat(format.Contents(item.Files, format.KindSignature), format.Contents(item.Files, format.KindBundle)) {
 		digests = append(digests, digest.FromBytes(file))
 	}
 	return digests
@@ -166,31 +167,31 @@ func TestWhatIsImportedCountsAtOnce(t *testing.T) {
 
 func TestAnImportIsJoinedWithWhatIsThere(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 2, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 2, 0).Files, format.KindSignature), Tag: "a"})
 		s.bring(brought(t, 2, 2, 1), 2)
 		want := brought(t, 1, 3, 0)
-		want.Bundles = brought(t, 2, 0, 1).Bundles
+		want.Add(format.KindBundle, bundle(2))
 		s.holds(want)
 		s.bring(brought(t, 2, 2, 1), 0)
 		s.holds(want)
 		s.bring(brought(t, 9, 0, 1), 1)
-		want.Bundles = append(want.Bundles, bundle(9))
+		want.Add(format.KindBundle, bundle(9))
 		s.holds(want)
 	})
 }
 
 func TestWhatARegistryHasReplacesWhatItHadButNotWhatWasImported(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.bring(brought(t, 5, 1, 1), 2)
-		s.fetch(evidence.Found{Files: brought(t, 2, 1, 0).Signatures, Tag: "b"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 2, 1, 0).Files, format.KindSignature), Tag: "b"})
 		want := brought(t, 5, 1, 1)
-		want.Signatures = [][]byte{signed(2).file(t), signed(5).file(t)}
+		want.Files = append(format.Files(format.KindSignature, signed(2).file(t)), want.Files...)
 		s.holds(want)
 		s.fetch(evidence.Found{})
 		s.holds(want)
 		s.reopen()
-		s.fetch(evidence.Found{Files: brought(t, 5, 1, 0).Signatures, Tag: "c"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 5, 1, 0).Files, format.KindSignature), Tag: "c"})
 		s.holds(brought(t, 5, 1, 1))
 	})
 }
@@ -198,9 +199,9 @@ func TestWhatARegistryHasReplacesWhatItHadButNotWhatWasImported(t *testing.T) {
 func TestWhatARegistryHasStillIsNotWrittenAgain(t *testing.T) {
 	inStore(t, func(s *store) {
 		s.bring(brought(t, 5, 1, 1), 2)
-		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		before := s.kept()
-		s.fetch(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "b"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "b"})
 		if after := s.kept(); after != before {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
@@ -209,57 +210,57 @@ func TestWhatARegistryHasStillIsNotWrittenAgain(t *testing.T) {
 
 func TestWhatWasImportedLastStaysWhereThereIsTooMuch(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 60, 0).Signatures, Tag: "a"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 60, 0).Files, format.KindSignature), Tag: "a"})
 		s.bring(brought(t, 101, 10, 0), 10)
 		want := brought(t, 7, 54, 0)
-		want.Signatures = append(want.Signatures, brought(t, 101, 10, 0).Signatures...)
+		want.Add(format.KindSignature, format.Contents(brought(t, 101, 10, 0).Files, format.KindSignature)...)
 		s.holds(want)
 		if got := s.kept(); !strings.Contains(got.Detail, "6 signatures and bundles were left out") {
 			t.Errorf("it says %q", got.Detail)
 		}
 		s.bring(brought(t, 201, 60, 0), 60)
 		want = brought(t, 107, 4, 0)
-		want.Signatures = append(want.Signatures, brought(t, 201, 60, 0).Signatures...)
+		want.Add(format.KindSignature, format.Contents(brought(t, 201, 60, 0).Files, format.KindSignature)...)
 		s.holds(want)
 		// A registry cannot push out what was imported.
-		s.fetch(evidence.Found{Files: brought(t, 1, 64, 0).Signatures, Tag: "b"})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 64, 0).Files, format.KindSignature), Tag: "b"})
 		s.holds(want)
 	})
 }
 
 func TestTheFilesOfOneManifestAreBoundedTogether(t *testing.T) {
 	inStore(t, func(s *store) {
-		item := evidence.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+		item := format.Item{Manifest: manifestOf("image"), Repository: storeRepository}
 		filler := strings.Repeat("x", 1<<20-100)
 		for n := range 40 {
 			raw := fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, filler)
-			item.Bundles = append(item.Bundles, raw)
+			item.Add(format.KindBundle, raw)
 		}
 		s.bring(item, 40)
-		item.Bundles = item.Bundles[8:]
+		item.Files = item.Files[8:]
 		s.holds(item)
 	})
 }
 
 func TestWhatHasNotTheRightFormIsRefusedWhole(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(*evidence.Item)
+		change func(*format.Item)
 		want   string
 	}{
-		"no digest": {func(i *evidence.Item) { i.Manifest = "sha256:../../etc" }, "the manifest's digest"},
+		"no digest": {func(i *format.Item) { i.Manifest = "sha256:../../etc" }, "the manifest's digest"},
 		"an unknown algorithm": {
-			func(i *evidence.Item) { i.Manifest = "md5:" + digest.Digest(strings.Repeat("0", 32)) }, "the manifest's digest",
+			func(i *format.Item) { i.Manifest = "md5:" + digest.Digest(strings.Repeat("0", 32)) }, "the manifest's digest",
 		},
-		"a name that is not normalised": {func(i *evidence.Item) { i.Repository = "busybox" }, "not the full name"},
-		"a tag in the name":             {func(i *evidence.Item) { i.Repository += ":v1" }, "not the full name"},
-		"no name":                       {func(i *evidence.Item) { i.Repository = "" }, "not the full name"},
-		"nothing":                       {func(i *evidence.Item) { i.Signatures, i.Bundles = nil, nil }, "neither"},
-		"too many":                      {func(i *evidence.Item) { *i = brought(t, 1, 65, 0) }, "65 signatures"},
-		"a signature that is none":      {func(i *evidence.Item) { i.Signatures[1] = []byte("hello") }, "signature 2: "},
-		"a bundle that is none":         {func(i *evidence.Item) { i.Bundles[0] = []byte("{}") }, "bundle 1: it is not"},
-		"a bundle that is no JSON":      {func(i *evidence.Item) { i.Bundles[0] = []byte("{") }, "bundle 1: it is not"},
+		"a name that is not normalised": {func(i *format.Item) { i.Repository = "busybox" }, "not the full name"},
+		"a tag in the name":             {func(i *format.Item) { i.Repository += ":v1" }, "not the full name"},
+		"no name":                       {func(i *format.Item) { i.Repository = "" }, "not the full name"},
+		"nothing":                       {func(i *format.Item) { i.Files = nil }, "neither"},
+		"too many":                      {func(i *format.Item) { *i = brought(t, 1, 65, 0) }, "65 signatures"},
+		"a signature that is none":      {func(i *format.Item) { i.Files[1].Bytes = []byte("hello") }, "signature 2: "},
+		"a bundle that is none":         {func(i *format.Item) { i.Files[2].Bytes = []byte("{}") }, "bundle 1: it is not"},
+		"a bundle that is no JSON":      {func(i *format.Item) { i.Files[2].Bytes = []byte("{") }, "bundle 1: it is not"},
 		"a bundle that is too large": {
-			func(i *evidence.Item) { i.Bundles[0] = make([]byte, evidence.MaxFile+1) }, "bundle 1: it has",
+			func(i *format.Item) { i.Files[2].Bytes = make([]byte, format.MaxFile+1) }, "bundle 1: it has",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -280,9 +281,9 @@ func TestAFullDiskRefusesAnImportAndLosesNothing(t *testing.T) {
 	if _, err := keeper.Import(brought(t, 1, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	large := evidence.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	large := format.Item{Manifest: manifestOf("image"), Repository: storeRepository}
 	for n := range 32 {
-		large.Bundles = append(large.Bundles, fmt.Appendf(nil,
+		large.Add(format.KindBundle, fmt.Appendf(nil,
 			`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, strings.Repeat("x", 900<<10)))
 	}
 	if _, err := keeper.Import(large); err == nil {
@@ -326,7 +327,7 @@ func TestWithoutADirectoryNothingIsImported(t *testing.T) {
 func TestWhoImportsWhileItIsFetchedLosesNeither(t *testing.T) {
 	for range 20 {
 		inStore(t, func(s *store) {
-			s.set(evidence.Found{Files: brought(t, 1, 1, 0).Signatures, Tag: "a"}, nil)
+			s.set(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"}, nil)
 			failed := make(chan error)
 			go func() {
 				failed <- s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, storeRepository))
@@ -336,7 +337,7 @@ func TestWhoImportsWhileItIsFetchedLosesNeither(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := brought(t, 1, 2, 0)
-			want.Bundles = brought(t, 2, 0, 1).Bundles
+			want.Add(format.KindBundle, bundle(2))
 			s.holds(want)
 		})
 	}

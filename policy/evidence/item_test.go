@@ -9,7 +9,7 @@ import (
 	"go.podman.io/image/v5/directory" //nolint:depguard // The tests prove that it reads what we accept.
 	"go.podman.io/image/v5/image"     //nolint:depguard // The same.
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // readable reports whether containers/image reads a directory with that file as its only signature.
@@ -55,7 +55,7 @@ func signatureFiles(t testing.TB) map[string][]byte {
 func TestWhatIsAcceptedAsASignatureIsReadByContainersImage(t *testing.T) {
 	path, accepted := t.TempDir(), 0
 	for name, file := range signatureFiles(t) {
-		parsed, err := evidence.ParseSignature(file)
+		parsed, err := format.ParseSignature(file)
 		if err != nil {
 			continue
 		}
@@ -75,7 +75,7 @@ func TestWhatIsAcceptedAsASignatureIsReadByContainersImage(t *testing.T) {
 
 func TestASignatureIsKeptAsSkopeoWritesIt(t *testing.T) {
 	for _, file := range [][]byte{signed(1).file(t), []byte("\x90message")} {
-		parsed, err := evidence.ParseSignature(file)
+		parsed, err := format.ParseSignature(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func FuzzParseSignature(f *testing.F) {
 	}
 	path := f.TempDir()
 	f.Fuzz(func(t *testing.T, file []byte) {
-		parsed, err := evidence.ParseSignature(file)
+		parsed, err := format.ParseSignature(file)
 		if err != nil {
 			return
 		}
@@ -102,7 +102,7 @@ func FuzzParseSignature(f *testing.F) {
 		if !readable(t, path, file) || !readable(t, path, again) {
 			t.Errorf("containers/image does not read %q", file)
 		}
-		if _, err := evidence.ParseSignature(again); err != nil {
+		if _, err := format.ParseSignature(again); err != nil {
 			t.Errorf("written again it is %q: %v", again, err)
 		}
 	})
@@ -113,7 +113,7 @@ func FuzzParseBundle(f *testing.F) {
 	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"publicKey":` +
 		`{"hint":"x"}},"dsseEnvelope":{"payload":"eyJwcmVkaWNhdGVUeXBlIjoiYSJ9"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		parsed, err := evidence.ParseBundle(raw)
+		parsed, err := format.ParseBundle(raw)
 		if err == nil && parsed.MediaType == "" {
 			t.Errorf("%q is a bundle of no media type", raw)
 		}
@@ -128,7 +128,7 @@ func TestAttestationsAreToldApart(t *testing.T) {
 		`no JSON`:  false,
 		`{"a":[1}`: false,
 	} {
-		if got := (evidence.Bundle{PredicateType: predicateOf(t, statement)}).Attestation(); got != want {
+		if got := (format.Bundle{PredicateType: predicateOf(t, statement)}).Attestation(); got != want {
 			t.Errorf("%s: %t", statement, got)
 		}
 	}
@@ -137,7 +137,7 @@ func TestAttestationsAreToldApart(t *testing.T) {
 // predicateOf puts a statement into a bundle and reads its predicate type.
 func predicateOf(t *testing.T, statement string) string {
 	t.Helper()
-	parsed, err := evidence.ParseBundle(enveloped(statement))
+	parsed, err := format.ParseBundle(enveloped(statement))
 	if err != nil {
 		t.Fatal(err)
 	}

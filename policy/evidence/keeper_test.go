@@ -15,6 +15,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 func TestAFirstQuestionIsPendingAndTheNextIsAnswered(t *testing.T) {
@@ -173,7 +174,7 @@ func TestSignaturesAreWrittenAsContainersImageWritesThem(t *testing.T) {
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(string(want), "\x00sigstore-json\n")), &s); err != nil {
 			t.Fatal(err)
 		}
-		got, err := evidence.SignatureFile(s.MimeType, s.Payload, s.Annotations)
+		got, err := format.SignatureFile(s.MimeType, s.Payload, s.Annotations)
 		if err != nil {
 			t.Fatal(err)
 		}

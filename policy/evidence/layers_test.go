@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -56,7 +57,7 @@ func serving(manifest string, blobs ...string) func(http.Handler) http.Handler {
 func TestWhatIsWrongWithOneSignatureDoesNotSpoilTheOthers(t *testing.T) {
 	good, bad := signed(1), signed(2)
 	sound := layer(good, len(good.payload))
-	large := strings.Repeat("x", evidence.MaxPayload+1)
+	large := strings.Repeat("x", format.MaxFile+1)
 	for name, test := range map[string]struct {
 		bad    map[string]any
 		blobs  []string

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // Stored is what a directory holds for one manifest, or index, in one repository.
@@ -96,7 +97,7 @@ func (h *held) stored(known presence) Stored {
 	for _, source := range r.Sources {
 		s.Sources = append(s.Sources, Source{Reference: source.Reference, Host: source.Host})
 	}
-	for _, f := range r.files() {
+	for f := range r.files() {
 		s.Size += f.Size
 		if f.Imported {
 			s.Imported++
@@ -107,24 +108,21 @@ func (h *held) stored(known presence) Stored {
 
 // Item returns the files, as they can be imported elsewhere. The error is why they cannot be read; one reason is that
 // they were replaced since they were listed.
-func (s Stored) Item() (Item, error) {
+func (s Stored) Item() (format.Item, error) {
 	if s.Damage != nil {
-		return Item{}, s.Damage
+		return format.Item{}, s.Damage
 	}
-	item := Item{Manifest: s.Manifest, Repository: s.Repository}
-	for name, want := range s.record.files() {
-		content, err := readFile(filepath.Join(s.Directory, name), want.Size)
+	item := format.Item{Manifest: s.Manifest, Repository: s.Repository}
+	for want := range s.record.files() {
+		path := filepath.Join(s.Directory, want.name)
+		content, err := readFile(path, want.Size)
 		if err != nil {
-			return Item{}, err
+			return format.Item{}, err
 		}
 		if !want.holds(content) {
-			return Item{}, fmt.Errorf("%s is not what its record says", filepath.Join(s.Directory, name))
+			return format.Item{}, fmt.Errorf("%s is not what its record says", path)
 		}
-		if len(item.Signatures) < len(s.record.Signatures) {
-			item.Signatures = append(item.Signatures, content)
-		} else {
-			item.Bundles = append(item.Bundles, content)
-		}
+		item.Add(want.kind, content)
 	}
 	return item, nil
 }

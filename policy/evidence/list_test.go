@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 func list(t *testing.T, directory string) []evidence.Stored {
@@ -26,12 +27,12 @@ func list(t *testing.T, directory string) []evidence.Stored {
 
 func TestAStoreIsListedWhileItsOwnerWorks(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: brought(t, 1, 2, 0).Signatures, Tag: manifestOf("tag")})
+		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 2, 0).Files, format.KindSignature), Tag: manifestOf("tag")})
 		s.sleep(time.Hour)
 		s.bring(brought(t, 5, 0, 1), 1)
 		fetched := s.start.UTC()
 		size := 0
-		for _, file := range append(brought(t, 1, 2, 0).Signatures, bundle(5)) {
+		for _, file := range append(format.Contents(brought(t, 1, 2, 0).Files, format.KindSignature), bundle(5)) {
 			size += len(file)
 		}
 		want := []evidence.Stored{{

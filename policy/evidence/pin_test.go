@@ -12,10 +12,11 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // pinned reports whether evidence is on record as imported before its image came.
-func pinned(t testing.TB, directory string, item evidence.Item) bool {
+func pinned(t testing.TB, directory string, item format.Item) bool {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(evidence.Location(directory, item.Manifest, item.Repository), "presence.json"))
 	if err != nil {
@@ -156,7 +157,7 @@ func TestWhatWasImportedOutranksTheRegistryInEveryKind(t *testing.T) {
 	for kind, served := range map[string]evidence.Found{
 		"signatures": {Files: signatures}, "bundles": {Bundles: bundles},
 	} {
-		for name, imported := range map[string]evidence.Item{
+		for name, imported := range map[string]format.Item{
 			"bundles": brought(t, 1, 0, 3), "signatures": brought(t, 1, 3, 0), "both": brought(t, 1, 3, 3),
 		} {
 			for _, first := range []bool{true, false} {
@@ -168,10 +169,10 @@ func TestWhatWasImportedOutranksTheRegistryInEveryKind(t *testing.T) {
 	}
 }
 
-func outranks(t *testing.T, imported evidence.Item, served evidence.Found, first bool) {
+func outranks(t *testing.T, imported format.Item, served evidence.Found, first bool) {
 	t.Helper()
 	inStore(t, func(s *store) {
-		all := len(imported.Signatures) + len(imported.Bundles)
+		all := len(imported.Files)
 		if first {
 			s.bring(imported, all)
 		}
@@ -191,7 +192,7 @@ func outranks(t *testing.T, imported evidence.Item, served evidence.Found, first
 }
 
 // keptOf wants every file of an item to be kept, and as many of the registry's as there is room for.
-func (s *store) keptOf(item evidence.Item) {
+func (s *store) keptOf(item format.Item) {
 	s.t.Helper()
 	got := s.stored()
 	held := map[digest.Digest]bool{}

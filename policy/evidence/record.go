@@ -17,6 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 const (
@@ -95,14 +96,14 @@ type file struct {
 	Imported bool `json:"imported,omitempty"`
 }
 
-func fileOf(content []byte) file {
-	sum := sha256.Sum256(content)
-	return file{Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
+func fileOf(stored format.File) file {
+	sum := sha256.Sum256(stored.Bytes)
+	return file{Size: int64(len(stored.Bytes)), SHA256: hex.EncodeToString(sum[:]), Imported: stored.Imported}
 }
 
 // holds reports whether those are the file's bytes.
 func (f file) holds(content []byte) bool {
-	of := fileOf(content)
+	of := fileOf(format.File{Bytes: content})
 	return of.Size == f.Size && of.SHA256 == f.SHA256
 }
 
@@ -134,15 +135,15 @@ func (r *record) checkFiles() error {
 	if r.state() != policy.Found {
 		return fmt.Errorf("the record has the outcome %q", r.Outcome)
 	}
-	if r.size() == 0 || len(r.Signatures) > maxSignatures || len(r.Bundles) > maxBundles {
+	if r.size() == 0 || len(r.Signatures) > format.MaxFiles || len(r.Bundles) > format.MaxFiles {
 		return fmt.Errorf("the record lists %d signatures and %d bundles", len(r.Signatures), len(r.Bundles))
 	}
 	if !strings.HasPrefix(r.Set, setPrefix) || r.Set != filepath.Base(r.Set) {
 		return fmt.Errorf("the record names the set %q", r.Set)
 	}
 	var total int64
-	for _, f := range r.files() {
-		if f.Size <= 0 || f.Size > maxDirectory-total {
+	for f := range r.files() {
+		if f.Size <= 0 || f.Size > format.MaxTotal-total {
 			return errors.New("the record lists sizes that no set has")
 		}
 		total += f.Size
@@ -173,17 +174,29 @@ func (r *record) source() string {
 // size returns how many files the record lists.
 func (r *record) size() int { return len(r.Signatures) + len(r.Bundles) }
 
-// files yields the names and hashes of the files that the set must hold.
-func (r *record) files() iter.Seq2[string, file] {
-	return func(yield func(string, file) bool) {
-		for i, f := range r.Signatures {
-			if !yield(signatureName(i), f) {
-				return
-			}
-		}
-		for i, f := range r.Bundles {
-			if !yield(bundleName(i), f) {
-				return
+// list returns the files of one kind.
+func (r *record) list(kind format.Kind) *[]file {
+	if kind == format.KindBundle {
+		return &r.Bundles
+	}
+	return &r.Signatures
+}
+
+// namedFile is a file with its name and kind.
+type namedFile struct {
+	file
+	name string
+	kind format.Kind
+}
+
+// files yields the files that the set must hold.
+func (r *record) files() iter.Seq[namedFile] {
+	return func(yield func(namedFile) bool) {
+		for _, kind := range []format.Kind{format.KindSignature, format.KindBundle} {
+			for i, f := range *r.list(kind) {
+				if !yield(namedFile{file: f, name: kind.Name(i), kind: kind}) {
+					return
+				}
 			}
 		}
 	}
@@ -214,7 +227,7 @@ func (r *record) blocks() int64 {
 	if r.Set != "" {
 		total += block
 	}
-	for _, f := range r.files() {
+	for f := range r.files() {
 		total += (f.Size + block - 1) / block * block
 	}
 	return total

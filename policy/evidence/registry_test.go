@@ -24,6 +24,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -90,7 +91,7 @@ func signed(i int) signature {
 // file returns how a signature is to be kept.
 func (s signature) file(t testing.TB) []byte {
 	t.Helper()
-	content, err := evidence.SignatureFile(s.mediaType, []byte(s.payload), s.annotations())
+	content, err := format.SignatureFile(s.mediaType, []byte(s.payload), s.annotations())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,23 +131,18 @@ func verifySet(directory string, r *record) error {
 	if len(entries) != r.size() {
 		return fmt.Errorf("%s holds %d files, not %d", directory, len(entries), r.size())
 	}
-	for name, want := range r.files() {
-		content, err := readFile(filepath.Join(directory, name), want.Size)
+	for want := range r.files() {
+		path := filepath.Join(directory, want.name)
+		content, err := readFile(path, want.Size)
 		if err != nil {
 			return err
 		}
 		if !want.holds(content) {
-			return fmt.Errorf("%s is not what its record says", filepath.Join(directory, name))
+			return fmt.Errorf("%s is not what its record says", path)
 		}
 	}
 	return nil
 }
-
-// signatureName returns the name that the dir: transport gives the signature with that index.
-func signatureName(i int) string { return fmt.Sprintf("signature-%d", i+1) }
-
-// bundleName returns the name of the bundle with that index.
-func bundleName(i int) string { return fmt.Sprintf("bundle-%d.json", i+1) }
 
 // readFile reads a regular file of at most that many bytes. Anything else, as a named pipe, is not opened.
 func readFile(path string, limit int64) ([]byte, error) {

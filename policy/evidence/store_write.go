@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // update is what [volume.write] stores for a key.
@@ -42,9 +44,9 @@ func (v *volume) write(k key, u update) (h *held, evicted []key, err error) {
 			return nil, evicted, err
 		}
 	}
-	files := u.content
+	files := u.content.files
 	h = &held{volume: v}
-	if !files.empty() {
+	if len(files) > 0 {
 		if h.directory, err = writeSet(base, files); err != nil {
 			return nil, evicted, err
 		}
@@ -113,16 +115,12 @@ func (v *volume) clearWay(base string) {
 }
 
 // writeSet writes signatures and bundles into a new directory that no record names yet.
-func writeSet(base string, files content) (string, error) {
+func writeSet(base string, files []format.File) (string, error) {
 	directory, err := os.MkdirTemp(base, setPrefix)
 	if err != nil {
 		return "", fmt.Errorf("keeping signatures: %w", err)
 	}
-	err = errors.Join(
-		writeFiles(directory, files.signatures, signatureName),
-		writeFiles(directory, files.bundles, bundleName),
-	)
-	if err == nil {
+	if err = writeFiles(directory, files); err == nil {
 		err = syncDirectory(directory)
 	}
 	if err != nil {
@@ -132,11 +130,14 @@ func writeSet(base string, files content) (string, error) {
 	return directory, nil
 }
 
-func writeFiles(directory string, contents [][]byte, name func(int) string) error {
-	for i, content := range contents {
-		if err := writeSynced(filepath.Join(directory, name(i)), content); err != nil {
+func writeFiles(directory string, files []format.File) error {
+	written := map[format.Kind]int{}
+	for _, file := range files {
+		name := file.Kind.Name(written[file.Kind])
+		if err := writeSynced(filepath.Join(directory, name), file.Bytes); err != nil {
 			return err
 		}
+		written[file.Kind]++
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package layout
+package archive
 
 import (
 	"archive/tar"
@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // Annotations of the artifacts that [Write] writes: what they are evidence of, and of which kind they are.
@@ -49,7 +49,7 @@ const (
 // same items in the same order give the same bytes. It stops at the first error, and a tar that is cut short is the
 // caller's to remove.
 func Write(
-	to io.Writer, items iter.Seq2[evidence.Item, error], subject func(evidence.Item) (ocispec.Descriptor, bool),
+	to io.Writer, items iter.Seq2[format.Item, error], subject func(format.Item) (ocispec.Descriptor, bool),
 ) error {
 	w := &writer{tar: tar.NewWriter(to), written: map[digest.Digest]bool{}}
 	w.directory(ocispec.ImageBlobsDir + "/")
@@ -89,15 +89,15 @@ type writer struct {
 
 // artifact is one to be written.
 type artifact struct {
-	item    evidence.Item
+	item    format.Item
 	subject *ocispec.Descriptor
 }
 
 func (w *writer) item(of artifact) error {
 	var layers, messages []ocispec.Descriptor
 	size := 0
-	for _, file := range of.item.Signatures {
-		signature, err := evidence.ParseSignature(file)
+	for _, file := range format.Contents(of.item.Files, format.KindSignature) {
+		signature, err := format.ParseSignature(file)
 		if err != nil {
 			return err
 		}
@@ -115,8 +115,8 @@ func (w *writer) item(of artifact) error {
 	}
 	w.artifact(of, cosignType, kindSignatures, layers, nil)
 	w.artifact(of, openPGPType, kindSimpleSigning, messages, nil)
-	for _, raw := range of.item.Bundles {
-		bundle, err := evidence.ParseBundle(raw)
+	for _, raw := range format.Contents(of.item.Files, format.KindBundle) {
+		bundle, err := format.ParseBundle(raw)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (w *writer) item(of artifact) error {
 }
 
 // bundleAnnotations are what cosign 3.1.3 writes beside a bundle, but for the time at which it did.
-func bundleAnnotations(bundle evidence.Bundle) map[string]string {
+func bundleAnnotations(bundle format.Bundle) map[string]string {
 	if bundle.PredicateType == "" {
 		return nil
 	}

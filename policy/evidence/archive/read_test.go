@@ -1,4 +1,4 @@
-package layout_test
+package archive_test
 
 import (
 	"bytes"
@@ -9,8 +9,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/countersign/countersign/policy/evidence"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // blobs returns the content of all blobs of a layout in a directory.
@@ -50,12 +50,12 @@ func TestWhatCosignSavedIsRead(t *testing.T) {
 		}
 		got := items[0]
 		if got.Manifest != test.manifest || got.Repository != "127.0.0.1:5999/app" ||
-			len(got.Signatures) != test.signatures || len(got.Bundles) != test.bundles ||
+			got.Count(format.KindSignature) != test.signatures || got.Count(format.KindBundle) != test.bundles ||
 			found[0].Attestations != test.attestations {
 			t.Errorf("%s: %s in %s has %d signatures, %d bundles and %d attestations", path, got.Manifest, got.Repository,
-				len(got.Signatures), len(got.Bundles), found[0].Attestations)
+				got.Count(format.KindSignature), got.Count(format.KindBundle), found[0].Attestations)
 		}
-		for _, file := range got.Signatures {
+		for _, file := range format.Contents(got.Files, format.KindSignature) {
 			if !bytes.Contains(file, []byte("dev.cosignproject.cosign/signature")) {
 				t.Errorf("%s: a signature lost its annotation: %s", path, file)
 			}
@@ -78,7 +78,7 @@ func TestACopyOfASignaturesTagIsRead(t *testing.T) {
 		b := newBuilder()
 		b.index(b.manifest("", b.layer(simpleSigning, "payload")), "org.opencontainers.image.ref.name", tag)
 		items := itemsOf(t, read(t, b.save(t), named(t, "registry.example/app")))
-		if len(items) != 1 || items[0].Manifest != digest.FromString("image") || len(items[0].Signatures) != 1 {
+		if len(items) != 1 || items[0].Manifest != digest.FromString("image") || items[0].Count(format.KindSignature) != 1 {
 			t.Errorf("%s: %+v", name, items)
 		}
 	}
@@ -100,14 +100,14 @@ func TestTheDirTransportsDirectoryIsRead(t *testing.T) {
 	put(digest.FromBytes(child).Encoded()+".signature-1", []byte("\x90message"))
 	put(digest.FromBytes(child).Encoded()+".signature-2", signature(t, "child"))
 	put("version", []byte("Directory Transport Version: 1.2\n"))
-	items, err := layout.Directory(path, named(t, "registry.example/app:v1"))
-	if err != nil || !layout.IsDirectory(path) {
+	items, err := archive.Directory(path, named(t, "registry.example/app:v1"))
+	if err != nil || !archive.IsDirectory(path) {
 		t.Fatal(err)
 	}
 	want := map[digest.Digest]int{digest.FromBytes(top): 1, digest.FromBytes(child): 2}
 	for _, item := range items {
-		if item.Repository != "registry.example/app" || len(item.Signatures) != want[item.Manifest] {
-			t.Errorf("%s in %s has %d signatures", item.Manifest, item.Repository, len(item.Signatures))
+		if item.Repository != "registry.example/app" || item.Count(format.KindSignature) != want[item.Manifest] {
+			t.Errorf("%s in %s has %d signatures", item.Manifest, item.Repository, item.Count(format.KindSignature))
 		}
 	}
 	if len(items) != 2 {
@@ -139,15 +139,15 @@ func TestABrokenDirTransportsDirectoryIsAnError(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := layout.Directory(path, named(t, "registry.example/app"))
+		_, err := archive.Directory(path, named(t, "registry.example/app"))
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := layout.Directory(filepath.Join(t.TempDir(), "absent"), named(t, "x")); err == nil {
+	if _, err := archive.Directory(filepath.Join(t.TempDir(), "absent"), named(t, "x")); err == nil {
 		t.Error("a directory that is not there was read")
 	}
-	if layout.IsDirectory(t.TempDir()) {
+	if archive.IsDirectory(t.TempDir()) {
 		t.Error("an empty directory is taken for one")
 	}
 }
@@ -160,10 +160,10 @@ func TestMoreSignaturesThanAreKeptAreTheNewest(t *testing.T) {
 	}
 	b.index(b.manifest(digest.FromString("image"), layers...))
 	got := itemsOf(t, read(t, b.save(t), named(t, "registry.example/app")))
-	if len(got) != 1 || len(got[0].Signatures) != evidence.MaxFiles {
+	if len(got) != 1 || got[0].Count(format.KindSignature) != format.MaxFiles {
 		t.Fatalf("%d items", len(got))
 	}
-	parsed, err := evidence.ParseSignature(got[0].Signatures[0])
+	parsed, err := format.ParseSignature(got[0].Files[0].Bytes)
 	if err != nil || len(parsed.Payload) != 37 {
 		t.Errorf("the first is the one of %d bytes: %v", len(parsed.Payload), err)
 	}

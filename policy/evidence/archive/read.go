@@ -1,18 +1,19 @@
-package layout
+package archive
 
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // Found is what was found of one manifest in one repository.
 type Found struct {
-	evidence.Item
+	format.Item
 	// Attestations is how many bundles were left out, because they say something else than that the image is signed.
 	Attestations int
 	// Err is why the item cannot be had, and names it. Others can.
@@ -40,7 +41,7 @@ func (l *Layout) Evidence(as reference.Named) iter.Seq[Found] {
 
 // read reads the files of one group.
 func (l *Layout) read(g *group, as reference.Named) Found {
-	found := Found{Item: evidence.Item{Manifest: g.manifest, Repository: g.repository}}
+	found := Found{Item: format.Item{Manifest: g.manifest, Repository: g.repository}}
 	if g.repository == "" && as == nil {
 		found.Err = fmt.Errorf("%s does not say in which repository %s was signed", l.path, g.manifest)
 		return found
@@ -48,52 +49,54 @@ func (l *Layout) read(g *group, as reference.Named) Found {
 	if g.repository == "" {
 		found.Repository = as.Name()
 	}
-	var room int64 = evidence.MaxItem
+	var room int64 = format.MaxTotal
 	for _, part := range g.parts {
 		if err := l.readPart(part, &found, &room); err != nil {
 			found.Err = fmt.Errorf("reading evidence of %s in %s: %w", g.manifest, l.path, err)
 			return found
 		}
 	}
-	found.Signatures = last(found.Signatures)
-	found.Bundles = last(found.Bundles)
+	found.Files = slices.Concat(newest(found.Files, format.KindSignature), newest(found.Files, format.KindBundle))
 	return found
 }
 
-// last returns the newest files, as many as are kept.
-func last(files [][]byte) [][]byte { return files[max(0, len(files)-evidence.MaxFiles):] }
+// newest returns the newest files of one kind, as many as are stored.
+func newest(files []format.File, kind format.Kind) []format.File {
+	contents := format.Contents(files, kind)
+	return format.Files(kind, contents[max(0, len(contents)-format.MaxFiles):]...)
+}
 
 func (l *Layout) readPart(p part, found *Found, room *int64) error {
-	content, err := l.Blob(p.layer.Digest, evidence.MaxFile)
+	content, err := l.Blob(p.layer.Digest, format.MaxFile)
 	if err != nil {
 		return err
 	}
 	if *room -= int64(len(content)); *room < 0 {
-		return fmt.Errorf("it has more than %d bytes together", evidence.MaxItem)
+		return fmt.Errorf("it has more than %d bytes together", format.MaxTotal)
 	}
 	if p.kind == kindBundle {
-		parsed, err := evidence.ParseBundle(content)
+		parsed, err := format.ParseBundle(content)
 		switch {
 		case err != nil:
 			return fmt.Errorf("%s: %w", p.layer.Digest, err)
 		case parsed.Attestation():
 			found.Attestations++
 		default:
-			found.Bundles = append(found.Bundles, content)
+			found.Add(format.KindBundle, content)
 		}
 		return nil
 	}
-	signature := evidence.Signature{Payload: content}
+	signature := format.Signature{Payload: content}
 	if p.kind == kindSignatures {
 		signature.MediaType, signature.Annotations = p.layer.MediaType, p.layer.Annotations
 	}
 	file, err := signature.File()
 	if err == nil {
-		_, err = evidence.ParseSignature(file)
+		_, err = format.ParseSignature(file)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.layer.Digest, err)
 	}
-	found.Signatures = append(found.Signatures, file)
+	found.Add(format.KindSignature, file)
 	return nil
 }

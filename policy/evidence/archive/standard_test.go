@@ -1,4 +1,4 @@
-package layout_test
+package archive_test
 
 import (
 	"encoding/json"

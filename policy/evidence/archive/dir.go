@@ -1,4 +1,4 @@
-package layout
+package archive
 
 import (
 	"errors"
@@ -10,13 +10,13 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // Directory returns the signatures in a directory as containers/image's dir: transport writes it (skopeo copy --all
 // docker://… dir:PATH): signature-N are those of manifest.json, and <hex>.signature-N those of <hex>.manifest.json,
 // which an index lists. as is the repository in which they were made. Sigstore bundles have no place there.
-func Directory(path string, as reference.Named) ([]evidence.Item, error) {
+func Directory(path string, as reference.Named) ([]format.Item, error) {
 	d, err := openDirectory(path)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func Directory(path string, as reference.Named) ([]evidence.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	var items []evidence.Item
+	var items []format.Item
 	for _, name := range names {
 		prefix, ok := strings.CutSuffix(name, "manifest.json")
 		if !ok || prefix != "" && !strings.HasSuffix(prefix, ".") {
@@ -36,7 +36,7 @@ func Directory(path string, as reference.Named) ([]evidence.Item, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", path, err)
 		}
-		if len(item.Signatures) > 0 {
+		if len(item.Files) > 0 {
 			items = append(items, item)
 		}
 	}
@@ -50,30 +50,30 @@ func IsDirectory(path string) bool {
 }
 
 // item reads the signatures of one manifest: from 1 on, up to the first that is missing, as containers/image does.
-func (d *directory) item(prefix string, as reference.Named) (evidence.Item, error) {
+func (d *directory) item(prefix string, as reference.Named) (format.Item, error) {
 	raw, err := d.read(prefix+"manifest.json", MaxManifest)
 	if err != nil {
-		return evidence.Item{}, err
+		return format.Item{}, err
 	}
-	item := evidence.Item{Manifest: digest.FromBytes(raw), Repository: as.Name()}
+	item := format.Item{Manifest: digest.FromBytes(raw), Repository: as.Name()}
 	if prefix != "" && item.Manifest.Encoded() != strings.TrimSuffix(prefix, ".") {
-		return evidence.Item{}, fmt.Errorf("%smanifest.json has the digest %s", prefix, item.Manifest)
+		return format.Item{}, fmt.Errorf("%smanifest.json has the digest %s", prefix, item.Manifest)
 	}
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%ssignature-%d", prefix, n)
-		file, err := d.read(name, 4*evidence.MaxFile)
+		file, err := d.read(name, format.MaxSignatureFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			return item, nil
 		}
 		if err == nil {
-			_, err = evidence.ParseSignature(file)
+			_, err = format.ParseSignature(file)
 		}
 		if err != nil {
-			return evidence.Item{}, fmt.Errorf("%s: %w", name, err)
+			return format.Item{}, fmt.Errorf("%s: %w", name, err)
 		}
-		if n > evidence.MaxFiles {
-			return evidence.Item{}, fmt.Errorf("%s has more than %d signatures", name, evidence.MaxFiles)
+		if n > format.MaxFiles {
+			return format.Item{}, fmt.Errorf("%s has more than %d signatures", name, format.MaxFiles)
 		}
-		item.Signatures = append(item.Signatures, file)
+		item.Add(format.KindSignature, file)
 	}
 }

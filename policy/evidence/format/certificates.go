@@ -1,4 +1,4 @@
-package evidence
+package format
 
 import (
 	"crypto/rsa"
@@ -21,10 +21,10 @@ const (
 	maxRSA          = 8192
 )
 
-// checkCertificates returns an error for certificates that are not to be judged. Verifying by an RSA key takes the
+// CheckCertificates returns an error for certificates that are not to be judged. Verifying by an RSA key takes the
 // square of its length, and a chain is looked for among all that there are: a megabyte keeps a processor busy for an
 // hour, and nothing that judges can be interrupted.
-func checkCertificates(annotations map[string]string) error {
+func CheckCertificates(annotations map[string]string) error {
 	count := 0
 	for _, name := range []string{certificateAnnotation, chainAnnotation} {
 		for block, rest := pem.Decode([]byte(annotations[name])); block != nil; block, rest = pem.Decode(rest) {

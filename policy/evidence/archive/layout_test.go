@@ -1,4 +1,4 @@
-package layout_test
+package archive_test
 
 import (
 	"archive/tar"
@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/distribution/reference"
@@ -16,8 +17,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/countersign/countersign/policy/evidence"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 const simpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -25,7 +26,7 @@ const simpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
 // signature returns a signature file of sigstore's kind.
 func signature(t testing.TB, payload string) []byte {
 	t.Helper()
-	file, err := evidence.Signature{
+	file, err := format.Signature{
 		MediaType: simpleSigning, Payload: []byte(payload), Annotations: map[string]string{"signature": "of " + payload},
 	}.File()
 	if err != nil {
@@ -40,27 +41,29 @@ func bundle(n int) []byte {
 }
 
 // items are some of each kind, of two manifests in two repositories.
-func items(t testing.TB) []evidence.Item {
+func items(t testing.TB) []format.Item {
 	t.Helper()
-	return []evidence.Item{
+	return []format.Item{
 		{
 			Manifest: digest.FromString("one"), Repository: "registry.example/app",
-			Signatures: [][]byte{signature(t, "a"), signature(t, "b"), []byte("\x90message")},
-			Bundles:    [][]byte{bundle(1), bundle(2)},
+			Files: slices.Concat(
+				format.Files(format.KindSignature, signature(t, "a"), signature(t, "b"), []byte("\x90message")),
+				format.Files(format.KindBundle, bundle(1), bundle(2)),
+			),
 		},
 		{
 			Manifest: digest.FromString("two"), Repository: "registry.example/app",
-			Signatures: [][]byte{[]byte("\x90message")},
+			Files: format.Files(format.KindSignature, []byte("\x90message")),
 		},
 		{
 			Manifest: digest.FromString("one"), Repository: "registry.example:5000/copy",
-			Bundles: [][]byte{bundle(1)},
+			Files: format.Files(format.KindBundle, bundle(1)),
 		},
 	}
 }
 
-func all(items []evidence.Item) iter.Seq2[evidence.Item, error] {
-	return func(yield func(evidence.Item, error) bool) {
+func all(items []format.Item) iter.Seq2[format.Item, error] {
+	return func(yield func(format.Item, error) bool) {
 		for _, item := range items {
 			if !yield(item, nil) {
 				return
@@ -70,15 +73,15 @@ func all(items []evidence.Item) iter.Seq2[evidence.Item, error] {
 }
 
 // subject knows the first manifest only.
-func subject(item evidence.Item) (ocispec.Descriptor, bool) {
+func subject(item format.Item) (ocispec.Descriptor, bool) {
 	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: item.Manifest, Size: 3}
 	return descriptor, item.Manifest == digest.FromString("one")
 }
 
-func write(t testing.TB, items []evidence.Item) []byte {
+func write(t testing.TB, items []format.Item) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	if err := layout.Write(&out, all(items), subject); err != nil {
+	if err := archive.Write(&out, all(items), subject); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -137,9 +140,9 @@ func extract(t testing.TB, archive []byte) string {
 	return root
 }
 
-func read(t testing.TB, path string, as reference.Named) (found []layout.Found) {
+func read(t testing.TB, path string, as reference.Named) (found []archive.Found) {
 	t.Helper()
-	l, err := layout.Open(path)
+	l, err := archive.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +153,7 @@ func read(t testing.TB, path string, as reference.Named) (found []layout.Found) 
 	return found
 }
 
-func itemsOf(t testing.TB, found []layout.Found) (items []evidence.Item) {
+func itemsOf(t testing.TB, found []archive.Found) (items []format.Item) {
 	t.Helper()
 	for _, f := range found {
 		if f.Err != nil {
@@ -189,23 +192,23 @@ func TestTheSameItemsGiveTheSameBytes(t *testing.T) {
 }
 
 func TestManySignaturesWithLargeAnnotationsAreReadAgain(t *testing.T) {
-	item := evidence.Item{Manifest: digest.FromString("one"), Repository: "registry.example/app"}
-	for n := range evidence.MaxFiles {
-		file, err := evidence.Signature{
+	item := format.Item{Manifest: digest.FromString("one"), Repository: "registry.example/app"}
+	for n := range format.MaxFiles {
+		file, err := format.Signature{
 			MediaType: simpleSigning, Payload: fmt.Append(nil, n),
 			Annotations: map[string]string{"chain": string(bytes.Repeat([]byte("\""), 200<<10))},
 		}.File()
 		if err != nil {
 			t.Fatal(err)
 		}
-		item.Signatures = append(item.Signatures, file)
+		item.Add(format.KindSignature, file)
 	}
-	got := itemsOf(t, read(t, save(t, write(t, []evidence.Item{item})), nil))
-	if len(got) != 1 || len(got[0].Signatures) != evidence.MaxFiles {
+	got := itemsOf(t, read(t, save(t, write(t, []format.Item{item})), nil))
+	if len(got) != 1 || got[0].Count(format.KindSignature) != format.MaxFiles {
 		t.Fatalf("%d items were read", len(got))
 	}
-	for n, file := range got[0].Signatures {
-		if !bytes.Equal(file, item.Signatures[n]) {
+	for n, file := range format.Contents(got[0].Files, format.KindSignature) {
+		if !bytes.Equal(file, item.Files[n].Bytes) {
 			t.Errorf("signature %d is another", n+1)
 		}
 	}
@@ -214,18 +217,18 @@ func TestManySignaturesWithLargeAnnotationsAreReadAgain(t *testing.T) {
 func TestWhatCannotBeWrittenIsAnError(t *testing.T) {
 	broken := errors.New("broken")
 	for name, test := range map[string]struct {
-		items iter.Seq2[evidence.Item, error]
+		items iter.Seq2[format.Item, error]
 		to    io.Writer
 		want  error
 	}{
 		"an item that cannot be had": {
-			func(yield func(evidence.Item, error) bool) { yield(evidence.Item{}, broken) }, io.Discard, broken,
+			func(yield func(format.Item, error) bool) { yield(format.Item{}, broken) }, io.Discard, broken,
 		},
-		"a signature that is none": {all([]evidence.Item{{Signatures: [][]byte{[]byte("hello")}}}), io.Discard, nil},
-		"a bundle that is none":    {all([]evidence.Item{{Bundles: [][]byte{[]byte("hello")}}}), io.Discard, nil},
+		"a signature that is none": {all([]format.Item{{Files: format.Files(format.KindSignature, []byte("hello"))}}), io.Discard, nil},
+		"a bundle that is none":    {all([]format.Item{{Files: format.Files(format.KindBundle, []byte("hello"))}}), io.Discard, nil},
 		"no room":                  {all(items(t)), full{broken}, broken},
 	} {
-		err := layout.Write(test.to, test.items, subject)
+		err := archive.Write(test.to, test.items, subject)
 		if err == nil || test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,4 +1,4 @@
-package evidence
+package format
 
 import (
 	"bytes"
@@ -6,6 +6,26 @@ import (
 	"errors"
 	"fmt"
 )
+
+// SimpleSigning is the media type of the layers that cosign puts under the tag <algorithm>-<hex>.sig.
+const SimpleSigning = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+// sigstoreSignature is the JSON of a signature-N file of sigstore's kind (go.podman.io/image/v5 v5.42.0,
+// internal/signature: "sigstore-json"). The order of the fields is theirs.
+type sigstoreSignature struct {
+	MediaType   string            `json:"mimeType"`
+	Payload     []byte            `json:"payload"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// SignatureFile returns a signature as containers/image writes it into a signature-N file, byte for byte.
+func SignatureFile(mediaType string, payload []byte, annotations map[string]string) ([]byte, error) {
+	body, err := json.Marshal(sigstoreSignature{MediaType: mediaType, Payload: payload, Annotations: annotations})
+	if err != nil {
+		return nil, fmt.Errorf("encoding a signature: %w", err)
+	}
+	return append([]byte("\x00sigstore-json\n"), body...), nil
+}
 
 // Signature is a signature file, read but not verified.
 type Signature struct {
@@ -25,8 +45,8 @@ const (
 // ParseSignature reads a signature-N file. It accepts no file that containers/image's dir: transport does not read:
 // one such in a directory would make all of them unreadable. Nor does it accept certificates that take long to judge.
 func ParseSignature(file []byte) (Signature, error) {
-	if len(file) > maxSignatureFile {
-		return Signature{}, fmt.Errorf("it has %d bytes, and a signature has at most %d", len(file), maxSignatureFile)
+	if len(file) > MaxSignatureFile {
+		return Signature{}, fmt.Errorf("it has %d bytes, and a signature has at most %d", len(file), MaxSignatureFile)
 	}
 	if startsOpenPGP(file) {
 		return simple(file)
@@ -48,18 +68,18 @@ func ParseSignature(file []byte) (Signature, error) {
 	if parsed.MediaType == "" || len(parsed.Payload) == 0 {
 		return Signature{}, errors.New("it is a signature of nothing: it has no payload, or one of no media type")
 	}
-	if len(parsed.Payload) > maxPayload {
-		return Signature{}, fmt.Errorf("its payload has %d bytes, and one has at most %d", len(parsed.Payload), maxPayload)
+	if len(parsed.Payload) > MaxFile {
+		return Signature{}, fmt.Errorf("its payload has %d bytes, and one has at most %d", len(parsed.Payload), MaxFile)
 	}
-	if err := checkCertificates(parsed.Annotations); err != nil {
+	if err := CheckCertificates(parsed.Annotations); err != nil {
 		return Signature{}, err
 	}
 	return Signature(parsed), nil
 }
 
 func simple(message []byte) (Signature, error) {
-	if len(message) == 0 || len(message) > maxPayload {
-		return Signature{}, fmt.Errorf("its OpenPGP message has %d bytes, and one has 1 to %d", len(message), maxPayload)
+	if len(message) == 0 || len(message) > MaxFile {
+		return Signature{}, fmt.Errorf("its OpenPGP message has %d bytes, and one has 1 to %d", len(message), MaxFile)
 	}
 	return Signature{Payload: message}, nil
 }
@@ -67,7 +87,7 @@ func simple(message []byte) (Signature, error) {
 // File returns the signature as a signature-N file.
 func (s Signature) File() ([]byte, error) {
 	if s.MediaType != "" {
-		return signatureFile(s.MediaType, s.Payload, s.Annotations)
+		return SignatureFile(s.MediaType, s.Payload, s.Annotations)
 	}
 	if startsOpenPGP(s.Payload) {
 		return s.Payload, nil

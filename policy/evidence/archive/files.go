@@ -1,4 +1,4 @@
-package layout
+package archive
 
 import (
 	"archive/tar"

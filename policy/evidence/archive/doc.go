@@ -1,4 +1,4 @@
-// Package layout reads and writes evidence in the forms in which images are carried from one place to another:
+// Package archive reads and writes evidence in the forms in which images are carried from one place to another:
 //
 //   - an OCI image layout (image-spec v1.1, image-layout.md), in a directory or in a tar, with evidence as artifacts
 //     whose subject is the image's manifest. [Write] writes such a tar; [Layout.Evidence] reads one, whoever made it.
@@ -8,4 +8,4 @@
 //
 // What is read is hostile: nothing is extracted, nothing outside the directory or tar is looked at, every blob is
 // compared with its digest, and counts and sizes are bounded.
-package layout
+package archive

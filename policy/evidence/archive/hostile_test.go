@@ -1,4 +1,4 @@
-package layout_test
+package archive_test
 
 import (
 	"archive/tar"
@@ -13,8 +13,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/countersign/countersign/policy/evidence"
-	"github.com/countersign/countersign/policy/evidence/layout"
+	"github.com/countersign/countersign/policy/evidence/archive"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 type descriptor = ocispec.Descriptor
@@ -138,7 +138,7 @@ func TestAHostileTarIsRefusedWhole(t *testing.T) {
 		"an index that is none":             {spoiled("index.json", "["), "index.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := layout.Open(save(t, test.content))
+			l, err := archive.Open(save(t, test.content))
 			if err == nil {
 				l.Close()
 			}
@@ -185,12 +185,12 @@ func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 			b.index(b.manifest(image, descriptor{MediaType: simpleSigning, Digest: "sha256:../../../etc/passwd"}))
 		}, "invalid checksum digest"},
 		"a layer that is too large": {func(b *builder) {
-			b.index(b.manifest(image, b.layer(simpleSigning, strings.Repeat("x", evidence.MaxFile+1))))
+			b.index(b.manifest(image, b.layer(simpleSigning, strings.Repeat("x", format.MaxFile+1))))
 		}, "too large"},
 		"more than is kept": {func(b *builder) {
 			var layers []descriptor
 			for n := range 40 {
-				layers = append(layers, b.layer(simpleSigning, strings.Repeat("x", evidence.MaxFile-n)))
+				layers = append(layers, b.layer(simpleSigning, strings.Repeat("x", format.MaxFile-n)))
 			}
 			b.index(b.manifest(image, layers...))
 		}, "bytes together"},
@@ -264,7 +264,7 @@ func (b *builder) annotated(subject digest.Digest, manifest, repository string) 
 }
 
 // checkOthers returns when the good item was found, and of everything else one error was said, in one line.
-func checkOthers(t *testing.T, found []layout.Found, want string) {
+func checkOthers(t *testing.T, found []archive.Found, want string) {
 	t.Helper()
 	goods, failures := 0, 0
 	for _, f := range found {
@@ -273,7 +273,7 @@ func checkOthers(t *testing.T, found []layout.Found, want string) {
 			failures++
 		case f.Err != nil:
 			t.Errorf("it says %v", f.Err)
-		case f.Manifest == digest.FromString("good") && len(f.Signatures) == 1:
+		case f.Manifest == digest.FromString("good") && f.Count(format.KindSignature) == 1:
 			goods++
 		}
 	}
@@ -364,7 +364,7 @@ func TestWhatAnIndexListsIsFoundWhereverItStands(t *testing.T) {
 	b.blob("application/octet-stream", append([]byte("{"), make([]byte, 20<<20)...))
 	found := map[digest.Digest]int{}
 	for _, item := range itemsOf(t, read(t, b.save(t), named(t, "registry.example/app"))) {
-		found[item.Manifest] += len(item.Signatures)
+		found[item.Manifest] += item.Count(format.KindSignature)
 	}
 	if len(found) != 2 || found[digest.FromString("listed")] != 1 || found[digest.FromString("left")] != 1 {
 		t.Errorf("%v", found)
@@ -380,13 +380,13 @@ func FuzzOpen(f *testing.F) {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		l, err := layout.Open(path)
+		l, err := archive.Open(path)
 		if err != nil {
 			return
 		}
 		defer l.Close()
 		for found := range l.Evidence(named(t, "registry.example/app")) {
-			if found.Err == nil && len(found.Signatures)+len(found.Bundles)+found.Attestations == 0 {
+			if found.Err == nil && found.Count(format.KindSignature)+found.Count(format.KindBundle)+found.Attestations == 0 {
 				t.Errorf("%+v", found)
 			}
 		}

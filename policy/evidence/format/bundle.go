@@ -1,0 +1,71 @@
+package format
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Bundle is what can be read of a Sigstore bundle without verifying anything.
+type Bundle struct {
+	MediaType string
+	// PredicateType is that of the statement in its envelope; empty where it has none that can be read.
+	PredicateType string
+	// Payload is what the envelope holds, and Hint names the key that is said to have signed it.
+	Payload []byte
+	Hint    string
+	// Certificate is the signer's, in DER, where the bundle has one.
+	Certificate []byte
+}
+
+// BundlePrefix begins the media types of Sigstore bundles: application/vnd.dev.sigstore.bundle.v0.3+json since
+// version 0.3, and application/vnd.dev.sigstore.bundle+json;version=0.N before.
+const BundlePrefix = "application/vnd.dev.sigstore.bundle"
+
+// ParseBundle reads a Sigstore bundle. An error tells that it is none, or larger than what is stored. Whether it has
+// a signature, or one that anybody trusts, is not checked.
+func ParseBundle(raw []byte) (Bundle, error) {
+	if len(raw) > MaxFile {
+		return Bundle{}, fmt.Errorf("it has %d bytes, and a bundle has at most %d", len(raw), MaxFile)
+	}
+	var document struct {
+		MediaType    string `json:"mediaType"`
+		Verification struct {
+			PublicKey struct {
+				Hint string `json:"hint"`
+			} `json:"publicKey"`
+			Certificate struct {
+				RawBytes []byte `json:"rawBytes"`
+			} `json:"certificate"`
+		} `json:"verificationMaterial"`
+		Envelope struct {
+			Payload []byte `json:"payload"`
+		} `json:"dsseEnvelope"`
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
+		return Bundle{}, fmt.Errorf("it is not a Sigstore bundle: %w", err)
+	}
+	if !strings.HasPrefix(document.MediaType, BundlePrefix) {
+		return Bundle{}, fmt.Errorf("it is not a Sigstore bundle: its media type is %.80q", document.MediaType)
+	}
+	bundle := Bundle{
+		MediaType:   document.MediaType,
+		Payload:     document.Envelope.Payload,
+		Hint:        document.Verification.PublicKey.Hint,
+		Certificate: document.Verification.Certificate.RawBytes,
+	}
+	var statement struct {
+		PredicateType string `json:"predicateType"`
+	}
+	// What is not a statement has no predicate type.
+	if json.Unmarshal(bundle.Payload, &statement) == nil {
+		bundle.PredicateType = statement.PredicateType
+	}
+	return bundle, nil
+}
+
+// SignPredicate is the type of what cosign 3 signs images with; bundles with another one are attestations.
+const SignPredicate = "https://sigstore.dev/cosign/sign/v1"
+
+// Attestation reports whether the bundle is about something else than a signed image.
+func (b Bundle) Attestation() bool { return b.PredicateType != "" && b.PredicateType != SignPredicate }

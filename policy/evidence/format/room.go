@@ -1,0 +1,77 @@
+package format
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Room is how much more may be stored: a number of bytes, and of files of each kind.
+type Room struct {
+	bytes int64
+	files [kinds]int
+}
+
+// NewRoom returns the room for the evidence of one manifest in one repository.
+func NewRoom() *Room {
+	return &Room{bytes: MaxTotal, files: [kinds]int{MaxFiles, MaxFiles}}
+}
+
+// RoomFor returns the room for files of one kind, in bytes.
+func RoomFor(kind Kind, bytes int64) *Room {
+	r := &Room{bytes: bytes}
+	r.files[kind] = MaxFiles
+	return r
+}
+
+// Take returns the files that there is room for, in their order, and uses up that room. The newest, which are the last,
+// come first, of both kinds in turn, so that neither kind keeps out the other. A file that does not fit uses no room.
+func (r *Room) Take(files []File) (taken []File) {
+	var newest [kinds][]int
+	for i, file := range slices.Backward(files) {
+		newest[file.Kind] = append(newest[file.Kind], i)
+	}
+	fits := make([]bool, len(files))
+	for i := range max(len(newest[KindSignature]), len(newest[KindBundle])) {
+		for _, ofKind := range newest {
+			if i < len(ofKind) {
+				fits[ofKind[i]] = r.fit(files[ofKind[i]])
+			}
+		}
+	}
+	for i, file := range files {
+		if fits[i] {
+			taken = append(taken, file)
+		}
+	}
+	return taken
+}
+
+func (r *Room) fit(file File) bool {
+	if r.files[file.Kind] == 0 || int64(len(file.Bytes)) > r.bytes {
+		return false
+	}
+	r.files[file.Kind]--
+	r.bytes -= int64(len(file.Bytes))
+	return true
+}
+
+// Trim returns the files that are stored of some: imported ones first, whatever kind they are, and of each the newest.
+// The imported ones are the last of what it returns. The detail tells what was left out.
+func Trim(files []File) (kept []File, detail string) {
+	others, imported := Split(files)
+	room := NewRoom()
+	keptImported := room.Take(imported)
+	keptOthers := room.Take(others)
+	var details []string
+	if omitted := len(others) - len(keptOthers); omitted > 0 {
+		details = append(details, fmt.Sprintf(
+			"%d signatures and bundles were left out: imported ones come first, then the newest", omitted))
+	}
+	if omitted := len(imported) - len(keptImported); omitted > 0 {
+		details = append(details, fmt.Sprintf(
+			"%d imported signatures and bundles were left out: there is room for %d of each kind and for %d MiB",
+			omitted, MaxFiles, MaxTotal>>20))
+	}
+	return slices.Concat(keptOthers, keptImported), strings.Join(details, "; ")
+}
