@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every Go benchmark COUNT times and, on a node, measures the bounds that the design promises. The raw figures
-# go to .cache/bench/; with BASELINE=FILE of an earlier run, benchstat compares the two. Benchmarks of what something
-# costs after many earlier operations (BenchmarkWriteAfter, say) run once: those operations take most of their time.
+# Runs every Go benchmark COUNT times, and measures the promised limits on a node. The raw results are written to
+# .cache/bench/. With BASELINE=FILE of an earlier run, benchstat compares the two. Benchmarks that measure an operation
+# after many earlier ones (such as BenchmarkWriteAfter) run once, because the earlier ones take most of the time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${COUNT:=6}" "${BENCHTIME:=200ms}"
@@ -9,12 +9,12 @@ history='After$|^BenchmarkEvict$'
 figures=.cache/bench/$(git rev-parse --short HEAD 2>/dev/null || echo unversioned).txt
 mkdir -p "$(dirname "$figures")"
 
-echo "== benchmarks, $COUNT runs each, to $figures"
+echo "== benchmarks, $COUNT runs each, written to $figures"
 go test -run '^$' -bench . -skip "$history" -benchmem -benchtime "$BENCHTIME" -count "$COUNT" ./... | tee "$figures"
-echo "== what history costs, once"
+echo "== benchmarks after many operations, one run each"
 go test -run '^$' -bench "$history" -benchmem -benchtime "$BENCHTIME" ./policy/... | tee -a "$figures"
-echo "== the same, summed up"
+echo "== summary"
 benchstat ${BASELINE:+"$BASELINE"} "$figures"
 
-echo "== bounds on a real node"
+echo "== limits on a real node"
 go run ./integration/bench

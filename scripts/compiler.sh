@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The race detector and runc are linked by a C compiler. Where there is none, apt installs one for root.
+# Makes sure that there is a C compiler, which the race detector and runc need: installs one with apt if it runs as root.
 set -euo pipefail
 compiler=$(go env CC)
 if ! command -v "$compiler" >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the main module for FUZZTIME, one after the other, and stops at the first that fails.
+# Runs every fuzz target of the main module for FUZZTIME, one after the other, and stops at the first failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${FUZZTIME:=30s}"
@@ -9,4 +9,4 @@ while IFS=: read -r file target; do
 	go test -run '^$' -fuzz "^${target}\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x "$(dirname "$file")"
 	count=$((count + 1))
 done < <(grep -roE --include='*_test.go' --exclude-dir=.cache '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func /:/')
-printf '== %d fuzz targets held for %s each\n' "$count" "$FUZZTIME"
+printf '== %d fuzz targets passed after %s each\n' "$count" "$FUZZTIME"

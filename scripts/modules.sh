@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# modules.sh WHAT: makes sure that the modules which WHAT is built from are in Go's cache, or says in one line what is
-# missing. Without it a machine that reaches no module proxy prints a page of errors, one for each module.
+# modules.sh TARGET: makes sure that the Go modules that TARGET needs are in Go's cache, or prints one line that says what
+# is missing. Otherwise a machine that cannot reach a module proxy would print one error for each module.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if ! failure=$(go list -deps -test ./... 2>&1 >/dev/null); then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests read what skopeo writes: the one that operators have, from their distribution. Where there is none, apt installs
-# it for root. Several tests may want it at once: one installs, the others wait.
+# Prints the path of skopeo, whose output some tests read. The tests use the distribution's skopeo, as operators do. If it
+# is missing, installs it with apt if it runs as root. If several tests need it at once, one installs it and the others wait.
 set -euo pipefail
 if ! command -v skopeo >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
 	exec 9>"${TMPDIR:-/tmp}/countersign-skopeo.lock"

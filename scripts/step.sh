@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# step.sh NAME COMMAND…: runs one step of a check, its output untouched, and says how long it took.
+# step.sh NAME COMMAND…: runs one step of a check, passes its output through, and reports how long it took.
 set -euo pipefail
 name=$1
 shift
