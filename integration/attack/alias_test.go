@@ -10,9 +10,9 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// repoint makes a name on a node lead to an index, by a pull that the CRI plugin does not get to the end of: it wants
-// the size of a manifest that is not here. containerd's image store has the index from then on, and the CRI plugin's
-// memory has what the name led to before (containerd 2.4.2).
+// repoint makes a name on a node refer to an index. It uses a pull that fails in the CRI plugin, which needs the size
+// of a manifest that is not on the node. Afterwards containerd's image store has the index, but the CRI plugin's memory
+// still has the previous image (containerd 2.4.2).
 func (l *lab) repoint(t *testing.T, n *node.Node, name string, children ...node.Child) node.Pushed {
 	t.Helper()
 	index := l.pushIndex(t, name, node.Index(children...))
@@ -29,7 +29,7 @@ func (l *lab) repoint(t *testing.T, n *node.Node, name string, children ...node.
 	return index
 }
 
-// alias gives a signed image on a node a name that sorts before its own and that leads to the attacker's manifest.
+// alias gives a signed image on a node a name that sorts before its own and refers to the attacker's manifest.
 func (l *lab) alias(t *testing.T, n *node.Node, name string, signed, evil v1.Image) node.Pushed {
 	t.Helper()
 	pushed := l.push(t, name, signed)
@@ -56,7 +56,7 @@ func (l *lab) aliasOfRootfs(t *testing.T) {
 	alias := l.alias(t, l.Node, "aaa/alias:v1", signed, evil)
 	refused()
 	l.refused(t, strict, node.Container{Image: victim.Config.String()}, "unknown-origin")
-	// Not even a namespace that accepts anything gets another image than it asked for.
+	// Even a namespace that accepts everything must not get another image than the one that it requested.
 	l.refused(t, lax, node.Container{Image: victim.Reference}, "unknown-origin")
 
 	if err := l.registry.Tag(t.Context(), alias, "v1"); err != nil {
@@ -74,7 +74,7 @@ func (l *lab) aliasOfRootfs(t *testing.T) {
 	l.runs(t, l.Node, strict, victim.Reference, "signed")
 }
 
-// awaitGone waits until the CRI plugin has heard that an image lost one of its names.
+// awaitGone waits until the CRI plugin knows that an image has lost one of its names.
 func (l *lab) awaitGone(t *testing.T, image, name string) {
 	t.Helper()
 	err := retry(t, func() (bool, error) {

@@ -2,12 +2,12 @@ package attack_test
 
 import "testing"
 
-// The attacks share two nodes, as tenants do. Each has repositories of its own.
+// The attacks share two nodes, like tenants. Each attack has its own repositories.
 func TestAttacks(t *testing.T) {
 	l := newLab(t)
 	t.Run("an alias that sorts first gives a pod the attacker's root filesystem", l.aliasOfRootfs)
 	t.Run("an alias gives an image volume the attacker's files under a signed path", l.aliasOfVolume)
-	t.Run("a volume's image is not let in by the container's", l.unsignedVolume)
+	t.Run("a volume's image is not admitted because of the container's", l.unsignedVolume)
 	t.Run("other repositories hold the same manifest with junk for signatures", l.junkSignatures)
 	t.Run("signatures are copied to where they do not belong", l.copiedSignatures)
 	t.Run("two repositories hold one config and one of them signs", l.oneConfigTwice)
@@ -15,7 +15,7 @@ func TestAttacks(t *testing.T) {
 	t.Run("an image volume shares its layers with a signed image", l.borrowedVolume)
 	t.Run("an index lists a manifest larger than any that is read", l.oversizeManifests)
 	t.Run("an index lists a manifest of 300 MiB", l.hugeManifest)
-	t.Run("an index lists more than anybody needs", l.wideIndexes)
+	t.Run("an index lists too many manifests", l.wideIndexes)
 	t.Run("indexes list indexes", l.nestedIndexes)
 	t.Run("a reference means another image than the one that runs", l.forgedReferences)
 	t.Run("annotations claim another reference", l.forgedAnnotations)

@@ -29,13 +29,13 @@ func (l *lab) oneConfigTwice(t *testing.T) {
 			}
 			l.runs(t, l.Node, strict, signed.Reference, marker)
 			l.refused(t, strict, node.Container{Image: other.Reference}, "unsigned")
-			// By its ID it is both, and one that is accepted is enough.
+			// The ID means both images, and one accepted image is enough.
 			l.runs(t, l.Node, strict, signed.Config.String(), marker)
 		})
 	}
 }
 
-// withEntrypoint returns an image of the same layers that runs something else.
+// withEntrypoint returns an image with the same layers that runs something else.
 func withEntrypoint(t *testing.T, image v1.Image, entrypoint ...string) v1.Image {
 	t.Helper()
 	config := must(image.ConfigFile())(t).DeepCopy()

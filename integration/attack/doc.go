@@ -1,7 +1,7 @@
-// Package attack holds what a tenant would try against countersign, on a real containerd: somebody who may create pods
-// in one namespace, push to repositories of his own, and run a registry. Its only code is its tests.
+// Package attack contains attacks of a tenant on countersign, on a real containerd. The attacker may create pods in one
+// namespace, push to his own repositories, and run a registry. The package contains only tests.
 //
-// There are two nodes. The bare one has no countersign and shows that an attack works; the guarded one requires
-// countersign and shows that it is refused, why, and that its victim is not harmed. Every text with which a pod was
-// refused is kept, and in the end all of them are held to what a tenant may read.
+// There are two nodes. The bare one has no countersign and shows that an attack works. The guarded one requires
+// countersign and shows that the attack is refused, why, and that its victim is not affected. The tests collect the
+// text of every refusal, and finally check that all of them contain only what a tenant may read.
 package attack

@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// hangingRegistry is a tenant's own registry: it never answers to whoever asks for signatures.
+// hangingRegistry is a tenant's own registry, which never answers requests for signatures.
 func hangingRegistry(t *testing.T) *node.Registry {
 	t.Helper()
 	over := make(chan struct{})
@@ -32,8 +32,8 @@ func hangingRegistry(t *testing.T) *node.Registry {
 	return registry
 }
 
-// flood has containers of two hundred repositories refused, in twelve registries that hang, and wants each of the
-// signed containers that others create meanwhile: of images that the node has seen, and of images that it has not.
+// flood creates containers of two hundred repositories in twelve registries that hang; all are refused. Meanwhile each
+// signed container of other tenants must run, of images that the node already has and of new ones.
 func (l *lab) flood(t *testing.T) {
 	const registries, floods, seen, unseen = 12, 200, 12, 6
 	var hanging []*node.Registry
@@ -66,8 +66,8 @@ func (l *lab) flood(t *testing.T) {
 	t.Logf("%d containers were refused while %d were created", end(), seen+unseen)
 }
 
-// startFlood asks for a container of each reference, and over again until it is ended, which returns how many were
-// refused.
+// startFlood requests a container of each reference repeatedly. The function that it returns ends the flood, and
+// returns the number of refusals.
 func (l *lab) startFlood(t *testing.T, pod *node.RunningPod, references []string) (end func() int64) {
 	t.Helper()
 	var flooders sync.WaitGroup
@@ -92,7 +92,7 @@ func (l *lab) startFlood(t *testing.T, pod *node.RunningPod, references []string
 	})
 }
 
-// floodOnce asks for one container that must be refused, because nothing is known of its signatures.
+// floodOnce requests one container that must be refused, because its signatures cannot be determined.
 func (l *lab) floodOnce(ctx context.Context, pod *node.RunningPod, name, reference string) error {
 	container := node.Container{Name: name, Image: reference, Pull: node.Never}
 	request, err := pod.CreationRequest(ctx, container)

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// descriptorOf describes an image as an index would.
+// descriptorOf returns the descriptor of an image for an index.
 func descriptorOf(t *testing.T, image v1.Image) v1.Descriptor {
 	t.Helper()
 	return described(must(image.RawManifest())(t), node.Linux(runtime.GOARCH))
@@ -74,7 +74,7 @@ func (l *lab) nestedIndexes(t *testing.T) {
 			}
 			l.refused(t, strict, node.Container{Image: index.Reference}, reason)
 			l.refused(t, lax, node.Container{Image: index.Reference}, reason)
-			// The same image by the name of the manifest itself is as good as ever.
+			// The same image under the name of the manifest itself is not affected.
 			l.runs(t, l.Node, strict, l.registry.Host+"/"+name+":plain", marker)
 		})
 	}

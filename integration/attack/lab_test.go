@@ -16,17 +16,17 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// The namespaces: strict asks for a signature by the key for every image, crowd too, and lax accepts anything.
+// The namespaces: strict and crowd require a signature by the key for every image, and lax accepts everything.
 const (
 	strict = "tenant-strict"
 	lax    = "tenant-lax"
 	crowd  = "tenant-crowd"
 )
 
-// password is of no use to anybody but the node, and must not be read by anybody.
+// password is for the node only; no output may contain it.
 const password = "hunter2-of-the-node"
 
-// lab is the guarded node, and what else there is.
+// lab is the guarded node, the bare node and their registry.
 type lab struct {
 	*node.Node
 	bare     *node.Node
@@ -73,7 +73,7 @@ func (l *lab) policies(t *testing.T, documents map[string]string) {
 	}
 }
 
-// must returns a result, and ends the test where there is an error instead.
+// must returns a result, or ends the test if there is an error.
 func must[T any](result T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -89,7 +89,7 @@ func (l *lab) image(t *testing.T, marker string) v1.Image {
 	return must(l.Tools.Image(marker))(t)
 }
 
-// elsewhere is an image for a platform whose images no node here pulls.
+// elsewhere returns an image for a platform that no node pulls.
 func (l *lab) elsewhere(t *testing.T) node.Child {
 	t.Helper()
 	platform := v1.Platform{OS: "linux", Architecture: "s390x"}
@@ -150,7 +150,7 @@ func (l *lab) begin(t *testing.T, n *node.Node, namespace string, container node
 	return pod
 }
 
-// runs runs a pod that must run, and wants it on a root filesystem with that marker.
+// runs runs a pod that must run on a root filesystem with that marker.
 func (l *lab) runs(t *testing.T, n *node.Node, namespace, image, marker string) {
 	t.Helper()
 	pod := l.begin(t, n, namespace, node.Container{Image: image})
@@ -159,7 +159,7 @@ func (l *lab) runs(t *testing.T, n *node.Node, namespace, image, marker string) 
 	}
 }
 
-// refused runs a pod that must be refused by countersign for that reason, and returns the record of it.
+// refused runs a pod that countersign must refuse for that reason, and returns the record in the audit log.
 func (l *lab) refused(t *testing.T, namespace string, container node.Container, reason string) node.Decision {
 	t.Helper()
 	pod := l.pod(namespace, container)
@@ -178,7 +178,7 @@ func (l *lab) refused(t *testing.T, namespace string, container node.Container, 
 	return l.recorded(t, refusal{namespace, pod.Name, wrote, err.Error()}, container.Image, reason)
 }
 
-// recorded keeps a refusal for later and wants it to have that reason, in its text and in the audit log.
+// recorded collects a refusal, and checks that its text and the audit log have that reason.
 func (l *lab) recorded(t *testing.T, refusal refusal, reference, reason string) node.Decision {
 	t.Helper()
 	l.refusals.add(refusal)
@@ -199,7 +199,7 @@ func (l *lab) recorded(t *testing.T, refusal refusal, reference, reason string) 
 	return decision
 }
 
-// create creates a container by a request of the test's own, as long as that is pending.
+// create creates a container with the test's own request, and retries while the verdict is pending.
 func (l *lab) create(t *testing.T, request *cri.CreateContainerRequest) (string, error) {
 	t.Helper()
 	var id string
@@ -211,7 +211,7 @@ func (l *lab) create(t *testing.T, request *cri.CreateContainerRequest) (string,
 	return id, err
 }
 
-// retry does something until it says that it is done, for a minute at most, and returns its last error.
+// retry repeats an operation until it succeeds, for at most a minute, and returns its last error.
 func retry(t *testing.T, attempt func() (done bool, err error)) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

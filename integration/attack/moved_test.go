@@ -15,7 +15,7 @@ func (l *lab) movedTag(t *testing.T) {
 	_, signed := l.signed(t, "shop/moved:v1", "signed before")
 	l.runs(t, l.Node, strict, signed.Reference, "signed before")
 	evil := l.push(t, "shop/moved:v1", l.image(t, "moved to evil"))
-	// The node has the signed one by that name, and runs it.
+	// The node has the signed image under that name, and runs it.
 	l.runs(t, l.Node, strict, signed.Reference, "signed before")
 	l.runs(t, l.Node, lax, signed.Reference, "signed before")
 
@@ -35,10 +35,10 @@ func (l *lab) movedTag(t *testing.T) {
 	l.runs(t, l.Node, strict, signed.Config.String(), "signed before")
 }
 
-// race is two names, one of which sorts before the signed image's own, that are moved between the signed image and the
+// race has two names, one of which sorts before the signed image's own. Both are moved between the signed image and the
 // attacker's, in the registry and on the node.
 type race struct {
-	moving, alias          node.Pushed // The names, and what they lead to at first.
+	moving, alias          node.Pushed // The names, and the images to which they refer at first.
 	movingEvil, aliasIndex node.Pushed
 }
 
@@ -53,7 +53,7 @@ func (l *lab) newRace(t *testing.T) (race, node.Pushed) {
 	}, victim
 }
 
-// move moves both names and has the node follow. The pull of the index fails, as the attacker wants it to.
+// move moves both names and pulls them on the node. The pull of the index fails, as the attacker intends.
 func (l *lab) move(ctx context.Context, r race, toEvil bool) error {
 	moving, alias := r.moving, r.alias
 	if toEvil {
@@ -70,7 +70,7 @@ func (l *lab) move(ctx context.Context, r race, toEvil bool) error {
 	return errors.Join(movingErr, aliasErr)
 }
 
-// movingTags has names moved for as long as the strict namespace creates containers.
+// movingTags moves names while the strict namespace creates containers.
 func (l *lab) movingTags(t *testing.T) {
 	r, victim := l.newRace(t)
 	pull(t, l.Node, r.moving.Reference)
@@ -110,8 +110,8 @@ func (l *lab) movingTags(t *testing.T) {
 	l.runs(t, l.Node, strict, r.moving.Reference, "signed racer")
 }
 
-// attempt tries once to run one more container in a pod, where it must have the marker if it runs. It returns why the
-// container was not created.
+// attempt tries once to run another container in a pod. If it runs, it must have the marker; otherwise attempt returns
+// why it was not created.
 func (l *lab) attempt(t *testing.T, pod *node.RunningPod, image, marker string) (refused string) {
 	t.Helper()
 	container := node.Container{Name: "attempt", Image: image, Pull: node.Never}

@@ -21,7 +21,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// memory returns a figure of the daemon's, in MiB, as the kernel has it: VmRSS, or VmHWM, the most there ever was.
+// memory returns the daemon's memory in MiB from the kernel: VmRSS, or VmHWM, the peak.
 func (l *lab) memory(t *testing.T, figure string) int {
 	t.Helper()
 	process := l.daemon.Process()
@@ -38,16 +38,16 @@ func (l *lab) memory(t *testing.T, figure string) int {
 	return 0
 }
 
-// described is a descriptor of bytes that are to be taken for an image manifest.
+// described returns a descriptor that declares bytes to be an image manifest.
 func described(contents []byte, platform *v1.Platform) v1.Descriptor {
 	hash, err := v1.NewHash(digest.FromBytes(contents).String())
 	if err != nil {
-		panic(err) // A digest is a hash.
+		panic(err) // A digest is always a valid hash.
 	}
 	return v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: int64(len(contents)), Digest: hash, Platform: platform}
 }
 
-// pushRawIndex pushes an index whose children need not be there.
+// pushRawIndex pushes an index whose children need not exist.
 func pushRawIndex(t *testing.T, registry *node.Registry, name string, children []v1.Descriptor) node.Pushed {
 	t.Helper()
 	raw := must(json.Marshal(v1.IndexManifest{
@@ -56,8 +56,8 @@ func pushRawIndex(t *testing.T, registry *node.Registry, name string, children [
 	return must(registry.PushManifest(t.Context(), name, string(types.OCIImageIndex), raw))(t)
 }
 
-// pushOversize pushes an index that lists one manifest of the image, with five MiB of white space. Only a registry of
-// one's own takes it; others have a bound of four.
+// pushOversize pushes an index that lists one manifest of the image, with five MiB of white space. Only the attacker's
+// own registry accepts it; others have a limit of four.
 func pushOversize(t *testing.T, registry *node.Registry, repository string, image v1.Image) node.Pushed {
 	t.Helper()
 	pushed := must(registry.Push(t.Context(), repository+":plain", image))(t)
@@ -70,9 +70,9 @@ func pushOversize(t *testing.T, registry *node.Registry, repository string, imag
 	return index
 }
 
-// oversizeManifests has manifests pulled that are too large to be read: around a signed image's config, and around one
-// of the attacker's own. The attacker's own is refused even where anything is accepted, and so is the signed image by
-// the attacker's name; nobody else notices.
+// oversizeManifests pulls manifests that are too large to be read: one with the config of a signed image, and one with
+// the attacker's own config. The attacker's image is refused even in a namespace that accepts everything, and so is the
+// signed image under the attacker's name. Other images are not affected.
 func (l *lab) oversizeManifests(t *testing.T) {
 	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true})
 	good, signed := l.signed(t, "shop/oversize:v1", "signed, oversize")
@@ -95,7 +95,7 @@ func (l *lab) oversizeManifests(t *testing.T) {
 	refused()
 }
 
-// bulk is a layer of so many bytes and some more.
+// bulk is a layer with at least the given number of bytes.
 func bulk(t *testing.T, size int64) []byte {
 	t.Helper()
 	var archive bytes.Buffer
@@ -109,11 +109,11 @@ func bulk(t *testing.T, size int64) []byte {
 	return archive.Bytes()
 }
 
-// hugeManifest has 300 MiB pulled that an index says are a manifest, of another platform. An image has it for a layer,
-// so that containerd keeps it and does not take it for a manifest: that would make containerd read all of it some
-// twenty times, which takes minutes and is nothing that countersign could help.
+// hugeManifest pulls 300 MiB that an index declares to be a manifest of another platform. An image has the same blob as
+// a layer, so that containerd stores it and does not treat it as a manifest. Otherwise containerd would read all of it
+// about twenty times, which takes minutes and which countersign cannot prevent.
 func (l *lab) hugeManifest(t *testing.T) {
-	// A daemon that read it even once would need more, in MiB.
+	// If the daemon read it even once, it would need more than this, in MiB.
 	const most = 200
 	good, signed := l.signed(t, "shop/huge:v1", "signed, huge")
 	l.runs(t, l.Node, strict, signed.Reference, "signed, huge")
@@ -149,7 +149,7 @@ func (l *lab) hugeManifest(t *testing.T) {
 	}
 }
 
-// awaitNotRead waits until the daemon has looked at an image since it was last started, and could not read all of it.
+// awaitNotRead waits until the daemon has tried to read an image since its last start, and could not read all of it.
 func (l *lab) awaitNotRead(t *testing.T, target digest.Digest) {
 	t.Helper()
 	err := retry(t, func() (bool, error) {

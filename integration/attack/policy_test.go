@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// escapingNamespace: the API server lets no such namespace be, and who speaks to containerd without one does not get
-// out of the policy directory either.
+// escapingNamespace uses names that the API server does not accept for a namespace. A client that calls containerd
+// directly must not escape from the policy directory with them.
 func (l *lab) escapingNamespace(t *testing.T) {
 	unsigned := l.push(t, "aaa/escape:v1", l.image(t, "escaped"))
 	pull(t, l.Node, unsigned.Reference)
@@ -29,7 +29,7 @@ func (l *lab) escapingNamespace(t *testing.T) {
 	}
 }
 
-// strangeDocuments: each harms the namespace it is called after, and no other, now and after a restart.
+// strangeDocuments: each affects only the namespace in its name, before and after a restart.
 func (l *lab) strangeDocuments(t *testing.T) {
 	_, signed := l.signed(t, "shop/strange:v1", "signed strange")
 	at := func(namespace string) string { return filepath.Join(l.PolicyDirectory(), namespace+".json") }
@@ -72,7 +72,7 @@ func (l *lab) strangeDocuments(t *testing.T) {
 	t.Run("when it starts", check)
 }
 
-// awaitDocument waits until the daemon has noticed a document that appeared.
+// awaitDocument waits until the daemon has noticed a new document.
 func (l *lab) awaitDocument(t *testing.T, namespace string) {
 	t.Helper()
 	err := retry(t, func() (bool, error) {

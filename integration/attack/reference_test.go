@@ -15,8 +15,7 @@ func imageStatus(reference string) *cri.ImageStatusRequest {
 	return &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: reference}}
 }
 
-// forged asks for a container of an image that is on the node, with whatever a test puts in the place of the kubelet's
-// words.
+// forged requests a container of an image on the node, with values that a test chooses instead of the kubelet's.
 func (l *lab) forged(
 	t *testing.T, pod *node.RunningPod, image string, forge func(*cri.CreateContainerRequest),
 ) (string, error) {
@@ -145,10 +144,10 @@ func (l *lab) nameWithOtherDigest(t *testing.T) {
 	_, signed := l.signed(t, "shop/pinned:v1", "signed pinned")
 	evil := l.push(t, "shop/pinned:evil", l.image(t, "evil pinned"))
 	pull(t, l.Node, signed.Reference)
-	// The kubelet and containerd go by the digest and drop the tag.
+	// The kubelet and containerd use the digest and drop the tag.
 	l.refused(t, strict, node.Container{Image: signed.Reference + "@" + evil.Digest.String()}, "unsigned")
 	l.runs(t, l.Node, strict, evil.Reference+"@"+signed.Digest.String(), "signed pinned")
 	l.runs(t, l.Node, lax, signed.Reference+"@"+evil.Digest.String(), "evil pinned")
-	// Having been pulled by that name it is still not signed.
+	// Although it was pulled under that name, it is not signed.
 	l.refused(t, strict, node.Container{Image: evil.ByDigest()}, "unsigned")
 }

@@ -9,17 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// prefix is what the text of every refusal by countersign begins with; what stands before it is containerd's.
+// prefix is the beginning of every refusal by countersign; the text before it is containerd's.
 const prefix = "SignatureValidationFailed: "
 
-// refusal is what somebody was told who wanted to create a container.
+// refusal is the error of a refused container, as its author sees it.
 type refusal struct {
 	namespace, pod string
-	wrote          []string // What the author of the pod wrote: references, and where volumes are mounted.
+	wrote          []string // References and mount paths of volumes that the author of the pod wrote.
 	text           string
 }
 
-// refusals are all refusals of the tests.
+// refusals collects all refusals in the tests.
 type refusals struct {
 	mutex sync.Mutex
 	all   []refusal
@@ -31,15 +31,16 @@ func (r *refusals) add(one refusal) {
 	r.all = append(r.all, one)
 }
 
-// Reasons a container can be refused for.
+// The reasons for which a container can be refused.
 var reason = regexp.MustCompile(
 	` \((rejected|unsigned|pending|unavailable|invalid-policy|unknown-origin|bad-request|internal)\)$`)
 
-// tells finds what tells of other people's images: a repository of a registry, or a digest in full or in part.
+// tells matches what reveals images of other tenants: a repository of a registry, or a digest in full or in part.
 var tells = regexp.MustCompile(`localhost:\d+/[\w./:@-]+|[0-9a-f]{12,}`)
 
-// readableRefusals holds every refusal to what the tenants of a namespace may read: nothing of other namespaces, no
-// reference that they did not write, no file of the node, no credentials, and not more than an event can show.
+// readableRefusals checks that every refusal contains only what the tenants of a namespace may read: nothing of other
+// namespaces, no reference that they did not write, no file of the node, no credentials, and not more than an event can
+// show.
 func (l *lab) readableRefusals(t *testing.T) {
 	r := l.refusals
 	r.mutex.Lock()

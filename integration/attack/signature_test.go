@@ -18,7 +18,7 @@ import (
 
 const simpleSigning = types.MediaType("application/vnd.dev.cosign.simplesigning.v1+json")
 
-// junk makes what looks like an image's signatures: so many layers of so many bytes.
+// junk makes layers that look like an image's signatures: their number and size are given.
 func junk(t *testing.T, mediaType types.MediaType, count, size int) v1.Image {
 	t.Helper()
 	addenda := make([]mutate.Addendum, count)
@@ -58,7 +58,7 @@ func (l *lab) junkSignatures(t *testing.T) {
 			l.refused(t, strict, node.Container{Image: l.registry.Host + "/" + test.repository + ":v1"}, test.reason)
 		})
 	}
-	// The junk is known by now, and does not count against the good repository either.
+	// The invalid signatures are known now, and must not affect the good repository either.
 	l.runs(t, l.Node, strict, victim.Reference, "signed among junk")
 	l.runs(t, l.Node, strict, victim.Config.String(), "signed among junk")
 }

@@ -24,7 +24,7 @@ func (l *lab) aliasOfVolume(t *testing.T) {
 		Image:   app.Reference,
 		Volumes: []node.Volume{{Image: evil.Reference, Path: "/data", Pull: node.Never}},
 	}
-	// The path of the volume names an index that lists the signed manifest and no other that a node here could run.
+	// The path of the volume names an index that lists the signed manifest and no other that a node could run.
 	disguise := func(n *node.Node) node.Pushed {
 		t.Helper()
 		l.push(t, "aaa/data:v1", l.image(t, "the attacker's data"))
@@ -74,7 +74,7 @@ func (l *lab) unsignedVolume(t *testing.T) {
 	}
 }
 
-// Nothing of a volume's image but its files gets into the container, and the files are the signed ones.
+// Only the files of a volume's image are in the container, and these files are the signed ones.
 func (l *lab) borrowedVolume(t *testing.T) {
 	_, app := l.signed(t, "shop/mounter:v1", "signed mounter")
 	good := l.image(t, "signed files")
@@ -93,7 +93,7 @@ func (l *lab) borrowedVolume(t *testing.T) {
 	}
 }
 
-// withFolder returns an image with one folder more.
+// withFolder returns an image with an additional folder.
 func withFolder(t *testing.T, image v1.Image) v1.Image {
 	t.Helper()
 	var archive bytes.Buffer

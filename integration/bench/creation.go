@@ -13,12 +13,12 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// warmUp is how many containers are created before any is measured.
+// warmUp is the number of containers that are created before the measurement.
 const warmUp = 50
 
-// creation creates containers on three nodes in turn: under countersign; under a plugin that does nothing, which the
-// creation is compared with; and under a plugin that does one snapshot Stat, which the callback is compared with, for
-// countersign cannot do without that one.
+// creation creates containers on three nodes in turn: with countersign; with a plugin that does nothing, to compare the
+// creation; and with a plugin that makes one snapshot Stat, to compare the callback, because countersign needs that
+// Stat.
 func (b *bench) creation(ctx context.Context) (err error) {
 	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *bench) compare(
 	return b.tightLoop(ctx, nodes[0])
 }
 
-// tightLoop asks for one snapshot again and again, which no callback can do as fast: nothing has to be woken for it.
+// tightLoop requests one snapshot repeatedly. No callback can be as fast, because no thread has to be woken for it.
 func (b *bench) tightLoop(ctx context.Context, n *node.Node) error {
 	stats, err := newStats(n.ContainerdSocket())
 	if err != nil {
@@ -143,8 +143,8 @@ func (b *bench) reportCreation(took [3][]float64, callback histogram, stats []fl
 	}
 }
 
-// rounds creates and removes containers on the nodes in turn, beginning with another each time, and returns what
-// each creation took, in seconds.
+// rounds creates and removes containers on the nodes in turn, starting with a different node each time, and returns the
+// duration of each creation in seconds.
 func rounds(ctx context.Context, creators [3]*creator, count int) (took [3][]float64, err error) {
 	for round := range count {
 		for turn := range creators {
@@ -159,7 +159,7 @@ func rounds(ctx context.Context, creators [3]*creator, count int) (took [3][]flo
 	return took, nil
 }
 
-// creator creates one container of a pod again and again.
+// creator creates one container of a pod repeatedly.
 type creator struct {
 	cri     *node.CRI
 	request *cri.CreateContainerRequest
@@ -179,7 +179,7 @@ func newCreator(ctx context.Context, n *node.Node, reference string) (*creator, 
 	return &creator{n.CRI, request}, nil
 }
 
-// create returns how long it took to create a container, in seconds, and removes it.
+// create creates and removes a container, and returns the duration of the creation in seconds.
 func (c *creator) create(ctx context.Context) (float64, error) {
 	c.request.Config.Metadata.Attempt++
 	start := time.Now()

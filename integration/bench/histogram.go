@@ -7,13 +7,13 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// histogram says how many figures are at most each bound.
+// histogram has the number of values that are at most each bound.
 type histogram []bucket
 
 type bucket struct{ bound, count float64 }
 
-// callbacks reads from the daemon's log how long its answers took: its classic histogram is too coarse for quantiles.
-// Neighbouring bounds lie 1 % apart.
+// callbacks reads the durations of the daemon's answers from its log, because its classic histogram is too coarse for
+// quantiles. Neighbouring bounds differ by 1 %.
 func callbacks(daemon *node.Daemon) (histogram, error) {
 	decisions, err := daemon.Decisions()
 	if err != nil {
@@ -37,7 +37,7 @@ func callbacks(daemon *node.Daemon) (histogram, error) {
 	return h, nil
 }
 
-// since returns what came to a histogram since an earlier reading.
+// since returns what was added to a histogram since an earlier reading.
 func (h histogram) since(earlier histogram) histogram {
 	difference := slices.Clone(h)
 	for i := range difference {
@@ -46,7 +46,7 @@ func (h histogram) since(earlier histogram) histogram {
 	return difference
 }
 
-// quantile interpolates within the bucket that the quantile falls into.
+// quantile interpolates within the bucket that contains the quantile.
 func (h histogram) quantile(q float64) float64 {
 	wanted := q * h[len(h)-1].count
 	var below bucket

@@ -16,16 +16,16 @@ import (
 	"github.com/containerd/nri/pkg/stub"
 )
 
-// idlePlugin is the argument that makes this program an NRI plugin that does nothing: what countersign is compared to.
+// idlePlugin is the argument that makes this program an NRI plugin that does nothing, as a baseline for countersign.
 const idlePlugin = "idle-plugin"
 
 type idle struct {
 	registered chan<- struct{}
-	// stat, where set, asks for the container's snapshot and notes how long that took.
+	// stat, if set, requests the container's snapshot and records the duration.
 	stat func(ctx context.Context, container string) error
 }
 
-// Synchronize says that it is registered.
+// Synchronize signals that the plugin is registered.
 //
 //nolint:unparam // The signature is NRI's.
 func (i idle) Synchronize(context.Context, []*api.PodSandbox, []*api.Container) ([]*api.ContainerUpdate, error) {
@@ -43,9 +43,9 @@ func (i idle) ValidateContainerAdjustment(
 	return i.stat(ctx, request.GetContainer().GetId())
 }
 
-// runIdlePlugin registers with NRI, closes its standard output when it has, and serves until the context ends. With
-// containerd's socket and a file it asks for each container's snapshot, and in the end writes what that took, in
-// seconds, to the file.
+// runIdlePlugin registers with NRI, closes its standard output afterwards, and serves until the context ends. With
+// containerd's socket and a file as arguments, it requests each container's snapshot, and finally writes the durations
+// in seconds to the file.
 func runIdlePlugin(ctx context.Context, socket, containerd, file string) error {
 	registered := make(chan struct{})
 	doing := idle{registered: registered}
@@ -72,7 +72,7 @@ func runIdlePlugin(ctx context.Context, socket, containerd, file string) error {
 	return nil
 }
 
-// startIdlePlugin starts this program again as the idle plugin and waits until it is registered.
+// startIdlePlugin starts this program as the idle plugin, and waits until it is registered.
 func startIdlePlugin(ctx context.Context, arguments ...string) (stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -98,8 +98,8 @@ func startIdlePlugin(ctx context.Context, arguments ...string) (stop func() erro
 	}, nil
 }
 
-// stats are how long it took to ask containerd for snapshots, from where countersign asks: a plugin that was idle a
-// moment ago, while containerd waits for its answer.
+// stats are the durations of requests for snapshots in the same situation as countersign's: in a plugin that was idle
+// before, while containerd waits for its answer.
 type stats struct {
 	snapshots snapshots.Snapshotter
 	close     func() error
@@ -114,7 +114,7 @@ func newStats(socket string) (*stats, error) {
 	return &stats{snapshots: containerd.SnapshotService("overlayfs"), close: containerd.Close}, nil
 }
 
-// take is called for one container at a time, for NRI calls are serialised.
+// take is called for one container at a time, because NRI calls are serialised.
 func (s *stats) take(ctx context.Context, container string) error {
 	start := time.Now()
 	_, err := s.snapshots.Stat(namespaces.WithNamespace(ctx, "k8s.io"), container)

@@ -1,7 +1,7 @@
-// Bench measures on real nodes the bounds that the project has set itself, and prints each figure beside its bound.
+// Bench measures the project's limits on real nodes, and prints each result with its limit.
 //
-// Figures are ratios wherever the machine's own speed would else be what is measured, and both sides of a ratio are
-// measured in the same run. A bound that is missed is printed as missed; the exit status is 1 then.
+// Results that depend on the speed of the machine are ratios, and both sides of a ratio are measured in the same run.
+// If a limit is exceeded, the output says so and the exit status is 1.
 package main
 
 import (
@@ -70,7 +70,7 @@ func measure(ctx context.Context, pairs int) error {
 	return nil
 }
 
-// bench is what all measurements share.
+// bench is shared by all measurements.
 type bench struct {
 	tools     *node.Tools
 	program   string
@@ -80,7 +80,7 @@ type bench struct {
 	key       node.Key
 }
 
-// image pushes an image, signed by the benchmark's key, and returns it with a policy that asks for that signature.
+// image pushes an image, signs it with the benchmark's key, and returns it with a policy that requires this signature.
 func (b *bench) image(ctx context.Context, registry *node.Registry) (node.Pushed, node.Policy, error) {
 	made, err := b.tools.Image("benchmark")
 	if err != nil {
@@ -95,7 +95,7 @@ func (b *bench) image(ctx context.Context, registry *node.Registry) (node.Pushed
 	return pushed, node.Policy{Default: node.Reject(), Scopes: scopes}, err
 }
 
-// closing joins what closing returns to an error.
+// closing joins an error with the error of a close function.
 func closing(err *error, closers ...func() error) {
 	for _, closer := range closers {
 		*err = errors.Join(*err, closer())

@@ -21,7 +21,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// smallNode measures the daemon at rest on a node with 100 images.
+// smallNode measures the idle daemon on a node with 100 images.
 func (b *bench) smallNode(ctx context.Context) error {
 	return b.atRest(ctx, 100, func(n *node.Node) error {
 		return n.WritePolicy("", node.Policy{Default: node.Accept()}.JSON())
@@ -47,7 +47,7 @@ func (b *bench) largeNode(ctx context.Context) error {
 	})
 }
 
-// atRest boots a node with images, starts the daemon, waits until it has read them and measures.
+// atRest boots a node with images, starts the daemon, waits until it has read them, and measures.
 func (b *bench) atRest(
 	ctx context.Context, count int, prepare func(*node.Node) error, measure func(process int) error,
 ) (err error) {
@@ -74,7 +74,7 @@ func (b *bench) atRest(
 	return measure(process)
 }
 
-// fill puts images into containerd, as pulls would, but for their layers.
+// fill adds images to containerd as pulls would, but without their layers.
 func fill(ctx context.Context, n *node.Node, count int) error {
 	containerd, err := client.New(n.ContainerdSocket(), client.WithDefaultNamespace("k8s.io"))
 	if err != nil {
@@ -102,7 +102,7 @@ func fill(ctx context.Context, n *node.Node, count int) error {
 		repository := fmt.Sprintf("registry.example/team-%d/app-%d", i%20, i)
 		names := []string{repository + ":v1", repository + "@" + target.Digest.String(), described.Digest.String()}
 		for _, name := range names {
-			// The CRI hears of an image and adds its ID to the names by itself.
+			// The CRI plugin is notified of the image and adds its ID to the names.
 			_, err := containerd.ImageService().Create(ctx, images.Image{Name: name, Target: target})
 			if err != nil && !errdefs.IsAlreadyExists(err) {
 				return fmt.Errorf("naming an image: %w", err)
@@ -125,8 +125,8 @@ func write(
 	return described, err
 }
 
-// writeDocuments writes documents of 8 KiB that repeat the cluster's scopes and add one of their own, as OpenShift
-// renders them.
+// writeDocuments writes documents of 8 KiB that repeat the cluster's scopes and add one scope each, like those that
+// OpenShift renders.
 func writeDocuments(n *node.Node, count int) error {
 	scopes := make(map[string]node.Requirement)
 	for i := range 40 {
@@ -151,8 +151,8 @@ func writeDocuments(n *node.Node, count int) error {
 	return nil
 }
 
-// settle waits until the process has used no processor time for so long that nothing is still to come: after a start
-// the daemon looks ten seconds later at what the policies ask for.
+// settle waits until the process has used no processor time for long enough to be idle: ten seconds after its start,
+// the daemon checks which evidence the policies require.
 func settle(ctx context.Context, process int) error {
 	const calm = 12
 	last, quiet := "", 0
@@ -172,7 +172,7 @@ func settle(ctx context.Context, process int) error {
 	return nil
 }
 
-// processorTime is how much the process has used, in clock ticks of its own and of the kernel for it.
+// processorTime returns the processor time that the process has used, in clock ticks in user and in kernel mode.
 func processorTime(process int) (string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
 	if err != nil {
@@ -182,7 +182,7 @@ func processorTime(process int) (string, error) {
 	return fields[11] + " " + fields[12], nil
 }
 
-// wakeups counts how often any thread of the process is woken while nobody asks anything of it.
+// wakeups counts how often any thread of the process is woken while it receives no requests.
 func (b *bench) wakeups(ctx context.Context, process int) error {
 	const seconds = 20
 	before, err := switches(process)
@@ -196,7 +196,7 @@ func (b *bench) wakeups(ctx context.Context, process int) error {
 	if err != nil {
 		return err
 	}
-	// None is the bound, but for the safety net that looks at the policies once a minute.
+	// The limit is zero, except for the check of all policies once a minute.
 	b.report.atMost("wakeups a second at rest", float64(after-before)/seconds, 0.1, "")
 	return nil
 }

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// mostPulls is how often one image is pulled with a verifier and without, and freshPulls how many images are pulled
-	// whose signatures the node does not have.
+	// mostPulls is the number of pulls of one image with and without a verifier. freshPulls is the number of pulled images
+	// whose signatures are not stored on the node.
 	mostPulls  = 200
 	freshPulls = 20
 )
 
-// pulls measures what a pull costs more because containerd asks countersign about it first.
+// pulls measures how much longer a pull takes because containerd runs the image verifier first.
 func (b *bench) pulls(ctx context.Context) (err error) {
 	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
 	if err != nil {
@@ -56,7 +56,7 @@ func (b *bench) pulls(ctx context.Context) (err error) {
 	return b.verifier(ctx, p, image)
 }
 
-// freshPulls pulls images whose signatures have to be fetched first, and then again without asking anybody.
+// freshPulls pulls images whose signatures have to be fetched first, and then again without a verifier.
 func (b *bench) freshPulls(ctx context.Context, p *puller, registry *node.Registry) error {
 	var asking, plain []float64
 	for i := range freshPulls {
@@ -81,7 +81,7 @@ func (b *bench) freshPulls(ctx context.Context, p *puller, registry *node.Regist
 	return nil
 }
 
-// knownPulls pulls one image again and again, with a verifier and without, beginning with either in turn.
+// knownPulls pulls one image repeatedly, with and without a verifier, starting with either in turn.
 func (b *bench) knownPulls(ctx context.Context, p *puller, image node.Pushed) error {
 	var asking, plain []float64
 	if _, err := p.pair(ctx, image, false); err != nil {
@@ -105,7 +105,7 @@ func (b *bench) reportPulls(what string, asking, plain []float64) {
 	b.report.note("what that adds", 1e3*(with-without), "ms")
 }
 
-// verifier measures the program alone, from its start to its exit.
+// verifier measures only the program, from its start to its exit.
 func (b *bench) verifier(ctx context.Context, p *puller, image node.Pushed) error {
 	var seconds []float64
 	for range min(b.pairs, mostPulls) {
@@ -127,7 +127,7 @@ type puller struct {
 	verifier string
 }
 
-// pair pulls an image with the verifier and without, and returns how long each took in seconds, with it first.
+// pair pulls an image with and without the verifier, and returns both durations in seconds, with the verifier first.
 func (p *puller) pair(ctx context.Context, image node.Pushed, plainFirst bool) (took [2]float64, err error) {
 	turns := []int{0, 1}
 	if plainFirst {
@@ -154,7 +154,7 @@ func (p *puller) pair(ctx context.Context, image node.Pushed, plainFirst bool) (
 	return took, nil
 }
 
-// pull pulls an image that is not there, and removes it.
+// pull pulls an image that is not on the node, and removes it.
 func (p *puller) pull(ctx context.Context, image node.Pushed) (seconds float64, err error) {
 	start := time.Now()
 	if _, err := p.node.CRI.PullImage(ctx, image.Reference, nil, nil); err != nil {

@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// report prints figures beside bounds, and counts those that are missed.
+// report prints results with their limits, and counts the limits that are exceeded.
 type report struct {
 	out    io.Writer
 	missed int
 }
 
-// atMost prints a figure that must not be larger than a bound.
+// atMost prints a result that must not exceed a limit.
 func (r *report) atMost(what string, figure, bound float64, unit string) {
 	verdict := "holds"
 	if figure > bound {
@@ -23,19 +23,19 @@ func (r *report) atMost(what string, figure, bound float64, unit string) {
 	fmt.Fprintf(r.out, "%-78s %9.3f %s  (bound %g %s)  %s\n", what, figure, unit, bound, unit, verdict)
 }
 
-// note prints a figure that has no bound.
+// note prints a result that has no limit.
 func (r *report) note(what string, figure float64, unit string) {
 	fmt.Fprintf(r.out, "%-78s %9.3f %s\n", what, figure, unit)
 }
 
-// quantile returns the q-quantile of figures, which it sorts.
+// quantile returns the q-quantile of values, and sorts them.
 func quantile(figures []float64, q float64) float64 {
 	slices.Sort(figures)
 	return figures[min(int(q*float64(len(figures))), len(figures)-1)]
 }
 
-// ratioOfMedians returns the ratio of the medians of a and b and its bootstrap 95 % interval. Pairs are resampled
-// together, for what disturbs the machine disturbs both of a pair.
+// ratioOfMedians returns the ratio of the medians of a and b, and its bootstrap 95 % interval. It resamples pairs,
+// because disturbances of the machine affect both values of a pair.
 func ratioOfMedians(a, b []float64) (low, ratio, high float64) {
 	const resamples = 1000
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // A bootstrap that can be repeated.

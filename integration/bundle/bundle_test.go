@@ -22,7 +22,7 @@ func TestBundles(t *testing.T) {
 			t.Run("a signature is copied to another repository", s.copiedSignature)
 			t.Run("a signature names a tag", s.namedTag)
 			t.Run("an index is signed with all in it", s.recursive)
-			t.Run("signatures of both formats stand beside each other", s.bothFormats)
+			t.Run("an image has signatures of both formats", s.bothFormats)
 			t.Run("an image is signed without a key", s.signedWithoutKey)
 			t.Run("a signature names no repository", s.namelessSignature)
 			t.Run("several sign", s.severalSigners)
@@ -44,14 +44,14 @@ func (s *site) signedForRepository(t *testing.T) {
 	s.Refused(t, prod, byOther, "rejected")
 	s.Refused(t, legacy, byOther, "rejected")
 	s.Refused(t, "plain", image, "rejected")
-	// The name is what was signed, and not only for the tag that there was then.
+	// The signed name is the repository's, so it applies to other tags as well.
 	rig.OK(t, s.Registry.Tag(t.Context(), image, "v2"))
 	tagged := image
 	tagged.Reference = strings.TrimSuffix(image.Reference, ":v1") + ":v2"
 	s.runs(t, prod, tagged, "shop/signed:v1")
 }
 
-// copiedSignature has an attacker copy a signed image with its signature to where another team's images belong.
+// copiedSignature has an attacker copy a signed image and its signature to the repository of another team.
 func (s *site) copiedSignature(t *testing.T) {
 	image := s.Push(t, "dev/copied:v1")
 	s.named(t, image)
@@ -96,7 +96,7 @@ func (s *site) recursive(t *testing.T) {
 	s.sign(t, index, signing{name: index.Repository, recursive: true})
 	s.runs(t, prod, index)
 	s.runs(t, prod, instance, "shop/index:v1")
-	// Somebody else's index that lists the same instance is signed by nobody, but its instance is.
+	// Another index that lists the same instance is not signed, but its instance is.
 	other := rig.Must(s.Registry.PushIndex(t.Context(), "shop/index:other", node.Index(
 		node.Child{Manifest: s.Image(t, "shop/index:v1"), Platform: node.Linux(runtime.GOARCH)},
 	)))(t)
@@ -119,20 +119,20 @@ func (s *site) bothFormats(t *testing.T) {
 		signings []signing
 		accepted bool
 	}{
-		"a good one in the old format beside a bundle of another": {
+		"a good one in the old format and a bundle by another key": {
 			[]signing{{by: &s.other, name: "shop"}, {old: true}}, true,
 		},
-		"a good bundle beside one of another in the old format": {
+		"a good bundle and one by another key in the old format": {
 			[]signing{{by: &s.other, old: true}, {name: "shop"}}, true,
 		},
-		"a good one in the old format beside a bundle without a name": {
+		"a good one in the old format and a bundle without a name": {
 			[]signing{{}, {old: true}}, true,
 		},
 		"both of another": {
 			[]signing{{by: &s.other, old: true}, {by: &s.other, name: "shop"}}, false,
 		},
-		// In the old format the annotation is no identity, nor is cosign's own a bundle's.
-		"a bundle without a name beside one of another in the old format": {
+		// The annotation is not the identity in the old format, and cosign's own identity is not that of a bundle.
+		"a bundle without a name and one by another key in the old format": {
 			[]signing{{}, {by: &s.other, old: true}}, false,
 		},
 	} {
@@ -153,7 +153,7 @@ func (s *site) bothFormats(t *testing.T) {
 	}
 }
 
-// signedLate signs images once more after they were refused, as the refusal advises.
+// signedLate signs images again after they were refused, as the refusal advises.
 func (s *site) signedLate(t *testing.T) {
 	unsigned, nameless, byOther := s.Push(t, "late/unsigned:v1"), s.Push(t, "late/nameless:v1"), s.Push(t, "late/other:v1")
 	s.sign(t, nameless, signing{})
@@ -170,7 +170,7 @@ func (s *site) signedLate(t *testing.T) {
 	}
 }
 
-// TestDigestIsEnoughWhereTheOperatorSaysSo has the node's setting the other way round, with an exception.
+// TestDigestIsEnoughWhereTheOperatorSaysSo has the opposite setting for the node, with an exception for a namespace.
 func TestDigestIsEnoughWhereTheOperatorSaysSo(t *testing.T) {
 	l := newLab(t)
 	rig.OK(t, l.Daemon.Terminate(t.Context()))
@@ -182,7 +182,7 @@ func TestDigestIsEnoughWhereTheOperatorSaysSo(t *testing.T) {
 	s.sign(t, nameless, signing{})
 	s.runs(t, prod, nameless)
 	s.Refused(t, legacy, nameless, "rejected")
-	// A name is not ignored: who signed for one repository did not sign for another.
+	// A name is never ignored: a signature for one repository does not count for another.
 	image := s.Push(t, "dev/copied:v1")
 	s.named(t, image)
 	copied := rig.Must(s.Registry.Push(t.Context(), "shop/copied:v1", s.Image(t, "dev/copied:v1")))(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// checked asks what would become of images that are on no node: in their registry, and as cosign saved them.
+// checked runs check for images that are on no node: in their registry, and as saved by cosign.
 func (s *site) checked(t *testing.T) {
 	signed, nameless, unsigned := s.Push(t, "check/signed:v1"), s.Push(t, "check/nameless:v1"), s.Push(t, "check/none:v1")
 	s.named(t, signed)

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// signedWithoutKey has images signed by identities, of which one counts.
+// signedWithoutKey creates images signed by several identities, one of which the policy accepts.
 func (s *site) signedWithoutKey(t *testing.T) {
 	other := bundletest.Identity{Email: "eve@example.com", Issuer: builder.Issuer}
 	image := s.Push(t, "keyless/signed:v1")
@@ -27,7 +27,7 @@ func (s *site) signedWithoutKey(t *testing.T) {
 	keyless.SignBundle(t, s.Registry, nameless, s.sigstore, builder, "")
 	says(t, s.Refused(t, unkeyed, nameless, "rejected").Said, "names no repository")
 
-	// All of them beside each other: what is bad does not spoil what is good.
+	// All of them on one image: invalid signatures must not affect the valid one.
 	all := s.Push(t, "keyless/all:v1")
 	keyless.SignBundle(t, s.Registry, all, s.sigstore, other, all.Repository)
 	keyless.SignBundle(t, s.Registry, all, bundletest.NewSigstore(t), builder, all.Repository)

@@ -11,9 +11,9 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// The namespaces: prod, and legacy where a signature need name no repository, ask for one by the key, for the image's
-// repository; both asks for one by either key; exact asks for one for the image's very tag; unkeyed asks for one by
-// builder's identity.
+// The namespaces: prod requires a signature by the key for the image's repository; legacy too, but the signature need
+// not name a repository; both requires one by either key; exact requires one for the image's exact tag; unkeyed
+// requires one by builder's identity.
 const (
 	prod    = "prod"
 	legacy  = "legacy"
@@ -25,7 +25,7 @@ const (
 // builder signs without a key.
 var builder = bundletest.Identity{Email: "build@example.com", Issuer: "https://issuer.example"}
 
-// lab is a node with a daemon, on which both kinds of registries are pulled from.
+// lab is a node with a daemon that uses both kinds of registries.
 type lab struct {
 	*rig.Rig
 	other    node.Key
@@ -51,14 +51,14 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// startDaemon gives the lab a daemon with settings.
+// startDaemon starts the lab's daemon with settings.
 func (l *lab) startDaemon(t *testing.T, settings map[string]map[string]any) {
 	t.Helper()
 	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{Settings: settings})
 	l.Start(t)
 }
 
-// site starts a registry to pull from.
+// site starts a registry for the lab.
 func (l *lab) site(t *testing.T, registry node.RegistryConfig) *site {
 	t.Helper()
 	at := &site{*l}
@@ -66,17 +66,17 @@ func (l *lab) site(t *testing.T, registry node.RegistryConfig) *site {
 	return at
 }
 
-// require writes a namespace's document: these requirements of every image.
+// require writes a namespace's document with these requirements for every image.
 func (l *lab) require(t *testing.T, namespace string, requirements ...node.Requirement) {
 	t.Helper()
 	document := rig.Must(json.Marshal(map[string]any{"default": requirements}))(t)
 	rig.OK(t, l.WritePolicy(namespace, string(document)))
 }
 
-// signing is how an image is signed: by default with the key, as cosign 3 does by itself, with no name.
+// signing is how an image is signed: by default with the key, in cosign 3's default format, without a name.
 type signing struct {
 	by        *node.Key
-	name      string // The docker-reference among the annotations.
+	name      string // The annotation docker-reference.
 	recursive bool
 	old       bool
 }
@@ -93,13 +93,13 @@ func (s *site) sign(t *testing.T, image node.Pushed, how signing) {
 	rig.OK(t, s.Tools.Sign(t.Context(), request))
 }
 
-// named signs an image as one has to for its repository.
+// named signs an image with the name of its repository, as the policies require.
 func (s *site) named(t *testing.T, image node.Pushed) {
 	t.Helper()
 	s.sign(t, image, signing{name: image.Repository})
 }
 
-// runs runs a pod that must run, on the root filesystem with that marker; by default, the image's own.
+// runs runs a pod that must run on the root filesystem with that marker; by default, the image's own.
 func (s *site) runs(t *testing.T, namespace string, image node.Pushed, marker ...string) {
 	t.Helper()
 	pod, err := s.RunPodUntil(t.Context(), s.Pod(namespace, image))
@@ -115,7 +115,7 @@ func (s *site) runs(t *testing.T, namespace string, image node.Pushed, marker ..
 	rig.WantMarker(t, pod, want)
 }
 
-// says wants a text to have words in it.
+// says fails the test unless a text contains words.
 func says(t *testing.T, text string, words ...string) {
 	t.Helper()
 	for _, word := range words {

@@ -6,8 +6,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// TestAnnouncedExample is the example with which CRI-O announced policies by namespace: the system accepts anything,
-// and the document of one namespace lets nothing in but one repository, signed by one identity.
+// TestAnnouncedExample is the example in CRI-O's announcement of policies by namespace: the system policy accepts
+// everything, and the document of one namespace accepts only one repository, signed by one identity.
 func TestAnnouncedExample(t *testing.T) {
 	l := newLab(t)
 	l.Write(t, "", accepting())

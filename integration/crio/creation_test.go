@@ -22,7 +22,7 @@ func TestCreation(t *testing.T) {
 		{l.unsigned, expectation{reason: "rejected"}, "an unsigned image is denied"},
 		{l.due, expectation{reason: "unsigned", scope: l.due.Repository}, "an image that should be signed is denied"},
 	}
-	ids := make(map[node.Pushed]string) // As the pull returns them, and as the runtime lists them.
+	ids := make(map[node.Pushed]string) // The IDs that the pull returns, compared with those that the runtime lists.
 	for _, outcome := range outcomes {
 		ids[outcome.image] = l.Pull(t, outcome.image)
 		if listed := l.idOf(t, outcome.image); listed != ids[outcome.image] {
@@ -81,15 +81,15 @@ func TestCreation(t *testing.T) {
 	}
 }
 
-// named is a container by what the author of the pod wrote, of an image that is there.
+// named returns a container of a local image, with the reference that the author of the pod wrote.
 func named(image string) node.Container {
 	return node.Container{Image: image, Pull: node.Never}
 }
 
-// byBoth is a reference as CRI-O's tests make it: by tag and digest.
+// byBoth returns a reference like those in CRI-O's tests, with tag and digest.
 func byBoth(image node.Pushed) string { return image.Reference + "@" + image.Digest.String() }
 
-// idOf asks the runtime for the ID of an image that is there.
+// idOf returns the runtime's ID of a local image.
 func (l *lab) idOf(t *testing.T, image node.Pushed) string {
 	t.Helper()
 	id, err := l.CRI.ImageID(t.Context(), image.Reference)

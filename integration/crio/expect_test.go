@@ -11,13 +11,13 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// expectation is what must become of a pod, and by which rule.
+// expectation is the expected result for a pod, and the rule that causes it.
 type expectation struct {
 	reason string // "accepted", or the word at the end of the refusal.
-	// governs is the namespace whose document decides, empty for the system's, and scope the scope in it, empty for its
-	// default.
+	// governs is the namespace whose document decides; empty: the system policy. scope is the scope in this document;
+	// empty: its default.
 	governs, scope string
-	// volume is where the image volume is mounted that is refused. Who is admitted is on record with his own image.
+	// volume is the mount path of a refused image volume. Admitted volumes have their own record.
 	volume string
 }
 
@@ -25,13 +25,13 @@ type expectation struct {
 type attempt struct {
 	namespace string // By default, default.
 	container node.Container
-	// sent is what the client names the image by, where it is no kubelet, which sends the image's ID.
+	// sent is the image name that a client sends instead of the image's ID, which a kubelet sends.
 	sent string
 	// prints is what the container must write, if it runs.
 	prints string
 }
 
-// expect runs a pod, until it is known whether it may run, and checks what became of it and what the record says.
+// expect runs a pod until its verdict is final, and checks the result and the audit record.
 func (l *lab) expect(t *testing.T, daemon *node.Daemon, try attempt, want expectation) {
 	t.Helper()
 	if try.sent != "" {
@@ -64,7 +64,7 @@ func (l *lab) expect(t *testing.T, daemon *node.Daemon, try attempt, want expect
 	l.expectRecord(t, daemon, pod, want)
 }
 
-// expectRecord checks which document and which scope the decision about a pod is put on record with.
+// expectRecord checks the document and the scope in the audit record of a pod.
 func (l *lab) expectRecord(t *testing.T, daemon *node.Daemon, pod node.Pod, want expectation) {
 	t.Helper()
 	decision, err := daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
@@ -89,7 +89,7 @@ func (l *lab) expectRecord(t *testing.T, daemon *node.Daemon, pod node.Pod, want
 	}
 }
 
-// podName makes the name of a pod out of a test's.
+// podName derives the name of a pod from the name of a test.
 func podName(test string) string {
 	return strings.ToLower(strings.Map(func(r rune) rune {
 		if (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') || (r >= '0' && r <= '9') {

@@ -13,15 +13,15 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// builder is who signs without a key.
+// builder is the identity that signs without a key.
 var builder = signaturetest.Identity{Email: "build@example.com", Issuer: "https://issuer.example/oauth"}
 
 // lab is a node without policies yet, and a registry with four images, each tagged latest.
 type lab struct {
 	*rig.Rig
 	sigstore *signaturetest.Sigstore
-	// signed is signed by builder, without a key; keyed by the key. The other two are not signed: unsigned is in a
-	// repository that the restrictive policy does not name, due in one of which it asks a signature.
+	// signed is signed by builder without a key, keyed by the key. The other two are not signed: unsigned is in a
+	// repository that the restrictive policy does not name, due in one for which it requires a signature.
 	signed, keyed, unsigned, due node.Pushed
 }
 
@@ -42,7 +42,7 @@ func newLab(t *testing.T) *lab {
 // accepting is CRI-O's default policy for tests.
 func accepting() node.Policy { return node.Policy{Default: node.Accept()} }
 
-// restrictive is CRI-O's restrictive policy: it rejects what is not signed by an identity, or here by the key.
+// restrictive is CRI-O's restrictive policy: it requires a signature by an identity, or in this package by the key.
 func (l *lab) restrictive(t *testing.T, identity signaturetest.Identity) node.Policy {
 	t.Helper()
 	return node.Policy{
@@ -55,7 +55,7 @@ func (l *lab) restrictive(t *testing.T, identity signaturetest.Identity) node.Po
 	}
 }
 
-// govern gives the system another policy and restarts countersign, as CRI-O's tests restart CRI-O.
+// govern replaces the system policy and restarts countersign, as CRI-O's tests restart CRI-O.
 func (l *lab) govern(t *testing.T, daemon *node.Daemon, policy node.Policy) {
 	t.Helper()
 	l.Write(t, "", policy)
@@ -69,7 +69,7 @@ func (l *lab) startDaemon(t *testing.T) *node.Daemon {
 	return l.Daemon
 }
 
-// sends creates containers as a client that names an image otherwise than a kubelet does, which sends the image's ID.
+// sends is a client that does not send the image's ID in CreateContainer, as a kubelet does, but another name.
 type sends struct {
 	cri.RuntimeServiceClient
 	image string

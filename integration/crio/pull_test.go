@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// pulled is a case about an image that the pod pulls in any case.
+// pulled is a case in which the pod always pulls the image.
 type pulled struct {
 	image     func(*lab) node.Pushed
 	namespace string
@@ -49,7 +49,7 @@ func TestPulledImages(t *testing.T) {
 		},
 	})
 
-	// All of these are on the node by now, pulled under a policy that accepts anything.
+	// All of these are on the node now, pulled under a policy that accepts everything.
 	l.govern(t, daemon, l.restrictive(t, builder))
 	l.judge(t, daemon, "under a restrictive policy", map[string]pulled{
 		"03 an unsigned image is denied if already pulled": {image: unsigned, reason: "rejected"},
@@ -81,10 +81,10 @@ func TestPulledImages(t *testing.T) {
 	}
 }
 
-// wrong names the two cases of an identity: of a pull and of a creation.
+// wrong names the two cases of a wrong identity: at the pull and at the creation.
 type wrong struct{ pulled, created string }
 
-// wrongIdentities differ from the one that signs as CRI-O's tests have it.
+// wrongIdentities differ from the identity that signs, as in CRI-O's tests.
 func wrongIdentities() map[wrong]signaturetest.Identity {
 	return map[wrong]signaturetest.Identity{
 		{"06 a wrong subjectEmail is denied", "20 a wrong subjectEmail is denied"}: {
@@ -96,7 +96,7 @@ func wrongIdentities() map[wrong]signaturetest.Identity {
 	}
 }
 
-// judge runs a pod for each case, which pulls its image.
+// judge runs a pod for each case; the pod pulls its image.
 func (l *lab) judge(t *testing.T, daemon *node.Daemon, circumstances string, cases map[string]pulled) {
 	t.Helper()
 	for name, test := range cases {
@@ -115,7 +115,7 @@ func (l *lab) judge(t *testing.T, daemon *node.Daemon, circumstances string, cas
 	}
 }
 
-// markerOf is what an image's container writes.
+// markerOf returns the line that an image's container writes.
 func (l *lab) markerOf(image node.Pushed) string {
 	return "this is " + image.Repository[len(l.Registry.Host+"/crio/"):]
 }

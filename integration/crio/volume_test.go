@@ -6,7 +6,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// TestImageVolumes are CRI-O's cases 22 and 23: an image mounted into a container whose own image is signed.
+// TestImageVolumes has CRI-O's cases 22 and 23: an image mounted into a container whose own image is signed.
 func TestImageVolumes(t *testing.T) {
 	l := newLab(t)
 	l.Write(t, "", accepting())
@@ -43,7 +43,7 @@ func TestImageVolumes(t *testing.T) {
 	}
 }
 
-// expectVolume checks that a volume that was let in is on record by itself, with the rule that let it in.
+// expectVolume checks that an admitted volume has its own record in the audit log, with the rule that admitted it.
 func (l *lab) expectVolume(t *testing.T, daemon *node.Daemon, image node.Pushed) {
 	t.Helper()
 	_, err := daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {

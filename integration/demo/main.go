@@ -1,5 +1,5 @@
-// Demo boots a throwaway node and shows on it what countersign is for: an image that a loose namespace cached is
-// refused in a strict one. It ends with exit status 0 only if each step did what it says, and leaves nothing behind.
+// Demo boots a throwaway node and demonstrates countersign on it: an image that a permissive namespace pulled is
+// refused in a strict one. It exits with status 0 only if each step has the announced result. It leaves nothing behind.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// limit bounds the whole of it, the building of the programs included.
+// limit is the timeout of the demo, including the time to build the programs.
 const limit = 30 * time.Minute
 
 func main() {
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// show tells the whole story, step by step, and stops at the first that does not do what it says.
+// show runs the demo step by step, and stops at the first step that does not have the announced result.
 func show(ctx context.Context, out io.Writer) (err error) {
 	s, err := setUp(ctx, out)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// stage is what the story plays on.
+// stage is the node of the demo, with its registry and images.
 type stage struct {
 	out      io.Writer
 	node     *node.Node
@@ -26,7 +26,7 @@ type stage struct {
 	step     int
 }
 
-// setUp boots the node with countersign on it, and puts images into its registry, some of them signed.
+// setUp boots the node with countersign, and pushes images to its registry, some of them signed.
 func setUp(ctx context.Context, out io.Writer) (_ *stage, err error) {
 	if err := node.Supported(); err != nil {
 		return nil, fmt.Errorf("the demo needs a node: %w", err)
@@ -37,7 +37,7 @@ func setUp(ctx context.Context, out io.Writer) (_ *stage, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.say("Building containerd, runc, a registry, cosign and countersign (some minutes the first time) …")
+	s.say("Building containerd, runc, a registry, cosign and countersign (takes some minutes the first time) …")
 	tools, err := node.BuildTools(ctx, out)
 	if err != nil {
 		return nil, err
@@ -97,17 +97,17 @@ func (s *stage) makeImages(ctx context.Context, tools *node.Tools, directory str
 	)
 }
 
-// startDaemon writes three policies: a system policy that rejects, dev accepts anything of the shop's, prod asks for
-// the key. containerd asks the verifier before it pulls.
+// startDaemon writes three policies: the system policy rejects everything, dev accepts every image of the shop, prod
+// requires a signature by the key. It also installs the image verifier.
 func (s *stage) startDaemon(ctx context.Context, program, verifier string) error {
 	s.say("\nThe node's policies:")
 	for _, document := range []struct {
 		namespace, says string
 		policy          node.Policy
 	}{
-		{"", "the system's: reject", node.Policy{Default: node.Reject()}},
-		{"dev", "dev's: accept anything from the registry's shop", s.shopPolicy(node.Accept())},
-		{"prod", "prod's: signed by prod's cosign key", s.shopPolicy(node.Cosign(s.key.Public))},
+		{"", "system policy: reject every image", node.Policy{Default: node.Reject()}},
+		{"dev", "dev: accept every image from the registry's shop", s.shopPolicy(node.Accept())},
+		{"prod", "prod: require a signature by prod's cosign key", s.shopPolicy(node.Cosign(s.key.Public))},
 	} {
 		if err := s.node.WritePolicy(document.namespace, document.policy.JSON()); err != nil {
 			return err
@@ -122,12 +122,12 @@ func (s *stage) startDaemon(ctx context.Context, program, verifier string) error
 	return s.node.InstallVerifier(verifier, daemon)
 }
 
-// shopPolicy asks something of the images in the registry's shop, and rejects all others.
+// shopPolicy has a requirement for the images in the registry's shop, and rejects all others.
 func (s *stage) shopPolicy(requirement node.Requirement) node.Policy {
 	return node.Policy{Scopes: map[string]node.Requirement{s.registry.Host + "/shop": requirement}}
 }
 
-// close ends everything, the last that was started first.
+// close stops everything in reverse order.
 func (s *stage) close() error {
 	var failures []error
 	for _, closer := range slices.Backward(s.closers) {

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// patience is how long a step may take. What is pending is tried again meanwhile, as a kubelet does.
+// patience is the timeout of a step. A step retries pending containers, as a kubelet does.
 const patience = time.Minute
 
 func (s *stage) looseNamespaceRunsUnsigned(ctx context.Context) error {
@@ -19,36 +19,36 @@ func (s *stage) looseNamespaceRunsUnsigned(ctx context.Context) error {
 }
 
 func (s *stage) strictNamespaceRefusesCached(ctx context.Context) error {
-	s.title("prod asks for the same image, which the node now has: there is no pull that could be checked")
+	s.title("prod requests the same image, which the node now has: there is no pull that could be verified")
 	return s.refused(ctx, "prod", s.unsigned.Reference, node.Never, "(unsigned)")
 }
 
 func (s *stage) strictNamespaceRunsSigned(ctx context.Context) error {
-	s.title("prod runs an image that is signed in the format of cosign 2")
+	s.title("prod runs an image that is signed in cosign's old format")
 	return s.runs(ctx, "prod", s.signed.Reference, node.IfNotPresent, "hello from the signed image")
 }
 
 func (s *stage) strictNamespaceRunsBundled(ctx context.Context) error {
-	s.title("prod runs an image that is signed as cosign 3 does by itself: by a Sigstore bundle")
+	s.title("prod runs an image that is signed in cosign 3's default format: a Sigstore bundle")
 	return s.runs(ctx, "prod", s.bundled.Reference, node.IfNotPresent, "hello from the bundled image")
 }
 
 func (s *stage) noNamespaceMayPull(ctx context.Context) error {
-	s.title("dev asks for an image that no namespace of this node may run: it is not even downloaded")
+	s.title("dev requests an image that no namespace on this node may run: it is not even downloaded")
 	return s.refused(ctx, "dev", s.foreign.Reference, node.IfNotPresent, "(rejected)")
 }
 
 func (s *stage) strictNamespaceRefusesImageID(ctx context.Context) error {
-	s.title("prod asks for dev's image by its ID, a name that no registry and no scope is in")
+	s.title("prod requests dev's image by its ID, a name that matches no scope")
 	return s.refused(ctx, "prod", s.unsigned.Config.String(), node.Never, "(unsigned)")
 }
 
 func (s *stage) editedPolicyCountsForNext(ctx context.Context) error {
-	s.title("prod's policy is edited: from now on it rejects everything. The next container obeys")
+	s.title("prod's policy is edited and now rejects everything: it applies to the next container")
 	if err := s.node.WritePolicy("prod", node.Policy{Default: node.Reject()}.JSON()); err != nil {
 		return err
 	}
-	// The file is noticed within moments, so the first containers may still be judged by the old one.
+	// The daemon notices the change within a second, so the old policy may apply to the first containers.
 	return s.eventually(ctx, func(ctx context.Context) error {
 		return s.refused(ctx, "prod", s.signed.Reference, node.Never, "(rejected)")
 	})
@@ -59,7 +59,7 @@ func (s *stage) title(what string) {
 	s.say("\n%d. %s", s.step, what)
 }
 
-// runs runs a pod, and wants its container to write the line.
+// runs runs a pod, and checks that its container writes the line.
 func (s *stage) runs(ctx context.Context, namespace, image string, pull node.PullPolicy, line string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -72,13 +72,13 @@ func (s *stage) runs(ctx context.Context, namespace, image string, pull node.Pul
 		return err
 	}
 	if marker != line {
-		return fmt.Errorf("the container wrote %q and not %q", marker, line)
+		return fmt.Errorf("the container wrote %q, not %q", marker, line)
 	}
 	s.say("   namespace %s, image %s\n   ADMITTED; the container says: %s", namespace, image, marker)
 	return pod.Remove(ctx)
 }
 
-// refused wants a pod refused, for the reason, by countersign.
+// refused checks that countersign refuses a pod for the reason.
 func (s *stage) refused(ctx context.Context, namespace, image string, pull node.PullPolicy, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -1,4 +1,4 @@
-// Package fetch has the real cosign sign images in real registries, and package evidence find what it has attached: in
-// distribution, which has no referrers API, and in go-containerregistry, which has it; by TLS, by tokens and through a
-// pull-through mirror. Nothing here needs a node.
+// Package fetch signs images in real registries with the real cosign, and checks that package evidence finds the
+// signatures: in distribution, which has no referrers API, and in go-containerregistry, which has it; with TLS, with
+// tokens and through a pull-through mirror. The tests need no node.
 package fetch

@@ -18,7 +18,7 @@ func TestWhatCosignAttachesIsFound(t *testing.T) {
 	eachKind(t, func(s *site) {
 		keeper, image := s.open(), s.push("team/app:v1", "signed")
 		if got := s.fetched(keeper, image); got.State != policy.None {
-			s.t.Errorf("before anybody has signed: %+v", got)
+			s.t.Errorf("before the image was signed: %+v", got)
 		}
 		s.attest(image)
 		if got := s.fetched(keeper, image); got.State != policy.None {
@@ -70,7 +70,7 @@ func TestTheManifestsOfAnIndexAreSignedByThemselves(t *testing.T) {
 func TestABundleIsFoundByAPullThroughMirror(t *testing.T) {
 	tools := node.NewTools(t)
 	key := rig.Must(tools.GenerateKey(t.Context(), t.TempDir(), "operator"))(t)
-	for name, stopped := range map[string]bool{"beside the registry": false, "of a registry that is cut off": true} {
+	for name, stopped := range map[string]bool{"in front of the registry": false, "of a registry that is down": true} {
 		t.Run(name, func(t *testing.T) {
 			s := &site{t: t, tools: tools, key: key, registry: node.NewRegistry(t, node.RegistryConfig{Tools: tools})}
 			mirror := node.NewRegistry(t, node.RegistryConfig{Tools: tools, ProxyOf: s.registry})

@@ -17,18 +17,18 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// site is a registry, and what is on a node to reach it.
+// site is a registry, and the node's configuration for it.
 type site struct {
 	t        *testing.T
 	tools    *node.Tools
 	registry *node.Registry
 	key      node.Key
 	reach    registry.Config
-	// private says that not everybody is let in.
+	// private reports whether the registry requires credentials.
 	private bool
 }
 
-// kinds are the registries that there are.
+// kinds are all kinds of registries.
 func kinds() map[string]node.RegistryConfig {
 	return map[string]node.RegistryConfig{
 		"distribution":                    {},
@@ -42,7 +42,7 @@ func kinds() map[string]node.RegistryConfig {
 	}
 }
 
-// eachKind runs a test at each kind of registry.
+// eachKind runs a test with each kind of registry.
 func eachKind(t *testing.T, test func(s *site)) {
 	t.Helper()
 	tools := node.NewTools(t)
@@ -59,7 +59,7 @@ func eachKind(t *testing.T, test func(s *site)) {
 	}
 }
 
-// hosts writes a hosts.toml by which references to a registry are asked of others, in that order.
+// hosts writes a hosts.toml that sends requests for a registry to other registries, in that order.
 func hosts(t *testing.T, of *node.Registry, registries ...*node.Registry) string {
 	t.Helper()
 	directory := t.TempDir()
@@ -84,14 +84,14 @@ func write(t *testing.T, path string, content []byte) {
 	rig.OK(t, os.WriteFile(path, content, 0o600))
 }
 
-// push pushes an image that says a word.
+// push pushes an image that prints a word.
 func (s *site) push(name, word string) node.Pushed {
 	s.t.Helper()
 	image := rig.Must(s.tools.Image(word))(s.t)
 	return rig.Must(s.registry.Push(s.t.Context(), name, image))(s.t)
 }
 
-// sign has cosign sign, with annotations NAME=VALUE.
+// sign signs an image with cosign, with annotations NAME=VALUE.
 func (s *site) sign(image node.Pushed, old, recursive bool, annotations map[string]string) {
 	s.t.Helper()
 	rig.OK(s.t, s.tools.Sign(s.t.Context(), node.Signing{
@@ -100,7 +100,7 @@ func (s *site) sign(image node.Pushed, old, recursive bool, annotations map[stri
 	}))
 }
 
-// attest has cosign attach an attestation.
+// attest attaches an attestation with cosign.
 func (s *site) attest(image node.Pushed) {
 	s.t.Helper()
 	predicate := filepath.Join(s.t.TempDir(), "predicate.json")
@@ -126,7 +126,7 @@ func (s *site) open() *evidence.Keeper {
 	return keeper
 }
 
-// fetched returns what is kept of an image after a fetch.
+// fetched returns the evidence that is stored of an image after a fetch.
 func (s *site) fetched(keeper *evidence.Keeper, image node.Pushed) policy.Evidence {
 	s.t.Helper()
 	named := s.named(image.Repository)
@@ -139,7 +139,7 @@ func (s *site) named(ref string) reference.Named {
 	return rig.Must(policy.Normalize(ref))(s.t)
 }
 
-// names returns the docker-reference annotations of the bundles that are kept.
+// names returns the docker-reference annotations of the stored bundles.
 func (s *site) names(kept policy.Evidence) (names []string) {
 	s.t.Helper()
 	for i := range kept.Bundles {

@@ -15,8 +15,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// Sign signs an image for the repository it was pushed to, as someone with an identity would, and attaches the
-// signature there.
+// Sign signs an image for its repository with an identity, and attaches the signature in this repository.
 func Sign(
 	t testing.TB, registry *node.Registry, image node.Pushed,
 	sigstore *signaturetest.Sigstore, identity signaturetest.Identity,
@@ -28,7 +27,7 @@ func Sign(
 	}
 }
 
-// Attach puts signatures beside an image, in the repository it was pushed to, instead of those that are there.
+// Attach attaches signatures to an image in its repository, and replaces existing ones.
 func Attach(
 	ctx context.Context, registry *node.Registry, image node.Pushed, signatures ...signaturetest.Signature,
 ) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// TestCosignVerifiesWhatWeAttach has the real cosign look for a signature, and verify it by our authority and log.
+// TestCosignVerifiesWhatWeAttach makes the real cosign find a signature and verify it with our CA and log.
 func TestCosignVerifiesWhatWeAttach(t *testing.T) {
 	tools := node.NewTools(t)
 	registry := node.NewRegistry(t, node.RegistryConfig{Tools: tools})
@@ -42,7 +42,7 @@ func TestCosignVerifiesWhatWeAttach(t *testing.T) {
 	}
 }
 
-// trustedRoot writes whom cosign is to trust: authorities, and the key of a log.
+// trustedRoot writes a trusted root for cosign: CAs, and the key of a log.
 func trustedRoot(t *testing.T, tools *node.Tools, authorities, log []byte) string {
 	t.Helper()
 	directory := t.TempDir()

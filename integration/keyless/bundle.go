@@ -15,8 +15,8 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// SignBundle signs an image as someone with an identity would by cosign 3, under a name, which may be empty, and
-// attaches the bundle in the repository that the image was pushed to.
+// SignBundle signs an image with an identity in the format of cosign 3, under a name, which may be empty, and attaches
+// the bundle in the repository of the image.
 func SignBundle(
 	t testing.TB, registry *node.Registry, image node.Pushed,
 	sigstore *bundletest.Sigstore, identity bundletest.Identity, name string,
@@ -28,8 +28,8 @@ func SignBundle(
 	}
 }
 
-// AttachBundle puts a Sigstore bundle beside an image, in the repository it was pushed to, and beside whatever refers
-// to it by now: a manifest whose subject is the image's, with the bundle as its only layer, as cosign 3.1.3 writes it.
+// AttachBundle attaches a Sigstore bundle to an image in its repository, in addition to other referrers: as a manifest
+// with the image as subject and the bundle as its only layer, as cosign 3.1.3 writes it.
 func AttachBundle(ctx context.Context, registry *node.Registry, image node.Pushed, bundle []byte) error {
 	repository := strings.TrimPrefix(image.Repository, registry.Host+"/")
 	for _, blob := range [][]byte{bundle, []byte("{}")} {

@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// TestCosignVerifiesTheBundlesWeAttach has the real cosign look for a bundle, by the registry's API and by the fallback
-// tag, and verify it by our authority and log.
+// TestCosignVerifiesTheBundlesWeAttach makes the real cosign find a bundle by the registry's API and by the fallback
+// tag, and verify it with our CA and log.
 func TestCosignVerifiesTheBundlesWeAttach(t *testing.T) {
 	tools := node.NewTools(t)
 	sigstore := bundletest.NewSigstore(t)

@@ -1,8 +1,9 @@
-// Package keyless signs images in a registry without a key, by Fulcio and Rekor: with a certificate for an e-mail
-// address and an entry in a log. It attaches that as cosign did before version 3, by the tag sha256-<hex>.sig, or as
-// cosign does now, as a Sigstore bundle that refers to the image.
+// Package keyless signs images in a registry without a key, with Fulcio and Rekor: with a certificate for an e-mail
+// address and an entry in a log. It attaches the signature under the tag sha256-<hex>.sig, as cosign did before version
+// 3, or as a Sigstore bundle that refers to the image, as cosign does now.
 //
-// The real cosign signs so only with servers that issue certificates and keep a log, which are far away from here. So
-// packages [github.com/countersign/countersign/policy/signature/signaturetest] and
-// [github.com/countersign/countersign/policy/bundle/bundletest] make what those would answer, and this attaches it.
+// For such signatures the real cosign needs servers that issue certificates and keep a log, which tests cannot reach.
+// Therefore packages [github.com/countersign/countersign/policy/signature/signaturetest] and
+// [github.com/countersign/countersign/policy/bundle/bundletest] make the responses of these servers, and this package
+// attaches the result.
 package keyless

@@ -11,8 +11,9 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// agreement asks check, while the daemon runs, about each image in each namespace by each name, and wants the verdict
-// that containerd is then given. Some of the policies are such that the files on disk say something else.
+// agreement runs check while the daemon runs, for each image in each namespace under each name, and compares the
+// verdict with the daemon's later answer to containerd. For some of the policies, the files on disk give another
+// verdict.
 func (l *lab) agreement(t *testing.T) {
 	signed, unsigned := l.signed(t, "agree/signed:v1"), l.Push(t, "agree/unsigned:v1")
 	other := l.signed(t, "agree/other:v1")
@@ -33,7 +34,7 @@ func (l *lab) agreement(t *testing.T) {
 	rig.OK(t, l.WritePolicy("agree-broken", `{"default": [`))
 	rig.OK(t, l.RemovePolicy("agree-vanished"))
 	rig.OK(t, os.Remove(key))
-	// The last of the changes is in force once the key's requirement cannot be met any more.
+	// The last of the changes is in force once the requirement with the key cannot be satisfied any more.
 	l.Refused(t, "agree-key", signed, "invalid-policy")
 
 	asked := 0
@@ -56,7 +57,7 @@ func (l *lab) agreement(t *testing.T) {
 	l.sayWhyTheyDiffer(t, signed)
 }
 
-// agrees wants check to say what becomes of a pod.
+// agrees checks that check prints the verdict that a pod gets.
 func (l *lab) agrees(t *testing.T, namespace string, image node.Pushed) {
 	t.Helper()
 	pod := l.Pod(namespace, image)
@@ -78,7 +79,7 @@ func (l *lab) agrees(t *testing.T, namespace string, image node.Pushed) {
 	}
 }
 
-// checkSaid is what check says in JSON.
+// checkSaid is the JSON output of check.
 type checkSaid struct {
 	Reason string
 	Daemon struct {
@@ -97,7 +98,8 @@ func (l *lab) checked(t *testing.T, namespace, reference string) (said checkSaid
 	return said
 }
 
-// sayWhyTheyDiffer: the files, the daemon, and whether it answers, are three things.
+// sayWhyTheyDiffer checks three things: the verdict of the files, the verdict of the daemon, and whether the daemon
+// answers.
 func (l *lab) sayWhyTheyDiffer(t *testing.T, signed node.Pushed) {
 	t.Helper()
 	text := l.CheckOutput(t, "--namespace", "agree-broken", signed.Reference)

@@ -31,7 +31,7 @@ func (l *lab) checkNode(t *testing.T) {
 	byDigest := signed
 	byDigest.Reference = signed.ByDigest()
 	l.Pull(t, byDigest)
-	// It would go on to ask for what someone waits for, and for what comes to the node.
+	// Otherwise it would keep fetching for waiting containers and for new images.
 	rig.OK(t, l.Daemon.Terminate(t.Context()))
 	l.Pull(t, unseen)
 	before := rig.Must(l.Registry.Requests())(t)
@@ -47,7 +47,7 @@ func (l *lab) checkNode(t *testing.T) {
 		"an unsigned image by ID":          {strict, unsigned.Config.String(), "1 unsigned"},
 		"an unsigned image by a prefix":    {strict, unsigned.Config.String()[:len("sha256:")+12], "1 unsigned"},
 		"an unsigned image in a loose one": {loose, unsigned.Reference, "0 accepted"},
-		"an image that nobody asked for":   {strict, unseen.Reference, "2 pending"},
+		"an image that was not requested":  {strict, unseen.Reference, "2 pending"},
 		"it in a loose namespace":          {loose, unseen.Reference, "0 accepted"},
 		"an image that is not here":        {strict, l.Registry.Host + "/check/none:v1", "2 unavailable"},
 		"an ID that is not here":           {strict, "sha256:" + strings.Repeat("0", 64), "2 unavailable"},

@@ -34,7 +34,7 @@ func (l *lab) containersOfPod(t *testing.T) {
 		pod          node.Pod
 		refused, say string
 	}{
-		"the init container is refused, and nothing after it is asked for": {
+		"the init container is refused, and nothing after it is requested": {
 			pod(unsigned, signed), "init", "map[init:unsigned]",
 		},
 		"the init container has run, and the main one is refused": {

@@ -25,14 +25,14 @@ func (w *workshop) daemons(t *testing.T) {
 	t.Run("the disk is full", b.fullDisk)
 }
 
-// attempt is one try to create a container.
+// attempt is one attempt to create a container.
 type attempt struct {
 	image        node.Pushed
 	began, ended time.Time
 	err          error
 }
 
-// crowd tries to create containers of images in one pod, each image by one worker, until it is told to stop.
+// crowd creates containers of images in one pod, with one worker for each image, until it is stopped.
 type crowd struct {
 	mutex    sync.Mutex
 	attempts []attempt
@@ -41,7 +41,7 @@ type crowd struct {
 func (c *crowd) work(ctx context.Context, l *lab, pod *node.RunningPod, image node.Pushed) {
 	for ctx.Err() == nil {
 		began := time.Now()
-		// What was begun is finished, so that no container is left over.
+		// Complete the current attempt, so that no container is left.
 		err := l.Another(context.WithoutCancel(ctx), pod, image)
 		c.mutex.Lock()
 		c.attempts = append(c.attempts, attempt{image, began, time.Now(), err})
@@ -49,7 +49,7 @@ func (c *crowd) work(ctx context.Context, l *lab, pod *node.RunningPod, image no
 	}
 }
 
-// await waits for so many attempts of each image that began after a moment and satisfy a condition.
+// await waits for a number of attempts of each image that started after a time and satisfy a condition.
 func (c *crowd) await(t *testing.T, after time.Time, count int, condition func(attempt) bool, images ...node.Pushed) {
 	t.Helper()
 	rig.Eventually(t, "attempts", func() error {
@@ -103,7 +103,7 @@ func (b *bases) killedInBetween(t *testing.T) {
 	b.others(t)
 }
 
-// keeps is the directory in which the daemon keeps evidence of a manifest in its repository.
+// keeps returns the directory in which the daemon stores the evidence of a manifest in its repository.
 func (l *lab) keeps(t *testing.T, image node.Pushed) string {
 	t.Helper()
 	pattern := filepath.Join(l.Daemon.EvidenceDirectory(), "v*", "sha256", image.Digest.Encoded(), "*")
@@ -147,7 +147,7 @@ func (b *bases) damagedEvidence(t *testing.T) {
 	}
 }
 
-// cut cuts every file below directories to half its length.
+// cut truncates every file below directories to half its length.
 func cut(directories ...string) error {
 	var failures error
 	for _, directory := range directories {
@@ -165,7 +165,7 @@ func cut(directories ...string) error {
 	return failures
 }
 
-// replace puts a copy of one directory in the place of another.
+// replace replaces a directory with a copy of another one.
 func replace(directory, by string) error {
 	return errors.Join(os.RemoveAll(directory), os.CopyFS(directory, os.DirFS(by)))
 }
@@ -178,7 +178,7 @@ func (b *bases) twoAtOnce(t *testing.T) {
 	rig.OK(t, second.Ready(t.Context()))
 	rig.Logged(t, second, "evidence is kept in memory only, and is lost at a restart", "another process works in it")
 	b.others(t)
-	// NRI asks one after the other until one refuses: both must admit.
+	// NRI calls one plugin after the other until one refuses: both must admit.
 	for _, daemon := range []*node.Daemon{b.Daemon, second} {
 		_, err := daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 			return d.Pod == b.pods[strict].Pod.Name && d.Stage == "creation" && d.Reason == "accepted"
@@ -198,7 +198,7 @@ func (b *bases) twoAtOnce(t *testing.T) {
 	if err != nil || code == 0 {
 		t.Errorf("a daemon with the address of another ends with %d, %v", code, err)
 	}
-	_ = same.Terminate(t.Context()) // It has ended, and not well.
+	_ = same.Terminate(t.Context()) // It has already exited with an error.
 	said := string(rig.Must(os.ReadFile(same.LogFile()))(t))
 	if !strings.Contains(said, "countersign: ") || !strings.Contains(said, "address already in use") {
 		t.Errorf("a daemon with the address of another says:\n%s", said)

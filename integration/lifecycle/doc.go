@@ -1,7 +1,7 @@
-// Package lifecycle holds what happens to a node over time, on a real containerd: policies come, change, break and go;
+// Package lifecycle tests the life of a node with a real containerd: policies are added, changed, broken and deleted;
 // images are pulled by one namespace and run by another, signed on the index or on the instance, signed late or never;
-// registries, containerd, disks and the daemon itself fail and come back. It also asks the program's check command of a
-// node, and of what skopeo writes. Its only code is its tests.
+// registries, containerd, disks and the daemon itself fail and recover. It also runs the check command on a node, and
+// on output of skopeo. The package contains only tests.
 //
-// Each group of cases has a node of its own, and the groups run side by side.
+// Each group of cases has its own node, and the groups run in parallel.
 package lifecycle

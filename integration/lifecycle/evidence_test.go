@@ -16,7 +16,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// does runs a command that must go well and print something.
+// does runs a command that must succeed and print something.
 func (l *lab) does(t *testing.T, want string, arguments ...string) {
 	t.Helper()
 	if got := rig.Must(l.Evidence(t, arguments...))(t); !strings.Contains(got, want) {
@@ -24,7 +24,7 @@ func (l *lab) does(t *testing.T, want string, arguments ...string) {
 	}
 }
 
-// keptEvidence has the commands work on a node where images are: with the daemon, and without it.
+// keptEvidence runs the evidence commands on a node with images, with and without the daemon.
 func (l *lab) keptEvidence(t *testing.T) {
 	signed, unsigned := l.signed(t, "kept/signed:v1"), l.Push(t, "kept/unsigned:v1")
 	index, instance := l.plainIndex(t, "kept/index")
@@ -36,7 +36,7 @@ func (l *lab) keptEvidence(t *testing.T) {
 	for _, way := range []string{"by the daemon", "without a daemon"} {
 		t.Run(way, func(t *testing.T) {
 			l.does(t, signed.Reference+": 1 signature and 0 bundles kept, of 1 manifest", "fetch", signed.Reference)
-			// What an index leads to on this node, and the index.
+			// The index, and the manifest on this node that it lists.
 			l.does(t, index.Reference+": 2 signatures and 0 bundles kept, of 2 manifests", "fetch", index.Reference)
 			all, err := l.Evidence(t, "fetch", "--all")
 			// The sandbox image's registry does not exist.
@@ -66,7 +66,7 @@ func (l *lab) keptEvidence(t *testing.T) {
 	rig.OK(t, l.Registry.Start(t.Context()))
 }
 
-// exports holds what is exported to the image that it belongs to, whose size only containerd knows.
+// exports checks that exported evidence refers to its image, whose size only containerd knows.
 func (l *lab) exports(t *testing.T, image node.Pushed) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "evidence.tar")
@@ -84,7 +84,7 @@ func (l *lab) exports(t *testing.T, image node.Pushed) {
 	t.Error("nothing in it has a subject")
 }
 
-// contents are those of a tar's files.
+// contents returns the contents of a tar's files.
 func contents(t *testing.T, path string) (all [][]byte) {
 	t.Helper()
 	file := rig.Must(os.Open(path))(t)
@@ -99,7 +99,7 @@ func contents(t *testing.T, path string) (all [][]byte) {
 	}
 }
 
-// brings has what cosign saved of one image, and skopeo copied of another, imported on a node that has neither.
+// brings imports, on a node without the images, one image's evidence saved by cosign and another's copied by skopeo.
 func (l *lab) brings(t *testing.T, saved, copied node.Pushed) {
 	t.Helper()
 	directory := t.TempDir()

@@ -11,14 +11,14 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// runs runs a pod that must run, and returns the record of the decision.
+// runs runs a pod that must run, and returns the audit record of the decision.
 func (l *lab) runs(t *testing.T, namespace string, image node.Pushed) node.Decision {
 	t.Helper()
 	pod := l.Begin(t, namespace, image)
 	return l.Decided(t, pod.Pod.Name, "accepted")
 }
 
-// says wants an error to be a refusal by countersign for a reason.
+// says checks that an error is a refusal by countersign for a reason.
 func (*lab) says(t *testing.T, err error, reason string) {
 	t.Helper()
 	if !rig.IsRefused(err, reason) {
@@ -26,14 +26,14 @@ func (*lab) says(t *testing.T, err error, reason string) {
 	}
 }
 
-// is asks for one more container in a pod until it is known what becomes of it, and wants it refused for that reason,
-// or created where there is none.
+// is requests another container in a pod until the verdict is final. It must be refused for that reason, or created if
+// there is none.
 func (l *lab) is(t *testing.T, pod *node.RunningPod, image node.Pushed, reason string) {
 	t.Helper()
 	l.settles(t, pod, image, func(err error) bool { return !rig.IsRefused(err, "pending") && !isAway(err) }, reason)
 }
 
-// becomes asks for one more container in a pod until it is refused for that reason, or created where there is none.
+// becomes requests another container in a pod until it is refused for that reason, or created if there is none.
 func (l *lab) becomes(t *testing.T, pod *node.RunningPod, image node.Pushed, reason string) {
 	t.Helper()
 	done := func(err error) bool {
@@ -66,7 +66,8 @@ func (l *lab) settles(
 	}
 }
 
-// isAway says whether it was the runtime that refused, because it has not yet noticed that a daemon went or came.
+// isAway reports whether the runtime itself refused, because it has not yet noticed that a daemon disconnected or
+// connected.
 func isAway(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "ttrpc: closed") ||
 		strings.Contains(err.Error(), `required plugin "countersign" not present`))

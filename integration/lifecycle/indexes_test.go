@@ -11,7 +11,7 @@ func (l *lab) signedIndexes(t *testing.T) {
 	for name, test := range map[string]struct {
 		repository string
 		sign       func(t *testing.T, index, instance node.Pushed)
-		decides    func(index, instance node.Pushed) []string // Digests, of which one is on record.
+		decides    func(index, instance node.Pushed) []string // One of these digests is in the audit record.
 	}{
 		"the index": {
 			"shop/index", func(t *testing.T, index, _ node.Pushed) { t.Helper(); l.sign(t, index, false) },

@@ -7,21 +7,21 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// Namespaces of every node: strict asks for a signature by the key, loose accepts anything, and plain has no document,
-// so that the system's governs it, which asks for a signature too.
+// The namespaces of every node: strict requires a signature by the key, loose accepts everything, and plain has no
+// document, so the system policy applies, which requires a signature too.
 const (
 	strict = "strict"
 	loose  = "loose"
 	plain  = "plain"
 )
 
-// workshop is what the groups share.
+// workshop is shared by the groups.
 type workshop struct{ *rig.Workshop }
 
 // lab is one node with its registry and its daemon.
 type lab struct{ *rig.Rig }
 
-// newLab boots a node. The daemon is configured and not started.
+// newLab boots a node, and configures the daemon without starting it.
 func (w *workshop) newLab(t *testing.T, daemon node.DaemonConfig) *lab {
 	t.Helper()
 	l := &lab{w.NewRig(t, node.NewRegistry(t, w.Distribution()))}

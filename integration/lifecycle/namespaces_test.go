@@ -59,7 +59,7 @@ func (l *lab) auditMode(t *testing.T) {
 	l.Write(t, watched, l.signatures())
 	unsigned := l.Push(t, "shop/watched:v1")
 	pod := l.Begin(t, watched, unsigned)
-	// What is pending is admitted too: the first record may be that.
+	// A pending verdict is also admitted in audit mode, and may be the first record.
 	rig.Eventually(t, "a record of what would be", func() error {
 		if err := l.Another(t.Context(), pod, unsigned); err != nil {
 			return err
@@ -147,6 +147,6 @@ func (l *lab) alreadyRunning(t *testing.T) {
 			t.Errorf("the container that ran does not go on: %q, %v", printed, err)
 		}
 	}
-	// It is not touched, and it has no more rights than another: its next container is refused.
+	// The running container is not stopped, but the next one in the namespace is refused.
 	l.is(t, bad, unsigned, "unsigned")
 }

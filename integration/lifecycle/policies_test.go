@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// bases are a lab with a signed and an unsigned image that the node has, and a pod in each namespace to which
-// containers can be added.
+// bases is a lab with a signed and an unsigned image on the node, and a pod in each namespace to which containers can
+// be added.
 type bases struct {
 	*lab
 	signed, unsigned node.Pushed
@@ -34,7 +34,7 @@ func (l *lab) newBases(t *testing.T, namespaces ...string) *bases {
 	return b
 }
 
-// others wants every namespace but these to be governed as ever.
+// others checks that the verdicts of all namespaces but these are unchanged.
 func (b *bases) others(t *testing.T, but ...string) {
 	t.Helper()
 	for namespace, pod := range b.pods {
@@ -48,7 +48,7 @@ func (b *bases) others(t *testing.T, but ...string) {
 	}
 }
 
-// invalid wants a namespace to be denied everything, and the record to have these words.
+// invalid checks that everything in a namespace is denied, and that the record contains these words.
 func (b *bases) invalid(t *testing.T, namespace string, words ...string) {
 	t.Helper()
 	pod := b.pods[namespace]
@@ -121,7 +121,7 @@ func (b *bases) brokenDocument(t *testing.T) {
 	}
 }
 
-// deletedDocument: an editor may take a file away for a moment, so it has to stay away for a second.
+// deletedDocument: an editor may delete a file for a moment, so a deletion takes effect after a second.
 func (b *bases) deletedDocument(t *testing.T) {
 	pod := b.pods[edited]
 	b.is(t, pod, b.unsigned, "")
@@ -141,7 +141,7 @@ func (b *bases) deletedDocument(t *testing.T) {
 	b.becomes(t, pod, b.unsigned, "")
 }
 
-// moment is when a question arrived.
+// moment is the time at which a request arrived.
 func moment(t *testing.T, decision node.Decision) time.Time {
 	t.Helper()
 	return rig.Must(time.Parse(time.RFC3339Nano, fmt.Sprint(decision.Record["time"])))(t)
@@ -222,7 +222,7 @@ func (b *bases) brokenDirectory(t *testing.T) {
 			said := b.more(t, "policy problem", "reading policy directory "+path, test.says)
 			b.Start(t)
 			said()
-			// Nobody can say which namespaces have a document.
+			// The daemon cannot tell which namespaces have a document.
 			for namespace := range b.pods {
 				b.invalid(t, namespace, path, test.says)
 			}

@@ -15,7 +15,7 @@ func (l *lab) registryDown(t *testing.T) {
 	never := l.signed(t, "shop/never:v1")
 	l.runs(t, strict, signed)
 	l.Refused(t, strict, unsigned, "unsigned")
-	// The daemon would fetch what there is as soon as the image comes.
+	// Otherwise the daemon would fetch the signatures when the image appears.
 	rig.OK(t, l.Daemon.Terminate(t.Context()))
 	l.Pull(t, never)
 	rig.OK(t, l.Registry.Stop())
@@ -43,8 +43,8 @@ func (l *lab) registryDown(t *testing.T) {
 	})
 }
 
-// lateSignature is refused first and signed then. What waits for it asks every second: a kubelet does every ten, and
-// would only be later to notice.
+// lateSignature is refused first and signed then. The test retries every second; a kubelet retries every ten and would
+// only notice later.
 func (l *lab) lateSignature(t *testing.T) {
 	late := l.Push(t, "shop/late:v1")
 	l.Refused(t, strict, late, "unsigned")

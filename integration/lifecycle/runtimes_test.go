@@ -28,7 +28,7 @@ func (w *workshop) runtimes(t *testing.T) {
 	t.Run("the daemon is told to stop", func(t *testing.T) { l.stopped(t, manager) })
 }
 
-// manager is what systemd is to a service: somebody who listens at NOTIFY_SOCKET.
+// manager plays the part of systemd: it listens on NOTIFY_SOCKET.
 type manager struct{ told chan string }
 
 func newManager(t *testing.T, path string) *manager {
@@ -57,7 +57,7 @@ func newManager(t *testing.T, path string) *manager {
 	return m
 }
 
-// hears waits for the next thing that the service says.
+// hears waits for the next notification of the service.
 func (m *manager) hears(t *testing.T, want string) {
 	t.Helper()
 	rig.Eventually(t, want, func() error {
@@ -95,7 +95,7 @@ const (
 		"not registered"
 )
 
-// more waits until the daemon's log has more such lines than before, and each of them is one line.
+// more waits until the daemon's log has more of these records than before, and checks that each of them is one line.
 func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) {
 	t.Helper()
 	count := func() int {
@@ -119,7 +119,7 @@ func (l *lab) more(t *testing.T, message string, words ...string) (wait func()) 
 	}
 }
 
-// socketAppears also shows that systemd is not told before the daemon is of use.
+// socketAppears also checks that the daemon notifies systemd only after it is registered.
 func (l *lab) socketAppears(t *testing.T, manager *manager) {
 	t.Helper()
 	rig.OK(t, l.StopContainerd(t.Context()))
@@ -145,12 +145,13 @@ func (b *bases) containerdKilled(t *testing.T) {
 	rig.OK(t, b.StartContainerd(t.Context()))
 	again()
 	b.others(t)
-	// What was there before is on record, and what is new is judged.
+	// Containers that ran before are in the audit log, and new ones are evaluated.
 	b.runs(t, strict, b.signed)
 	b.Refused(t, strict, b.unsigned, "unsigned")
 }
 
-// contentGone: containerd itself cannot create a container of an image whose manifest it lost. Nobody else is harmed.
+// contentGone: containerd itself cannot create a container of an image whose manifest is lost. Other images are not
+// affected.
 func (b *bases) contentGone(t *testing.T) {
 	gone := b.lab.signed(t, "shop/gone:v1")
 	b.runs(t, strict, gone)
@@ -164,7 +165,7 @@ func (b *bases) contentGone(t *testing.T) {
 			unread := b.more(t, "image not read", gone.Digest.String())
 			b.restart(t)
 			if lost == gone.Digest {
-				unread() // Nothing else is read of an image before somebody asks for it.
+				unread() // The rest of an image is read only when a decision needs it.
 			}
 			if err := b.Another(t.Context(), b.pods[strict], gone); err == nil {
 				t.Error("a container is created of an image whose content is gone")
@@ -176,7 +177,7 @@ func (b *bases) contentGone(t *testing.T) {
 	}
 }
 
-// dropIn has containerd read one more file, and no longer when the test ends.
+// dropIn adds a drop-in to containerd's configuration until the test ends.
 func (l *lab) dropIn(t *testing.T, name, contents string) (remove func()) {
 	t.Helper()
 	rig.OK(t, l.DropIn(name, "version = 3\n"+contents))
@@ -196,7 +197,7 @@ func (b *bases) notRequired(t *testing.T) {
 	again()
 	said()
 	b.isGauge(t, isNot, 1)
-	// While it is there it is asked all the same.
+	// While the daemon is connected, containerd asks it anyway.
 	b.others(t)
 	said, again = b.more(t, required), b.more(t, registered)
 	remove()

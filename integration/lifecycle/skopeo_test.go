@@ -13,9 +13,9 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// plainIndex pushes an index for two platforms in the words of OCI's specification of 2017, and also returns what this
-// machine runs of it. skopeo 1.9 writes what it read of an index anew, in its own order and without the fields that it
-// does not know, such as artifactType. Where the index is signed it refuses instead: "Manifest list must be converted
+// plainIndex pushes an index for two platforms with only the fields of the OCI specification of 2017, and also returns
+// the manifest that this machine runs. skopeo 1.9 rewrites an index in its own order and without the fields that it
+// does not know, such as artifactType. If the index is signed, skopeo fails instead: "Manifest list must be converted
 // to type … but we cannot modify it".
 func (l *lab) plainIndex(t *testing.T, repository string) (index, instance node.Pushed) {
 	t.Helper()
@@ -65,7 +65,7 @@ func (l *lab) checkDirectories(t *testing.T) {
 			if got := l.Check(t, "-n", strict, "--image", directory, test.image.Reference).String(); got != test.want {
 				t.Errorf("it says %s; want %s", got, test.want)
 			}
-			// The name is the image's own origin: that of another repository is not what was signed.
+			// The name must be the image's own: the signature is not for another repository.
 			other := l.Registry.Host + "/dir/other:v1"
 			if got := l.Check(t, "-n", strict, "--image", directory, other); got.Status != 1 {
 				t.Errorf("under another name it says %s", got)

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// build builds one program under another name and renames it: whoever finds it finds it whole.
+// build builds one program under a temporary name and renames it, so the program is always complete.
 func (t *Tools) build(ctx context.Context, tool tool, progress io.Writer) error {
 	environment := []string{"CGO_ENABLED=0"}
 	if tool.cgo {
@@ -39,7 +39,7 @@ func (t *Tools) build(ctx context.Context, tool tool, progress io.Writer) error 
 }
 
 // BuildProgram builds a program of this repository, such as "./plugin/countersign", into a directory, and returns its
-// path. It is built each time: Go's own cache knows what has changed. With race it watches for data races.
+// path. It builds the program each time; Go's own cache detects what has changed. race enables the race detector.
 func (t *Tools) BuildProgram(ctx context.Context, pkg, directory string, race bool) (string, error) {
 	path := filepath.Join(directory, filepath.Base(pkg))
 	arguments, environment := []string{"-tags=containers_image_openpgp"}, []string{"CGO_ENABLED=0"}
@@ -64,8 +64,8 @@ func goBuild(ctx context.Context, module, pkg, path string, arguments, environme
 	return nil
 }
 
-// missingModule returns the cause where a build failed because modules could not be downloaded, and else nothing: the
-// go command says so once for each of hundreds of modules.
+// missingModule returns the cause if a build failed because modules could not be downloaded, and otherwise "". The go
+// command prints it once for each of hundreds of modules.
 func missingModule(text string) string {
 	for line := range strings.Lines(text) {
 		for _, cause := range []string{
@@ -79,7 +79,7 @@ func missingModule(text string) string {
 	return ""
 }
 
-// compiler finds a C compiler, or has apt install one where it can.
+// compiler finds a C compiler, or installs one with apt if possible.
 func compiler(ctx context.Context, progress io.Writer) (string, error) {
 	if path, ok := findCompiler(); ok {
 		return path, nil
@@ -114,7 +114,7 @@ func findCompiler() (string, bool) {
 	return "", false
 }
 
-// lockFile waits until this process alone holds a file's lock. The kernel gives it back when the process ends.
+// lockFile waits until this process has an exclusive lock on a file. The kernel releases it when the process ends.
 func lockFile(ctx context.Context, path string, progress io.Writer) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -135,7 +135,7 @@ func lockFile(ctx context.Context, path string, progress io.Writer) (unlock func
 	return func() { _ = file.Close() }, nil
 }
 
-// output runs a command and returns what it prints on stdout; what it prints on stderr becomes part of the error.
+// output runs a command and returns its stdout. Its stderr becomes part of the error.
 func output(ctx context.Context, directory, name string, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, name, arguments...)
 	command.Dir = directory

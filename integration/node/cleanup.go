@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// endAll ends every process that works below a directory or in its cgroup and unmounts what is mounted there. A shim
-// outlives its containerd by design, and a container its shim, so both are looked for: shims by the socket of
-// containerd among their arguments, containers by the cgroup that is named after the directory.
+// endAll ends every process of a directory or its cgroup, and unmounts everything below the directory. By design, a
+// shim outlives its containerd, and a container its shim. So it finds both: shims by the socket of containerd among
+// their arguments, containers by the cgroup that is named after the directory.
 func endAll(path string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -42,8 +42,8 @@ func endAll(path string) error {
 // cgroupOf names the cgroup below which the containers of a node run.
 func cgroupOf(path string) string { return filepath.Base(path) }
 
-// processesOf lists the processes, but for this one, that belong to a directory. Zombies do not count: whoever
-// started them has yet to ask for their end.
+// processesOf lists the processes that belong to a directory, without this process. Zombies do not count: their parents
+// have not waited for them yet.
 func processesOf(path string) []int {
 	found := cgroupProcesses(cgroupOf(path))
 	entries, err := os.ReadDir("/proc")
@@ -59,8 +59,8 @@ func processesOf(path string) []int {
 	return found
 }
 
-// worksBelow reports whether a process is one of a node's own programs and one of its arguments lies below the node's
-// directory, whose name occurs once. A zombie has no arguments.
+// worksBelow reports whether a process is one of a node's programs, with an argument that is a path below the node's
+// directory. A zombie has no arguments.
 func worksBelow(pid int, path string) bool {
 	contents, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil {

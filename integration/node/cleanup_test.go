@@ -17,8 +17,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// remains lists what there is of a node: processes, mounts, cgroups and its directory. It looks for processes in a way
-// of its own: by arguments, and by the cgroups a process says it is in.
+// remains lists what is left of a node: processes, mounts, cgroups and its directory. It finds processes independently
+// of the code under test: by their arguments, and by their cgroups in /proc.
 func remains(t *testing.T, path string) []string {
 	t.Helper()
 	var found []string
@@ -50,8 +50,8 @@ func remains(t *testing.T, path string) []string {
 	return found
 }
 
-// zombie reports whether a process, by a file of its in /proc, has ended: machines without an init that asks for it
-// keep it in their lists.
+// zombie reports whether a process has ended, by a file of the process in /proc: on a machine whose init does not reap
+// processes, ended ones stay in the list.
 func zombie(file string) bool {
 	contents, err := os.ReadFile(filepath.Join(filepath.Dir(file), "stat"))
 	_, rest, _ := strings.Cut(string(contents), ") ")
@@ -112,10 +112,10 @@ func TestSweepLeavesTheLiving(t *testing.T) {
 	}
 }
 
-// role is what a process that a test starts is to do.
+// role is what a process started by a test should do.
 const role = "COUNTERSIGN_TEST_ROLE"
 
-// TestRole is no test of its own: other tests start it in a process that is to end badly.
+// TestRole is not an independent test: other tests start it in a process that ends abnormally.
 func TestRole(t *testing.T) {
 	part := os.Getenv(role)
 	if part == "" {
@@ -133,11 +133,11 @@ func TestRole(t *testing.T) {
 	case "panic":
 		panic("as told")
 	case "wait":
-		<-t.Context().Done() // Which never comes: the process is killed.
+		<-t.Context().Done() // The process is killed before the context ends.
 	}
 }
 
-// play starts this test program anew for a role.
+// play starts this test program again in a role.
 func play(t *testing.T, part string) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRole$", "-test.v")
@@ -161,7 +161,7 @@ func TestTestThatEndsBadlyLeavesNothing(t *testing.T) {
 			if found := remains(t, path); len(found) > 0 {
 				t.Errorf("it leaves %q", found)
 			}
-			// While a test panics, package testing does not yet tell its cleanup that it failed.
+			// While a test panics, package testing does not report to its cleanup functions that it failed.
 			if part == "fail" && !strings.Contains(string(text), "log of containerd:") {
 				t.Errorf("it does not show the node's log: %s", text)
 			}
@@ -215,9 +215,9 @@ func childrenOf(t *testing.T, parent int) []string {
 	for _, path := range all {
 		contents, err := os.ReadFile(path)
 		if err != nil {
-			continue // It has ended since.
+			continue // The process has ended in the meantime.
 		}
-		_, rest, _ := strings.Cut(string(contents), ") ") // Its name, then state and parent.
+		_, rest, _ := strings.Cut(string(contents), ") ") // The process's name; state and parent follow.
 		if fields := strings.Fields(rest); fields[1] == strconv.Itoa(parent) {
 			children = append(children, filepath.Dir(path))
 		}
@@ -225,7 +225,7 @@ func childrenOf(t *testing.T, parent int) []string {
 	return children
 }
 
-// waitForEnd waits until a process is gone.
+// waitForEnd waits until a process no longer exists.
 func waitForEnd(t *testing.T, process string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

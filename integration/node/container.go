@@ -19,7 +19,7 @@ const (
 	labelContainerName = "io.kubernetes.container.name"
 )
 
-// sandboxConfig makes what the kubelet sends for a pod with hostNetwork.
+// sandboxConfig returns the sandbox config that the kubelet sends for a pod with hostNetwork.
 func (n *Node) sandboxConfig(pod Pod, uid, logs string) *cri.PodSandboxConfig {
 	return &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: pod.Name, Namespace: pod.Namespace, Uid: uid},
@@ -37,8 +37,8 @@ func hostNetwork() *cri.NamespaceOption {
 	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
 }
 
-// CreationRequest gets a container's images and makes what the kubelet then sends to have the container created in
-// this pod.
+// CreationRequest pulls the images of a container if necessary, and returns the request with which the kubelet then
+// creates the container in this pod.
 func (p *RunningPod) CreationRequest(ctx context.Context, container Container) (*cri.CreateContainerRequest, error) {
 	id, err := p.image(ctx, container.Image, container.Pull)
 	if err != nil {
@@ -53,7 +53,7 @@ func (p *RunningPod) CreationRequest(ctx context.Context, container Container) (
 	}, nil
 }
 
-// createAndStart gets a container's images and creates and starts it.
+// createAndStart pulls the images of a container if necessary, and creates and starts the container.
 func (p *RunningPod) createAndStart(ctx context.Context, container Container) (string, error) {
 	request, err := p.CreationRequest(ctx, container)
 	if err != nil {
@@ -70,8 +70,8 @@ func (p *RunningPod) createAndStart(ctx context.Context, container Container) (s
 	return created.GetContainerId(), nil
 }
 
-// containerConfig makes what the kubelet sends: the image is named by its ID, and beside it stands what the author of
-// the pod wrote.
+// containerConfig returns the container config that the kubelet sends: it has the image's ID, and in addition the
+// reference that the author of the pod wrote.
 func (p *RunningPod) containerConfig(container Container, image string, mounts []*cri.Mount) *cri.ContainerConfig {
 	pod := p.config.GetMetadata()
 	return &cri.ContainerConfig{
@@ -95,7 +95,7 @@ func (p *RunningPod) containerConfig(container Container, image string, mounts [
 	}
 }
 
-// mounts gets the images of volumes. The kubelet sends the image's ID, as for the container's own.
+// mounts pulls the images of volumes if necessary. The kubelet sends the image's ID, as for the container's own image.
 func (p *RunningPod) mounts(ctx context.Context, volumes []Volume) ([]*cri.Mount, error) {
 	var mounts []*cri.Mount
 	for _, volume := range volumes {
@@ -121,10 +121,10 @@ func (p *RunningPod) Log(container string) (string, error) {
 	}
 	var text strings.Builder
 	for line := range strings.Lines(string(contents)) {
-		// Time, stream, P for part of a line or F for all of it, text.
+		// Time, stream, P for a partial or F for a full line, text.
 		fields := strings.SplitN(line, " ", 4)
 		if len(fields) != 4 {
-			continue // A line that is just being written.
+			continue // The line is not complete yet.
 		}
 		if fields[2] == "P" {
 			fields[3] = strings.TrimSuffix(fields[3], "\n")
@@ -134,8 +134,7 @@ func (p *RunningPod) Log(container string) (string, error) {
 	return text.String(), nil
 }
 
-// Marker waits for the first line that the pod's first container writes: by default, the marker of the root filesystem
-// it runs on.
+// Marker waits for the first line that the pod's first container writes: by default, the marker of its root filesystem.
 func (p *RunningPod) Marker(ctx context.Context) (string, error) {
 	var line string
 	err := until(ctx, "container "+p.Pod.Container.Name+" to write a line", func(context.Context) error {

@@ -13,12 +13,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// sandboxImage is the name the pause image is imported under. No registry has it: a node boots without one.
+// sandboxImage is the name under which the pause image is imported. No registry has it, so a node boots without one.
 const sandboxImage = "countersign.test/pause:1"
 
-// containerdConfig keeps everything below the node's directory. Drop-ins come after it, in the order of their names.
-// restrict_oom_score_adj: without CAP_SYS_RESOURCE no pod would start. The transfer service, which pulls, reads its
-// own copy of config_path.
+// containerdConfig keeps everything below the node's directory. Drop-ins are imported after it, in the order of their
+// names. Without restrict_oom_score_adj no pod could start without CAP_SYS_RESOURCE. The transfer service, which pulls
+// images, has its own copy of config_path.
 const containerdConfig = `version = 4
 root = "DIRECTORY/root"
 state = "DIRECTORY/state"
@@ -59,7 +59,7 @@ imports = ["DIRECTORY/conf.d/*.toml"]
 
 const loopbackNetwork = `{"cniVersion": "1.0.0", "name": "loopback", "plugins": [{"type": "loopback"}]}`
 
-// prepare writes what containerd needs before its first start.
+// prepare writes the files that containerd needs for its first start.
 func (n *Node) prepare() error {
 	quoted := make([]string, len(n.config.RequiredPlugins))
 	for i, plugin := range n.config.RequiredPlugins {
@@ -82,7 +82,7 @@ func (n *Node) prepare() error {
 			return err
 		}
 	}
-	// Logs lie in a directory of their own: countersign watches the directories above its policies.
+	// Logs are in a separate directory, because countersign watches the directories above its policies.
 	for _, name := range []string{"log", "conf.d", "certs.d", "verifiers", "nri/plugins", "nri/conf.d", "cni/bin", "s"} {
 		if err := os.MkdirAll(n.directory.join(name), 0o700); err != nil {
 			return fmt.Errorf("preparing containerd: %w", err)
@@ -94,7 +94,7 @@ func (n *Node) prepare() error {
 	return nil
 }
 
-// StartContainerd starts containerd, if it does not run, on what an earlier one left, and waits until its CRI is ready.
+// StartContainerd starts containerd, if it does not run, with the existing state, and waits until its CRI is ready.
 func (n *Node) StartContainerd(ctx context.Context) error {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
@@ -116,7 +116,7 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 	return nil
 }
 
-// StopContainerd stops containerd. Containers go on running.
+// StopContainerd stops containerd. Containers keep running.
 func (n *Node) StopContainerd(ctx context.Context) error {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
@@ -128,7 +128,7 @@ func (n *Node) StopContainerd(ctx context.Context) error {
 	return stopping.stop(ctx, grace)
 }
 
-// KillContainerd ends containerd without a chance to tidy up.
+// KillContainerd kills containerd with SIGKILL.
 func (n *Node) KillContainerd() {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
@@ -153,7 +153,7 @@ func (n *Node) Ctr(ctx context.Context, arguments ...string) (string, error) {
 	return output(ctx, n.directory.path, n.Tools.Path("ctr"), append(always, arguments...)...)
 }
 
-// importSandboxImage gives containerd the pause image and waits until its CRI knows it: it learns of it by an event.
+// importSandboxImage imports the pause image and waits until the CRI plugin knows it, which learns of it from an event.
 func (n *Node) importSandboxImage(ctx context.Context) error {
 	image, err := n.Tools.Image("pause")
 	if err != nil {

@@ -41,7 +41,7 @@ func stop(t *testing.T, n *node.Node) {
 	}
 }
 
-// requiring is a drop-in that requires one plugin.
+// requiring returns a drop-in that requires one plugin.
 func requiring(plugin string) string {
 	return "version = 3\n[plugins.'io.containerd.nri.v1.nri'.default_validator]\nrequired_plugins = ['" + plugin + "']\n"
 }

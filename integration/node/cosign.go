@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Key is a key pair of cosign's, by the paths of its files. Its password is empty.
+// Key is a key pair of cosign, by the paths of its files. The password is empty.
 type Key struct{ Private, Public string }
 
 // GenerateKey makes a key pair in a directory: NAME.key and NAME.pub.
@@ -22,26 +22,26 @@ func (t *Tools) GenerateKey(ctx context.Context, directory, name string) (Key, e
 	return Key{Private: prefix + ".key", Public: prefix + ".pub"}, err
 }
 
-// Signing says what to sign and how. Its zero values are cosign's defaults, but for the transparency log, which is far
-// away from here.
+// Signing says what to sign and how. Its zero values are cosign's defaults, except that there is no transparency log,
+// which tests cannot reach.
 type Signing struct {
-	// Image is what is signed: by digest, so that it is that manifest or index and no other.
+	// Image is the image to sign. It is signed by digest, so exactly that manifest or index is signed.
 	Image Pushed
 	Key   Key
-	// OldFormat attaches a simple signing payload by the tag sha256-<hex>.sig instead of a bundle as a referrer.
+	// OldFormat attaches a simple signing payload under the tag sha256-<hex>.sig, instead of a bundle as a referrer.
 	OldFormat bool
-	// Annotations are put into what is signed (-a).
+	// Annotations are added to the signed statement (-a).
 	Annotations map[string]string
-	// Recursive signs what an index lists as well.
+	// Recursive also signs everything that an index lists.
 	Recursive bool
-	// Identity, where set, is the docker-reference that an old-format signature speaks of; else it is the repository
-	// that is pushed to (--sign-container-identity).
+	// Identity, if set, is the docker-reference in a signature of the old format; the default is the repository
+	// (--sign-container-identity).
 	Identity string
-	// DockerConfig, where set, is a config.json with credentials: see [Registry.DockerConfig].
+	// DockerConfig, if set, is a config.json with credentials: see [Registry.DockerConfig].
 	DockerConfig []byte
 }
 
-// Sign signs an image by cosign and attaches the signature in the image's repository.
+// Sign signs an image with cosign, and attaches the signature in the image's repository.
 func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 	arguments := []string{
 		"sign", "--key", signing.Key.Private, "--tlog-upload=false", "--use-signing-config=false",
@@ -58,7 +58,7 @@ func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 	return err
 }
 
-// Save has cosign write an image with its signatures to a directory, as an OCI layout (cosign save).
+// Save runs cosign save, which writes an image with its signatures to a directory as an OCI layout.
 func (t *Tools) Save(ctx context.Context, image Pushed, directory string, dockerConfig []byte) error {
 	_, err := t.Cosign(ctx, dockerConfig, "save", "--allow-insecure-registry", "--allow-http-registry",
 		"--dir", directory, image.ByDigest())
@@ -76,7 +76,7 @@ func SignatureTag(manifest digest.Digest) string {
 	return manifest.Algorithm().String() + "-" + manifest.Encoded() + ".sig"
 }
 
-// Cosign runs cosign away from the user's home and settings and returns its standard output.
+// Cosign runs cosign without the user's home and settings, and returns its standard output.
 func (t *Tools) Cosign(ctx context.Context, dockerConfig []byte, arguments ...string) (string, error) {
 	home, err := os.MkdirTemp("", "cosign-")
 	if err != nil {

@@ -77,14 +77,14 @@ func TestCosignAttachesBundlesAsReferrers(t *testing.T) {
 	if err := json.NewDecoder(response.Body).Decode(&index); err != nil {
 		t.Fatal(err)
 	}
-	// This registry writes the media type of the config where the artifact type belongs.
+	// This registry reports the media type of the config as the artifact type.
 	const statement = "https://sigstore.dev/cosign/sign/v1"
 	if len(index.Manifests) != 1 || index.Manifests[0].Annotations["dev.sigstore.bundle.predicateType"] != statement {
 		t.Errorf("the image's referrers are %+v, want one that signs", index.Manifests)
 	}
 }
 
-// payloads returns what was signed of a manifest in the old format.
+// payloads returns the signed payloads of a manifest in the old format.
 func payloads(t *testing.T, registry *node.Registry, repository string, manifest digest.Digest) []string {
 	t.Helper()
 	contents, _, err := registry.Manifest(t.Context(), repository+":"+node.SignatureTag(manifest))

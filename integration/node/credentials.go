@@ -9,17 +9,16 @@ import (
 	"strings"
 )
 
-// CredentialProvider is a credential provider plugin as a kubelet has them: a program, and the configuration that names
-// it.
+// CredentialProvider is a credential provider plugin of the kubelet: a program, and the configuration that names it.
 type CredentialProvider struct {
-	// Settings are those by which a daemon finds it: see [DaemonConfig].
+	// Settings are the keys of config.toml that name it: see [DaemonConfig].
 	Settings map[string]any
 
 	answers string
 }
 
-// InstallCredentialProvider gives the node a credential provider plugin of the harness's own, which is asked about the
-// images that patterns match, and knows no credentials yet.
+// InstallCredentialProvider installs the harness's credential provider plugin on the node, for images that match the
+// patterns. The plugin has no credentials yet.
 func (n *Node) InstallCredentialProvider(ctx context.Context, patterns ...string) (*CredentialProvider, error) {
 	const name = "provider"
 	programs, answers := n.Path("credential-providers"), n.Path("credentials.json")
@@ -51,8 +50,8 @@ func (n *Node) InstallCredentialProvider(ctx context.Context, patterns ...string
 	}, nil
 }
 
-// Give has the plugin answer with a registry's credentials from now on. Who asks may keep them for as long as it is
-// told, such as "5m".
+// Give makes the plugin return a registry's credentials from now on. Callers may cache them for a duration such as
+// "5m".
 func (p *CredentialProvider) Give(registry *Registry, cacheFor string) error {
 	contents, err := json.Marshal(map[string]any{
 		"apiVersion": "credentialprovider.kubelet.k8s.io/v1", "kind": "CredentialProviderResponse",
@@ -67,7 +66,7 @@ func (p *CredentialProvider) Give(registry *Registry, cacheFor string) error {
 	return replace(p.answers, contents)
 }
 
-// Asked returns the images that the plugin was asked about.
+// Asked returns the images in the plugin's requests.
 func (p *CredentialProvider) Asked() ([]string, error) {
 	contents, err := os.ReadFile(p.answers + ".asked")
 	if errors.Is(err, os.ErrNotExist) {

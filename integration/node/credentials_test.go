@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// TestCredentialProviderAnswersAsKubeletsDo runs the plugin by the protocol of the kubelet's plugins.
+// TestCredentialProviderAnswersAsKubeletsDo runs the plugin with the kubelet's protocol for plugins.
 func TestCredentialProviderAnswersAsKubeletsDo(t *testing.T) {
 	n := node.Start(t, node.Config{})
 	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true, Username: "ann", Password: "secret"})

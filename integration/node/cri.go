@@ -12,7 +12,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// CRI speaks the kubelet's protocol with a containerd. Errors of calls are gRPC's, as they came.
+// CRI is a client of containerd's CRI. Errors are the unchanged gRPC errors.
 type CRI struct {
 	Runtime cri.RuntimeServiceClient
 	Images  cri.ImageServiceClient
@@ -20,9 +20,10 @@ type CRI struct {
 	connection *grpc.ClientConn
 }
 
-// ConnectCRI connects to a containerd's socket, now or whenever it is there. Close the connection.
+// ConnectCRI connects to a containerd's socket, and waits for the socket if necessary. The caller must close the
+// connection.
 func ConnectCRI(socket string) (*CRI, error) {
-	// As the kubelet's client: 16 MiB a message, and two minutes for a call.
+	// The limits of the kubelet's client: 16 MiB per message, and two minutes per call.
 	connection, err := grpc.NewClient("unix://"+socket,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "timeout": "120s"}]}`),
@@ -39,7 +40,7 @@ func ConnectCRI(socket string) (*CRI, error) {
 // Close ends the connection.
 func (c *CRI) Close() error { return c.connection.Close() }
 
-// ready waits until the runtime and its network say they are ready.
+// ready waits until the runtime and its network report that they are ready.
 func (c *CRI) ready(ctx context.Context, alive func() error) error {
 	return until(ctx, "containerd to be ready", func(ctx context.Context) error {
 		if err := alive(); err != nil {
@@ -59,7 +60,7 @@ func (c *CRI) ready(ctx context.Context, alive func() error) error {
 	})
 }
 
-// ImageID asks for the ID of an image, the digest of its config; it is empty when the image is not on the node.
+// ImageID returns the ID of an image, which is the digest of its config, or "" if the image is not on the node.
 func (c *CRI) ImageID(ctx context.Context, reference string) (string, error) {
 	answer, err := c.Images.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: reference}})
 	return answer.GetImage().GetId(), err
@@ -81,7 +82,7 @@ func (c *CRI) PullImage(
 	return answer.GetImageRef(), err
 }
 
-// Status asks for the status of a container.
+// Status returns the status of a container.
 func (c *CRI) Status(ctx context.Context, container string) (*cri.ContainerStatus, error) {
 	answer, err := c.Runtime.ContainerStatus(ctx, &cri.ContainerStatusRequest{ContainerId: container})
 	return answer.GetStatus(), err
@@ -123,7 +124,7 @@ func (c *CRI) RemoveSandbox(ctx context.Context, sandbox string) error {
 	return err
 }
 
-// RemoveAllSandboxes stops and removes whatever runs.
+// RemoveAllSandboxes stops and removes all sandboxes.
 func (c *CRI) RemoveAllSandboxes(ctx context.Context) error {
 	answer, err := c.Runtime.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{})
 	if err != nil {
@@ -140,7 +141,7 @@ func (c *CRI) RemoveAllSandboxes(ctx context.Context) error {
 	return problem
 }
 
-// backoff connects again soon to a containerd that was restarted.
+// backoff makes the client reconnect quickly after containerd restarts.
 func backoff() grpc.ConnectParams {
 	quick := grpcbackoff.Config{
 		BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond,

@@ -15,31 +15,31 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// DaemonConfig says how to run countersign.
+// DaemonConfig configures a countersign daemon.
 type DaemonConfig struct {
-	// Program is its path: see [Tools.BuildProgram].
+	// Program is the path of the program: see [Tools.BuildProgram].
 	Program string
-	// Settings are keys of config.toml by table, on top of those that keep the daemon on its node. A nil value removes a
-	// key; tables may be dotted: {"enforce.namespaces": {"kube-system": "audit"}}.
+	// Settings are keys of config.toml by table, in addition to those that keep the daemon on its node. A nil value
+	// removes a key. Tables may be dotted: {"enforce.namespaces": {"kube-system": "audit"}}.
 	Settings map[string]map[string]any
-	// Environment is added to this process's.
+	// Environment is added to the environment of this process.
 	Environment []string
 }
 
-// Daemon is countersign on a node. It may be started and ended again and again; its log goes on.
+// Daemon is countersign on a node. It may be started and ended repeatedly; all starts write to one log.
 type Daemon struct {
-	// MetricsAddress is where it serves /metrics and /healthz.
+	// MetricsAddress is the address of /metrics, /healthz and /readyz.
 	MetricsAddress string
 
 	config  DaemonConfig
 	node    *Node
 	name    string
-	mutex   sync.Mutex // Guards what follows.
+	mutex   sync.Mutex // Guards the following fields.
 	process *process
 }
 
-// StartDaemon starts countersign and waits until it is registered with containerd. Policies may be written before
-// ([Node.WritePolicy]) or after.
+// StartDaemon starts countersign and waits until it is registered with containerd. Policies may be written before or
+// after ([Node.WritePolicy]).
 func (n *Node) StartDaemon(ctx context.Context, config DaemonConfig) (*Daemon, error) {
 	daemon, err := n.NewDaemon(ctx, config)
 	if err != nil {
@@ -55,7 +55,7 @@ func (n *Node) StartDaemon(ctx context.Context, config DaemonConfig) (*Daemon, e
 	return daemon, nil
 }
 
-// NewDaemon writes the configuration of a countersign that is not started yet.
+// NewDaemon writes the configuration of a countersign daemon, but does not start it.
 func (n *Node) NewDaemon(ctx context.Context, config DaemonConfig) (*Daemon, error) {
 	port, err := freePort(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (n *Node) NewDaemon(ctx context.Context, config DaemonConfig) (*Daemon, err
 	return daemon, nil
 }
 
-// toml writes the configuration: everything below the node's directory, and the caller's settings.
+// toml returns the configuration: everything below the node's directory, and the caller's settings.
 func (d *Daemon) toml() ([]byte, error) {
 	root := table{
 		"policy":   table{"system": d.node.SystemPolicy(), "directory": d.node.PolicyDirectory()},
@@ -108,19 +108,19 @@ func (d *Daemon) toml() ([]byte, error) {
 	return contents, nil
 }
 
-// ConfigFile is the file of the daemon's configuration.
+// ConfigFile returns the path of the daemon's configuration.
 func (d *Daemon) ConfigFile() string { return d.node.Path(d.name + ".toml") }
 
-// LogFile is the file of the daemon's standard output and error.
+// LogFile returns the path of the daemon's log, which has its standard output and error.
 func (d *Daemon) LogFile() string { return d.node.Path("log", d.name+".log") }
 
-// Socket is the daemon's own socket.
+// Socket returns the path of the daemon's own socket.
 func (d *Daemon) Socket() string { return d.node.Path(d.name + ".sock") }
 
-// EvidenceDirectory is where the daemon keeps evidence.
+// EvidenceDirectory returns the path of the daemon's evidence directory.
 func (d *Daemon) EvidenceDirectory() string { return d.node.Path("evidence", d.name) }
 
-// Start starts the daemon and waits for nothing.
+// Start starts the daemon and does not wait.
 func (d *Daemon) Start() error {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -135,7 +135,7 @@ func (d *Daemon) Start() error {
 	return err
 }
 
-// Ready waits until the daemon says it is healthy, which is that it is registered with containerd.
+// Ready waits until the daemon is healthy, which means that it is registered with containerd.
 func (d *Daemon) Ready(ctx context.Context) error {
 	running := d.current()
 	if running == nil {
@@ -154,7 +154,7 @@ func (d *Daemon) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Terminate asks the daemon to end (SIGTERM) and waits. It returns an error if the daemon does not end well.
+// Terminate sends SIGTERM to the daemon and waits. It returns an error if the daemon does not exit with status 0.
 func (d *Daemon) Terminate(ctx context.Context) error {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -166,7 +166,7 @@ func (d *Daemon) Terminate(ctx context.Context) error {
 	return stopping.stop(ctx, grace)
 }
 
-// Kill ends the daemon at once (SIGKILL).
+// Kill kills the daemon with SIGKILL.
 func (d *Daemon) Kill() {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -188,7 +188,7 @@ func (d *Daemon) Restart(ctx context.Context) error {
 	return d.Ready(ctx)
 }
 
-// Process is the running daemon, to signal it or to look at it in /proc; nil: it does not run.
+// Process returns the running daemon, to signal it or to read its files in /proc; nil: it does not run.
 func (d *Daemon) Process() *os.Process {
 	if running := d.current(); running != nil && running.exited() == nil {
 		return running.command.Process
@@ -196,7 +196,7 @@ func (d *Daemon) Process() *os.Process {
 	return nil
 }
 
-// Wait waits until the daemon ends by itself and returns its exit code.
+// Wait waits until the daemon exits without being told to, and returns its exit code.
 func (d *Daemon) Wait(ctx context.Context) (int, error) {
 	running := d.current()
 	if running == nil {
@@ -216,7 +216,7 @@ func (d *Daemon) current() *process {
 	return d.process
 }
 
-// get asks the daemon's HTTP server; any answer but 200 is an error.
+// get sends a GET request to the daemon's HTTP server; any status but 200 is an error.
 func (d *Daemon) get(ctx context.Context, path string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.MetricsAddress+path, http.NoBody)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // table is a table of a TOML file.
 type table map[string]any
 
-// at returns the table at a dotted path, made where it is not there.
+// at returns the table at a dotted path, and creates it if necessary.
 func (t table) at(path string) table {
 	for name := range strings.SplitSeq(path, ".") {
 		next, ok := t[name].(table)
@@ -26,7 +26,7 @@ func (t table) at(path string) table {
 	return t
 }
 
-// Decision is what tests look at in one record of the daemon's audit log. Record holds all of it.
+// Decision has the keys of an audit record that tests read. Record has all keys.
 type Decision struct {
 	Outcome      string `json:"outcome"` // admit or deny.
 	Reason       string `json:"reason"`
@@ -44,8 +44,8 @@ type Decision struct {
 	Record map[string]any `json:"-"`
 }
 
-// Log returns the records of the daemon's log with a message, and all of them for the empty one. Lines that are not
-// JSON are not records.
+// Log returns the records with a message in the daemon's log, or all records if the message is empty. It skips lines
+// that are not JSON.
 func (d *Daemon) Log(message string) ([]map[string]any, error) {
 	var found []map[string]any
 	err := d.records(message, func(_ []byte, record map[string]any) error {
@@ -55,7 +55,7 @@ func (d *Daemon) Log(message string) ([]map[string]any, error) {
 	return found, err
 }
 
-// Decisions returns what the daemon has decided so far, over all its starts.
+// Decisions returns the decisions of the daemon so far, across restarts.
 func (d *Daemon) Decisions() ([]Decision, error) {
 	var found []Decision
 	err := d.records("decision", func(line []byte, record map[string]any) error {
@@ -66,7 +66,7 @@ func (d *Daemon) Decisions() ([]Decision, error) {
 	return found, err
 }
 
-// WaitForDecision waits for a decision of which a condition holds.
+// WaitForDecision waits for a decision that satisfies a condition.
 func (d *Daemon) WaitForDecision(ctx context.Context, matches func(Decision) bool) (Decision, error) {
 	var found Decision
 	err := until(ctx, "a decision", func(context.Context) error {
@@ -111,11 +111,10 @@ func (d *Daemon) records(message string, each func(line []byte, record map[strin
 	return nil
 }
 
-// Metrics returns what the daemon tells Prometheus, as text.
+// Metrics returns the text of /metrics.
 func (d *Daemon) Metrics(ctx context.Context) (string, error) { return d.get(ctx, "/metrics") }
 
-// Metric returns one series, by its name with its labels as /metrics writes them. A series that is not there is an
-// error.
+// Metric returns the value of one series, by its name with the labels as in /metrics. A missing series is an error.
 func (d *Daemon) Metric(ctx context.Context, series string) (float64, error) {
 	text, err := d.Metrics(ctx)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// guarded is a node that requires countersign, with countersign running, a system policy that accepts anything, and one
-// for the namespace prod that asks for a signature by a key.
+// guarded is a node that requires countersign, with the daemon running, a system policy that accepts everything, and a
+// policy for the namespace prod that requires a signature by a key.
 func guarded(t *testing.T) (lab, *node.Daemon, node.Key) {
 	t.Helper()
 	tools := node.NewTools(t)

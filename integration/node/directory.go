@@ -8,22 +8,22 @@ import (
 	"syscall"
 )
 
-// Directories are made in base, not in $TMPDIR: a unix socket's path has at most 107 bytes, and containerd refuses a
-// directory for the sockets of its shims of more than 42.
+// Directories are created in base, not in $TMPDIR, because the path of a unix socket has at most 107 bytes, and
+// containerd refuses a directory of more than 42 bytes for the sockets of its shims.
 const (
 	base   = "/tmp"
 	prefix = "countersign-"
-	// owner is the file in a directory that its process holds locked: the kernel lets go of it when the process ends.
+	// owner is the file that the process keeps locked: the kernel releases the lock when the process ends.
 	owner = "owner"
 )
 
-// directory is a temporary directory that knows whether its process still lives.
+// directory is a temporary directory with a lock that shows whether its process is alive.
 type directory struct {
 	path string
 	lock *os.File
 }
 
-// newDirectory makes a directory. The lock is taken before the file gets the name by which [Sweep] knows it.
+// newDirectory makes a directory. It locks the file before it renames it to the name that [Sweep] looks for.
 func newDirectory() (*directory, error) {
 	path, err := os.MkdirTemp(base, prefix)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *directory) join(elements ...string) string {
 	return filepath.Join(append([]string{d.path}, elements...)...)
 }
 
-// write puts a file below the directory, whole or not at all.
+// write writes a file below the directory atomically.
 func (d *directory) write(name string, contents []byte) error {
 	path := d.join(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -56,7 +56,7 @@ func (d *directory) write(name string, contents []byte) error {
 	return replace(path, contents)
 }
 
-// replace writes a file under another name and renames it, so that whoever reads the path finds the old or the new.
+// replace writes a file under another name and renames it, so a reader sees either the old or the new contents.
 func replace(path string, contents []byte) error {
 	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 	if err := os.WriteFile(temporary, contents, 0o600); err != nil {
@@ -68,8 +68,8 @@ func replace(path string, contents []byte) error {
 	return nil
 }
 
-// remove ends what runs below the directory, unmounts what is mounted there and deletes it, the lock last: whoever is
-// interrupted here leaves a directory that Sweep still knows.
+// remove ends the processes of the directory, unmounts everything below it and deletes it. It releases the lock last,
+// so if it is interrupted, Sweep still finds the directory.
 func (d *directory) remove() error {
 	problem := endAll(d.path)
 	entries, err := os.ReadDir(d.path)
@@ -88,8 +88,8 @@ func (d *directory) remove() error {
 	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
 }
 
-// Sweep clears away what processes that were killed have left behind: a directory whose lock nobody holds. [Boot] and
-// [StartRegistry] call it first.
+// Sweep removes directories of killed processes: those that no process has locked. [Boot] and [StartRegistry] call it
+// first.
 func Sweep() error {
 	found, err := filepath.Glob(filepath.Join(base, prefix+"*", owner))
 	if err != nil {
@@ -105,7 +105,7 @@ func Sweep() error {
 func sweep(path string) error {
 	lock, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return nil // Its process, or another that sweeps, has just removed it; or it is another user's.
+		return nil // Its process or another sweep has just removed it, or it belongs to another user.
 	}
 	if err != nil {
 		return fmt.Errorf("sweeping: %w", err)

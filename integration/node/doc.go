@@ -1,15 +1,15 @@
-// Package node boots throwaway Kubernetes nodes, without Kubernetes: containerd with its shim and runc, registries,
-// cosign and countersign, each the real program, in a temporary directory. Tests, benchmarks and the demo share it.
+// Package node boots throwaway Kubernetes nodes without Kubernetes: containerd with its shim and runc, registries,
+// cosign and countersign, each the real program, in a temporary directory. Tests, benchmarks and the demo use it.
 //
 // [BuildTools] builds the programs from the versions that integration/tools pins. [Boot] starts a node, [StartRegistry]
-// a registry, [Tools.Image] makes an image that can tell its own name, [Registry.Push] uploads it, [Tools.Sign] signs
-// it, [Node.RunPod] runs it by the very calls a kubelet would make, and [Node.StartDaemon] puts countersign in the way.
-// Tests use [Start], [NewRegistry], [NewDaemon] and [PrepareDaemon], which clean up by themselves. Package rig puts
-// them together.
+// a registry. [Tools.Image] makes an image that prints its own name, [Registry.Push] uploads it, [Tools.Sign] signs it,
+// [Node.RunPod] runs it with the calls that a kubelet makes, and [Node.StartDaemon] starts countersign. Tests use
+// [Start], [NewRegistry], [NewDaemon] and [PrepareDaemon], which clean up when the test ends. Package rig combines
+// them.
 //
-// Registries can speak TLS, ask for passwords or tokens, and be mirrors of others: [RegistryConfig], [Node.WriteHosts].
-// [Node.InstallVerifier] has containerd ask countersign before it pulls, and [Node.InstallCredentialProvider] gives it
-// a plugin to get credentials from.
+// Registries can use TLS, require passwords or tokens, and be mirrors of others: [RegistryConfig], [Node.WriteHosts].
+// [Node.InstallVerifier] makes containerd call countersign before it pulls, and [Node.InstallCredentialProvider] gives
+// countersign a plugin for credentials.
 //
 // In a test:
 //
@@ -30,6 +30,6 @@
 //	marker, err := pod.Marker(t.Context()) // "a marker"
 //	decisions, err := daemon.Decisions()
 //
-// Everything lives below one short directory in /tmp, containers below one cgroup, and both are swept when the node is
-// closed. What a killed process left behind is swept by the next one that boots a node: see [Sweep].
+// Everything is below one short directory in /tmp, and containers below one cgroup; both are removed when the node is
+// closed. The next process that boots a node removes what a killed process has left: see [Sweep].
 package node

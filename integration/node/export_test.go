@@ -11,7 +11,7 @@ func ProcessesOf(path string) []int { return processesOf(path) }
 // CgroupRoots finds the cgroups of a node's directory.
 func CgroupRoots(path string) []string { return cgroupRoots(cgroupOf(path)) }
 
-// BuildWitness builds the one program that comes from a repository itself.
+// BuildWitness builds the only program whose source is in this repository.
 func BuildWitness(ctx context.Context, repository string, progress io.Writer) (*Tools, error) {
 	list := tools()
 	return buildTools(ctx, repository, list[len(list)-1:], progress)
@@ -22,5 +22,5 @@ func Compiler(ctx context.Context, progress io.Writer) (string, error) {
 	return compiler(ctx, progress)
 }
 
-// MissingModule returns why a build could not download a module.
+// MissingModule returns the cause if a build failed because it could not download a module.
 func MissingModule(text string) string { return missingModule(text) }

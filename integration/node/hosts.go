@@ -7,24 +7,24 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Mirror is a host that is asked for the images of another one: a host of containerd's hosts.toml.
+// Mirror is a mirror of a registry: a host in containerd's hosts.toml.
 type Mirror struct {
 	URL string
-	// Authority certifies it, in PEM; nil: the system's authorities.
+	// Authority is the mirror's CA certificate in PEM; nil: the system's CAs.
 	Authority []byte
 }
 
-// MirrorOf is a registry as a mirror.
+// MirrorOf returns a registry as a mirror.
 func MirrorOf(registry *Registry) Mirror {
 	return Mirror{URL: registry.URL(), Authority: registry.Authority}
 }
 
-// WriteHosts tells containerd and countersign how a registry is reached that references call by a host: at a URL with
-// an authority, and by mirrors that are asked before it, in their order. It counts from the next request on.
+// WriteHosts configures for containerd and countersign how to reach a registry: its URL and CA, and the mirrors to try
+// first, in their order. It applies from the next request on.
 func (n *Node) WriteHosts(host string, server Mirror, mirrors ...Mirror) error {
 	directory := filepath.Join("certs.d", host)
 	contents := fmt.Appendf(nil, "server = %q\n", server.URL)
-	// The hosts are asked in the order in which they stand in the file, which a map would not keep.
+	// Hosts are tried in the order in which they are in the file, which a map would not preserve.
 	for i, mirror := range append([]Mirror{server}, mirrors...) {
 		settings := table{}
 		if i > 0 {

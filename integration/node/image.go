@@ -15,14 +15,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Image makes an image for linux and this machine's architecture whose file /marker holds the marker. Its entrypoint,
-// the program witness, prints that file and sleeps until SIGTERM, so that a container's log tells whose root
-// filesystem it runs on; the command line "/witness print PATH…" prints files and ends. Images of one marker are equal.
+// Image makes an image for linux and this machine's architecture with the marker in the file /marker. Its entrypoint,
+// the program witness, prints that file and sleeps until SIGTERM, so a container's log shows on which root filesystem
+// it runs. The command "/witness print PATH…" prints files and exits. Images with the same marker are equal.
 func (t *Tools) Image(marker string) (v1.Image, error) {
 	return t.ImageFor(marker, v1.Platform{OS: "linux", Architecture: runtime.GOARCH})
 }
 
-// ImageFor is [Tools.Image] for a platform, by its config: the program in it is still this machine's.
+// ImageFor is like [Tools.Image], but the config names another platform. The program is still for this machine.
 func (t *Tools) ImageFor(marker string, platform v1.Platform) (v1.Image, error) {
 	program, err := t.witness()
 	if err != nil {
@@ -53,7 +53,7 @@ func (t *Tools) ImageFor(marker string, platform v1.Platform) (v1.Image, error) 
 	return image, nil
 }
 
-// Wrap returns an image of the same config and layers with another manifest: one that carries annotations.
+// Wrap returns an image with the same config and layers, but another manifest, which has annotations.
 func Wrap(image v1.Image, annotations map[string]string) v1.Image {
 	return mutate.Annotations(image, annotations).(v1.Image)
 }
@@ -61,11 +61,11 @@ func Wrap(image v1.Image, annotations map[string]string) v1.Image {
 // Child is a manifest that an index lists.
 type Child struct {
 	Manifest mutate.Appendable // A v1.Image or v1.ImageIndex.
-	// Platform is what the index says of it; nil: nothing.
+	// Platform is the platform in the index; nil: none.
 	Platform *v1.Platform
 }
 
-// Index makes an index. To have one list a child that the registry lacks, push it with [Registry.PushManifest].
+// Index makes an index. If it should list a child that the registry lacks, push the index with [Registry.PushManifest].
 func Index(children ...Child) v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, child := range children {
@@ -89,7 +89,7 @@ func witnessLayer(path string) (v1.Layer, error) {
 	return layer("witness", contents)
 }
 
-// layer packs one file that anyone may read and execute.
+// layer makes a layer with one file that every user may read and execute.
 func layer(name string, contents []byte) (v1.Layer, error) {
 	var archive bytes.Buffer
 	writer := tar.NewWriter(&archive)

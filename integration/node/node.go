@@ -9,38 +9,37 @@ import (
 	"time"
 )
 
-// Config says how a node differs from the usual one. It may be zero but for the tools.
+// Config configures a node. Only the tools are required.
 type Config struct {
 	Tools *Tools
 	// RequiredPlugins are the NRI plugins without which containerd creates no container (its default validator).
 	RequiredPlugins []string
-	// DisableNRI switches NRI off.
+	// DisableNRI disables NRI.
 	DisableNRI bool
 	// DropIns are files, by name, that containerd's configuration imports in the order of their names. A list in one of
-	// them replaces a list that came before.
+	// them replaces earlier ones.
 	DropIns map[string]string
-	// Snapshotter keeps root filesystems: overlayfs, or native where the disk is an overlay itself.
+	// Snapshotter stores root filesystems: overlayfs, or native if the disk itself is an overlay.
 	Snapshotter string
 }
 
-// Node is containerd and what belongs to it, in a directory of its own. Its methods may be called from several
-// goroutines.
+// Node is containerd with everything that it needs, in its own directory. Its methods are safe for concurrent use.
 type Node struct {
 	Tools *Tools
 	CRI   *CRI
 
 	config     Config
 	directory  *directory
-	mutex      sync.Mutex // Guards what follows.
+	mutex      sync.Mutex // Guards the following fields.
 	containerd *process
 	daemons    []*Daemon
 	closed     bool
 }
 
-// Supported says why no node can be booted here; nil: one can.
+// Supported returns why no node can be booted on this machine; nil: one can.
 func Supported() error { return supported() }
 
-// Boot starts a node and waits until it can run pods. Close it. It has no registry and needs none.
+// Boot starts a node and waits until it can run pods. It needs no registry. The caller must close it.
 func Boot(ctx context.Context, config Config) (*Node, error) {
 	if err := Supported(); err != nil {
 		return nil, err
@@ -77,7 +76,7 @@ func (n *Node) boot(ctx context.Context) error {
 	return n.importSandboxImage(ctx)
 }
 
-// Close ends everything that runs on the node and removes its directory. It may be called again.
+// Close ends everything that runs on the node and removes its directory. It may be called more than once.
 func (n *Node) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -92,7 +91,7 @@ func (n *Node) Close() error {
 		daemon.Kill()
 	}
 	if n.CRI != nil {
-		// Whatever this leaves, because containerd does not run or is broken on purpose, remove finds. It only is kinder.
+		// If containerd does not run, or a test has broken it, this fails; remove then ends the rest.
 		_ = n.CRI.RemoveAllSandboxes(ctx)
 		_ = n.CRI.Close()
 	}
@@ -103,37 +102,37 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// Path is a path below the node's directory, which goes with the node.
+// Path returns a path below the node's directory, which is removed with the node.
 func (n *Node) Path(elements ...string) string { return n.directory.join(elements...) }
 
-// ContainerdSocket is the socket of containerd's gRPC services.
+// ContainerdSocket returns the path of the socket of containerd's gRPC services.
 func (n *Node) ContainerdSocket() string { return n.Path("containerd.sock") }
 
-// ContainerdLog is the file of containerd's log.
+// ContainerdLog returns the path of containerd's log.
 func (n *Node) ContainerdLog() string { return n.Path("log", "containerd.log") }
 
-// ContainerdConfig is the file of containerd's configuration.
+// ContainerdConfig returns the path of containerd's configuration.
 func (n *Node) ContainerdConfig() string { return n.Path("containerd.toml") }
 
-// DropIn writes a file that containerd's configuration imports from its next start on.
+// DropIn writes a file that containerd's configuration imports from the next start of containerd on.
 func (n *Node) DropIn(name, contents string) error {
 	return n.directory.write("conf.d/"+name, []byte(contents))
 }
 
-// NRISocket is the socket at which NRI plugins register.
+// NRISocket returns the path of the socket at which NRI plugins register.
 func (n *Node) NRISocket() string { return n.Path("nri.sock") }
 
-// CertsDirectory is containerd's registry configuration (hosts.toml), empty at first: a registry on localhost is
-// spoken to by plain HTTP without any.
+// CertsDirectory returns the path of containerd's registry configuration (hosts.toml), which is empty at first: without
+// it, containerd uses plain HTTP for registries on localhost.
 func (n *Node) CertsDirectory() string { return n.Path("certs.d") }
 
-// VerifierDirectory is where containerd looks for image verifiers; empty at first.
+// VerifierDirectory returns the path of containerd's directory of image verifiers, which is empty at first.
 func (n *Node) VerifierDirectory() string { return n.Path("verifiers") }
 
-// most is how much of a log people are shown.
+// most is the size of the part of a log that is printed.
 const most = 16 << 10
 
-// tail returns the end of a log for people to read.
+// tail returns the end of a log for error output.
 func tail(path string) string {
 	contents, err := os.ReadFile(path)
 	if err != nil {

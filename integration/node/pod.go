@@ -25,9 +25,9 @@ const (
 
 // Container is one container of a pod.
 type Container struct {
-	// Name is of the author's choice; a pod's only container is called main by default.
+	// Name is chosen by the author of the pod; the only container of a pod is called main by default.
 	Name string
-	// Image is what the author wrote, as he wrote it: name, app:v1, name@sha256:…, sha256:….
+	// Image is the reference exactly as the author of the pod wrote it: name, app:v1, name@sha256:…, sha256:….
 	Image   string
 	Pull    PullPolicy
 	Command []string // Instead of the image's entrypoint.
@@ -40,17 +40,17 @@ type Volume struct {
 	Pull                 PullPolicy
 }
 
-// Pod is what is to run. The container is the pod's first; More are its others.
+// Pod is the pod to run. Container is its first container, More are the others.
 type Pod struct {
 	Namespace, Name string
 	Container
-	Init []Container // Run one after the other before the others, each to its end.
+	Init []Container // Run one after the other to completion, before the others.
 	More []Container
-	// Auth is for pulling (imagePullSecrets).
+	// Auth has the credentials for pulls (imagePullSecrets).
 	Auth *cri.AuthConfig
 }
 
-// RunningPod is a pod that runs, or was begun.
+// RunningPod is a pod that runs or is being started.
 type RunningPod struct {
 	Pod     Pod
 	Sandbox string
@@ -61,8 +61,9 @@ type RunningPod struct {
 	config *cri.PodSandboxConfig
 }
 
-// RunPod does for a pod what a kubelet does: sandbox, and for each container in order its images, looked for and
-// pulled, creation and start. An error of the CRI is returned as it came, and the sandbox is gone then.
+// RunPod does for a pod what a kubelet does: it creates the sandbox, and for each container in order pulls missing
+// images, and creates and starts the container. It returns errors of the CRI unchanged, after it has removed the
+// sandbox.
 func (n *Node) RunPod(ctx context.Context, pod Pod) (*RunningPod, error) {
 	running, err := n.begin(pod)
 	if err != nil {
@@ -75,8 +76,8 @@ func (n *Node) RunPod(ctx context.Context, pod Pod) (*RunningPod, error) {
 	return running, nil
 }
 
-// RunPodUntil is RunPod for as long as the error ends in "(pending)", as a kubelet would go on, in one sandbox. When
-// the context is over, or after a minute, it returns the last such error.
+// RunPodUntil is RunPod that retries in the same sandbox as long as the error ends in "(pending)", as a kubelet does.
+// When the context ends, or after a minute, it returns the last such error.
 func (n *Node) RunPodUntil(ctx context.Context, pod Pod) (*RunningPod, error) {
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -104,7 +105,7 @@ func (n *Node) RunPodUntil(ctx context.Context, pod Pod) (*RunningPod, error) {
 	}
 }
 
-// begin makes what the CRI is told of a pod and a directory for its logs.
+// begin makes the sandbox config of a pod, and a directory for its logs.
 func (n *Node) begin(pod Pod) (*RunningPod, error) {
 	uid := rand.Text()
 	if pod.Name == "" {
@@ -128,7 +129,7 @@ func (p Pod) containers() []Container {
 	return append(append(append([]Container(nil), p.Init...), p.Container), p.More...)
 }
 
-// sync does what is still to be done for the pod.
+// sync does the remaining steps of the pod.
 func (p *RunningPod) sync(ctx context.Context) error {
 	if p.Sandbox == "" {
 		answer, err := p.node.CRI.Runtime.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: p.config})
@@ -156,8 +157,8 @@ func (p *RunningPod) sync(ctx context.Context) error {
 	return nil
 }
 
-// image returns the ID of an image, pulled if need be, as the kubelet's image manager does: a name without tag and
-// digest gets the tag latest and is not completed otherwise.
+// image returns the ID of an image and pulls it if necessary, as the kubelet's image manager does: a name without tag
+// and digest gets the tag latest, and is not completed otherwise.
 func (p *RunningPod) image(ctx context.Context, written string, pull PullPolicy) (string, error) {
 	named, err := reference.ParseNormalizedNamed(written)
 	if err != nil {
@@ -179,7 +180,8 @@ func (p *RunningPod) image(ctx context.Context, written string, pull PullPolicy)
 	return p.node.CRI.PullImage(ctx, asked, p.Pod.Auth, p.config)
 }
 
-// abandon removes what there is of a pod that failed. The pod's own error is what its caller wants to hear.
+// abandon removes what was created of a failed pod. Its errors are dropped, because the caller needs the pod's own
+// error.
 func (p *RunningPod) abandon() {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()

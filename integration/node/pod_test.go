@@ -143,7 +143,7 @@ func TestRefusalComesAsContainerdSentIt(t *testing.T) {
 	if status.Code(err) != codes.Unknown || !strings.Contains(err.Error(), `required plugin "countersign" not present`) {
 		t.Errorf("without the plugin it requires, containerd answers %v", err)
 	}
-	// The kubelet's client sees what a helper must not add to.
+	// The error must be exactly what the kubelet's client receives.
 	if !strings.HasPrefix(err.Error(), "rpc error: code = Unknown desc = ") {
 		t.Errorf("the error was wrapped: %v", err)
 	}

@@ -9,13 +9,13 @@ import (
 // Requirement is a policy requirement of containers-policy.json(5).
 type Requirement map[string]any
 
-// Accept is the requirement that anything meets.
+// Accept is the requirement insecureAcceptAnything.
 func Accept() Requirement { return Requirement{"type": "insecureAcceptAnything"} }
 
-// Reject is the requirement that nothing meets.
+// Reject is the requirement reject.
 func Reject() Requirement { return Requirement{"type": "reject"} }
 
-// Cosign is the requirement of a signature by a key of cosign's, made for the image's repository.
+// Cosign requires a signature by a key of cosign, for the image's repository.
 func Cosign(publicKey string) Requirement {
 	return Requirement{
 		"type": "sigstoreSigned", "keyPath": publicKey,
@@ -45,12 +45,12 @@ func (p Policy) JSON() string {
 		"transports": map[string]any{"docker": scopes},
 	}, "", "  ")
 	if err != nil {
-		panic(err) // A requirement that has no form in JSON is a mistake of the test's.
+		panic(err) // A requirement that cannot be encoded as JSON is an error in the test.
 	}
 	return string(contents)
 }
 
-// WritePolicy writes the document of a namespace, or that of the system for the empty one, in one step.
+// WritePolicy writes the document of a namespace, or the system policy if the namespace is empty, atomically.
 func (n *Node) WritePolicy(namespace, document string) error {
 	if err := os.MkdirAll(n.PolicyDirectory(), 0o700); err != nil {
 		return fmt.Errorf("writing a policy: %w", err)
@@ -58,7 +58,7 @@ func (n *Node) WritePolicy(namespace, document string) error {
 	return replace(n.PolicyFile(namespace), []byte(document))
 }
 
-// RemovePolicy removes the document of a namespace, or that of the system for the empty one.
+// RemovePolicy removes the document of a namespace, or the system policy if the namespace is empty.
 func (n *Node) RemovePolicy(namespace string) error {
 	if err := os.Remove(n.PolicyFile(namespace)); err != nil {
 		return fmt.Errorf("removing a policy: %w", err)
@@ -66,16 +66,17 @@ func (n *Node) RemovePolicy(namespace string) error {
 	return nil
 }
 
-// SystemPolicy is the file of the system's policy. It is not there until it is written.
+// SystemPolicy returns the path of the system policy. The file does not exist until it is written.
 func (n *Node) SystemPolicy() string { return n.Path("policy.json") }
 
-// PolicyDirectory holds the documents of namespaces.
+// PolicyDirectory returns the path of the directory with the documents of namespaces.
 func (n *Node) PolicyDirectory() string { return n.Path("policies") }
 
-// AuthFile is where countersign looks for credentials: a docker config.json. It is not there until it is written.
+// AuthFile returns the path of countersign's docker config.json with credentials. The file does not exist until it is
+// written.
 func (n *Node) AuthFile() string { return n.Path("config.json") }
 
-// PolicyFile is the file of the document of a namespace, or that of the system for the empty one.
+// PolicyFile returns the path of the document of a namespace, or of the system policy if the namespace is empty.
 func (n *Node) PolicyFile(namespace string) string {
 	if namespace == "" {
 		return n.SystemPolicy()

@@ -16,7 +16,7 @@ func TestPoliciesParse(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "cosign.pub")
 	for how, test := range map[string]struct {
 		policy node.Policy
-		want   []string // The types: the default's, then the scope's.
+		want   []string // The types of the requirements: the default's, then the scope's.
 	}{
 		"the zero policy rejects": {node.Policy{}, []string{"reject"}},
 		"accept":                  {node.Policy{Default: node.Accept()}, []string{"insecureAcceptAnything"}},

@@ -20,25 +20,25 @@ type process struct {
 	err     error // Valid once ended is closed.
 }
 
-// program says what to run and where its output goes.
+// program is the command to run, and where its output goes.
 type program struct {
 	path        string
 	arguments   []string
 	environment []string
 	directory   string
-	// output gets stdout and stderr; where access is set, stdout goes there. Both are appended to.
+	// output receives stdout and stderr; if access is set, it receives stdout instead. Both files are appended to.
 	output, access string
 }
 
-// start starts a program in a process group of its own, which the kernel kills when this process dies. The kernel
-// looks at the thread that started it, not at the process: so one thread does nothing but wait for it.
+// start starts a program in its own process group, which the kernel kills when this process dies. The kernel watches
+// the thread that started the program, not the process, so one thread does nothing but wait for it.
 func start(p program) (*process, error) {
 	output, err := os.OpenFile(p.output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.path, err)
 	}
 	defer output.Close()
-	// No call's context ends it: stop and kill do.
+	// No context of a call ends it: only stop and kill do.
 	command := exec.CommandContext(context.Background(), p.path, p.arguments...)
 	command.Dir = p.directory
 	command.Env = append(os.Environ(), p.environment...)
@@ -85,7 +85,7 @@ func (p *process) exited() error {
 
 var errEnded = errors.New("it was to run until stopped")
 
-// kill ends the process and its group at once, unless it has ended.
+// kill kills the process and its group at once, unless it has ended.
 func (p *process) kill() {
 	if p.exited() == nil {
 		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
@@ -93,7 +93,8 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// stop asks the process to end, and kills it when the context or the grace is over. It returns how the process ended.
+// stop sends SIGTERM, and kills the process when the context or the grace period ends. It returns how the process
+// ended.
 func (p *process) stop(ctx context.Context, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
@@ -107,18 +108,18 @@ func (p *process) stop(ctx context.Context, grace time.Duration) error {
 	}
 }
 
-// patience is how long anything on a node may take: a test's own context ends with the test only.
+// patience is the timeout of any operation on a node, because a test's own context only ends with the test.
 const patience = time.Minute
 
-// until asks again and again whether a condition holds, and returns the last reason why not when the context is over or
-// patience is. An error made by [stopAsking] ends it at once.
+// until checks a condition repeatedly until it holds. When the context or patience ends, it returns the last error. An
+// error made by [stopAsking] ends it at once.
 func until(ctx context.Context, what string, condition func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return poll(ctx, what, condition)
 }
 
-// poll is until without patience.
+// poll is like until, but without a timeout of its own.
 func poll(ctx context.Context, what string, condition func(context.Context) error) error {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
@@ -138,7 +139,7 @@ func poll(ctx context.Context, what string, condition func(context.Context) erro
 	}
 }
 
-// hopelessError is one that asking again will not cure.
+// hopelessError is an error that another attempt cannot resolve.
 type hopelessError struct{ error }
 
 func stopAsking(err error) error {

@@ -17,20 +17,20 @@ import (
 
 // Pushed is a manifest in a registry.
 type Pushed struct {
-	// Reference is what it was pushed as: HOST/REPOSITORY:TAG, or HOST/REPOSITORY@DIGEST.
+	// Reference is the reference that was pushed: HOST/REPOSITORY:TAG, or HOST/REPOSITORY@DIGEST.
 	Reference string
 	// Repository is HOST/REPOSITORY.
 	Repository string
-	// Digest is that of the manifest or the index, Config that of an image's config; indexes have none.
+	// Digest is the digest of the manifest or index, Config the digest of an image's config; indexes have none.
 	Digest, Config digest.Digest
-	// Size is that of the manifest or the index in bytes.
+	// Size is the size of the manifest or index in bytes.
 	Size int64
 }
 
-// ByDigest is the reference by the manifest's digest.
+// ByDigest returns the reference by the manifest's digest.
 func (p Pushed) ByDigest() string { return p.Repository + "@" + p.Digest.String() }
 
-// Push uploads an image, with its layers, as REPOSITORY:TAG or, where there is no tag, by digest alone.
+// Push uploads an image with its layers as REPOSITORY:TAG or, without a tag, by digest only.
 func (r *Registry) Push(ctx context.Context, repositoryAndTag string, image v1.Image) (Pushed, error) {
 	config, err := image.ConfigName()
 	if err != nil {
@@ -46,15 +46,15 @@ func (r *Registry) PushIndex(ctx context.Context, repositoryAndTag string, index
 	return r.push(ctx, repositoryAndTag, index)
 }
 
-// PushManifest uploads bytes as a manifest of a media type, whatever they are, and nothing that they name.
+// PushManifest uploads bytes as a manifest of a media type, without checking them, and without what they refer to.
 func (r *Registry) PushManifest(
 	ctx context.Context, repositoryAndTag, mediaType string, contents []byte,
 ) (Pushed, error) {
 	return r.push(ctx, repositoryAndTag, rawManifest{mediaType, contents})
 }
 
-// PushBlob uploads bytes as a blob, which may have any size. An index may list one as a manifest; containerd 2.4.2 does
-// not fetch it as such, though.
+// PushBlob uploads bytes as a blob of any size. An index may list a blob as a manifest, but containerd 2.4.2 does not
+// fetch it as one.
 func (r *Registry) PushBlob(ctx context.Context, repository string, contents []byte) (digest.Digest, error) {
 	parsed, err := name.NewRepository(r.Host+"/"+repository, name.Insecure)
 	if err != nil {
@@ -67,7 +67,7 @@ func (r *Registry) PushBlob(ctx context.Context, repository string, contents []b
 	return digest.FromBytes(contents), nil
 }
 
-// Tag gives a manifest of a repository another tag.
+// Tag adds a tag to a manifest of a repository.
 func (r *Registry) Tag(ctx context.Context, pushed Pushed, tag string) error {
 	reference, err := name.ParseReference(pushed.ByDigest(), name.Insecure)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *Registry) push(ctx context.Context, repositoryAndTag string, what remot
 	}, nil
 }
 
-// destination completes REPOSITORY[:TAG]: without a tag the digest is the name.
+// destination completes REPOSITORY[:TAG]: without a tag, it adds the digest.
 func (r *Registry) destination(repositoryAndTag string, what remote.Taggable) (name.Reference, error) {
 	full := r.Host + "/" + repositoryAndTag
 	if tag, err := name.NewTag(full, name.StrictValidation, name.Insecure); err == nil {
@@ -176,7 +176,7 @@ func (r *Registry) options(ctx context.Context) []remote.Option {
 	return append(options, remote.WithAuth(&authn.Basic{Username: r.config.Username, Password: r.config.Password}))
 }
 
-// rawManifest is a manifest of any bytes.
+// rawManifest is a manifest of arbitrary bytes.
 type rawManifest struct {
 	mediaType string
 	contents  []byte

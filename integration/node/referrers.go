@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// CopyReferrers copies everything that refers to a manifest, its bundles among it, to another repository of the
-// registry, where it refers to the same manifest. A registry without the referrers API lists it under the fallback tag.
+// CopyReferrers copies all referrers of a manifest, including its bundles, to another repository of the registry. If
+// the registry has no referrers API, it lists them under the fallback tag.
 func (r *Registry) CopyReferrers(ctx context.Context, image Pushed, repository string) error {
 	source, err := name.NewDigest(image.ByDigest(), name.Insecure)
 	if err != nil {

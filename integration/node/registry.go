@@ -12,42 +12,42 @@ import (
 	"sync"
 )
 
-// RegistryConfig says which registry to start.
+// RegistryConfig configures a registry.
 type RegistryConfig struct {
-	// Tools are needed unless InProcess is set.
+	// Tools are required unless InProcess is set.
 	Tools *Tools
-	// InProcess serves from this process by go-containerregistry, which has the OCI referrers API and no upper bound for
-	// manifests. Without it the registry is distribution, which lacks the API and takes manifests of up to 4 MiB.
+	// InProcess runs go-containerregistry in this process. It has the OCI referrers API and no size limit for manifests.
+	// Otherwise the registry is distribution, which lacks the API and accepts manifests of up to 4 MiB.
 	InProcess bool
-	// Username and Password, where set, are asked for: by basic authentication, or where Tokens is set by the token server
-	// that the registry then sends its clients to, which is the harness's own.
+	// Username and Password, if set, are required: by basic authentication, or, if Tokens is set, by the harness's token
+	// server, to which the registry refers its clients.
 	Username, Password string
 	Tokens             bool
-	// TLS has it speak TLS, with a certificate of an authority of its own, [Registry.Authority].
+	// TLS enables TLS, with a certificate of the registry's own CA, [Registry.Authority].
 	TLS bool
-	// ProxyOf makes it a pull-through mirror of another registry: distribution's proxy mode.
+	// ProxyOf makes the registry a pull-through mirror of another one: distribution's proxy mode.
 	ProxyOf *Registry
-	// Wrap, where set, stands before a registry in this process, to break it.
+	// Wrap, if set, wraps the handler of a registry in this process, to inject faults.
 	Wrap func(http.Handler) http.Handler
 }
 
-// Registry is a registry on the loopback interface, by plain HTTP unless it was to speak TLS. Its storage and its port
-// stay as they are while it is stopped.
+// Registry is a registry on the loopback interface, with plain HTTP unless TLS is configured. It keeps its storage and
+// port while it is stopped.
 type Registry struct {
-	// Host is its name in references: localhost and a port.
+	// Host is the registry's name in references: localhost and a port.
 	Host string
-	// Authority is the certificate of who certifies it, in PEM; nil: it speaks plain HTTP.
+	// Authority is the CA certificate in PEM; nil: the registry uses plain HTTP.
 	Authority []byte
 
 	config RegistryConfig
 	access access
 	server server
-	mutex  sync.Mutex // Guards nothing but the two that follow.
+	mutex  sync.Mutex // Guards only the two following fields.
 	up     bool
 	closed bool
 }
 
-// server is what differs between the two kinds of registry.
+// server is the part that differs between the two kinds of registry.
 type server interface {
 	start(ctx context.Context, address string) error
 	stop() error
@@ -56,14 +56,14 @@ type server interface {
 	remove() error
 }
 
-// Request is one request that a registry was sent.
+// Request is one request to a registry.
 type Request struct {
 	Method, Path string // Path includes the query.
 	Status       int
 	UserAgent    string
 }
 
-// StartRegistry starts a registry with an empty storage. Close it.
+// StartRegistry starts an empty registry. The caller must close it.
 func StartRegistry(ctx context.Context, config RegistryConfig) (*Registry, error) {
 	if err := Sweep(); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func StartRegistry(ctx context.Context, config RegistryConfig) (*Registry, error
 		}
 		registry.server = server
 	}
-	// Another process may take a free port before the registry does.
+	// Another process may bind the free port before the registry does.
 	var problem error
 	for range 3 {
 		port, err := freePort(ctx)
@@ -97,7 +97,7 @@ func StartRegistry(ctx context.Context, config RegistryConfig) (*Registry, error
 	return nil, errors.Join(problem, registry.Close())
 }
 
-// Start starts a registry that was stopped, at the same port and with the same storage, and waits until it answers.
+// Start restarts a stopped registry with the same port and storage, and waits until it answers.
 func (r *Registry) Start(ctx context.Context) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -115,7 +115,7 @@ func (r *Registry) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops the registry: connections are refused from now on.
+// Stop stops the registry: from now on, connections are refused.
 func (r *Registry) Stop() error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -138,7 +138,7 @@ func (r *Registry) Close() error {
 	return errors.Join(err, r.server.remove(), r.access.close())
 }
 
-// URL is where the registry is: http or https, and its host.
+// URL returns the registry's URL: http or https, and its host.
 func (r *Registry) URL() string {
 	if r.Authority != nil {
 		return "https://" + r.Host
@@ -146,13 +146,13 @@ func (r *Registry) URL() string {
 	return "http://" + r.Host
 }
 
-// Requests returns what the registry was asked so far, in the order of its answers.
+// Requests returns the requests to the registry so far, in the order of its responses.
 func (r *Registry) Requests() ([]Request, error) { return r.server.requests() }
 
-// Log returns what the registry wrote.
+// Log returns the registry's log.
 func (r *Registry) Log() (string, error) { return r.server.log() }
 
-// DockerConfig returns a docker config.json with the registry's credentials, and without any if it asks for none.
+// DockerConfig returns a docker config.json with the registry's credentials, or without any if it requires none.
 func (r *Registry) DockerConfig() []byte {
 	type entry struct {
 		Auth string `json:"auth"`
@@ -164,7 +164,7 @@ func (r *Registry) DockerConfig() []byte {
 	}
 	contents, err := json.Marshal(map[string]any{"auths": auths})
 	if err != nil {
-		panic(err) // Maps of strings have a form in JSON.
+		panic(err) // Maps of strings can always be encoded as JSON.
 	}
 	return contents
 }
@@ -177,7 +177,7 @@ func freePort(ctx context.Context) (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// answers waits until a server at an address answers an HTTP request, whatever the answer.
+// answers waits until a server answers an HTTP request, with any status.
 func answers(ctx context.Context, address string, alive func() error) error {
 	return until(ctx, "an answer from "+address, func(ctx context.Context) error {
 		if err := alive(); err != nil {

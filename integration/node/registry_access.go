@@ -18,10 +18,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// access is by what a registry shows who it is, and finds out who asks. The zero value is plain HTTP.
+// access is how a registry authenticates itself and its clients. The zero value is plain HTTP without authentication.
 type access struct {
 	certificate tls.Certificate
-	key         []byte // Of the certificate, in PEM.
+	key         []byte // The private key of the certificate, in PEM.
 	authority   []byte // In PEM.
 	client      http.RoundTripper
 	tokens      *tokenServer
@@ -43,7 +43,7 @@ func newAccess(ctx context.Context, config RegistryConfig) (access, error) {
 	return result, err
 }
 
-// certify makes an authority, and a certificate of it for this machine.
+// certify makes a CA, and a certificate for this machine that it signed.
 func certify() (access, error) {
 	now := time.Now()
 	root := &x509.Certificate{
@@ -100,7 +100,7 @@ func encodeCertificate(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// files are the certificate and its key, by the names that a registry's configuration has for them.
+// files returns the certificate and its key, by the file names in a registry's configuration.
 func (a access) files() map[string][]byte {
 	return map[string][]byte{
 		"certificate.pem": encodeCertificate(a.certificate.Certificate[0]), "key.pem": a.key,

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// reserved are registries that speak TLS and ask for tokens.
+// reserved are registries with TLS that require tokens.
 func reserved(tools *node.Tools) map[string]node.RegistryConfig {
 	config := node.RegistryConfig{Tools: tools, Username: "ann", Password: "secret", Tokens: true, TLS: true}
 	inProcess := config
@@ -33,7 +33,7 @@ func TestRegistrySpeaksTLSAndAsksForTokens(t *testing.T) {
 				Namespace: "default", Container: node.Container{Image: pushed.Reference, Pull: node.Always},
 				Auth: &cri.AuthConfig{Username: "ann", Password: "secret"},
 			}
-			// Of a registry on this machine that no hosts.toml speaks of, containerd checks no certificate.
+			// If no hosts.toml names a registry on this machine, containerd does not verify its certificate.
 			for _, authority := range [][]byte{another.Authority, registry.Authority} {
 				err := n.WriteHosts(registry.Host, node.Mirror{URL: registry.URL(), Authority: authority})
 				if err != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// distributionServer is a registry by distribution, in a process of its own.
+// distributionServer is a registry (distribution) in its own process.
 type distributionServer struct {
 	config    RegistryConfig
 	access    access
@@ -22,7 +22,7 @@ type distributionServer struct {
 	process   *process
 }
 
-// Indexes may list children that are not there: where other platforms' images were not copied, that is so.
+// Indexes may list children that the registry lacks, as if not all platforms had been copied.
 const distributionConfig = `version: 0.1
 log:
   level: info
@@ -137,13 +137,13 @@ func (s *distributionServer) configuration(address string) (string, error) {
 }
 
 func (s *distributionServer) stop() error {
-	// It has no unfinished business worth waiting for, and waits for idle connections when asked to end.
+	// Do not wait for idle connections when the registry is stopped.
 	s.process.kill()
 	s.process = nil
 	return nil
 }
 
-// combined is Apache's combined log format, which distribution writes its access log in.
+// combined matches lines of distribution's access log, which has Apache's combined log format.
 var combined = regexp.MustCompile(`^\S+ \S+ \S+ \[[^]]*\] "(\S+) (\S+) [^"]*" (\d+) \d+ "[^"]*" "([^"]*)"$`)
 
 func (s *distributionServer) requests() ([]Request, error) {
@@ -155,7 +155,7 @@ func (s *distributionServer) requests() ([]Request, error) {
 	for line := range strings.Lines(string(contents)) {
 		fields := combined.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 		if fields == nil || fields[2] == "/" {
-			continue // Ours, to see whether it is up.
+			continue // The harness's own request, which checks whether the registry is up.
 		}
 		status, err := strconv.Atoi(fields[3])
 		if err != nil {
@@ -176,5 +176,5 @@ func (s *distributionServer) log() (string, error) {
 
 func (s *distributionServer) remove() error { return s.directory.remove() }
 
-// grace is how long a program that is asked to end may take.
+// grace is how long a program may take to exit after SIGTERM.
 const grace = 10 * time.Second

@@ -15,14 +15,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// memoryServer is a registry by go-containerregistry in this process. Its storage is memory.
+// memoryServer is a registry (go-containerregistry) in this process. It stores everything in memory.
 type memoryServer struct {
 	handler http.Handler
 	access  access
 	server  *http.Server
 	done    chan error
 
-	mutex sync.Mutex // Guards what follows.
+	mutex sync.Mutex // Guards the following fields.
 	asked []Request
 	text  bytes.Buffer
 }
@@ -106,7 +106,7 @@ func authenticate(next http.Handler, username, password string) http.Handler {
 	})
 }
 
-// statusRecorder remembers the status of an answer.
+// statusRecorder records the status of a response.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
@@ -117,7 +117,7 @@ func (r *statusRecorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController reach what this hides: flushing, and hijacking a connection to reset it.
+// Unwrap gives http.ResponseController access to the wrapped writer: to flush, and to hijack a connection and reset it.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 type lockedWriter struct{ server *memoryServer }

@@ -16,7 +16,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// kinds are the registries there are, each with basic authentication.
+// kinds are the two kinds of registry, each with basic authentication.
 func kinds(tools *node.Tools) map[string]node.RegistryConfig {
 	return map[string]node.RegistryConfig{
 		"distribution":         {Tools: tools, Username: "ann", Password: "secret"},
@@ -70,7 +70,7 @@ func TestRegistryAsksForCredentials(t *testing.T) {
 	}
 }
 
-// asked reports whether containerd asked a registry for the head of a resource and was answered so.
+// asked reports whether containerd sent a registry a HEAD request for a resource, and received that status.
 func asked(t *testing.T, registry *node.Registry, path string, status int) bool {
 	t.Helper()
 	requests, err := registry.Requests()
@@ -125,7 +125,7 @@ func TestPodRunsThePlatformOfAnIndex(t *testing.T) {
 	}
 }
 
-// An index whose other platforms were not copied, with a manifest of five MiB, more than a registry takes as one.
+// An index of which other platforms were not copied, and a manifest of five MiB, more than a registry accepts.
 func TestNodePullsAnIndexThatListsWhatIsAbsentAndWhatIsHuge(t *testing.T) {
 	lab := newLab(t)
 	app := lab.push(t, "app", "here")
@@ -166,7 +166,7 @@ func TestNodePullsAnIndexThatListsWhatIsAbsentAndWhatIsHuge(t *testing.T) {
 	}
 }
 
-// hugeManifest is an image manifest with five MiB of spaces in it.
+// hugeManifest returns an image manifest with five MiB of spaces in it.
 func hugeManifest(t *testing.T) []byte {
 	t.Helper()
 	return append([]byte(`{"schemaVersion":2`), append(bytes.Repeat([]byte(" "), 5<<20), '}')...)

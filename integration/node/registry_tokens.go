@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// tokenService is what the token server calls the registry, and itself.
+// tokenService is the name of the registry and of the token server in tokens.
 const tokenService = "registry.countersign.test"
 
-// tokenServer gives tokens for a registry to whoever knows the password, for whatever they ask: the protocol of
-// distribution's docs/spec/auth/token. The tokens are JSON web tokens signed by Ed25519, as distribution checks them.
+// tokenServer issues tokens of any requested scope to clients with the password, by the protocol in distribution's
+// docs/spec/auth/token. The tokens are JSON web tokens signed with Ed25519, which distribution verifies.
 type tokenServer struct {
 	realm              string
 	username, password string
@@ -29,7 +29,7 @@ type tokenServer struct {
 	done               chan error
 }
 
-// startTokenServer starts one, which speaks TLS where there is a certificate.
+// startTokenServer starts a token server. It uses TLS if there is a certificate.
 func startTokenServer(
 	ctx context.Context, username, password string, certificate tls.Certificate,
 ) (*tokenServer, error) {
@@ -54,7 +54,7 @@ func startTokenServer(
 		done: make(chan error, 1),
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /token", s.give) // Clients that try OAuth 2 first, by POST, then come back by GET.
+	mux.HandleFunc("GET /token", s.give) // Clients that try OAuth 2 by POST first fall back to GET.
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { s.done <- s.server.Serve(listener) }()
 	return s, nil
@@ -124,8 +124,8 @@ func (s *tokenServer) keys() []byte {
 		`{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": %q, "x": %q}]}`, tokenService, encode(public)))
 }
 
-// require stands before a registry in this process: it lets in who has a token, whatever for, and tells others where
-// there are some. distribution does look at what a token is for.
+// require protects a registry in this process. It accepts a token of any scope, and refers other clients to the token
+// server. distribution does verify the scope of a token.
 func (s *tokenServer) require(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		token, found := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer ")

@@ -8,7 +8,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// lab is a node and a registry by distribution.
+// lab is a node and a registry (distribution).
 type lab struct {
 	*node.Node
 	registry *node.Registry
@@ -45,7 +45,7 @@ func (l lab) push(t *testing.T, name, marker string) node.Pushed {
 	return push(t, l.Tools, l.registry, name, marker)
 }
 
-// run runs a pod of one container and returns it with the marker it runs on.
+// run runs a pod with one container, and returns the pod and the marker that the container prints.
 func (l lab) run(t *testing.T, container node.Container) (*node.RunningPod, string) {
 	t.Helper()
 	pod, err := l.RunPod(t.Context(), node.Pod{Namespace: "default", Container: container})

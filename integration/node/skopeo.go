@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Skopeo returns the path of skopeo: the distribution's, which apt installs for root. Where there is none the test is
-// skipped, but in CI.
+// Skopeo returns the path of the distribution's skopeo, which a script installs with apt if the test runs as root.
+// Without skopeo it skips the test, or fails it in CI.
 func Skopeo(t testing.TB) string {
 	t.Helper()
 	repository, err := findRepository()

@@ -15,7 +15,8 @@ import (
 
 const cgroups = "/sys/fs/cgroup"
 
-// attributes puts a process into a group of its own and lets the kernel kill it when the thread that started it ends.
+// attributes puts a process into its own process group, and lets the kernel kill it when the thread that started it
+// ends.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

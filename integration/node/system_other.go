@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// A node needs Linux: [Supported] says so before anything here is called.
+// A node requires Linux: [Supported] reports this before anything in this file is called.
 
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 

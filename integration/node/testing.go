@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// NewTools returns the tools for a test. It skips where no node can be booted, and fails if the environment variable
-// CI is true there: a CI that runs none of this must not be green.
+// NewTools returns the tools for a test. If no node can be booted on this machine, it skips the test, or fails it if
+// the environment variable CI is true: a CI run without these tests must not pass.
 func NewTools(t testing.TB) *Tools {
 	t.Helper()
 	if err := Supported(); err != nil {
@@ -23,8 +23,8 @@ func NewTools(t testing.TB) *Tools {
 	return tools
 }
 
-// Start boots a node for a test, with tools of its own accord where the configuration has none. The node goes when the
-// test ends; if it failed, its logs are shown.
+// Start boots a node for a test, and builds the tools if the configuration has none. When the test ends, the node is
+// closed; if the test failed, the node's logs are printed.
 func Start(t testing.TB, config Config) *Node {
 	t.Helper()
 	if config.Tools == nil {
@@ -45,7 +45,7 @@ func Start(t testing.TB, config Config) *Node {
 	return node
 }
 
-// NewRegistry starts a registry for a test, which goes when the test ends; if it failed, its log is shown.
+// NewRegistry starts a registry for a test. When the test ends, it is closed; if the test failed, its log is printed.
 func NewRegistry(t testing.TB, config RegistryConfig) *Registry {
 	t.Helper()
 	registry, err := StartRegistry(t.Context(), config)
@@ -64,8 +64,8 @@ func NewRegistry(t testing.TB, config RegistryConfig) *Registry {
 	return registry
 }
 
-// NewDaemon starts countersign on a node for a test and waits until it is registered. It ends with the test; if that
-// failed, its log is shown.
+// NewDaemon starts countersign on a node for a test, and waits until it is registered. When the test ends, the daemon
+// is terminated; if the test failed, its log is printed.
 func NewDaemon(t testing.TB, node *Node, config DaemonConfig) *Daemon {
 	t.Helper()
 	daemon := PrepareDaemon(t, node, config)
@@ -78,7 +78,7 @@ func NewDaemon(t testing.TB, node *Node, config DaemonConfig) *Daemon {
 	return daemon
 }
 
-// PrepareDaemon is NewDaemon but for the start, which is the test's.
+// PrepareDaemon is like NewDaemon, but the test starts the daemon.
 func PrepareDaemon(t testing.TB, node *Node, config DaemonConfig) *Daemon {
 	t.Helper()
 	daemon, err := node.NewDaemon(t.Context(), config)
@@ -89,7 +89,7 @@ func PrepareDaemon(t testing.TB, node *Node, config DaemonConfig) *Daemon {
 		if t.Failed() {
 			t.Logf("log of countersign:\n%s", tail(daemon.LogFile()))
 		}
-		// Not with the test's context, which is over.
+		// The context of the test is already cancelled.
 		if err := daemon.Terminate(context.Background()); err != nil {
 			t.Errorf("countersign, asked to end: %v\n%s", err, tail(daemon.LogFile()))
 		}

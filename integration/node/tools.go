@@ -16,17 +16,17 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// tool is one program of the cache and how it is built.
+// tool is one program in the cache, and how to build it.
 type tool struct {
 	name, pkg string
 	tags      string
 	cgo       bool
-	// product says that the package is of this module and not of integration/tools.
+	// product reports whether the package is in this module and not in integration/tools.
 	product bool
 }
 
-// tools lists the programs. runc enters namespaces in C, so it needs cgo; without the tag seccomp it needs no C library
-// beyond libc, and all it then lacks is seccomp profiles. containerd goes without the snapshotters no test uses.
+// tools lists the programs. runc enters namespaces in C, so it needs cgo. Without the tag seccomp it needs no C library
+// except libc, and lacks only seccomp profiles. containerd is built without the snapshotters that no test uses.
 func tools() []tool {
 	const containerd = "github.com/containerd/containerd/v2/cmd/"
 	const slim = "no_btrfs no_zfs no_devmapper"
@@ -43,21 +43,21 @@ func tools() []tool {
 	}
 }
 
-// Tools are the programs a node consists of, built. Make them with [BuildTools].
+// Tools are the built programs of a node. Make them with [BuildTools].
 type Tools struct {
-	// Directory holds the programs, and nothing else that can be executed.
+	// Directory contains the programs and no other executable.
 	Directory  string
 	repository string
 	witness    func() (v1.Layer, error)
 }
 
-// Path is where a program is: containerd, ctr, runc, registry, crane, cosign, ….
+// Path returns the path of a program: containerd, ctr, runc, registry, crane, cosign, ….
 func (t *Tools) Path(name string) string { return filepath.Join(t.Directory, name) }
 
-// BuildTools builds the programs that are not yet in the cache, .cache/tools in the repository, and says on progress
-// what it does. The cache is keyed by everything that can change a program: the module integration/tools, the version
-// of Go, the flags. Several processes may call it at once: one builds, the others wait. A repository without Go's
-// caches takes some minutes; a complete cache takes milliseconds.
+// BuildTools builds the programs that are not yet in the cache, .cache/tools in the repository, and reports its
+// progress. The cache key covers everything that can change a program: the module integration/tools, the version of Go,
+// the flags. Several processes may call it at once: one builds, the others wait. It takes some minutes without any
+// caches, and milliseconds with a complete cache.
 func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	repository, err := findRepository()
 	if err != nil {
@@ -106,7 +106,7 @@ func (t *Tools) missing(list []tool) []tool {
 	return missing
 }
 
-// cacheKey hashes what the programs are made of.
+// cacheKey hashes everything that affects the programs.
 func cacheKey(ctx context.Context, repository string, list []tool) (string, error) {
 	module := filepath.Join(repository, "integration", "tools")
 	version, err := output(ctx, module, "go", "env", "GOVERSION", "GOARCH")
@@ -129,7 +129,7 @@ func cacheKey(ctx context.Context, repository string, list []tool) (string, erro
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
 
-// findRepository walks up from the working directory to this module's root: tests run in their package's directory.
+// findRepository finds this module's root above the working directory: tests run in the directory of their package.
 func findRepository() (string, error) {
 	directory, err := os.Getwd()
 	if err != nil {

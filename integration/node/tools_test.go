@@ -25,7 +25,8 @@ func TestToolsAreBuiltOnce(t *testing.T) {
 	for program, want := range map[string]string{
 		"containerd": "v2.4.2", "runc": "1.5.2", "registry": "v3.1.2", "crane": "0.22.1", "cosign": "v3.1.3",
 	} {
-		// Built from a module, the programs know their version from it, or not at all: the module is asked.
+		// A program that is built as a dependency takes its version from its module, or has none, so the test reads the
+		// module.
 		text, err := exec.CommandContext(t.Context(), "go", "version", "-m", tools.Path(program)).Output()
 		if err != nil {
 			t.Errorf("%s: %v", program, err)
@@ -36,7 +37,7 @@ func TestToolsAreBuiltOnce(t *testing.T) {
 	}
 }
 
-// repository makes a repository of which just the program witness can be built.
+// repository makes a repository that contains only the program witness.
 func repository(t *testing.T, program string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -113,7 +114,7 @@ func TestCompilerIsAskedForByName(t *testing.T) {
 	}
 }
 
-// The machine has a compiler already or must not be given one by a test: this apt-get is a fake.
+// This apt-get is a fake: the machine may have a compiler, and a test must not install one.
 func TestCompilerIsInstalledByApt(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root installs packages")

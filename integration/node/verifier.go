@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// Verifier is the name of countersign's image verifier in containerd's directory of them, by which containerd calls it
-// when it refuses.
+// Verifier is the file name of countersign's image verifier. containerd's errors contain it if the verifier refuses a
+// pull.
 const Verifier = "countersign-verifier"
 
-// InstallVerifier has containerd ask a daemon about each image before it pulls it: by a program built of
-// "./plugin/verifier/countersign-verifier", through a script that names the daemon's configuration. containerd looks
-// for verifiers at each pull.
+// InstallVerifier installs the image verifier, so that containerd asks a daemon before it pulls an image. The program
+// is "./plugin/verifier/countersign-verifier"; a script starts it with the daemon's configuration. containerd reads the
+// directory of verifiers at each pull.
 func (n *Node) InstallVerifier(program string, daemon *Daemon) error {
 	return n.WriteVerifier(Verifier, fmt.Sprintf("exec '%s' -config '%s' \"$@\"", program, daemon.ConfigFile()))
 }
 
-// WriteVerifier puts a shell script into containerd's directory of image verifiers. It is called with -name, -digest
-// and -stdin-media-type and gets the image's descriptor on standard input; its exit status decides.
+// WriteVerifier writes a shell script to containerd's directory of image verifiers. containerd runs it with -name,
+// -digest and -stdin-media-type, and passes the image's descriptor on standard input. The exit status is the answer.
 func (n *Node) WriteVerifier(name, script string) error {
-	// containerd runs whatever it finds in that directory: what is not finished must not be there.
+	// containerd runs every file in the directory, so an incomplete file must not be there.
 	temporary := n.Path("." + name)
 	contents := "#!/bin/sh\n" + strings.TrimSpace(script) + "\n"
 	if err := os.WriteFile(temporary, []byte(contents), 0o700); err != nil { //nolint:gosec // It is a program.

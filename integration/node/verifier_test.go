@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// TestVerifierIsAskedBeforeLayers shows that containerd's CRI pulls by its transfer service, with the configuration of
-// these nodes: nothing else asks image verifiers.
+// TestVerifierIsAskedBeforeLayers shows that, with the configuration of these nodes, the CRI plugin pulls with the
+// transfer service: only this service runs image verifiers.
 func TestVerifierIsAskedBeforeLayers(t *testing.T) {
 	lab := newLab(t)
 	told := lab.Path("told")
@@ -38,7 +38,7 @@ func TestVerifierIsAskedBeforeLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if slices.ContainsFunc(requests, isContainerdsBlob) {
-		t.Errorf("before it was refused, containerd asked for more than its name: %+v", requests)
+		t.Errorf("before the refusal, containerd requested more than the manifest of its name: %+v", requests)
 	}
 	if err := lab.RemoveVerifier("picky"); err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// BenchmarkNode compares what is asked for every container with the one call to containerd that it takes.
+// BenchmarkNode compares the lookup that every container needs with the one call to containerd in it.
 func BenchmarkNode(b *testing.B) {
 	l := newLab(b)
 	pushed := l.push(b, "bench/app:v1", "bench")

@@ -1,3 +1,3 @@
-// Package origin tests package policy/origin against a real containerd: over its socket, with its snapshots, image
-// volumes and restarts. There is nothing in it but tests.
+// Package origin tests package policy/origin with a real containerd: its socket, snapshots, image volumes and restarts.
+// The package contains only tests.
 package origin

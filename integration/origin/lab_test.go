@@ -18,7 +18,8 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// lab is a node with two kinds of snapshotters, a registry, and what is tested, following the node's containerd.
+// lab is a node with two kinds of snapshotters, a registry, and the code under test, which follows the node's
+// containerd.
 type lab struct {
 	*node.Node
 	registry *node.Registry
@@ -74,7 +75,7 @@ func (l *lab) image(tb testing.TB, marker string) v1.Image {
 	return rig.Must(l.Tools.Image(marker))(tb)
 }
 
-// push pushes an image of that marker.
+// push pushes an image with that marker.
 func (l *lab) push(tb testing.TB, name, marker string) node.Pushed {
 	tb.Helper()
 	return rig.Must(l.registry.Push(tb.Context(), name, l.image(tb, marker)))(tb)

@@ -18,7 +18,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// TestOnARealNode shares one node, for a node takes longer to boot than to be asked.
+// TestOnARealNode shares one node, because booting a node takes longer than a test.
 func TestOnARealNode(t *testing.T) {
 	l := newLab(t)
 	t.Run("a root filesystem is told from another", l.rootfsIsTold)
@@ -27,7 +27,7 @@ func TestOnARealNode(t *testing.T) {
 	t.Run("an alias that leads elsewhere is seen in the rootfs", l.aliasIsSeen)
 	t.Run("an image volume is known by its files", l.volumeIsKnown)
 	t.Run("a remapped copy of an image is recognised", l.remappedIsRecognised)
-	// It stops containerd, so that no other can run beside it.
+	// This one stops containerd, so it cannot run in parallel with others.
 	t.Run("containerd comes back with other names", l.restartIsSurvived)
 }
 
@@ -82,7 +82,7 @@ func (l *lab) imageIsKnown(t *testing.T) {
 	})
 }
 
-// imageIsKnownAtOnce asks in the moment a pull has ended: its events may not have been heard yet.
+// imageIsKnownAtOnce looks an image up immediately after its pull, when its events may not have arrived yet.
 func (l *lab) imageIsKnownAtOnce(t *testing.T) {
 	for _, marker := range []string{"a", "b", "c", "d", "e"} {
 		pushed := l.push(t, "once/"+marker+":v1", "at once "+marker)
@@ -149,7 +149,7 @@ func (l *lab) volumeIsKnown(t *testing.T) {
 	}
 }
 
-// mountSources returns where a container's mounts are on the host.
+// mountSources returns the paths of a container's mounts on the host.
 func (l *lab) mountSources(t *testing.T, container string) []string {
 	t.Helper()
 	raw := rig.Must(l.Ctr(t.Context(), "--namespace", "k8s.io", "containers", "info", "--spec", container))(t)
@@ -166,7 +166,7 @@ func (l *lab) mountSources(t *testing.T, container string) []string {
 	return sources
 }
 
-// remappedIsRecognised has containerd's own client make the snapshot of a container in a user namespace with a
+// remappedIsRecognised creates the snapshot of a container in a user namespace with containerd's own client, in a
 // snapshotter that cannot map IDs.
 func (l *lab) remappedIsRecognised(t *testing.T) {
 	pushed, other := l.push(t, "remapped/app:v1", "remapped"), l.push(t, "remapped/other:v1", "another")

@@ -13,8 +13,8 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestAirGappedNode runs the commands of the documentation's walk-through as they stand there: what comes first on a
-// machine that reaches the registry, and what comes second on a node, with the registry stopped.
+// TestAirGappedNode runs the commands of the walk-through in the documentation unchanged: the first block on a machine
+// that reaches the registry, the second one on a node after the registry was stopped.
 func TestAirGappedNode(t *testing.T) {
 	w := newWorkshop(t)
 	l := w.newLab(t, w.Distribution(), nil)
@@ -40,7 +40,7 @@ func TestAirGappedNode(t *testing.T) {
 	l.runsAtOnce(t, prod, image)
 }
 
-// walkThrough returns the shell commands of a section, one string for each block of them.
+// walkThrough returns the shell commands in a section, one string for each block.
 func walkThrough(t *testing.T, path, heading string) (blocks []string) {
 	t.Helper()
 	_, section, found := strings.Cut(string(rig.Must(os.ReadFile(path))(t)), "\n"+heading+"\n")
@@ -59,7 +59,7 @@ func walkThrough(t *testing.T, path, heading string) (blocks []string) {
 	}
 }
 
-// machine is where somebody types commands.
+// machine is a machine on which an operator runs commands.
 type machine struct {
 	*lab
 	node      *node.Node
@@ -67,8 +67,8 @@ type machine struct {
 	directory string
 }
 
-// run runs commands by a shell that stops at the first that fails, with the names of an image in its environment. The
-// programs are the real ones, told by scripts of their names what is otherwise on these machines than on others.
+// run runs commands in a shell that stops at the first failure, with an image's names in its environment. The programs
+// are the real ones; scripts with their names add the settings that differ from those of other machines.
 func (m machine) run(t *testing.T, commands string, image node.Pushed) {
 	t.Helper()
 	programs := t.TempDir()

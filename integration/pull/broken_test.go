@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// verifierBroken shows that containerd refuses every pull while a verifier cannot be executed, as the daemon says.
+// verifierBroken checks that containerd refuses every pull if a verifier cannot be executed, as the daemon reports.
 func (l *lab) verifierBroken(t *testing.T) {
 	path := filepath.Join(l.VerifierDirectory(), node.Verifier)
 	for name, damage := range map[string]func() error{

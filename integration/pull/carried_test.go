@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// carried are signatures that come to a node without registries by tools that are not ours, and by ours.
+// carried are signatures that other tools and our own bring to a node without registries.
 func (w *workshop) carried(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), nil)
@@ -26,7 +26,7 @@ func (w *workshop) carried(t *testing.T) {
 	rig.OK(t, l.Registry.Stop())
 	rig.OK(t, os.RemoveAll(l.Daemon.EvidenceDirectory()))
 
-	t.Run("what cosign saved, while the daemon is away", func(t *testing.T) {
+	t.Run("what cosign saved, while the daemon does not run", func(t *testing.T) {
 		l.evidence(t, "import", "--as", saved.Reference, directory)
 	})
 	l.Start(t)
@@ -49,7 +49,7 @@ func (w *workshop) carried(t *testing.T) {
 	}
 }
 
-// evidence runs one of the commands about evidence, which must go well.
+// evidence runs one of the evidence commands, which must succeed.
 func (l *lab) evidence(t *testing.T, arguments ...string) string {
 	t.Helper()
 	return rig.Must(l.Evidence(t, arguments...))(t)

@@ -19,7 +19,7 @@ func (w *workshop) crashing(t *testing.T) {
 	t.Run("its disk is full", l.fullDisk)
 }
 
-// killedBeforeRename kills the daemon while the registry holds back the last of an image's signatures.
+// killedBeforeRename kills the daemon while the registry delays the last of an image's signatures.
 func (l *lab) killedBeforeRename(t *testing.T) {
 	image := l.signed(t, "shop/cut:v1", old)
 	answer, arrived, release := hold(t)
@@ -44,7 +44,7 @@ func (l *lab) killedBeforeRename(t *testing.T) {
 	}
 }
 
-// temporary are the files that a daemon has not given their names yet.
+// temporary returns the daemon's files that are not renamed to their final names yet.
 func temporary(t *testing.T, daemon *node.Daemon) (found []string) {
 	t.Helper()
 	rig.OK(t, filepath.WalkDir(daemon.EvidenceDirectory(), func(path string, _ fs.DirEntry, err error) error {
@@ -56,7 +56,7 @@ func temporary(t *testing.T, daemon *node.Daemon) (found []string) {
 	return found
 }
 
-// fullDisk has no room for evidence: the verdict is the same, and only its memory is shorter.
+// fullDisk has no space for evidence: the verdict is the same, but the evidence is lost at a restart.
 func (l *lab) fullDisk(t *testing.T) {
 	disk := rig.NewDisk(t)
 	rig.OK(t, l.Daemon.Terminate(t.Context()))

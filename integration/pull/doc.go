@@ -1,4 +1,4 @@
-// Package pull tests what happens before a container is created: containerd's image verifier asks the daemon about each
-// pull, which fetches the evidence and refuses what no namespace of the node may run; images that come by other ways
-// have their evidence fetched ahead; and a node without its registries goes on deciding.
+// Package pull tests what happens before a container is created: containerd's image verifier calls the daemon for each
+// pull; the daemon fetches the evidence, and refuses images that no namespace on the node may run. The daemon
+// prefetches the evidence of images that arrive in other ways. A node without its registries continues to decide.
 package pull

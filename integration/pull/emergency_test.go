@@ -12,9 +12,9 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestEmergencySwitchOff runs the commands of README's section in their order on a node that enforces: afterwards every
-// image is pulled and runs, and the containers that ran before still do. The node has no systemd, so the test stands in
-// for systemctl, and the node's directories for those of a host.
+// TestEmergencySwitchOff runs the commands in README's section in their order on a node that enforces: afterwards every
+// image can be pulled and run, and the containers that ran before still run. The node has no systemd, so the test plays
+// the part of systemctl, and uses the node's directories instead of the host's.
 func TestEmergencySwitchOff(t *testing.T) {
 	w := newWorkshop(t)
 	l := w.newLab(t, w.Distribution(), nil)
@@ -36,7 +36,7 @@ func TestEmergencySwitchOff(t *testing.T) {
 	}
 }
 
-// requireByDropIn leaves it to the drop-in that operators install to require the plugin.
+// requireByDropIn makes only the drop-in that operators install require the plugin.
 func (l *lab) requireByDropIn(t *testing.T) {
 	t.Helper()
 	rig.OK(t, l.DropIn("00-main.toml", `version = 3
@@ -46,7 +46,7 @@ func (l *lab) requireByDropIn(t *testing.T) {
 	contents := string(rig.Must(fs.ReadFile(conf.Files(), "containerd.toml"))(t))
 	rig.OK(t, l.DropIn("99-countersign.toml", strings.ReplaceAll(contents, verifierDirectory, l.VerifierDirectory())))
 	rig.OK(t, l.RestartContainerd(t.Context()))
-	// The plugin is not registered yet, so it is the drop-in that has containerd refuse this.
+	// The plugin is not registered yet, so the drop-in must make containerd refuse this.
 	early := l.Pod(prod, node.Pushed{Reference: "countersign.test/pause:1"})
 	early.Pull = node.Never
 	_, err := l.RunPod(t.Context(), early)
@@ -57,7 +57,7 @@ func (l *lab) requireByDropIn(t *testing.T) {
 
 const verifierDirectory = "/opt/containerd/image-verifier/bin"
 
-// perform does on the node what a command of README does on a host.
+// perform does on the node what a command in README does on a host.
 func (l *lab) perform(t *testing.T, command []string) {
 	t.Helper()
 	switch strings.Join(command[:2], " ") {
@@ -79,7 +79,7 @@ func (l *lab) perform(t *testing.T, command []string) {
 	}
 }
 
-// commandsOf returns the lines of a section's indented blocks, without their comments.
+// commandsOf returns the lines in a section's indented blocks, without comments.
 func commandsOf(t *testing.T, path, heading string) (commands []string) {
 	t.Helper()
 	_, section, found := strings.Cut(string(rig.Must(os.ReadFile(path))(t)), "\n"+heading+"\n")

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// refusesPull pulls an image that must be refused for a reason, and returns what is said of it.
+// refusesPull pulls an image that must be refused for a reason, and returns the audit record.
 func (l *lab) refusesPull(t *testing.T, image node.Pushed, reason string) string {
 	t.Helper()
 	err := l.tryPull(t, image)
@@ -27,12 +27,12 @@ func (l *lab) refusesPull(t *testing.T, image node.Pushed, reason string) string
 		t.Errorf("it was not the verifier who refused: %v", err)
 	}
 	if len(said) > 300 || strings.Contains(said, l.Key.Public) || strings.Contains(said, `"`+prod+`"`) {
-		t.Errorf("whoever pulls is told too much: %s", said)
+		t.Errorf("the error reveals too much: %s", said)
 	}
 	return said
 }
 
-// runsAtOnce runs a pod that must run at the first attempt, and is decided by nothing but an acceptance.
+// runsAtOnce runs a pod that must be accepted at the first attempt.
 func (l *lab) runsAtOnce(t *testing.T, namespace string, image node.Pushed) *node.RunningPod {
 	t.Helper()
 	pod := l.BeginAtOnce(t, namespace, image)
@@ -44,13 +44,13 @@ func (l *lab) runsAtOnce(t *testing.T, namespace string, image node.Pushed) *nod
 	return pod
 }
 
-// becomesCreated asks for one more container of an image in a pod until it is created, as a kubelet would.
+// becomesCreated requests another container of an image in a pod until it is created, as a kubelet does.
 func (l *lab) becomesCreated(t *testing.T, pod *node.RunningPod, image node.Pushed) {
 	t.Helper()
 	rig.Eventually(t, image.Reference+" to be created", func() error { return l.Another(t.Context(), pod, image) })
 }
 
-// asked returns what a registry was asked so far about a repository; for the empty one, about any.
+// asked returns the requests to a registry so far for a repository, or for all if it is empty.
 func asked(t *testing.T, registry *node.Registry, repository string) []node.Request {
 	t.Helper()
 	return slices.DeleteFunc(rig.Must(registry.Requests())(t), func(request node.Request) bool {
@@ -58,20 +58,20 @@ func asked(t *testing.T, registry *node.Registry, repository string) []node.Requ
 	})
 }
 
-// repository is an image's repository in its registry.
+// repository returns an image's repository in its registry.
 func (l *lab) repository(image node.Pushed) string {
 	return strings.TrimPrefix(image.Repository, l.Registry.Host+"/")
 }
 
-// isBlob says whether a request was for a blob, such as a layer.
+// isBlob reports whether a request was for a blob, such as a layer.
 func isBlob(request node.Request) bool { return strings.Contains(request.Path, "/blobs/") }
 
-// evidence is what a daemon keeps of an image: the part of record.json that tests look at.
+// evidence is the part of record.json that tests read.
 type evidence struct {
 	Repository, Outcome string
 }
 
-// kept reads what a daemon keeps of an image's manifest in the image's repository.
+// kept reads the evidence that a daemon has stored for an image's manifest and repository.
 func kept(daemon *node.Daemon, image node.Pushed) (evidence, error) {
 	sum := sha256.Sum256([]byte(image.Repository))
 	path := filepath.Join(daemon.EvidenceDirectory(), "v1", "sha256", image.Digest.Encoded(), hex.EncodeToString(sum[:]))
@@ -83,7 +83,7 @@ func kept(daemon *node.Daemon, image node.Pushed) (evidence, error) {
 	return found, json.Unmarshal(raw, &found)
 }
 
-// keeps waits until a daemon keeps signatures of an image.
+// keeps waits until a daemon has stored signatures of an image.
 func keeps(t *testing.T, daemon *node.Daemon, image node.Pushed) {
 	t.Helper()
 	rig.Eventually(t, "signatures of "+image.Reference+" to be kept", func() error {

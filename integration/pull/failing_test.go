@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// failing are registries that have images and fail when they are asked for signatures.
+// failing are registries that serve images but fail for requests for signatures.
 func (w *workshop) failing(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), settings{"pull": {"timeout": "2s"}})
@@ -16,7 +16,7 @@ func (w *workshop) failing(t *testing.T) {
 	pod := l.runsAtOnce(t, prod, base)
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
-		cause  string // In the record of the decision.
+		cause  string // In the audit record of the decision.
 	}{
 		"it resets the connection":      {reset, "connection was closed"},
 		"it denies access":              {status(http.StatusForbidden), "403"},
@@ -42,7 +42,7 @@ func (w *workshop) failing(t *testing.T) {
 	}
 }
 
-// tooBig is an answer of more than any list of signatures may have.
+// tooBig is a response that is larger than any list of signatures may be.
 func tooBig(writer http.ResponseWriter, _ *http.Request) {
 	writer.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
 	writer.Header().Set("Content-Length", "2147483648")

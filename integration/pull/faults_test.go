@@ -10,19 +10,19 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// faults answers in a registry's place where it is told to.
+// faults answers requests instead of a registry.
 type faults struct {
 	mutex sync.Mutex
 	rules []*fault
 }
 
-// fault is an answer to requests for a path with any of some beginnings.
+// fault is a response to requests for paths with any of these prefixes.
 type fault struct {
 	paths  []string
 	answer http.HandlerFunc
 }
 
-// wrap stands before a registry.
+// wrap wraps the handler of a registry.
 func (f *faults) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		if answer := f.find(request.URL.Path); answer != nil {
@@ -46,8 +46,7 @@ func (f *faults) find(path string) http.HandlerFunc {
 	return nil
 }
 
-// answer has the requests for paths with these beginnings answered so until repair is called, which the end of the test
-// does too.
+// answer answers requests for paths with these prefixes until repair is called or the test ends.
 func (f *faults) answer(t *testing.T, answer http.HandlerFunc, paths ...string) (repair func()) {
 	t.Helper()
 	rule := &fault{paths, answer}
@@ -63,16 +62,16 @@ func (f *faults) answer(t *testing.T, answer http.HandlerFunc, paths ...string) 
 	return repair
 }
 
-// evidenceOf are the beginnings of the paths at which a registry is asked for signatures in a repository: tags that are
-// made of a digest, and referrers.
+// evidenceOf returns the prefixes of the paths of signatures in a repository: tags that are derived from a digest, and
+// referrers.
 func evidenceOf(repository string) []string {
 	return []string{"/v2/" + repository + "/manifests/sha256-", "/v2/" + repository + "/referrers/"}
 }
 
-// hang answers nothing until the client is tired of it.
+// hang does not answer until the client disconnects.
 func hang(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }
 
-// hold answers nothing and tells of each request, until the client is gone or release is called, and then resets the
+// hold does not answer, and reports each request, until the client disconnects or release is called. Then it resets the
 // connection.
 func hold(t *testing.T) (answer http.HandlerFunc, asked <-chan string, release func()) {
 	t.Helper()
@@ -88,17 +87,17 @@ func hold(t *testing.T) (answer http.HandlerFunc, asked <-chan string, release f
 	return answer, arrived, sync.OnceFunc(func() { close(released) })
 }
 
-// awaits waits for a request that is held.
+// awaits waits for a held request.
 func awaits(t *testing.T, arrived <-chan string) {
 	t.Helper()
 	select {
 	case <-arrived:
 	case <-time.After(rig.Patience):
-		t.Fatal("nobody asks the registry")
+		t.Fatal("the registry received no request")
 	}
 }
 
-// reset ends the connection without an answer.
+// reset closes the connection without a response.
 func reset(writer http.ResponseWriter, _ *http.Request) {
 	connection, _, err := http.NewResponseController(writer).Hijack()
 	if err == nil {
@@ -115,7 +114,7 @@ func status(code int, header ...string) http.HandlerFunc {
 	}
 }
 
-// redirect sends the client to a place, which may hold the path that it asked for: {path}.
+// redirect redirects the client to a URL, in which {path} stands for the requested path.
 func redirect(to string) http.HandlerFunc {
 	return func(writer http.ResponseWriter, request *http.Request) {
 		http.Redirect(writer, request, strings.ReplaceAll(to, "{path}", request.URL.Path), http.StatusTemporaryRedirect)

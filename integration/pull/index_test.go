@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// indexes are pulled by the name of an index, of which the verifier is told no more than its digest.
+// indexes are pulled by the name of an index, of which the verifier receives only the digest.
 func (l *lab) indexes(t *testing.T) {
 	onIndex, _ := l.Index(t, "shop/signed-index:v1")
 	l.sign(t, onIndex, bundle)
@@ -26,7 +26,7 @@ func (l *lab) indexes(t *testing.T) {
 	l.refusesPull(t, instance, "unsigned")
 }
 
-// copies pulls what somebody copied, with all that was signed of it, to where it does not belong.
+// copies pulls an image that somebody copied with its signatures to another repository.
 func (l *lab) copies(t *testing.T) {
 	image := l.signed(t, "shop/original:v1", bundle)
 	l.Pull(t, image)

@@ -7,11 +7,11 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// prod is a namespace that asks, as the system does, for a signature by the key of what is in the registry's shop, and
-// rejects everything else. No namespace is less strict, unless a test makes one.
+// prod is a namespace that, like the system policy, requires a signature by the key for images in the registry's shop,
+// and rejects everything else. No namespace is less strict, unless a test adds one.
 const prod = "prod"
 
-// workshop is what all labs share.
+// workshop is shared by all labs.
 type workshop struct {
 	*rig.Workshop
 	verifier string
@@ -23,20 +23,20 @@ func newWorkshop(t *testing.T) *workshop {
 	return &workshop{Workshop: w, verifier: w.Build(t, "./plugin/verifier/countersign-verifier")}
 }
 
-// lab is a node whose containerd asks a daemon before it pulls.
+// lab is a node whose containerd calls the image verifier before it pulls.
 type lab struct {
 	*rig.Rig
 	verifier string
 	faults   *faults
 }
 
-// inProcess is a registry with the referrers API, which can be broken.
+// inProcess configures a registry with the referrers API, into which faults can be injected.
 func (w *workshop) inProcess() node.RegistryConfig { return node.RegistryConfig{InProcess: true} }
 
-// settings are those of the daemon, by table.
+// settings are the daemon's settings, by table.
 type settings = map[string]map[string]any
 
-// newLab boots a node with a daemon that is configured, known to the verifier, and not started yet.
+// newLab boots a node, and configures a daemon and the verifier for it, without starting the daemon.
 func (w *workshop) newLab(t *testing.T, registry node.RegistryConfig, settings settings) *lab {
 	t.Helper()
 	faults := &faults{}
@@ -51,7 +51,7 @@ func (w *workshop) newLab(t *testing.T, registry node.RegistryConfig, settings s
 	return l
 }
 
-// newDaemon configures a daemon that ends with the test.
+// newDaemon configures a daemon, which is terminated when the test ends.
 func (l *lab) newDaemon(t *testing.T, settings settings) *node.Daemon {
 	t.Helper()
 	return l.PrepareDaemon(t, node.DaemonConfig{Settings: settings})
@@ -65,8 +65,8 @@ func (l *lab) signatures() node.Policy {
 type format uint8
 
 const (
-	bundle format = iota // As cosign 3 does by itself, with the repository's name in it.
-	old                  // By the tag sha256-<hex>.sig.
+	bundle format = iota // The default format of cosign 3, with the repository's name in it.
+	old                  // Under the tag sha256-<hex>.sig.
 )
 
 func (l *lab) sign(t *testing.T, pushed node.Pushed, format format) {
@@ -85,7 +85,7 @@ func (l *lab) signed(t *testing.T, name string, format format) node.Pushed {
 	return pushed
 }
 
-// tryPull pulls an image for no pod, and returns what is said of it.
+// tryPull pulls an image without a pod, and returns the audit record.
 func (l *lab) tryPull(t *testing.T, image node.Pushed) error {
 	t.Helper()
 	_, err := l.CRI.PullImage(t.Context(), image.Reference, nil, nil)

@@ -17,8 +17,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// lookaside are signatures in the format of simple signing, which lie where registries.d says: on a server, or in a
-// directory.
+// lookaside are simple signing signatures at the location in registries.d: on a server, or in a directory.
 func (w *workshop) lookaside(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.Distribution(), nil)
@@ -54,7 +53,7 @@ func (w *workshop) lookaside(t *testing.T) {
 	}
 }
 
-// signSimply signs an image for a repository as "simple signing" does, and puts the signature where a lookaside has it:
+// signSimply signs an image for a repository with simple signing, and stores the signature where a lookaside has it:
 // containers/image docs/containers-signature.5.md and docs/signature-protocols.md.
 func (l *lab) signSimply(t *testing.T, signer *openpgp.Entity, directory string, image node.Pushed, name string) {
 	t.Helper()
@@ -72,6 +71,6 @@ func (l *lab) signSimply(t *testing.T, signer *openpgp.Entity, directory string,
 	rig.OK(t, writer.Close())
 	manifest := strings.Replace(image.Digest.String(), ":", "=", 1)
 	path := filepath.Join(directory, l.repository(image)+"@"+manifest, "signature-1")
-	rig.OK(t, os.MkdirAll(filepath.Dir(path), 0o755)) //nolint:gosec // It is served to whoever asks.
+	rig.OK(t, os.MkdirAll(filepath.Dir(path), 0o755)) //nolint:gosec // It is served to anyone.
 	rig.OK(t, os.WriteFile(path, signature.Bytes(), 0o600))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// otherWays are images that no verifier sees: imported, tagged, and there before the daemon.
+// otherWays are images that no verifier sees: imported, tagged, and present before the daemon started.
 func (w *workshop) otherWays(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.Distribution(), nil)
@@ -23,7 +23,7 @@ func (w *workshop) otherWays(t *testing.T) {
 	l.Start(t)
 	t.Run("before the daemon starts", func(t *testing.T) { keeps(t, l.Daemon, early) })
 	imported := l.signed(t, "shop/imported:v1", old)
-	// No document asks a signature of this one, so nobody looks for one.
+	// No document requires a signature of this image, so its evidence is not fetched.
 	other := l.Push(t, "elsewhere/imported:v1")
 	before := len(asked(t, l.Registry, l.repository(other)))
 	t.Run("by an import", func(t *testing.T) {
@@ -49,12 +49,12 @@ func (w *workshop) otherWays(t *testing.T) {
 		l.runsAtOnce(t, prod, early)
 		l.runsAtOnce(t, prod, imported)
 		if after := asked(t, l.Registry, l.repository(other))[before:]; len(after) > 0 {
-			t.Errorf("of an image that no document asks a signature of, the registry was asked for %+v", after)
+			t.Errorf("for an image of which no document requires a signature, the registry received %+v", after)
 		}
 	})
 }
 
-// imports gives containerd an image as an archive, under the name that it was pushed as.
+// imports imports an image archive into containerd, under the name under which the image was pushed.
 func (l *lab) imports(t *testing.T, image node.Pushed) {
 	t.Helper()
 	archive := filepath.Join(t.TempDir(), "image.tar")

@@ -20,7 +20,7 @@ func TestPull(t *testing.T) {
 	t.Run("the daemon fails", w.crashing)
 	t.Run("images come by other ways", w.otherWays)
 	t.Run("signatures are carried", w.carried)
-	t.Run("signatures lie beside the registry", w.lookaside)
+	t.Run("signatures are on a lookaside", w.lookaside)
 	t.Run("registries are reached as the node reaches them", w.reached)
 	t.Run("the sandbox image is refused", w.sandbox)
 }
@@ -45,7 +45,7 @@ func (w *workshop) pulled(t *testing.T) {
 	}
 }
 
-// firstContainers pulls signed images and creates their first containers, for which nobody asks the registry again.
+// firstContainers pulls signed images and creates their first containers, without further requests to the registry.
 func (l *lab) firstContainers(t *testing.T) {
 	images := []node.Pushed{l.signed(t, "shop/first:v1", bundle), l.signed(t, "shop/first-old:v1", old)}
 	before := make(map[node.Pushed]int)
@@ -63,8 +63,8 @@ func (l *lab) firstContainers(t *testing.T) {
 	}
 }
 
-// prefetches waits until the daemon has looked at every image on the node whether there is something to fetch: an image
-// that comes by another way is then known, and none is waiting.
+// prefetches waits until the daemon has checked for every image on the node whether there is something to fetch: the
+// result for an image that arrived in another way is known, and none is waiting.
 func (l *lab) prefetches(t *testing.T) {
 	t.Helper()
 	last := l.signed(t, fmt.Sprintf("shop/last-%d:v1", l.Number()), bundle)
@@ -91,7 +91,7 @@ func (l *lab) unsignedPull(t *testing.T) {
 	l.refusesPull(t, byDigest, "unsigned")
 	requests := asked(t, l.Registry, l.repository(image))[before:]
 	if slices.ContainsFunc(requests, isBlob) {
-		t.Errorf("layers were asked for: %+v", requests)
+		t.Errorf("layers were requested: %+v", requests)
 	}
 	if id := rig.Must(l.CRI.ImageID(t.Context(), image.Reference))(t); id != "" {
 		t.Errorf("it is on the node: %s", id)
@@ -101,7 +101,7 @@ func (l *lab) unsignedPull(t *testing.T) {
 	l.runsAtOnce(t, prod, image)
 }
 
-// namelessPull pulls an image whose signature could be for any repository, which no namespace of this node takes.
+// namelessPull pulls an image whose signature names no repository; no namespace on this node accepts it.
 func (l *lab) namelessPull(t *testing.T) {
 	image := l.Push(t, "shop/nameless:v1")
 	rig.OK(t, l.Tools.Sign(t.Context(), node.Signing{Image: image, Key: l.Key}))
@@ -111,20 +111,20 @@ func (l *lab) namelessPull(t *testing.T) {
 	}
 }
 
-// rejectedPull pulls what no document asks a signature of: nobody looks for any.
+// rejectedPull pulls an image of which no document requires a signature, so none is fetched.
 func (l *lab) rejectedPull(t *testing.T) {
 	image := l.Push(t, "elsewhere/rejected:v1")
 	before := len(asked(t, l.Registry, l.repository(image)))
 	l.refusesPull(t, image, "rejected")
 	for _, request := range asked(t, l.Registry, l.repository(image))[before:] {
-		// containerd finds out what the tag is; more nobody has to know.
+		// containerd resolves the tag; no other request is necessary.
 		if request.Method != http.MethodHead || !strings.HasPrefix(request.Path, "/v2/elsewhere/rejected/manifests/v1") {
-			t.Errorf("the registry was asked for %+v", request)
+			t.Errorf("the registry received %+v", request)
 		}
 	}
 }
 
-// registryGone adds a namespace when the registry is gone: what was fetched for the pull is enough.
+// registryGone adds a namespace while the registry is down: the evidence that was fetched for the pull is sufficient.
 func (l *lab) registryGone(t *testing.T) {
 	for _, format := range []format{bundle, old} {
 		image := l.signed(t, fmt.Sprintf("shop/kept-%d:v1", format), format)
@@ -142,7 +142,7 @@ func (l *lab) registryGone(t *testing.T) {
 	}
 }
 
-// audited pulls what only a namespace in audit mode lets run: not by its policy, but because it refuses nothing.
+// audited pulls an image that only a namespace in audit mode can run, because audit mode refuses nothing.
 func (w *workshop) audited(t *testing.T) {
 	t.Parallel()
 	const trial = "trial"

@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// reached are registries that are not where their name says, or not for everybody.
+// reached are registries that are at another address than their name, or that require credentials.
 func (w *workshop) reached(t *testing.T) {
 	t.Parallel()
 	t.Run("by mirrors", w.mirrors)
@@ -41,7 +41,7 @@ func (w *workshop) mirrors(t *testing.T) {
 			l.runsAtOnce(t, prod, image)
 			found := asked(t, mirror, l.repository(image))
 			if !slices.ContainsFunc(found, func(r node.Request) bool { return strings.Contains(r.Path, "/manifests/sha256-") }) {
-				t.Errorf("the mirror was not asked for signatures: %+v", found)
+				t.Errorf("the mirror received no request for signatures: %+v", found)
 			}
 			for _, request := range asked(t, l.Registry, "")[before:] {
 				if strings.HasPrefix(request.UserAgent, "containerd/") {
@@ -55,7 +55,7 @@ func (w *workshop) mirrors(t *testing.T) {
 		rig.OK(t, l.Daemon.Terminate(t.Context()))
 		rig.OK(t, l.CRI.RemoveImage(t.Context(), image.Reference))
 		rig.OK(t, l.Registry.Stop())
-		// It has forgotten everything.
+		// It has lost all its data.
 		l.Daemon = l.newDaemon(t, nil)
 		rig.OK(t, l.InstallVerifier(l.verifier, l.Daemon))
 		l.Start(t)
@@ -64,7 +64,7 @@ func (w *workshop) mirrors(t *testing.T) {
 	})
 }
 
-// unusedAddress is an address at which nobody listens.
+// unusedAddress is an address on which no process listens.
 func unusedAddress(t *testing.T) string {
 	t.Helper()
 	listener := rig.Must(new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
@@ -72,7 +72,8 @@ func unusedAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// tokens is a registry whose images the kubelet's secrets open, and whose signatures a credential provider does.
+// tokens is a registry for whose images the kubelet has secrets, and for whose signatures a credential provider has
+// credentials.
 func (w *workshop) tokens(t *testing.T) {
 	registry := w.Distribution()
 	registry.TLS, registry.Tokens, registry.Username, registry.Password = true, true, "ann", "a word"

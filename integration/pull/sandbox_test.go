@@ -10,7 +10,8 @@ import (
 // pause is the sandbox image of the harness's nodes.
 const pause = "countersign.test/pause:1"
 
-// sandbox starts a daemon whose policy refuses the image without which no pod starts: it says so before one is pulled.
+// sandbox starts a daemon whose policy refuses the image without which no pod starts: it reports this before the image
+// is pulled.
 func (w *workshop) sandbox(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), nil)

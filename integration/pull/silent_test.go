@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// silent are pulls about which the daemon does not answer, or not in time.
+// silent are pulls for which the daemon does not answer, or not in time.
 func (w *workshop) silent(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), settings{"pull": {"timeout": "2s"}})
@@ -44,7 +44,7 @@ func (l *lab) daemonAway(t *testing.T) {
 	})
 }
 
-// daemonHangs stops the daemon's process for a moment, which is as if it were not there.
+// daemonHangs stops the daemon's process with SIGSTOP, so the daemon is unreachable.
 func (l *lab) daemonHangs(t *testing.T) {
 	image := l.signed(t, "shop/stopped:v1", bundle)
 	rig.OK(t, l.Daemon.Process().Signal(syscall.SIGSTOP))
@@ -65,7 +65,7 @@ func (l *lab) registryHangs(t *testing.T) {
 	l.BecomesRunnable(t, prod, image)
 }
 
-// verifierKilled kills the verifier's process while it waits. What containerd makes of that is a failed pull.
+// verifierKilled kills the verifier's process while it waits. For containerd this is a failed pull.
 func (l *lab) verifierKilled(t *testing.T) {
 	slow := l.newDaemon(t, nil)
 	rig.OK(t, l.Daemon.Terminate(t.Context()))
@@ -88,7 +88,7 @@ func (l *lab) verifierKilled(t *testing.T) {
 	rig.Eventually(t, "another pull", func() error { return l.tryPull(t, image) })
 }
 
-// verifying finds the verifier's process that asks a daemon.
+// verifying finds the process of a verifier that waits for a daemon.
 func verifying(daemon *node.Daemon) (*os.Process, error) {
 	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
@@ -109,8 +109,8 @@ func verifying(daemon *node.Daemon) (*os.Process, error) {
 	return nil, errors.New("no verifier asks this daemon")
 }
 
-// crowd pulls more images at once from a registry that hangs than are fetched for at once: each is let in by itself,
-// and another registry's images do not wait for it.
+// crowd pulls more images at once from a registry that hangs than the daemon fetches for at once: each pull is allowed,
+// and the images of another registry do not wait for them.
 func (l *lab) crowd(t *testing.T) {
 	other := node.NewRegistry(t, l.Distribution())
 	policy := l.signatures()
@@ -130,7 +130,7 @@ func (l *lab) crowd(t *testing.T) {
 	l.refusesPull(t, unsigned, "unsigned")
 	for range count {
 		if err := <-outcomes; err != nil {
-			t.Errorf("it should be let in: %v", err)
+			t.Errorf("the pull should be allowed: %v", err)
 		}
 	}
 }

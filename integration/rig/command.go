@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Answer is what the check command says.
+// Answer is the output of the check command.
 type Answer struct {
 	Status int    `json:"-"` // The exit status.
 	Reason string `json:"reason"`
@@ -18,7 +18,8 @@ type Answer struct {
 // String is the exit status and the reason: "0 accepted".
 func (a Answer) String() string { return fmt.Sprint(a.Status, " ", a.Reason) }
 
-// Check runs the check command with the configuration of the rig's daemon. It must answer, and complain of nothing.
+// Check runs the check command with the configuration of the rig's daemon. The command must print a verdict and no
+// error.
 func (r *Rig) Check(t testing.TB, arguments ...string) Answer {
 	t.Helper()
 	arguments = append([]string{"check", "--config", r.Daemon.ConfigFile(), "--output", "json"}, arguments...)
@@ -36,7 +37,7 @@ func (r *Rig) Check(t testing.TB, arguments ...string) Answer {
 	return answer
 }
 
-// CheckOutput runs the check command as Check does, and returns what it prints.
+// CheckOutput runs the check command like Check, and returns its output.
 func (r *Rig) CheckOutput(t testing.TB, arguments ...string) string {
 	t.Helper()
 	arguments = append([]string{"check", "--config", r.Daemon.ConfigFile()}, arguments...)
@@ -47,8 +48,8 @@ func (r *Rig) CheckOutput(t testing.TB, arguments ...string) string {
 	return string(output)
 }
 
-// Evidence runs one of the commands below "evidence" with the configuration of the rig's daemon, and returns what it
-// prints. What it complains of is in the error.
+// Evidence runs one of the "evidence" commands with the configuration of the rig's daemon, and returns its output. Its
+// error output is in the error.
 func (r *Rig) Evidence(t testing.TB, arguments ...string) (string, error) {
 	t.Helper()
 	arguments = append(append([]string{"evidence"}, arguments...), "--config", r.Daemon.ConfigFile())

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// Disk is a small one that a test can fill.
+// Disk is a small file system that a test can fill.
 type Disk string
 
-// NewDisk mounts a disk of 64 KiB for as long as the test runs.
+// NewDisk mounts a file system of 64 KiB until the test ends.
 func NewDisk(t testing.TB) Disk {
 	t.Helper()
 	disk := t.TempDir()
@@ -24,7 +24,7 @@ func NewDisk(t testing.TB) Disk {
 	return Disk(disk)
 }
 
-// Fill takes all the room that is left, until Empty.
+// Fill uses all free space, until Empty is called.
 func (d Disk) Fill(t testing.TB) {
 	t.Helper()
 	if err := os.WriteFile(d.filling(), make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
@@ -32,13 +32,13 @@ func (d Disk) Fill(t testing.TB) {
 	}
 }
 
-// Empty gives back what Fill took.
+// Empty frees the space that Fill has used.
 func (d Disk) Empty(t testing.TB) {
 	t.Helper()
 	OK(t, os.Remove(d.filling()))
 }
 
-// Path is a path on the disk.
+// Path returns a path in the file system.
 func (d Disk) Path(name string) string { return filepath.Join(string(d), name) }
 
 func (d Disk) filling() string { return d.Path("filling") }

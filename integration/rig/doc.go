@@ -1,8 +1,8 @@
-// Package rig is what the tests on nodes are written with: a node that requires countersign, the registry it pulls from
-// and a daemon that is started when a test wants it; images whose marker is their name; and what a test says most
-// often, that a pod runs on its image's own files or that it is refused for a reason, and that this is on record.
+// Package rig is the base of the tests on nodes: a node that requires countersign, its registry, and a daemon that the
+// test starts; images whose marker is their name; and the most frequent assertions: a pod runs on its image's own
+// files, or it is refused for a reason, and the audit log has the decision.
 //
-// Package [github.com/countersign/countersign/integration/node] boots what a test names and returns errors. This ends
-// the test instead, and knows how countersign words a refusal. Each package of tests adds to a [Rig] what is its own:
+// Package [github.com/countersign/countersign/integration/node] boots nodes and returns errors. This package ends the
+// test instead, and knows the form of countersign's refusals. Each test package adds its own parts to a [Rig]:
 // namespaces, policies, how images are signed.
 package rig

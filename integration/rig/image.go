@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// Image makes the image with that marker, the same each time.
+// Image makes the image with that marker; it is the same each time.
 func (r *Rig) Image(t testing.TB, marker string) v1.Image {
 	t.Helper()
 	return Must(r.Tools.Image(marker))(t)
@@ -27,8 +27,8 @@ func (r *Rig) Push(t testing.TB, name string) node.Pushed {
 	return Must(r.Registry.Push(t.Context(), name, r.Image(t, name)))(t)
 }
 
-// Index pushes an index of two platforms, and also returns what this machine runs of it, whose marker is the index's
-// name.
+// Index pushes an index of two platforms. It also returns the manifest that this machine runs, whose marker is the
+// index's name.
 func (r *Rig) Index(t testing.TB, name string) (index, instance node.Pushed) {
 	t.Helper()
 	here, elsewhere := r.Image(t, name), Must(r.Tools.ImageFor(name+" elsewhere", *node.Linux("s390x")))(t)
@@ -45,12 +45,12 @@ func (r *Rig) Index(t testing.TB, name string) (index, instance node.Pushed) {
 	return index, instance
 }
 
-// Marker is that of an image that Push or Index pushed.
+// Marker returns the marker of an image that Push or Index has pushed.
 func (r *Rig) Marker(image node.Pushed) string {
 	return strings.TrimPrefix(image.Reference, r.Registry.Host+"/")
 }
 
-// Pull pulls an image for no pod, which must be let in, and returns what the runtime calls it.
+// Pull pulls an image without a pod. The pull must be allowed. It returns the image's ID.
 func (r *Rig) Pull(t testing.TB, image node.Pushed) string {
 	t.Helper()
 	id, err := r.CRI.PullImage(t.Context(), image.Reference, nil, nil)
@@ -60,8 +60,7 @@ func (r *Rig) Pull(t testing.TB, image node.Pushed) string {
 	return id
 }
 
-// SkopeoCopy has skopeo copy an image with its signatures to a directory, and returns what the program's commands call
-// that.
+// SkopeoCopy copies an image with its signatures to a directory with skopeo, and returns the argument for --image.
 func (r *Rig) SkopeoCopy(t testing.TB, image node.Pushed, options ...string) string {
 	t.Helper()
 	registries, target := t.TempDir(), filepath.Join(t.TempDir(), "image")

@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// Pod is a pod of one container of an image, with a name of its own.
+// Pod is a pod with a unique name and one container of an image.
 func (r *Rig) Pod(namespace string, image node.Pushed) node.Pod {
 	return node.Pod{
 		Namespace: namespace, Name: fmt.Sprintf("pod-%d", r.Number()),
@@ -19,15 +19,15 @@ func (r *Rig) Pod(namespace string, image node.Pushed) node.Pod {
 	}
 }
 
-// Begin runs a pod that must run, be it after it was pending, on its image's own files. It is removed when the test
-// ends.
+// Begin runs a pod that must run on its image's own files, possibly after it was pending. The pod is removed when the
+// test ends.
 func (r *Rig) Begin(t testing.TB, namespace string, image node.Pushed) *node.RunningPod {
 	t.Helper()
 	pod, err := r.RunPodUntil(t.Context(), r.Pod(namespace, image))
 	return r.begun(t, pod, err, namespace, image)
 }
 
-// BeginAtOnce is Begin of a pod that must not be pending first.
+// BeginAtOnce is like Begin, but the pod must not be pending first.
 func (r *Rig) BeginAtOnce(t testing.TB, namespace string, image node.Pushed) *node.RunningPod {
 	t.Helper()
 	pod, err := r.RunPod(t.Context(), r.Pod(namespace, image))
@@ -42,14 +42,14 @@ func (r *Rig) begun(
 		t.Fatalf("%s in %s should run: %v", image.Reference, namespace, err)
 	}
 	t.Cleanup(func() {
-		// Where containerd does not run any more, the node's end takes the pod along.
+		// If containerd does not run any more, closing the node removes the pod.
 		_ = pod.Remove(context.Background())
 	})
 	WantMarker(t, pod, r.Marker(image))
 	return pod
 }
 
-// WantMarker wants a pod to run on the root filesystem with that marker.
+// WantMarker fails the test unless a pod runs on the root filesystem with that marker.
 func WantMarker(t testing.TB, pod *node.RunningPod, want string) {
 	t.Helper()
 	if got, err := pod.Marker(t.Context()); err != nil || got != want {
@@ -57,7 +57,7 @@ func WantMarker(t testing.TB, pod *node.RunningPod, want string) {
 	}
 }
 
-// BecomesRunnable runs pods until one runs: what was fetched or signed after a refusal is looked for again.
+// BecomesRunnable runs pods until one runs, because evidence that was signed after a refusal is fetched again.
 func (r *Rig) BecomesRunnable(t testing.TB, namespace string, image node.Pushed) {
 	t.Helper()
 	Eventually(t, image.Reference+" to run", func() error {
@@ -69,18 +69,18 @@ func (r *Rig) BecomesRunnable(t testing.TB, namespace string, image node.Pushed)
 	})
 }
 
-// RefusalPrefix is how every refusal begins, after what containerd says.
+// RefusalPrefix is the beginning of every refusal, after containerd's own text.
 const RefusalPrefix = "SignatureValidationFailed: "
 
-// IsRefused says whether an error is a refusal by countersign for a reason.
+// IsRefused reports whether an error is a refusal by countersign for a reason.
 func IsRefused(err error, reason string) bool {
 	return err != nil && strings.Contains(err.Error(), RefusalPrefix) && strings.HasSuffix(err.Error(), " ("+reason+")")
 }
 
-// Refusal is what became of a pod that was refused.
+// Refusal is the result of a refused pod.
 type Refusal struct {
-	node.Decision        // On record.
-	Said          string // To the pod's author.
+	node.Decision        // In the audit log.
+	Said          string // In the error for the pod's author.
 }
 
 // Refused runs a pod that must be refused for a reason.
@@ -114,7 +114,8 @@ func (r *Rig) Decided(t testing.TB, pod, reason string) node.Decision {
 	return decision
 }
 
-// Another asks once for one more container in a pod, of an image that is on the node. If it is created it is removed.
+// Another tries once to create another container in a pod, of an image that is on the node. A created container is
+// removed.
 func (r *Rig) Another(ctx context.Context, pod *node.RunningPod, image node.Pushed) error {
 	container := node.Container{
 		Name: fmt.Sprintf("another-%d", r.Number()), Image: image.Reference, Pull: node.Never,

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// Workshop is what rigs have in common: the program, and the key that signs.
+// Workshop is shared by rigs: the program, and the key that signs.
 type Workshop struct {
 	Program string
 	Key     node.Key
@@ -15,7 +15,7 @@ type Workshop struct {
 	tools *node.Tools
 }
 
-// NewWorkshop builds countersign and makes a key, for as long as the test runs.
+// NewWorkshop builds countersign and generates a key; both are removed when the test ends.
 func NewWorkshop(t testing.TB) *Workshop {
 	t.Helper()
 	w := &Workshop{tools: node.NewTools(t)}
@@ -30,22 +30,22 @@ func (w *Workshop) Build(t testing.TB, name string) string {
 	return Must(w.tools.BuildProgram(t.Context(), name, t.TempDir(), false))(t)
 }
 
-// NewKey makes one more key.
+// NewKey generates another key.
 func (w *Workshop) NewKey(t testing.TB, name string) node.Key {
 	t.Helper()
 	return Must(w.tools.GenerateKey(t.Context(), t.TempDir(), name))(t)
 }
 
-// Distribution is a registry without the referrers API.
+// Distribution configures a registry without the referrers API.
 func (w *Workshop) Distribution() node.RegistryConfig { return node.RegistryConfig{Tools: w.tools} }
 
-// Rig is a node whose containerd creates no container without countersign, and the registry that it pulls from.
+// Rig is a node whose containerd requires countersign, and the node's registry.
 type Rig struct {
 	*node.Node
 	*Workshop
-	// Registry is nil where the node was booted without one: see With.
+	// Registry is nil if the node was booted without one: see With.
 	Registry *node.Registry
-	// Daemon is nil until a test has one: see PrepareDaemon.
+	// Daemon is nil until the test prepares one: see PrepareDaemon.
 	Daemon *node.Daemon
 
 	numbers *atomic.Int64
@@ -60,17 +60,18 @@ func (w *Workshop) NewRig(t testing.TB, registry *node.Registry) *Rig {
 	}
 }
 
-// With is the same node with another registry.
+// With returns the same node with another registry.
 func (r *Rig) With(registry *node.Registry) *Rig {
 	with := *r
 	with.Registry = registry
 	return &with
 }
 
-// Number is one that nobody else was given on this node.
+// Number returns a number that is unique on this node.
 func (r *Rig) Number() int64 { return r.numbers.Add(1) }
 
-// PrepareDaemon configures a daemon that ends with the test, by the workshop's program. It is not started.
+// PrepareDaemon configures a daemon with the workshop's program, but does not start it. It is terminated when the test
+// ends.
 func (r *Rig) PrepareDaemon(t testing.TB, config node.DaemonConfig) *node.Daemon {
 	t.Helper()
 	config.Program = r.Program
@@ -84,7 +85,7 @@ func (r *Rig) Start(t testing.TB) {
 	OK(t, r.Daemon.Ready(t.Context()))
 }
 
-// Write writes the policy of a namespace, or that of the system for the empty one.
+// Write writes the policy of a namespace, or the system policy if the namespace is empty.
 func (r *Rig) Write(t testing.TB, namespace string, policy node.Policy) {
 	t.Helper()
 	OK(t, r.WritePolicy(namespace, policy.JSON()))

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// Must returns a result, and ends the test where there is an error instead.
+// Must returns a result, or ends the test if there is an error.
 func Must[T any](result T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -19,7 +19,7 @@ func Must[T any](result T, err error) func(testing.TB) T {
 	}
 }
 
-// OK ends the test where there is an error.
+// OK ends the test if there is an error.
 func OK(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -27,16 +27,16 @@ func OK(t testing.TB, err error) {
 	}
 }
 
-// Patience is how long anything may take that is known to come.
+// Patience is the timeout for anything that must happen.
 const Patience = 45 * time.Second
 
-// The pauses between two attempts: what is there soon is seen soon, and what runs a whole pod does so less often.
+// The pauses between two attempts: short for cheap checks, longer for attempts that run a pod.
 const (
 	shortest = 20 * time.Millisecond
 	longest  = 200 * time.Millisecond
 )
 
-// Eventually tries until there is no error, and ends the test if there still is one when Patience is over.
+// Eventually retries until there is no error, and ends the test if there still is one after Patience.
 func Eventually(t testing.TB, what string, attempt func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
@@ -54,8 +54,8 @@ func Eventually(t testing.TB, what string, attempt func() error) {
 	}
 }
 
-// Logged waits for records of a daemon's log with a message, empty for any, that have these words in their values, and
-// returns all there are.
+// Logged waits for records in a daemon's log with a message (any, if it is empty) that contain these words in their
+// values, and returns all of them.
 func Logged(t testing.TB, daemon *node.Daemon, message string, words ...string) (found []map[string]any) {
 	t.Helper()
 	Eventually(t, fmt.Sprintf("%q with %q in the log", message, words), func() error {
@@ -74,7 +74,7 @@ func Logged(t testing.TB, daemon *node.Daemon, message string, words ...string) 
 	return found
 }
 
-// Says reports whether a record has all these words in its values, and is of one line.
+// Says reports whether a record contains all these words in its values and has only one line.
 func Says(record map[string]any, words ...string) bool {
 	text := fmt.Sprint(record)
 	for _, word := range words {

@@ -1,9 +1,8 @@
-// Command provider is a credential provider plugin of the kubelet's for tests: a program that reads a
-// CredentialProviderRequest (credentialprovider.kubelet.k8s.io/v1) on standard input and writes a
-// CredentialProviderResponse.
+// Command provider is a credential provider plugin of the kubelet for tests. It reads a CredentialProviderRequest
+// (credentialprovider.kubelet.k8s.io/v1) from standard input and writes a CredentialProviderResponse.
 //
-// Its one argument is a file with the response. It notes the image of each request in a line of its own in the file of
-// the same name with ".asked" after it. Without a file with the response it fails, as a plugin does whose cloud does
+// Its one argument is a file with the response. It appends the image of each request as a line to the file with the
+// same name and the suffix ".asked". If there is no file with the response, it fails, like a plugin whose cloud does
 // not answer.
 package main
 

@@ -1,7 +1,7 @@
-// Command witness is the one program in the images of the tests: it tells whose root filesystem it runs on.
+// Command witness is the only program in the images of the tests: it shows on which root filesystem it runs.
 //
-// Without arguments it prints the file /marker and sleeps until it is told to end. "witness print PATH…" prints files
-// and ends; "witness exit" does nothing but that.
+// Without arguments it prints the file /marker and sleeps until SIGTERM. "witness print PATH…" prints files and exits;
+// "witness exit" exits.
 package main
 
 import (
