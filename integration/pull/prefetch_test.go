@@ -38,7 +38,7 @@ func (w *workshop) otherWays(t *testing.T) {
 		keeps(t, l.Daemon, tagged)
 	})
 	t.Run("and it is told", func(t *testing.T) {
-		rig.Logged(t, l.Daemon, "fetching evidence ahead")
+		rig.Logged(t, l.Daemon, "prefetching evidence")
 		const series = `countersign_prefetches_total{result="looked"}`
 		if looked, err := l.Daemon.Metric(t.Context(), series); err != nil || looked < 3 {
 			t.Errorf("%s is %v, %v; there were three images to look at", series, looked, err)

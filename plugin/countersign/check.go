@@ -11,17 +11,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/internal/fetch"
+	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/files"
-	"github.com/countersign/countersign/policy/signature"
 )
 
 // checkFlags are check's flags, as given.
 type checkFlags struct {
 	namespace, config, systemPolicy, policyDir, image, output string
 	timeout                                                   time.Duration
-	// progress reports on a registry that takes more than one fetch.
-	progress progressFunc
+	// progress is called while a registry needs more than one attempt.
+	progress fetch.ProgressFunc
 }
 
 func newCheckCommand(stdout io.Writer) *cobra.Command {
@@ -54,7 +56,7 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 		Args: exactlyOneReference,
 		RunE: func(command *cobra.Command, args []string) error {
 			flags.progress = func(read, of int) {
-				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", printable(args[0]), referrersRead(read, of))
+				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", text.Printable(args[0]), referrersRead(read, of))
 			}
 			return check(command.Context(), flags, args[0], stdout)
 		},
@@ -66,7 +68,7 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, in place of the configured one")
 	set.StringVar(&flags.image, "image", "containerd",
 		"where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
-	set.DurationVar(&flags.timeout, "timeout", fetchPatience, "how long --image registry may take")
+	set.DurationVar(&flags.timeout, "timeout", fetchTimeout, "how long --image registry may take")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
 }
@@ -97,9 +99,9 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 		Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref, image: flags.image,
 	}
 	verdict, found := checkVerdict(ctx, config, flags, ref)
-	result.take(verdict)
-	if flags.ofDaemon() && found != "" {
-		result.takeDaemon(askDaemon(ctx, config, policy.Question{Namespace: flags.namespace, Reference: ref, Config: found}))
+	result.set(daemon.VerdictOf(verdict), daemon.RequirementKinds(nil).Advice(verdict))
+	if flags.usesDaemon() && found != "" {
+		result.setDaemon(askDaemon(ctx, config, policy.Question{Namespace: flags.namespace, Reference: ref, Config: found}))
 	}
 	if err := result.write(stdout, flags.output); err != nil {
 		return fmt.Errorf("writing the verdict: %w", err)
@@ -150,18 +152,13 @@ func checkVerdict(
 		return policy.Denial(err), ""
 	}
 	defer source.close()
-	documents := files.Open(files.Config{
-		System:    config.Policy.System,
-		Directory: config.Policy.Directory,
-		StateFile: config.StateFile(),
-		Parse:     signature.NewParser(requirementKinds(nil)).Parse,
-	})
+	documents := files.Open(daemon.Documents(config))
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: documents.Current,
 		Image:     source.image,
 		Kept:      source.kept,
-		Kinds:     requirementKinds(nil),
-		Nameless:  newLive(config).nameless,
+		Kinds:     daemon.RequirementKinds(nil),
+		Nameless:  func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
 	})
 	if err != nil {
 		return policy.Denial(err), ""

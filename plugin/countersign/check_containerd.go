@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/internal/containerd"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/origin"
@@ -19,27 +20,27 @@ import (
 // openContainerd looks at this node's own stores: containerd's images, and what the daemon keeps of signatures.
 func openContainerd(ctx context.Context, config *conf.Config, ref string) (*source, error) {
 	namespace := config.Containerd.Namespace
-	containerd, err := connect(ctx, config.Containerd.Address, namespace)
+	connection, err := containerd.Connect(ctx, config.Containerd.Address, namespace)
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "%v", err)
 	}
-	found, err := resolve(ctx, containerd, ref)
+	found, err := resolve(ctx, connection, ref)
 	if err != nil {
-		return nil, errors.Join(err, containerd.Close())
+		return nil, errors.Join(err, connection.Close())
 	}
-	images := origin.New(containerd, namespace, slog.New(slog.DiscardHandler))
+	images := origin.New(connection, namespace, slog.New(slog.DiscardHandler))
 	return &source{
 		config: found,
 		image:  images.Image,
 		kept:   evidence.Read(config.Evidence.Directory),
-		close:  func() { _ = errors.Join(images.Close(), containerd.Close()) },
+		close:  func() { _ = errors.Join(images.Close(), connection.Close()) },
 	}, nil
 }
 
 // resolve returns the config digest of the image that a pod naming this reference would run here. The kubelet asks
 // containerd the same before it creates a container.
-func resolve(ctx context.Context, containerd *client.Client, ref string) (digest.Digest, error) {
-	image, err := findImage(ctx, containerd, ref)
+func resolve(ctx context.Context, connection *client.Client, ref string) (digest.Digest, error) {
+	image, err := findImage(ctx, connection, ref)
 	if err != nil {
 		return "", err
 	}
@@ -50,15 +51,15 @@ func resolve(ctx context.Context, containerd *client.Client, ref string) (digest
 	return config.Digest, nil
 }
 
-func findImage(ctx context.Context, containerd *client.Client, ref string) (client.Image, error) {
+func findImage(ctx context.Context, connection *client.Client, ref string) (client.Image, error) {
 	if hexadecimal, ok := (policy.Question{Reference: ref}).ImageID(); ok {
-		return findByID(ctx, containerd, hexadecimal)
+		return findByID(ctx, connection, hexadecimal)
 	}
 	named, err := policy.Normalize(ref)
 	if err != nil {
 		return nil, policy.Refuse(policy.BadRequest, "%v", err)
 	}
-	image, err := containerd.GetImage(ctx, named.String())
+	image, err := connection.GetImage(ctx, named.String())
 	if errdefs.IsNotFound(err) {
 		return nil, policy.Refuse(policy.Unavailable, "%s is not on this node", named)
 	}
@@ -68,8 +69,8 @@ func findImage(ctx context.Context, containerd *client.Client, ref string) (clie
 	return image, nil
 }
 
-func findByID(ctx context.Context, containerd *client.Client, hexadecimal string) (client.Image, error) {
-	images, err := containerd.ListImages(ctx, "name~="+strconv.Quote("^sha256:"+hexadecimal))
+func findByID(ctx context.Context, connection *client.Client, hexadecimal string) (client.Image, error) {
+	images, err := connection.ListImages(ctx, "name~="+strconv.Quote("^sha256:"+hexadecimal))
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "asking containerd for image %s: %v", hexadecimal, err)
 	}

@@ -7,18 +7,22 @@ import (
 	"os"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 )
 
 // openRegistry asks the registry for an image and its signatures, as the node would, and keeps them for as long as the
 // question takes. What the node itself keeps is neither read nor changed.
-func openRegistry(ctx context.Context, config *conf.Config, ref string, progress progressFunc) (*source, error) {
+func openRegistry(
+	ctx context.Context, config *conf.Config, ref string, progress fetch.ProgressFunc,
+) (*source, error) {
 	named, err := policy.Normalize(ref)
 	if err != nil {
 		return nil, policy.Refuse(policy.BadRequest, "%v", err)
 	}
-	reached := registries(config, nil)
+	reached := daemon.Registries(config, nil)
 	target, err := reached.Resolve(ctx, named)
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "%v", err)
@@ -32,7 +36,7 @@ func openRegistry(ctx context.Context, config *conf.Config, ref string, progress
 		return nil, err
 	}
 	// Where one fails, that and why is what is kept then.
-	_ = fetchFunc(store.Fetch).each(ctx, first(image.Manifests), named, progress)
+	_ = fetch.Func(store.Fetch).All(ctx, fetch.Limit(image.Manifests), named, progress)
 	return carriedSource(image, store.Kept, store.end), nil
 }
 

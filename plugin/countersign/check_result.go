@@ -6,63 +6,39 @@ import (
 	"io"
 	"strings"
 
+	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/policy"
 )
 
-// checkResult is what check prints; its JSON is an interface, and only grows.
+// checkResult is what check prints; its JSON is an interface, and only grows. It has the fields of a [daemon.Verdict]
+// in two parts, to keep their order.
 type checkResult struct {
-	Allowed   bool   `json:"allowed"`
-	Reason    string `json:"reason"`
+	daemon.Outcome
 	Mode      string `json:"mode"`
 	Namespace string `json:"namespace"`
 	Reference string `json:"reference"`
-	Digest    string `json:"digest"`
-	Document  string `json:"document"`
-	Scope     string `json:"scope"`
-	Detail    string `json:"detail"`
+	daemon.Basis
 
 	// Daemon is the running daemon's verdict, which is the one above if it answers, and Files that of the files on disk,
-	// as a daemon that starts now would decide. Both are there where the daemon was to be asked.
-	Daemon *daemonAnswer `json:"daemon,omitempty"`
-	Files  *verdictJSON  `json:"files,omitempty"`
+	// which a daemon would reach that starts now. Both are set if check asked the daemon.
+	Daemon *daemonReport   `json:"daemon,omitempty"`
+	Files  *daemon.Verdict `json:"files,omitempty"`
 
-	// image is where the image is, and advised what would make it pass, as far as that follows from the requirement.
-	image, advised string
+	// image is the value of --image, and requirementAdvice what would satisfy the requirement, if that is known.
+	image, requirementAdvice string
 }
 
-// verdictJSON is a verdict as check prints it.
-type verdictJSON struct {
-	Allowed  bool   `json:"allowed"`
-	Reason   string `json:"reason"`
-	Digest   string `json:"digest"`
-	Document string `json:"document"`
-	Scope    string `json:"scope"`
-	Detail   string `json:"detail"`
+// set sets the verdict.
+func (r *checkResult) set(verdict daemon.Verdict, advice string) {
+	r.Outcome, r.Basis, r.requirementAdvice = verdict.Outcome, verdict.Basis, advice
 }
 
-func verdictJSONOf(verdict policy.Verdict) verdictJSON {
-	return verdictJSON{
-		Allowed: verdict.Admitted(), Reason: string(verdict.Reason), Digest: verdict.Digest.String(),
-		Document: verdict.Document, Scope: verdict.Scope, Detail: strings.TrimSpace(verdict.Detail),
-	}
-}
-
-// take is given the verdict of the files.
-func (r *checkResult) take(verdict policy.Verdict) {
-	r.set(verdictJSONOf(verdict), requirementKinds(nil).Advice(verdict))
-}
-
-func (r *checkResult) set(v verdictJSON, advice string) {
-	r.Allowed, r.Reason, r.Digest, r.Document, r.Scope = v.Allowed, v.Reason, v.Digest, v.Document, v.Scope
-	r.Detail, r.advised = v.Detail, advice
-}
-
-// takeDaemon is given what the daemon answered, whose verdict then counts.
-func (r *checkResult) takeDaemon(reported daemonAnswer, answer *checkAnswer) {
-	r.Daemon = &reported
-	r.Files = &verdictJSON{r.Allowed, r.Reason, r.Digest, r.Document, r.Scope, r.Detail}
+// setDaemon sets what the daemon answered, whose verdict replaces that of the files.
+func (r *checkResult) setDaemon(report daemonReport, answer *daemon.CheckAnswer) {
+	r.Daemon = &report
+	r.Files = &daemon.Verdict{Outcome: r.Outcome, Basis: r.Basis}
 	if answer != nil {
-		r.set(answer.verdictJSON, answer.Advice)
+		r.set(answer.Verdict, answer.Advice)
 		r.Mode = answer.Mode
 	}
 }
@@ -128,7 +104,7 @@ func (r *checkResult) comparison() string {
 }
 
 // differs says why the files give another verdict than the daemon.
-func differs(files *verdictJSON) string {
+func differs(files *daemon.Verdict) string {
 	switch policy.Reason(files.Reason) {
 	case policy.InvalidPolicy:
 		return "an earlier version of the document is in force: " + files.Detail
@@ -144,11 +120,11 @@ func differs(files *verdictJSON) string {
 func (r *checkResult) advice() string {
 	switch policy.Reason(r.Reason) {
 	case policy.Unsigned, policy.Rejected:
-		if r.advised != "" && strings.HasPrefix(r.image, "dir:") {
-			return r.advised + "; a directory like this has no Sigstore bundles: look with --image oci:PATH or " +
+		if r.requirementAdvice != "" && strings.HasPrefix(r.image, "dir:") {
+			return r.requirementAdvice + "; a directory like this has no Sigstore bundles: look with --image oci:PATH or " +
 				"--image registry"
 		}
-		return r.advised
+		return r.requirementAdvice
 	case policy.UnknownOrigin:
 		return "pull it under this very reference"
 	case policy.Pending:

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 	"github.com/countersign/countersign/policy/evidence"
@@ -75,7 +76,7 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := signature.NewParser(requirementKinds(nil)).Parse(raw, os.ReadFile)
+	document, err := signature.NewParser(daemon.RequirementKinds(nil)).Parse(raw, os.ReadFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return image, nil },
-		Kept:      evidence.Read(directory), Kinds: requirementKinds(nil),
+		Kept:      evidence.Read(directory), Kinds: daemon.RequirementKinds(nil),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,4 +161,13 @@ func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
 			}
 		})
 	}
+}
+
+func normalized(t *testing.T, s string) reference.Named {
+	t.Helper()
+	ref, err := policy.Normalize(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
 }

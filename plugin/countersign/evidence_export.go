@@ -18,6 +18,10 @@ import (
 	"go.podman.io/image/v5/manifest"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/internal/containerd"
+	"github.com/countersign/countersign/plugin/internal/fetch"
+	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/archive"
@@ -112,7 +116,7 @@ func (e *evidenceCommand) exportable(picked []evidence.Stored) (found []evidence
 		case stored.Damage != nil:
 			damaged++
 			fmt.Fprintf(e.stderr, "countersign: %s is damaged and not exported: %s\n",
-				stored.Directory, oneLine(stored.Damage))
+				stored.Directory, text.OfError(stored.Damage))
 		case stored.State == policy.Found:
 			found = append(found, stored)
 		}
@@ -137,10 +141,11 @@ func fromAnywhere(config *conf.Config) manifestsFunc {
 		if here == nil {
 			return manifests, nil
 		}
-		reached := registries(config, nil)
-		manifests, err := fromRegistry(ctx, reached.Resolve, reached.Image, ref)
+		registries := daemon.Registries(config, nil)
+		registry := fetch.Registry{Resolve: registries.Resolve, Image: registries.Image}
+		manifests, err := registry.Manifests(ctx, ref)
 		if err != nil {
-			return nil, fmt.Errorf("%s; %w", oneLine(here), err)
+			return nil, fmt.Errorf("%s; %w", text.OfError(here), err)
 		}
 		return manifests, nil
 	}
@@ -149,23 +154,23 @@ func fromAnywhere(config *conf.Config) manifestsFunc {
 // subjects are the descriptors of images' manifests, as far as this node knows these.
 type subjects struct {
 	known      map[digest.Digest]ocispec.Descriptor
-	containerd *client.Client
+	connection *client.Client
 	ask        func(digest.Digest) (ocispec.Descriptor, error)
 }
 
 // connect has containerd asked. Where it is not there, only what is known otherwise is known.
 func (s *subjects) connect(ctx context.Context, config *conf.Config) {
-	containerd, err := connect(ctx, config.Containerd.Address, config.Containerd.Namespace)
+	connection, err := containerd.Connect(ctx, config.Containerd.Address, config.Containerd.Namespace)
 	if err != nil {
 		return
 	}
-	s.containerd = containerd
+	s.connection = connection
 	s.ask = func(of digest.Digest) (ocispec.Descriptor, error) {
-		info, err := containerd.ContentStore().Info(ctx, of)
+		info, err := connection.ContentStore().Info(ctx, of)
 		if err != nil || info.Size > maxManifest {
-			return ocispec.Descriptor{}, errors.Join(err, errUnknownHere)
+			return ocispec.Descriptor{}, errors.Join(err, daemon.ErrImagesUnknown)
 		}
-		raw, err := content.ReadBlob(ctx, containerd.ContentStore(), ocispec.Descriptor{Digest: of, Size: info.Size})
+		raw, err := content.ReadBlob(ctx, connection.ContentStore(), ocispec.Descriptor{Digest: of, Size: info.Size})
 		if err != nil {
 			return ocispec.Descriptor{}, fmt.Errorf("reading %s: %w", of, err)
 		}
@@ -174,8 +179,8 @@ func (s *subjects) connect(ctx context.Context, config *conf.Config) {
 }
 
 func (s *subjects) close() {
-	if s.containerd != nil {
-		_ = s.containerd.Close()
+	if s.connection != nil {
+		_ = s.connection.Close()
 	}
 }
 

@@ -6,14 +6,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/internal/text"
 )
 
+// fetchTimeout is how long the evidence of one image may take to fetch, unless a flag says otherwise.
+const fetchTimeout = time.Minute
+
 func (e *evidenceCommand) newFetch() *cobra.Command {
-	var request fetchRequest
+	var request daemon.FetchRequest
 	command := &cobra.Command{
 		Use:   "fetch REFERENCE... | --all",
 		Short: "Fetch signatures and bundles from registries",
@@ -47,26 +54,26 @@ Exit status: 0 all registries have answered, with signatures or with none; 1 som
 		},
 	}
 	command.Flags().BoolVar(&request.All, "all", false, "all images on this node of which a policy asks a signature")
-	command.Flags().DurationVar(&request.Timeout, "timeout", fetchPatience, "how long one image may take")
+	command.Flags().DurationVar(&request.Timeout, "timeout", fetchTimeout, "how long one image may take")
 	return command
 }
 
-func (e *evidenceCommand) fetch(ctx context.Context, request fetchRequest) error {
-	worker, err := e.worker(ctx)
+func (e *evidenceCommand) fetch(ctx context.Context, request daemon.FetchRequest) error {
+	service, err := e.service(ctx)
 	if err != nil {
 		return err
 	}
-	defer worker.close()
-	told := &fetchTeller{stdout: e.stdout, stderr: e.stderr, terminal: isTerminal(e.stderr)}
-	if err := worker.fetchAll(ctx, request, told.tell); err != nil {
+	defer service.close()
+	progress := &fetchProgress{stdout: e.stdout, stderr: e.stderr, terminal: isTerminal(e.stderr)}
+	if err := service.fetchAll(ctx, request, progress.tell); err != nil {
 		return err
 	}
-	told.end()
-	return failures(told.failed)
+	progress.end()
+	return failures(progress.failed)
 }
 
-// fetchTeller tells how fetching goes: on a terminal by one line that changes, and else by one line for each image.
-type fetchTeller struct {
+// fetchProgress tells how fetching goes: on a terminal by one line that changes, and else by one line for each image.
+type fetchProgress struct {
 	stdout, stderr           io.Writer
 	terminal                 bool
 	fetched, unasked, failed int
@@ -75,18 +82,18 @@ type fetchTeller struct {
 // clearLine moves to the beginning of a terminal's line and clears it (ECMA-48: CR, EL).
 const clearLine = "\r\x1b[K"
 
-func (t *fetchTeller) tell(report fetchReport) error {
-	name, line := printable(report.Reference), ""
+func (t *fetchProgress) tell(report daemon.FetchReport) error {
+	name, line := text.Printable(report.Reference), ""
 	if report.Of > 0 {
-		t.progress(report)
+		t.unfinished(report)
 		return nil
 	}
 	switch {
 	case report.Error != "":
 		t.failed++
 		t.clear()
-		fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, printable(report.Error))
-	case report.Unasked:
+		fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, text.Printable(report.Error))
+	case report.NotRequired:
 		t.unasked++
 		line = name + ": not fetched, for no policy asks for a signature of it"
 	default:
@@ -107,30 +114,29 @@ func (t *fetchTeller) tell(report fetchReport) error {
 	return nil
 }
 
-// progress prints how much of an image is read.
-func (t *fetchTeller) progress(report fetchReport) {
-	name := printable(report.Reference)
+// unfinished prints how much of an image is read.
+func (t *fetchProgress) unfinished(report daemon.FetchReport) {
+	name, read := text.Printable(report.Reference), referrersRead(report.Read, report.Of)
 	if t.terminal {
-		fmt.Fprintf(t.stderr, "%s%d of %d: %s: %s",
-			clearLine, report.Done, report.Total, name, referrersRead(report.Read, report.Of))
+		fmt.Fprintf(t.stderr, "%s%d of %d: %s: %s", clearLine, report.Done, report.Total, name, read)
 		return
 	}
-	fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, referrersRead(report.Read, report.Of))
+	fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, read)
 }
 
-// referrersRead is the text of a [progressFunc].
+// referrersRead is the text of a [fetch.ProgressFunc].
 func referrersRead(read, of int) string {
 	return fmt.Sprintf("%d of %s read", read, count(of, "referrer"))
 }
 
-func (t *fetchTeller) clear() {
+func (t *fetchProgress) clear() {
 	if t.terminal {
 		fmt.Fprint(t.stderr, clearLine)
 	}
 }
 
 // end says on a terminal what came of it all.
-func (t *fetchTeller) end() {
+func (t *fetchProgress) end() {
 	if !t.terminal {
 		return
 	}

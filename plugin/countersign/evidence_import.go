@@ -11,6 +11,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 
+	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/archive"
 	"github.com/countersign/countersign/policy/evidence/format"
@@ -55,32 +56,32 @@ func (e *evidenceCommand) importAll(ctx context.Context, sources []string, as st
 			return err
 		}
 	}
-	worker, err := e.worker(ctx)
+	service, err := e.service(ctx)
 	if err != nil {
 		return err
 	}
-	defer worker.close()
+	defer service.close()
 	failed := 0
 	for _, source := range sources {
 		// What can be imported of a source is, whatever is wrong with the rest of it.
-		failed += e.importSource(ctx, worker, source, named)
+		failed += e.importSource(ctx, service, source, named)
 	}
 	return failures(failed)
 }
 
 // importSource imports one source, says what came of it, and returns how much of it failed.
 func (e *evidenceCommand) importSource(
-	ctx context.Context, worker *worker, source string, as reference.Named,
+	ctx context.Context, service *evidenceService, source string, as reference.Named,
 ) (failed int) {
 	fail := func(err error) {
 		failed++
-		fmt.Fprintf(e.stderr, "countersign: importing %s: %s\n", source, oneLine(err))
+		fmt.Fprintf(e.stderr, "countersign: importing %s: %s\n", source, text.OfError(err))
 	}
 	done := imported{}
 	err := eachFound(source, as, func(found archive.Found) {
 		if found.Err == nil && len(found.Files) > 0 {
 			var added int
-			added, found.Err = worker.bring(ctx, found.Item)
+			added, found.Err = service.importItem(ctx, found.Item)
 			done.added += added
 		}
 		if found.Err != nil {

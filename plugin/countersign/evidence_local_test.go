@@ -12,8 +12,8 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-// A daemon that may not be asked has the store; a command must not take what it is told for nobody being there.
-func TestOnlyADaemonThatIsAwayIsDoneWithout(t *testing.T) {
+// A daemon whose socket a command may not use has the store; the command must not take the error for its absence.
+func TestACommandDoesWithoutADaemonOnlyIfThereIsNone(t *testing.T) {
 	dialing := func(errno syscall.Errno) error {
 		return &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", errno)}
 	}
@@ -28,7 +28,7 @@ func TestOnlyADaemonThatIsAwayIsDoneWithout(t *testing.T) {
 		"it says what is up": {errors.New("too many"), "too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := unlessAway(test.err)
+			err := unlessNoDaemon(test.err)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/countersign/countersign/plugin/internal/text"
 )
 
 func (e *evidenceCommand) newShow() *cobra.Command {
@@ -79,7 +80,7 @@ func (s *shown) write(to io.Writer) error {
 	var failure error
 	line := func(name, value string) {
 		if value != "" {
-			_, err := fmt.Fprintf(to, "%-15s %s\n", name+":", printable(value))
+			_, err := fmt.Fprintf(to, "%-15s %s\n", name+":", text.Printable(value))
 			failure = errors.Join(failure, err)
 		}
 	}
@@ -101,14 +102,4 @@ func (s *shown) write(to io.Writer) error {
 	}
 	_, err := fmt.Fprintln(to)
 	return errors.Join(failure, err)
-}
-
-// printable returns text as it can be shown on a terminal: what others wrote could move its cursor.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
 }

@@ -35,7 +35,7 @@ func questions() []question {
 	return []question{
 		{Registered, "registered with NRI"},
 		{Required, "required by containerd"},
-		{Pulls, "asked about pulls"},
+		{Pulls, "image verifier active"},
 		{Sandbox, "sandbox image admitted"},
 		{Policies, "policy documents valid"},
 		{Keys, "key files usable"},

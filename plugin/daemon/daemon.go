@@ -1,0 +1,180 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/nri"
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/plugin/pull"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/files"
+	"github.com/countersign/countersign/policy/origin"
+)
+
+// Options are what a daemon starts with.
+type Options struct {
+	// Config is the configuration at the start, and ConfigPath the file it is reloaded from, as on the command line.
+	Config     *conf.Config
+	ConfigPath string
+	// Reload receives a signal for each reload of the configuration.
+	Reload <-chan os.Signal
+	// Version is the program's version, as it is logged.
+	Version string
+	// Log is where the daemon writes its log and its audit records.
+	Log io.Writer
+}
+
+// daemon is what runs for as long as the process does, in the order in which a request passes the parts.
+type daemon struct {
+	// config is the configuration at the start, for what cannot change later, and current the one in force.
+	config  *conf.Config
+	current *current
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	// panicked logs and counts a panic, which is the failure of the part that panicked and not the end of the daemon.
+	panicked policy.PanicFunc
+	// policiesChanged and sandboxChanged tell prefetch and sandbox that policies or the configuration changed.
+	policiesChanged, sandboxChanged notifier
+
+	plugin     *nri.Plugin
+	images     *origin.Containerd
+	documents  *files.Documents
+	registries *evidence.Fetcher
+	keeper     *evidence.Keeper
+	decider    *policy.Decider
+	deadline   *policy.Deadline
+	recorder   *recorder
+
+	gate     *pull.Gate
+	prefetch *prefetch
+	sandbox  *sandboxImage
+	evidence *EvidenceService
+	checks   *checks
+	reloader *reloader
+}
+
+// Run runs a daemon until the context ends or a part of it fails. Package documentation explains the order of the parts.
+func Run(ctx context.Context, options Options) error {
+	d := newDaemon(options)
+	// 1. request: what containerd is about to create.
+	d.plugin = d.newPlugin()
+	// 2. content: which image it is made of.
+	images, err := origin.Open(d.config.Containerd.Address, d.config.Containerd.Namespace, d.log, d.panicked)
+	if err != nil {
+		return fmt.Errorf("preparing to read containerd's images: %w", err)
+	}
+	defer images.Close()
+	d.images = images
+	// 3. policy: which document governs the namespace.
+	d.documents = d.openDocuments()
+	// 4. evidence: which signatures and bundles this node stores.
+	d.registries = d.newRegistries(ctx)
+	if d.keeper, err = d.openEvidence(); err != nil {
+		return err
+	}
+	defer d.keeper.Close()
+	// 5. verdict: whether they satisfy the document.
+	if d.decider, err = d.newDecider(); err != nil {
+		return fmt.Errorf("joining the parts of a decision: %w", err)
+	}
+	// 6. answer: what containerd, the audit log and metrics are told.
+	d.plugin.Handler = &nri.Handler{
+		Deadline: d.deadline,
+		Content:  d.images.Content,
+		Volume:   d.images.Volume,
+		Decide:   d.decider.Decide,
+		Audit:    d.current.audit,
+		Report:   d.recorder.record,
+	}
+	// Before a request: the pull of its image, and evidence of images that were not pulled through the gate.
+	d.gate = d.newGate()
+	d.prefetch = d.newPrefetch()
+	d.sandbox = d.newSandboxImage()
+	// For operators: the commands that use the daemon's socket, and health.
+	d.evidence = d.newEvidenceService()
+	d.checks = d.newChecks()
+	d.registerProbes()
+	d.reloader.started(ctx, options.Version)
+	return d.serve(ctx, options.Reload)
+}
+
+// newDaemon returns what all parts share.
+func newDaemon(options Options) *daemon {
+	d := &daemon{config: options.Config, current: newCurrent(options.Config), metrics: newMetrics()}
+	level := &slog.LevelVar{}
+	d.log = newLogger(options.Config, level, options.Log)
+	d.panicked = func(failure *policy.PanicError) {
+		d.log.Error("survived a panic: a fault of countersign, please report it",
+			"part", failure.Part, "panic", fmt.Sprint(failure.Value), "stack", failure.Stack)
+		d.metrics.Panicked(failure.Part)
+	}
+	d.policiesChanged, d.sandboxChanged = newNotifier(), newNotifier()
+	d.recorder = newRecorder(audit.New(d.log), d.metrics)
+	d.deadline = policy.NewDeadline(d.config.Enforce.DecisionTimeout)
+	d.deadline.Panicked = d.panicked
+	d.reloader = &reloader{
+		current: d.current, path: options.ConfigPath, level: level, deadline: d.deadline, metrics: d.metrics, log: d.log,
+		changed: d.sandboxChanged.notify,
+	}
+	return d
+}
+
+// serve runs everything until the context ends or a part fails. The plugin is the first to stop, since its answers need
+// all other parts. The recorder is the last, so that it records every answer.
+func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
+	defer d.recorder.start(context.WithoutCancel(ctx))()
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	group, background := errgroup.WithContext(background)
+	// Whatever was started has ended when this returns.
+	defer func() { stopBackground(); _ = group.Wait() }()
+	if err := d.serveMetrics(background, group); err != nil {
+		return err
+	}
+	if err := d.serveSocket(background, group); err != nil {
+		return err
+	}
+	group.Go(func() error { return d.documents.Run(background) })
+	group.Go(func() error { return d.images.Run(background) })
+	group.Go(func() error { d.prefetch.run(background); return nil })
+	group.Go(func() error { d.sandbox.run(background); return nil })
+	group.Go(func() error { d.reloader.run(background, reload); return nil })
+
+	// All documents are read by now. From here on the daemon waits most of the time, and one processor is faster at
+	// that than two that wake each other: docs/decisions/0005-answer-on-one-processor.md.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+	answering, stopAnswering := context.WithCancel(ctx)
+	defer stopAnswering()
+	context.AfterFunc(background, stopAnswering)
+	d.reportStatus(background, group)
+	err := d.plugin.Run(answering)
+	d.log.InfoContext(ctx, "stopping")
+	stopBackground()
+	if failed := group.Wait(); failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (d *daemon) serveMetrics(ctx context.Context, group *errgroup.Group) error {
+	if d.config.Listen.Metrics == "" {
+		return nil
+	}
+	listener, err := metrics.Listen(ctx, d.config.Listen.Metrics)
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return d.metrics.Serve(ctx, listener) })
+	return nil
+}

@@ -1,0 +1,28 @@
+package daemon
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/countersign/countersign/plugin/internal/socket"
+	"github.com/countersign/countersign/policy"
+)
+
+// guarded answers a panic of a handler with status 500, and calls panicked. net/http recovers too, but it only closes
+// the connection and writes to standard error, and no metric counts that.
+func guarded(part string, panicked policy.PanicFunc, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(cause)
+			}
+			_ = policy.Recovered(part, panicked, cause)
+			socket.Fail(w, errors.New("the daemon failed to answer: a fault of countersign, see its log"))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,232 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/nri"
+	"github.com/countersign/countersign/plugin/internal/containerd"
+	"github.com/countersign/countersign/plugin/internal/fetch"
+	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/plugin/pull"
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/bundle"
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/files"
+	"github.com/countersign/countersign/policy/origin"
+	"github.com/countersign/countersign/policy/registry"
+	"github.com/countersign/countersign/policy/signature"
+)
+
+func newMetrics() *metrics.Metrics {
+	build, _ := debug.ReadBuildInfo()
+	return metrics.New(build)
+}
+
+func newLogger(config *conf.Config, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	level.Set(config.Log.Level.Level())
+	options := &slog.HandlerOptions{Level: level}
+	if config.Log.Format == conf.FormatText {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// newPlugin returns the plugin without its handler.
+func (d *daemon) newPlugin() *nri.Plugin {
+	address := d.config.Containerd.Address
+	return &nri.Plugin{
+		Socket:   d.config.Containerd.NRISocket,
+		Logger:   d.log,
+		Panicked: d.panicked,
+		Version:  func(ctx context.Context) (string, error) { return containerd.Version(ctx, address) },
+	}
+}
+
+// Documents returns how a configuration has policy documents read, without what only a daemon has.
+func Documents(config *conf.Config) files.Config {
+	return files.Config{
+		System:    config.Policy.System,
+		Directory: config.Policy.Directory,
+		StateFile: config.StateFile(),
+		Parse:     signature.NewParser(RequirementKinds(nil)).Parse,
+	}
+}
+
+func (d *daemon) openDocuments() *files.Documents {
+	config := Documents(d.config)
+	config.Parse = signature.NewParser(RequirementKinds(d.panicked)).Parse
+	config.Panicked, config.Logger = d.panicked, d.log
+	config.Notify = func(status files.Status) {
+		d.reportPolicies(status)
+		d.policiesChanged.notify()
+		d.sandboxChanged.notify()
+	}
+	return files.Open(config)
+}
+
+// Registries returns the registries as the node of this configuration reaches them. The function requested, which may
+// be nil, is called for each request.
+func Registries(config *conf.Config, requested func(host string, result registry.Result)) *evidence.Fetcher {
+	return evidence.NewFetcher(evidence.FetcherConfig{
+		Registries: registry.New(registry.Config{
+			HostsDirectory:              config.Registry.ConfigPath,
+			AuthFile:                    config.Registry.AuthFile,
+			CredentialProviderConfig:    config.Registry.CredentialProviderConfig,
+			CredentialProviderDirectory: config.Registry.CredentialProviderDirectory,
+			Requested:                   requested,
+		}),
+		Lookaside: config.Registry.Lookaside,
+	})
+}
+
+func (d *daemon) newRegistries(ctx context.Context) *evidence.Fetcher {
+	requests := &registryRequests{metrics: d.metrics, documents: d.documents.Current}
+	registries := Registries(d.config, requests.count)
+	d.logRegistryProblems(ctx, registries)
+	return registries
+}
+
+func (d *daemon) openEvidence() (*evidence.Keeper, error) {
+	keeper, err := evidence.Open(evidence.Config{
+		Directory: d.config.Evidence.Directory,
+		MaxSize:   int64(d.config.Evidence.MaxSize),
+		Fetcher:   d.registries,
+		Panicked:  d.panicked,
+		Logger:    d.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the evidence store: %w", err)
+	}
+	return keeper, nil
+}
+
+// RequirementKinds returns the table of all kinds of requirements. A new kind is one more row. The function panicked may
+// be nil.
+func RequirementKinds(panicked policy.PanicFunc) policy.Kinds {
+	signatures, bundles := signature.NewJudge(), bundle.NewJudge()
+	signatures.Panicked, bundles.Panicked = panicked, panicked
+	kinds := signature.Kinds(signatures)
+	kinds.AddJudge(policy.SigstoreSigned, policy.Judge{Name: "bundle", Func: bundles.Judge})
+	return kinds
+}
+
+func (d *daemon) newDecider() (*policy.Decider, error) {
+	return policy.NewDecider(policy.Sources{
+		Documents:   d.documents.Current,
+		Image:       d.images.Image,
+		Confirm:     d.images.Confirm,
+		Kept:        d.keeper.Kept,
+		Ask:         d.keeper.Ask,
+		Kinds:       RequirementKinds(d.panicked),
+		Nameless:    d.current.noIdentity,
+		Panicked:    d.panicked,
+		Generations: []func() uint64{d.images.Generation, d.keeper.Generation},
+	})
+}
+
+func (d *daemon) newGate() *pull.Gate {
+	return pull.NewGate(pull.Config{
+		RequiresSignature:  d.decider.Asks,
+		Decide:             d.decider.DecidePull,
+		FindImage:          d.images.Find,
+		Image:              d.images.Image,
+		ReadImage:          d.registries.Image,
+		Lookup:             d.keeper.Kept,
+		Fetch:              d.keeper.Fetch,
+		Report:             d.recorder.recordPull,
+		AuditAnywhere:      func() bool { return d.current.config().ModeAnywhere(conf.ModeAudit) },
+		NoIdentityAnywhere: func() bool { return d.current.config().IdentityAnywhere(conf.IdentityDigest) },
+		Panicked:           d.panicked,
+	})
+}
+
+// verifierEndpoint answers containerd's image verifier.
+func (d *daemon) verifierEndpoint() *pull.VerifierEndpoint {
+	return &pull.VerifierEndpoint{
+		Gate: d.gate, Timeout: func() time.Duration { return d.current.config().Pull.Timeout },
+	}
+}
+
+func (d *daemon) newPrefetch() *prefetch {
+	return &prefetch{
+		images:            d.images.Held,
+		state:             d.images.State,
+		changed:           d.images.Changed,
+		present:           d.images.Present,
+		requiresSignature: d.decider.Asks,
+		lookup:            evidence.Read(d.config.Evidence.Directory),
+		fetch:             d.keeper.Fetch,
+		expire:            d.keeper.Expire,
+		fetched:           d.metrics.Prefetched,
+		waiting:           d.metrics.PrefetchWaiting,
+		panicked:          d.panicked,
+		policiesChanged:   d.policiesChanged,
+		log:               d.log,
+	}
+}
+
+func (d *daemon) newSandboxImage() *sandboxImage {
+	return &sandboxImage{
+		awaitImages: func(ctx context.Context) { _ = AwaitImages(ctx, d.images) },
+		target: func(ctx context.Context, name string) (digest.Digest, bool) {
+			return targetOf(ctx, d.config.Containerd, name)
+		},
+		resolve:        d.registries.Resolve,
+		judge:          d.gate.Judge,
+		judgeReference: d.gate.JudgeReference,
+		audit:          func() bool { return d.current.config().ModeAnywhere(conf.ModeAudit) },
+		report: func(status metrics.Status, cause string) {
+			d.metrics.Set(metrics.Sandbox, status, cause)
+		},
+		panicked: d.panicked,
+		changed:  d.sandboxChanged,
+		log:      d.log,
+	}
+}
+
+// targetOf returns the manifest or index that containerd has under a name, and false if that cannot be determined.
+func targetOf(ctx context.Context, config conf.Containerd, name string) (digest.Digest, bool) {
+	connection, err := containerd.Connect(ctx, config.Address, config.Namespace)
+	if err != nil {
+		return "", false
+	}
+	defer connection.Close()
+	image, err := connection.GetImage(ctx, name)
+	if err != nil {
+		return "", false
+	}
+	return image.Target().Digest, true
+}
+
+func (d *daemon) newEvidenceService() *EvidenceService {
+	return &EvidenceService{
+		Images: func(context.Context) ([]origin.Held, error) {
+			if state := d.images.State(); !state.Following || state.Unread > 0 {
+				return nil, ErrImagesUnknown
+			}
+			return d.images.Held(), nil
+		},
+		RequiresSignature: d.decider.Asks,
+		Registry:          fetch.Registry{Resolve: d.registries.Resolve, Image: d.registries.Image},
+		Fetch:             d.keeper.Fetch,
+		Lookup:            d.keeper.Kept,
+		Import:            d.keeper.Import,
+	}
+}
+
+func (d *daemon) newChecks() *checks {
+	return &checks{
+		decide: d.decider.Decide,
+		advise: d.decider.Advice,
+		mode:   func(namespace string) string { return d.current.config().Mode(namespace).String() },
+		slots:  make(chan struct{}, maxChecks),
+	}
+}

@@ -1,0 +1,215 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/origin"
+)
+
+// The rate of prefetching. A manifest takes about three requests to its registry, while decisions and pulls go on, on
+// what may be a small node.
+const (
+	// fetchInterval is the pause between two fetches, which never run at the same time.
+	fetchInterval = 100 * time.Millisecond
+	// imagesDebounce joins the changes of a pull that makes several names.
+	imagesDebounce = time.Second
+	// policiesInterval is the least time between two evaluations of what policies require, each of which selects a scope
+	// per reference and document: on a busy cluster they change all the time.
+	policiesInterval = 10 * time.Second
+	// retryInterval is when fetches that failed are retried. A decision that lacks evidence does not wait for that.
+	retryInterval = 15 * time.Minute
+	// maxFailures is how many failures in a row a registry may have before its other images wait for the retry, too.
+	maxFailures = 3
+	// progressInterval is how often progress is logged.
+	progressInterval = time.Minute
+	// expireInterval is how often evidence of images that left the node expires, and expireFirst how soon after a start: a
+	// daemon that is often restarted has to expire evidence, too.
+	expireInterval = time.Hour
+	expireFirst    = 5 * time.Minute
+)
+
+// prefetch fetches evidence before a container needs it: of every image that is on the node when the daemon starts, the
+// newest first; then of those that come without the pull gate, by an import, another client or a new tag; and of those
+// for which changed policies require a signature.
+//
+// It lists images rather than following events, so that it misses none. It fetches no evidence that is stored, or that
+// was found not to exist: a decision for which this is not enough refetches it.
+type prefetch struct {
+	// images, state, changed and present are those of [origin.Containerd].
+	images  func() []origin.Held
+	state   func() origin.State
+	changed func() <-chan struct{}
+	present func(digest.Digest) bool
+	// requiresSignature is that of a [policy.Decider].
+	requiresSignature func(reference.Named) bool
+	// lookup reads stored evidence, and starts nothing.
+	lookup policy.KeptFunc
+	// fetch fetches the evidence of a manifest now, and expire removes that of manifests that are not present.
+	fetch  func(context.Context, digest.Digest, reference.Named) error
+	expire func(present func(digest.Digest) bool) (int, error)
+	// fetched counts a fetch, and waiting receives how many manifests wait for one.
+	fetched func(failed bool)
+	waiting func(manifests int)
+	// panicked is called for each panic, after which the next round goes on. It may be nil.
+	panicked policy.PanicFunc
+	log      *slog.Logger
+	// policiesChanged notifies of changed policies.
+	policiesChanged notifier
+
+	plan prefetchPlan
+}
+
+// run prefetches until the context ends. While nothing changes it sleeps.
+func (p *prefetch) run(ctx context.Context) {
+	expiry := time.NewTimer(expireFirst)
+	defer expiry.Stop()
+	p.plan = newPrefetchPlan()
+	progress := &progress{log: p.log}
+	var retry <-chan time.Time
+	for ctx.Err() == nil {
+		changed := p.changed()
+		var more bool
+		_ = policy.Guard("prefetching evidence", p.panicked, func() error {
+			more = p.round(ctx, progress, changed)
+			return nil
+		})
+		if retry == nil && p.plan.failures() {
+			retry = time.After(retryInterval)
+		}
+		if more {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+			pause(ctx, imagesDebounce)
+		case <-p.policiesChanged:
+			pause(ctx, policiesInterval)
+			p.plan.policiesChanged()
+		case <-retry:
+			retry = nil
+			p.plan.retryFailed()
+		case <-expiry.C:
+			_ = policy.Guard("expiring evidence", p.panicked, func() error { p.expireAbsent(ctx); return nil })
+			expiry.Reset(expireInterval)
+		}
+	}
+}
+
+// round fetches what is missing, the newest first, and reports whether there is more. It ends early when something
+// changes, because new images come first, but not before it has fetched something.
+func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan struct{}) (more bool) {
+	if !p.state().Following {
+		return false
+	}
+	todo := p.plan.todo(p.images(), p.requiresSignature, p.lookup)
+	for i, next := range todo {
+		progress.report(ctx, len(todo)-i)
+		p.waiting(len(todo) - i)
+		err := p.fetch(ctx, next.manifest, next.reference)
+		if ctx.Err() != nil {
+			return false
+		}
+		p.fetched(err != nil)
+		progress.count(err != nil)
+		p.plan.record(next, err != nil)
+		exhausted := err != nil && p.plan.exhausted(next)
+		if err != nil {
+			p.log.DebugContext(ctx, "evidence not prefetched",
+				"reference", next.reference.String(), "manifest", next.manifest, "error", err)
+		}
+		if exhausted {
+			p.log.WarnContext(ctx, "a registry fails: evidence is prefetched from the others",
+				"registry", reference.Domain(next.reference), "retry_after", retryInterval.String(), "error", err)
+		}
+		pause(ctx, fetchInterval)
+		if exhausted || p.interrupted(changed) {
+			return true
+		}
+	}
+	p.waiting(0)
+	progress.end(ctx)
+	return false
+}
+
+// interrupted reports whether something changed, so that other manifests may come first.
+func (p *prefetch) interrupted(changed <-chan struct{}) bool {
+	select {
+	case <-changed:
+		return true
+	default:
+	}
+	if time.Since(p.plan.since) < policiesInterval {
+		return false
+	}
+	select {
+	case <-p.policiesChanged:
+		p.plan.policiesChanged()
+		return true
+	default:
+		return false
+	}
+}
+
+// expireAbsent removes evidence of images that left the node, if it is known which images are on it.
+func (p *prefetch) expireAbsent(ctx context.Context) {
+	if state := p.state(); !state.Following || state.Unread > 0 {
+		return
+	}
+	expired, err := p.expire(p.present)
+	if err != nil {
+		p.log.WarnContext(ctx, "evidence of images that left this node is not removed", "error", err)
+	}
+	if expired > 0 {
+		p.log.InfoContext(ctx, "evidence of images that left this node is removed", "manifests", expired)
+	}
+}
+
+// pause waits for a duration, or until the context ends.
+func pause(ctx context.Context, duration time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(duration):
+	}
+}
+
+// progress logs the beginning, the progress and the end of prefetching.
+type progress struct {
+	log           *slog.Logger
+	since, logged time.Time
+	done, failed  int
+}
+
+func (p *progress) report(ctx context.Context, left int) {
+	now := time.Now()
+	switch {
+	case p.since.IsZero():
+		p.since, p.logged = now, now
+		p.log.InfoContext(ctx, "prefetching evidence", "manifests", left)
+	case now.Sub(p.logged) >= progressInterval:
+		p.logged = now
+		p.log.InfoContext(ctx, "still prefetching evidence", "done", p.done, "failed", p.failed, "left", left)
+	}
+}
+
+func (p *progress) count(failed bool) {
+	p.done++
+	if failed {
+		p.failed++
+	}
+}
+
+func (p *progress) end(ctx context.Context) {
+	if p.since.IsZero() {
+		return
+	}
+	p.log.InfoContext(ctx, "prefetched evidence",
+		"done", p.done, "failed", p.failed, "took_seconds", time.Since(p.since).Seconds())
+	*p = progress{log: p.log}
+}

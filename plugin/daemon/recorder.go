@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/countersign/countersign/nri"
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/internal/metrics"
+)
+
+// recorder writes the audit record of every decision outside the callback: whoever reads the daemon's standard error
+// may stop reading, and containerd must not wait for that.
+type recorder struct {
+	log     *audit.Log
+	metrics *metrics.Metrics
+	records chan audit.Record
+	pulls   chan audit.Pull
+}
+
+// Bounds of the records that wait to be written. A node creates about ten containers a second.
+const (
+	queuedRecords = 4096
+	queuedPulls   = 256
+)
+
+func newRecorder(log *audit.Log, metrics *metrics.Metrics) *recorder {
+	return &recorder{
+		log: log, metrics: metrics,
+		records: make(chan audit.Record, queuedRecords),
+		pulls:   make(chan audit.Pull, queuedPulls),
+	}
+}
+
+// record records a decision before it is answered. It never waits: it drops a record for which the queue has no room, and
+// counts that.
+func (r *recorder) record(_ context.Context, report nri.Report) {
+	record := recordOf(report)
+	r.metrics.Decided(record)
+	// The verdict on an image volume is part of the answer about its container.
+	if record.Stage == audit.Creation && report.Took > 0 {
+		r.metrics.Answered(report.Took)
+	}
+	select {
+	case r.records <- record:
+	default:
+		r.metrics.RecordDropped()
+	}
+}
+
+// recordPull records the answer about a pull. It never waits either.
+func (r *recorder) recordPull(pull audit.Pull) {
+	r.metrics.Pulled(pull)
+	select {
+	case r.pulls <- pull:
+	default:
+		r.metrics.RecordDropped()
+	}
+}
+
+// start starts to write records. The function stop ends that, after every record in the queues is written.
+func (r *recorder) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); r.run(ctx) }()
+	return func() { cancel(); <-ended }
+}
+
+// run writes records until the context ends, and then those that are still in the queues.
+func (r *recorder) run(ctx context.Context) {
+	for {
+		select {
+		case record := <-r.records:
+			r.countDropped(r.log.Write(context.Background(), record))
+		case pull := <-r.pulls:
+			r.countDropped(r.log.WritePull(context.Background(), pull))
+		case <-ctx.Done():
+			r.drain()
+			return
+		}
+	}
+}
+
+func (r *recorder) drain() {
+	for len(r.records) > 0 {
+		r.countDropped(r.log.Write(context.Background(), <-r.records))
+	}
+	for len(r.pulls) > 0 {
+		r.countDropped(r.log.WritePull(context.Background(), <-r.pulls))
+	}
+}
+
+// countDropped counts a record that could not be written.
+func (r *recorder) countDropped(err error) {
+	if err != nil {
+		r.metrics.RecordDropped()
+	}
+}
+
+func recordOf(report nri.Report) audit.Record {
+	record := audit.Record{
+		Time:        time.Now().Add(-report.Took),
+		Took:        report.Took,
+		Stage:       audit.Stage(report.Stage),
+		Mode:        audit.Enforce,
+		Question:    report.Question(),
+		Verdict:     report.Verdict,
+		Volume:      report.Volume,
+		Pod:         report.Pod,
+		PodUID:      report.PodUID,
+		Container:   report.Name,
+		ContainerID: report.ID,
+	}
+	if report.Audit {
+		record.Mode = audit.Audit
+	}
+	return record
+}

@@ -1,0 +1,32 @@
+package daemon
+
+import (
+	"context"
+	"net/http"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/countersign/countersign/plugin/internal/socket"
+)
+
+// serveSocket answers programs of this node.
+func (d *daemon) serveSocket(ctx context.Context, group *errgroup.Group) error {
+	listener, err := socket.Listen(ctx, d.config.Listen.Socket)
+	if err != nil {
+		return err
+	}
+	group.Go(func() error {
+		defer d.gate.Wait()
+		return socket.Serve(ctx, listener, guarded("a request on the socket", d.panicked, d.endpoints()))
+	})
+	return nil
+}
+
+// endpoints returns the handler of all endpoints of the socket.
+func (d *daemon) endpoints() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST "+socket.PullEndpoint, socket.Endpoint(d.verifierEndpoint().Answer))
+	mux.Handle("POST "+checkEndpoint, socket.Endpoint(d.checks.answer))
+	d.evidence.handle(mux)
+	return mux
+}

@@ -1,0 +1,119 @@
+package containerd
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Plugins of containerd, by their names in its configuration (containerd v2.4.2). Before version 3 of the
+// configuration one plugin had the settings of all CRI plugins.
+const (
+	verifierPlugin  = "io.containerd.image-verifier.v1.bindir"
+	transferPlugin  = "io.containerd.transfer.v1.local"
+	criImagesPlugin = "io.containerd.cri.v1.images"
+	criOldPlugin    = "io.containerd.grpc.v1.cri"
+)
+
+// Defaults of containerd v2.4.2.
+const (
+	defaultVerifiers       = "/opt/containerd/image-verifier/bin"
+	defaultMaxVerifiers    = 10
+	defaultVerifierTimeout = 10 * time.Second
+	defaultDownloads       = 3
+	// defaultSandbox has another tag in each version of containerd.
+	defaultSandbox = "registry.k8s.io/pause:3.10.2"
+)
+
+// ErrPullsRefused is wrapped by an error for which containerd refuses every pull.
+var ErrPullsRefused = errors.New("containerd refuses every pull")
+
+// VerifiesPulls returns nil if containerd runs countersign-verifier for each image that its CRI pulls, and else why it
+// does not, by its configuration and the programs in its bin_dir. The timeout is pull.timeout of config.toml, within
+// which the verifier answers.
+func (c *Config) VerifiesPulls(timeout time.Duration) error {
+	for _, name := range []string{verifierPlugin, transferPlugin} {
+		if slices.Contains(c.merged.DisabledPlugins, name) {
+			return fmt.Errorf("containerd's configuration disables its plugin %s", name)
+		}
+	}
+	if why := c.localPull(); why != "" {
+		return fmt.Errorf("containerd's CRI pulls without its transfer service, and so runs no image verifier: %s", why)
+	}
+	section := c.plugin(verifierPlugin)
+	directory := text(section["bin_dir"], defaultVerifiers)
+	if err := verifierIn(directory, number(section["max_verifiers"], defaultMaxVerifiers)); err != nil {
+		return err
+	}
+	limit := defaultVerifierTimeout
+	if set, err := time.ParseDuration(text(section["per_verifier_timeout"], "")); err == nil {
+		limit = set
+	}
+	if limit <= timeout {
+		return fmt.Errorf("containerd ends image verifiers after %s, and then refuses the pull; set pull.timeout, which is "+
+			"%s, to less", limit, timeout)
+	}
+	return nil
+}
+
+// localPull returns the setting because of which containerd's CRI pulls without the transfer service, or nothing
+// (containerd v2.4.2, internal/cri/config, CheckLocalImagePullConfigs).
+func (c *Config) localPull() string {
+	images := c.criImages()
+	for _, name := range []string{"use_local_image_pull", "discard_unpacked_layers", "image_pull_with_sync_fs"} {
+		if set, _ := images[name].(bool); set {
+			return name + " is set"
+		}
+	}
+	if set, ok := images["disable_snapshot_annotations"].(bool); ok && !set {
+		return "disable_snapshot_annotations is false"
+	}
+	if set := number(images["max_concurrent_downloads"], defaultDownloads); set != defaultDownloads {
+		return fmt.Sprintf("max_concurrent_downloads is %d; set it for the transfer service instead", set)
+	}
+	registry, _ := images["registry"].(map[string]any)
+	for _, name := range []string{"mirrors", "configs", "auths"} {
+		if set, _ := registry[name].(map[string]any); len(set) > 0 {
+			return "registry." + name + " is set; use config_path"
+		}
+	}
+	return ""
+}
+
+// SandboxImage returns the reference of the sandbox (pause) image, with which every pod starts.
+func (c *Config) SandboxImage() string {
+	images := c.criImages()
+	if pinned, ok := images["pinned_images"].(map[string]any); ok {
+		return text(pinned["sandbox"], defaultSandbox)
+	}
+	return text(images["sandbox_image"], defaultSandbox)
+}
+
+// criImages returns the image settings of the CRI plugin. Files of version 2 have them in another section, and may be
+// merged with newer files; then the newer section takes precedence, whatever containerd does with the older one.
+func (c *Config) criImages() map[string]any {
+	all := map[string]any{}
+	old := c.plugin(criOldPlugin)
+	maps.Copy(all, old)
+	if older, ok := old["containerd"].(map[string]any); ok {
+		maps.Copy(all, older)
+	}
+	maps.Copy(all, c.plugin(criImagesPlugin))
+	return all
+}
+
+func text(value any, otherwise string) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	return otherwise
+}
+
+func number(value any, otherwise int) int {
+	if number, ok := value.(int64); ok {
+		return int(number)
+	}
+	return otherwise
+}

@@ -1,0 +1,72 @@
+package pull
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/internal/socket"
+	"github.com/countersign/countersign/policy"
+)
+
+// VerifierEndpoint answers containerd's image verifier at the daemon's socket.
+type VerifierEndpoint struct {
+	Gate *Gate
+	// Timeout returns how long the verifier waits if its request does not say.
+	Timeout func() time.Duration
+}
+
+// Answer answers one request in time.
+func (e *VerifierEndpoint) Answer(ctx context.Context, request socket.PullRequest) (socket.PullAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout(request.Within))
+	defer cancel()
+	record := e.Gate.Decide(ctx, Request{Reference: request.Name, Target: digest.Digest(request.Digest)})
+	return answer(record), nil
+}
+
+// timeout returns how long a decision may take: less than the verifier waits, in milliseconds. The verifier has to
+// start, and the answer to reach it, on a node that may be busy; containerd may refuse the pull if the answer is late.
+func (e *VerifierEndpoint) timeout(waits int64) time.Duration {
+	timeout := e.Timeout()
+	if waits > 0 && waits < timeout.Milliseconds() {
+		timeout = time.Duration(waits) * time.Millisecond
+	}
+	return timeout - min(timeout/4, time.Second)
+}
+
+// answer describes a decision to the client that pulls.
+func answer(pull audit.Pull) socket.PullAnswer {
+	reason := string(pull.Verdict.Reason)
+	if pull.Outcome != policy.Admit {
+		return socket.PullAnswer{
+			Decision: socket.Refuse, Message: socket.Refusal(pull.Name, refusal(pull.Verdict), reason),
+		}
+	}
+	sentence := "allowed, because it could not be decided yet; the decision follows when a container is created"
+	switch {
+	case pull.Verdict.Admitted():
+		sentence = "allowed, because a policy on this node admits it"
+	case pull.WouldDeny():
+		sentence = "allowed, because a namespace on this node is in audit mode; no policy admits it"
+	}
+	return socket.PullAnswer{Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, reason)}
+}
+
+// refusal says why a pull is refused. Everybody who may see the pod reads it, so it names nothing that the pod's author
+// did not write.
+func refusal(verdict policy.Verdict) string {
+	const none = "no policy on this node admits it"
+	switch {
+	case verdict.RejectsAll():
+		return none
+	case verdict.Nameless:
+		return none + ": it has a valid signature, which names no repository; sign with " +
+			"cosign sign -a docker-reference=REPOSITORY"
+	case verdict.Reason == policy.Unsigned:
+		return none + ": a signature is required and none was found"
+	default:
+		return none + ": a signature is required and none of those found satisfies it"
+	}
+}
