@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
@@ -155,6 +156,6 @@ func (s *site) names(kept policy.Evidence) (names []string) {
 }
 
 // fetcher fetches as the site is reached.
-func (s *site) fetcher() *evidence.Fetcher {
-	return evidence.NewFetcher(evidence.FetcherConfig{Registries: registry.New(s.reach)})
+func (s *site) fetcher() *fetch.Fetcher {
+	return fetch.New(fetch.Config{Registries: registry.New(s.reach)})
 }

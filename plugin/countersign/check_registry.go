@@ -11,6 +11,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
 // openRegistry asks the registry for an image and its signatures, as the node would, and keeps them for as long as the
@@ -49,7 +50,7 @@ type passing struct {
 // passingSize bounds what is kept for one question, in bytes.
 const passingSize = 1 << 30
 
-func openPassing(reached *evidence.Fetcher) (*passing, error) {
+func openPassing(reached *evidencefetch.Fetcher) (*passing, error) {
 	directory, err := os.MkdirTemp("", "countersign-check-")
 	if err != nil {
 		return nil, fmt.Errorf("keeping signatures: %w", err)

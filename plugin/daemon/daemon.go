@@ -17,6 +17,7 @@ import (
 	"github.com/countersign/countersign/plugin/pull"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
 )
@@ -49,7 +50,7 @@ type daemon struct {
 	plugin     *nri.Plugin
 	images     *origin.Containerd
 	documents  *files.Documents
-	registries *evidence.Fetcher
+	registries *evidencefetch.Fetcher
 	keeper     *evidence.Keeper
 	decider    *policy.Decider
 	deadline   *policy.Deadline

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
 func TestProgressOfAnImageIsReportedBeforeItsEnd(t *testing.T) {
@@ -19,7 +19,7 @@ func TestProgressOfAnImageIsReportedBeforeItsEnd(t *testing.T) {
 	service := w.service()
 	service.Fetch = func(context.Context, digest.Digest, reference.Named) error {
 		if calls++; calls == 1 {
-			return &evidence.UnfinishedError{Read: 120, Of: 301}
+			return &evidencefetch.UnfinishedError{Read: 120, Of: 301}
 		}
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/files"
 )
 
@@ -79,7 +80,7 @@ func more(cause string, problems int) string {
 }
 
 // registriesHealth answers the check of the files that configure registries.
-func registriesHealth(registries *evidence.Fetcher) metrics.ProbeFunc {
+func registriesHealth(registries *evidencefetch.Fetcher) metrics.ProbeFunc {
 	return func() (metrics.Status, string) {
 		problems := registries.Problems()
 		if len(problems) == 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
 	"github.com/countersign/countersign/policy/registry"
@@ -74,8 +75,8 @@ func (d *daemon) openDocuments() *files.Documents {
 
 // Registries returns the registries as the node of this configuration reaches them. The function requested, which may
 // be nil, is called for each request.
-func Registries(config *conf.Config, requested func(host string, result registry.Result)) *evidence.Fetcher {
-	return evidence.NewFetcher(evidence.FetcherConfig{
+func Registries(config *conf.Config, requested func(host string, result registry.Result)) *evidencefetch.Fetcher {
+	return evidencefetch.New(evidencefetch.Config{
 		Registries: registry.New(registry.Config{
 			HostsDirectory:              config.Registry.ConfigPath,
 			AuthFile:                    config.Registry.AuthFile,
@@ -87,7 +88,7 @@ func Registries(config *conf.Config, requested func(host string, result registry
 	})
 }
 
-func (d *daemon) newRegistries(ctx context.Context) *evidence.Fetcher {
+func (d *daemon) newRegistries(ctx context.Context) *evidencefetch.Fetcher {
 	requests := &registryRequests{metrics: d.metrics, documents: d.documents.Current}
 	registries := Registries(d.config, requests.count)
 	d.logRegistryProblems(ctx, registries)

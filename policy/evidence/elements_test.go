@@ -1,10 +1,10 @@
 package evidence_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -65,7 +66,7 @@ func TestAnImageOfNothingButElementsIsNotParsed(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(raw)))
 		_, _ = w.Write([]byte(raw))
 	}))
-	registries := evidence.NewFetcher(evidence.FetcherConfig{})
+	registries := fetch.New(fetch.Config{})
 	var err error
 	allocated := allocatedBy(func() {
 		_, err = registries.Image(t.Context(), r.named(t, "app"), digest.FromString(raw))
@@ -78,46 +79,31 @@ func TestAnImageOfNothingButElementsIsNotParsed(t *testing.T) {
 	}
 }
 
-// TestOfAReferrerLittleIsHeld: a list can have 32 pages of 4 MiB, all of which are held until the list is complete.
-func TestOfAReferrerLittleIsHeld(t *testing.T) {
-	long := strings.Repeat("x", 1<<20)
-	raw, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{{
-		MediaType: ocispec.MediaTypeImageManifest, Digest: manifestOf("bundle"), Size: 9, URLs: []string{long},
-		ArtifactType: "application/vnd.dev.sigstore.bundle" + long, Data: []byte(long),
-		Annotations: map[string]string{"x": long, ocispec.AnnotationCreated: long},
-		Platform:    &ocispec.Platform{OS: long},
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw = append([]byte(`{"schemaVersion":2,`), strings.Replace(string(raw[1:]), `"schemaVersion":0,`, "", 1)...)
-	held, err := evidence.HeldOfReferrers(raw)
-	if err != nil || held == 0 || held > 1024 {
-		t.Errorf("%d bytes are held, %v", held, err)
-	}
-}
-
 // TestWhatManifestsOfReferrersHoldIsRememberedInLittleRoom: four thousand of them are remembered, of 256 KiB each.
 func TestWhatManifestsOfReferrersHoldIsRememberedInLittleRoom(t *testing.T) {
 	image := manifestOf("image")
 	for name, test := range map[string]struct {
 		spoil      func(*ocispec.Manifest)
-		remembered int
+		remembered bool
 	}{
-		"as cosign makes them": {nil, 1},
+		"as cosign makes them": {nil, true},
 		"of many bundles": {func(m *ocispec.Manifest) {
 			for len(m.Layers) < 64 {
 				m.Layers = append(m.Layers, m.Layers[0])
 			}
-		}, 0},
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pusher{testRegistry: newRegistry(t), t: t}
-			p.list(image, p.attach(image, referrer{content: statement(signs, 1), predicate: signs, spoil: test.spoil}))
-			registries := evidence.NewFetcher(evidence.FetcherConfig{})
+			of := p.attach(image, referrer{content: statement(signs, 1), predicate: signs, spoil: test.spoil})
+			p.list(image, of)
+			registries := fetch.New(fetch.Config{})
 			fetched(t, open(t, evidence.Config{Fetcher: registries}), p.named(t, "app"), image)
-			if got := evidence.RememberedReferrers(registries); got != test.remembered {
-				t.Errorf("%d are remembered, want %d", got, test.remembered)
+			p.asked()
+			fetched(t, open(t, evidence.Config{Fetcher: registries}), p.named(t, "app"), image)
+			again := slices.Contains(p.asked(), "GET /v2/app/manifests/"+of.Digest.String())
+			if again == test.remembered {
+				t.Errorf("it is read again: %v", again)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -35,7 +36,7 @@ type entry struct {
 	// held is what the evidence is made of, where it is found or none.
 	held *held
 	// sources are what was last read, which may be newer than those in the record: they said the same.
-	sources []source
+	sources []format.SourceState
 	// job is the fetch under way, and failure why the last one failed.
 	job     *job
 	failure string

@@ -2,10 +2,8 @@ package evidence
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
@@ -33,20 +32,20 @@ type Found struct {
 // OpenLooking opens a Keeper that asks a Look instead of a network.
 func OpenLooking(config Config, look Look) (*Keeper, error) {
 	return open(config, func(
-		ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
-	) (*finding, error) {
+		ctx context.Context, request fetch.Request,
+	) (*fetch.Result, error) {
 		var tag digest.Digest
-		if len(known) > 0 {
-			tag = known[0].Digest
+		if len(request.Known) > 0 {
+			tag = request.Known[0].Digest
 		}
-		found, err := look(repository, manifest, tag)
+		found, err := look(request.Repository, request.Manifest, tag)
 		if err != nil {
 			return nil, err
 		}
-		return &finding{
-			unchanged: found.Unchanged,
-			content:   content{files: filesOf(found.Files, found.Bundles)},
-			sources:   []source{{Digest: found.Tag}},
+		return &fetch.Result{
+			Unchanged: found.Unchanged,
+			Files:     filesOf(found.Files, found.Bundles),
+			Sources:   []format.SourceState{{Digest: found.Tag}},
 		}, ctx.Err()
 	})
 }
@@ -122,72 +121,3 @@ func ParseRecord(raw []byte, manifest digest.Digest, repository string) (files i
 	r, err := parseRecord(raw, key{manifest: manifest, repository: repository})
 	return len(r.Signatures), err
 }
-
-// ParseLayers parses the manifest under a signatures' tag.
-func ParseLayers(raw []byte) (layers, omitted int, err error) {
-	found, omitted, err := parseLayers(raw)
-	return len(found), omitted, err
-}
-
-// LookasideBase returns where the signatures of a repository lie, by a directory of registries.d.
-func LookasideBase(directory string, repository reference.Named) (*url.URL, error) {
-	all, err := readLookasides(directory)
-	if err != nil {
-		return nil, err
-	}
-	return all.base(repository)
-}
-
-// ParseLookasides parses a file of registries.d and returns where the signatures of a repository lie.
-func ParseLookasides(raw []byte, repository reference.Named) (*url.URL, error) {
-	all := newLookasides()
-	all.add("registry.yaml", raw)
-	return all.base(repository)
-}
-
-// LookasideProblems returns how many things are wrong with a file of registries.d.
-func LookasideProblems(raw []byte) int {
-	all := newLookasides()
-	all.add("registry.yaml", raw)
-	return len(all.problems)
-}
-
-// ParseReferrers parses a list of referrers and returns those that are to be looked at, in that order, what identifies
-// the list and how many were left out.
-func ParseReferrers(raw []byte) (ordered []digest.Digest, list digest.Digest, bad int, err error) {
-	parsed := &referrers{}
-	err = parsed.add(raw)
-	for _, listed := range parsed.ordered() {
-		ordered = append(ordered, listed.Digest)
-	}
-	return ordered, parsed.digest(), parsed.bad.count, err
-}
-
-// HeldOfReferrers parses a list of referrers and returns how many bytes of text are held of it.
-func HeldOfReferrers(raw []byte) (held int, err error) {
-	parsed := &referrers{}
-	err = parsed.add(raw)
-	for _, listed := range parsed.candidates {
-		text, _ := json.Marshal(listed)
-		held += len(text)
-	}
-	return held, err
-}
-
-// RememberedReferrers returns of how many manifests it is remembered what they hold.
-func RememberedReferrers(f *Fetcher) int { return f.attached.Len() }
-
-// ParseAttached parses the manifest of a referrer and returns its subject and its bundles.
-func ParseAttached(raw []byte) (subject digest.Digest, bundles []digest.Digest, err error) {
-	holds, err := parseAttached(raw)
-	if err != nil {
-		return "", nil, err
-	}
-	for _, bundle := range holds.bundles {
-		bundles = append(bundles, bundle.Digest)
-	}
-	return holds.subject, bundles, nil
-}
-
-// NextLink returns the target of the link to the next page.
-func NextLink(value string) string { return nextLink(http.Header{"Link": {value}}) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -144,7 +145,7 @@ func hasty(t *testing.T, directory, registriesD string, registries registry.Conf
 	registries.Timeout = 2 * time.Second
 	return open(t, evidence.Config{
 		Directory: directory, MaxSize: 1 << 20,
-		Fetcher: evidence.NewFetcher(evidence.FetcherConfig{
+		Fetcher: fetch.New(fetch.Config{
 			Registries: registry.New(registries), Lookaside: registriesD,
 		}),
 	})

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -56,7 +56,7 @@ func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
 			r := newRegistry(t)
 			top, want := build(pusher{testRegistry: r, t: t})
 			ref := r.named(t, "app")
-			got, err := evidence.NewFetcher(evidence.FetcherConfig{}).Image(t.Context(), ref, top.Digest)
+			got, err := fetch.New(fetch.Config{}).Image(t.Context(), ref, top.Digest)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
 			target := test.build(pusher{testRegistry: r, t: t})
-			got, err := evidence.NewFetcher(evidence.FetcherConfig{}).Image(t.Context(), r.named(t, "app"), target)
+			got, err := fetch.New(fetch.Config{}).Image(t.Context(), r.named(t, "app"), target)
 			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%+v, %v\nlacks %q", got, err, test.want)
 			}
@@ -144,7 +144,7 @@ func TestATagIsResolvedByAHeadAndADigestByNothing(t *testing.T) {
 	p := pusher{testRegistry: r, t: t}
 	here := platforms.DefaultSpec()
 	top := p.index(on(p.image(&here, "m"), &here))
-	registries := evidence.NewFetcher(evidence.FetcherConfig{})
+	registries := fetch.New(fetch.Config{})
 	r.asked()
 	got, err := registries.Resolve(t.Context(), r.named(t, "app"))
 	if err != nil || got != top.Digest {
@@ -177,7 +177,7 @@ func TestAnImageIsReadFromWhoeverHasIt(t *testing.T) {
 			m := p.image(&here, "m")
 			spoil(mirror)
 			content := fmt.Sprintf("server = %q\n[host.%q]\n", r.server.URL, mirror.server.URL)
-			registries := evidence.NewFetcher(evidence.FetcherConfig{Registries: registry.New(registry.Config{
+			registries := fetch.New(fetch.Config{Registries: registry.New(registry.Config{
 				HostsDirectory: hostsFor(t, "registry.example", content),
 			})})
 			got, err := registries.Image(t.Context(), parse(t, "registry.example/app:v1"), m.Digest)

@@ -6,18 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
-
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
 )
 
-// lookFunc looks for the signatures and bundles of a manifest in a repository. known are the sources that were found
-// when they were last read in full; while they are the same, there is nothing to read. An error is a failure to find
-// out, and one clear line.
-type lookFunc func(
-	ctx context.Context, repository reference.Named, manifest digest.Digest, known []source,
-) (*finding, error)
+// fetchFunc fetches the evidence of a manifest, as a [fetch.Fetcher] does.
+type fetchFunc func(ctx context.Context, request fetch.Request) (*fetch.Result, error)
 
 // content is what is stored of a manifest. Imported files are the last.
 type content struct {
@@ -34,7 +28,7 @@ type finding struct {
 	unchanged bool
 	// content is as it is to be kept. It is empty where the registry has nothing.
 	content
-	sources []source
+	sources []format.SourceState
 	detail  string
 	// unusable says that some source has something that never can be read, and no source anything else.
 	unusable bool
@@ -46,6 +40,14 @@ type finding struct {
 	fetchedAt time.Time
 	// stays says that what was held before stays beside it: not all that there is could be read, or some is gone.
 	stays bool
+}
+
+// findingOf returns the result of a fetch as a finding.
+func findingOf(r *fetch.Result) *finding {
+	return &finding{
+		unchanged: r.Unchanged, content: content{files: r.Files}, sources: r.Sources, detail: r.Detail,
+		unusable: r.Unusable, unfinished: r.Unfinished, stays: r.KeepPrevious,
+	}
 }
 
 func (f *finding) record(k key) record {

@@ -71,18 +71,3 @@ func FuzzSignatureFile(f *testing.F) {
 		}
 	})
 }
-
-func FuzzLayers(f *testing.F) {
-	for _, seed := range []string{
-		`{"schemaVersion":2,"layers":[{"mediaType":"` + simpleSigning + `","size":1,"digest":"sha256:x"}]}`,
-		`{"schemaVersion":2,"manifests":[]}`, `{"schemaVersion":1}`, `null`, `[]`, ``,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		layers, omitted, err := evidence.ParseLayers(raw)
-		if layers > 64 || omitted < 0 || err != nil && layers > 0 {
-			t.Errorf("%d layers, %d omitted, %v", layers, omitted, err)
-		}
-	})
-}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 )
 
 // Config says where evidence is kept and how it is fetched.
@@ -24,7 +25,7 @@ type Config struct {
 	// Exclusive has Open fail where the directory cannot be used: with [ErrLocked] where another process works in it.
 	Exclusive bool
 	// Fetcher fetches it. Nil: one without any configuration.
-	Fetcher *Fetcher
+	Fetcher *fetch.Fetcher
 	// Panicked is told of panics in a fetch, which is then one that failed. It may be nil.
 	Panicked policy.PanicFunc
 	// Logger is told what an operator should know. Nil: nobody is.
@@ -34,10 +35,10 @@ type Config struct {
 // Keeper keeps the evidence of one node and fetches what is lacking. It must be closed.
 type Keeper struct {
 	log      *slog.Logger
-	look     lookFunc
+	fetch    fetchFunc
 	panicked policy.PanicFunc
 	// fetcher is nil where a test looks for itself.
-	fetcher  *Fetcher
+	fetcher  *fetch.Fetcher
 	disk     *volume
 	lock     *os.File
 	overflow overflow
@@ -70,9 +71,9 @@ type Keeper struct {
 func Open(config Config) (*Keeper, error) {
 	fetcher := config.Fetcher
 	if fetcher == nil {
-		fetcher = NewFetcher(FetcherConfig{})
+		fetcher = fetch.New(fetch.Config{})
 	}
-	k, err := open(config, fetcher.look)
+	k, err := open(config, fetcher.Fetch)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func Open(config Config) (*Keeper, error) {
 	return k, nil
 }
 
-func open(config Config, look lookFunc) (*Keeper, error) {
+func open(config Config, fetchEvidence fetchFunc) (*Keeper, error) {
 	if config.Directory == "" {
 		return nil, errors.New("opening the evidence store: no directory is named")
 	}
@@ -88,8 +89,8 @@ func open(config Config, look lookFunc) (*Keeper, error) {
 		return nil, errors.New("opening the evidence store: its maximal size must be more than nothing")
 	}
 	k := &Keeper{
-		log:  config.Logger,
-		look: look, panicked: config.Panicked,
+		log:   config.Logger,
+		fetch: fetchEvidence, panicked: config.Panicked,
 		entries: map[key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
@@ -141,7 +142,7 @@ func (k *Keeper) Close() {
 }
 
 // Fetcher returns what fetches evidence.
-func (k *Keeper) Fetcher() *Fetcher { return k.fetcher }
+func (k *Keeper) Fetcher() *fetch.Fetcher { return k.fetcher }
 
 // Generation changes whenever any evidence does. It belongs to this process and is no use to another.
 func (k *Keeper) Generation() uint64 { return k.generation.Load() }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -65,7 +66,7 @@ func TestARegistriesDThatCannotBeReadIsAFailure(t *testing.T) {
 		"\t": "reading where signatures lie, in",
 		"default-docker: {lookaside: 's3://x/y'}": "neither file nor http nor https",
 	} {
-		config := evidence.Config{Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Lookaside: registriesD(t, content)})}
+		config := evidence.Config{Fetcher: fetch.New(fetch.Config{Lookaside: registriesD(t, content)})}
 		check(t, fetched(t, open(t, config), r.named(t, "app"), m), want)
 	}
 }

@@ -9,14 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/distribution/reference"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
-	"go.podman.io/image/v5/docker" //nolint:depguard // The tests compare with what it does.
-	"go.podman.io/image/v5/types"
 
+	//nolint:depguard // The tests compare with what it does.
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 )
 
 // openPGP returns what is taken for an OpenPGP message by its first byte.
@@ -33,7 +32,7 @@ func registriesD(t testing.TB, content string) string {
 // lookedBeside is the configuration with a lookaside for all repositories.
 func lookedBeside(t testing.TB, base string) evidence.Config {
 	t.Helper()
-	return evidence.Config{Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Lookaside: lookasideAt(t, base)})}
+	return evidence.Config{Fetcher: fetch.New(fetch.Config{Lookaside: lookasideAt(t, base)})}
 }
 
 // lookasideAt writes a registries.d with a lookaside for all repositories.
@@ -51,66 +50,6 @@ func leave(t testing.TB, root string, manifest digest.Digest, files ...[]byte) {
 	}
 	for i, file := range files {
 		write(t, filepath.Join(directory, fmt.Sprintf("signature-%d", i+1)), string(file))
-	}
-}
-
-func TestALookasideIsWhereContainersImageLooks(t *testing.T) {
-	for name, files := range map[string][]string{
-		"nothing":           {},
-		"an empty file":     {""},
-		"a default":         {"default-docker:\n  lookaside: https://default.example/a%20b/\n"},
-		"an old key":        {"default-docker:\n  sigstore: file:///var/sigs\n"},
-		"both keys":         {"default-docker: {sigstore: 'file:///old', lookaside: 'file:///new'}\n"},
-		"keys for writing":  {"default-docker: {lookaside-staging: 'file:///staging'}\n"},
-		"an unknown key":    {"default-docker: {lookaside: 'file:///x', other: 1}\nother: [1]\n"},
-		"a repository":      {"docker:\n  registry.example/team/app: {lookaside: 'https://app.example'}\n"},
-		"a part of a path":  {"docker:\n  registry.example/team: {lookaside: 'https://team.example'}\n"},
-		"a host":            {"docker:\n  registry.example: {lookaside: 'https://host.example'}\n"},
-		"a host and a port": {"docker:\n  registry.example:5000: {lookaside: 'https://port.example'}\n"},
-		"a wildcard":        {"docker:\n  '*.example': {lookaside: 'https://wild.example'}\n"},
-		"docker.io":         {"docker:\n  docker.io/library: {lookaside: 'https://library.example'}\n"},
-		"the most specific of several": {
-			"docker:\n  registry.example: {lookaside: 'https://host.example'}\n" +
-				"  registry.example/team: {use-sigstore-attachments: true}\n  registry.example/team/app: {lookaside: ''}\n",
-			"default-docker: {lookaside: 'https://default.example'}\n",
-		},
-		"two defaults": {"default-docker: {lookaside: 'file:///a'}\n", "default-docker: {sigstore: 'file:///b'}\n"},
-		"no YAML":      {"\t"},
-		"another form": {"docker: [1]\n"},
-		"no URL":       {"default-docker: {lookaside: '://'}\n"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			directory := t.TempDir()
-			for i, file := range files {
-				write(t, filepath.Join(directory, fmt.Sprintf("%d.yaml", i)), file)
-			}
-			write(t, filepath.Join(directory, "ignored.yml"), "\t")
-			write(t, filepath.Join(directory, "directory.yaml", "x"), "")
-			for _, image := range []string{
-				"registry.example/team/app:v1", "registry.example/other/app:v1", "registry.example:5000/team/app:v1",
-				"sub.registry.example/app:v1", "busybox:latest", "localhost/app:v1",
-			} {
-				compareLookaside(t, directory, image)
-			}
-		})
-	}
-}
-
-// compareLookaside compares what we and containers/image make of a directory.
-func compareLookaside(t *testing.T, directory, image string) {
-	t.Helper()
-	theirRef, err := docker.ParseReference("//" + image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	system := &types.SystemContext{RegistriesDirPath: directory}
-	theirs, theirErr := docker.SignatureStorageBaseURL(system, theirRef, false)
-	ours, ourErr := evidence.LookasideBase(directory, reference.TrimNamed(parse(t, image)))
-	if (theirErr == nil) != (ourErr == nil) {
-		t.Fatalf("%s: theirs %v, ours %v", image, theirErr, ourErr)
-	}
-	if theirErr == nil && theirs.String() != ours.String() {
-		t.Errorf("%s: theirs %s, ours %s", image, theirs, ours)
 	}
 }
 

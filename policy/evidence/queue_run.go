@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/fetch"
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
@@ -41,8 +43,11 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	begun := time.Now()
 	var f *finding
 	// What a registry serves is hostile bytes, and what parses them is not all ours.
-	err := policy.Guard("a fetch of evidence", k.panicked, func() (err error) {
-		f, err = k.look(ctx, e.repository, e.key.manifest, known)
+	err := policy.Guard("a fetch of evidence", k.panicked, func() error {
+		found, err := k.fetch(ctx, fetch.Request{Repository: e.repository, Manifest: e.key.manifest, Known: known})
+		if err == nil {
+			f = findingOf(found)
+		}
 		return err
 	})
 	took := time.Since(begun)
@@ -85,7 +90,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 
 // verified returns the sources that were last read in full, if every byte of what they had is still there. What is
 // damaged is absent from then on.
-func (k *Keeper) verified(e *entry) []source {
+func (k *Keeper) verified(e *entry) []format.SourceState {
 	k.mu.Lock()
 	h, read := e.held, e.sources
 	k.mu.Unlock()
@@ -100,7 +105,7 @@ func (k *Keeper) verified(e *entry) []source {
 		}
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(read), func(s source) bool { return s.Partial })
+	return slices.DeleteFunc(slices.Clone(read), func(s format.SourceState) bool { return s.Partial })
 }
 
 // keep stores what was found where it says anything new, and returns nil where it does not.

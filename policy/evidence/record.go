@@ -67,25 +67,13 @@ type record struct {
 	Omitted string `json:"omitted,omitempty"`
 	// Fetched is when the registry answered last with anything new, and Imported when something was last imported;
 	// zero: never.
-	Fetched  time.Time `json:"fetched,omitzero"`
-	Imported time.Time `json:"imported,omitzero"`
-	Sources  []source  `json:"sources,omitempty"`
+	Fetched  time.Time            `json:"fetched,omitzero"`
+	Imported time.Time            `json:"imported,omitzero"`
+	Sources  []format.SourceState `json:"sources,omitempty"`
 	// Set is the name of the directory that holds the signatures and the bundles.
 	Set        string `json:"set,omitempty"`
 	Signatures []file `json:"signatures,omitempty"`
 	Bundles    []file `json:"bundles,omitempty"`
-}
-
-// source is where signatures came from.
-type source struct {
-	// Reference is the tag that was read, the manifest whose referrers were, or the URL of a lookaside; Host is who
-	// answered: the registry or a mirror of it.
-	Reference string `json:"reference"`
-	Host      string `json:"host"`
-	// Digest identifies what is there: it is that of the manifest under a tag, or a hash of a list. Empty: nothing is.
-	// Partial says that not all of it could be read, so that the same digest is worth reading again.
-	Digest  digest.Digest `json:"digest,omitempty"`
-	Partial bool          `json:"partial,omitempty"`
 }
 
 // file is what must be found in signature-N or bundle-N.json.
@@ -155,7 +143,12 @@ func (r *record) checkFiles() error {
 func (r *record) key() key { return key{manifest: r.Manifest, repository: r.Repository} }
 
 // detail returns all that there is to say of what is missing.
-func (r *record) detail() string { return joinTexts("; ", r.Detail, r.Omitted) }
+func (r *record) detail() string {
+	if r.Detail == "" || r.Omitted == "" {
+		return r.Detail + r.Omitted
+	}
+	return r.Detail + "; " + r.Omitted
+}
 
 // source returns the names of the sources of the record's files.
 func (r *record) source() string {
@@ -204,7 +197,7 @@ func (r *record) files() iter.Seq[namedFile] {
 
 // partial reports whether not all that there may be could be read.
 func (r *record) partial() bool {
-	return slices.ContainsFunc(r.Sources, func(s source) bool { return s.Partial })
+	return slices.ContainsFunc(r.Sources, func(s format.SourceState) bool { return s.Partial })
 }
 
 // state returns the record's outcome, or [policy.Unknown].

@@ -6,93 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/distribution/reference"
-
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/registry"
 )
-
-// TestAFaultInRegistriesDConcernsItsOwnScope: containers/image fails for every registry because of one entry.
-func TestAFaultInRegistriesDConcernsItsOwnScope(t *testing.T) {
-	const good = "docker:\n  good.example: {lookaside: 'https://good.example/sigs'}\n"
-	for name, test := range map[string]struct {
-		files []string
-		// concerned is a repository whose signatures cannot be looked for; empty: none.
-		concerned string
-		// problems are words of each problem.
-		problems []string
-	}{
-		"two files say something of attached signatures": {
-			files: []string{
-				"docker:\n  bad.example: {use-sigstore-attachments: true}\n",
-				"docker:\n  bad.example: {use-sigstore-attachments: false}\n",
-			},
-		},
-		"one of two names a lookaside": {
-			files: []string{
-				"docker:\n  bad.example: {use-sigstore-attachments: true}\n",
-				"docker:\n  bad.example: {lookaside: 'https://bad.example'}\n",
-			},
-		},
-		"two name a lookaside": {
-			[]string{
-				"docker:\n  bad.example: {lookaside: 'https://one.example'}\n",
-				"docker:\n  bad.example: {sigstore: 'https://two.example'}\n",
-			},
-			"bad.example/app",
-			[]string{"0.yaml and DIR/1.yaml both say where the signatures of bad.example lie"},
-		},
-		"an entry has another form": {
-			[]string{"docker:\n  bad.example: [lookaside]\n"},
-			"bad.example/app",
-			[]string{"0.yaml: bad.example is not as registries.d wants it"},
-		},
-		"a file does not parse": {
-			[]string{"docker:\n  bad.example:\n    lookaside: 'https://bad.example\n"},
-			"bad.example/app",
-			[]string{"0.yaml: yaml: "},
-		},
-		"a file does not parse, and is about a path": {
-			[]string{"docker:\n  \"bad.example/team\":\n    lookaside: [\n"},
-			"bad.example/team/app",
-			[]string{"0.yaml: yaml: "},
-		},
-		"the default does not parse": {
-			[]string{"default-docker:\n  lookaside: [\n"}, "other.example/app", []string{"0.yaml: yaml: "},
-		},
-		"a file does not parse, and is about nobody knows what": {
-			[]string{"\t"}, "other.example/app", []string{"0.yaml: yaml: "},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			directory := t.TempDir()
-			for i, file := range test.files {
-				write(t, filepath.Join(directory, fmt.Sprintf("%d.yaml", i)), file)
-			}
-			write(t, filepath.Join(directory, "good.yaml"), good)
-			at := func(repository string) error {
-				_, err := evidence.LookasideBase(directory, reference.TrimNamed(parse(t, repository)))
-				return err
-			}
-			if err := at("good.example/app"); err != nil {
-				t.Errorf("it concerns another registry: %v", err)
-			}
-			if test.concerned != "" && at(test.concerned) == nil {
-				t.Errorf("it does not concern %s", test.concerned)
-			}
-			problems := evidence.NewFetcher(evidence.FetcherConfig{Lookaside: directory}).Problems()
-			if len(problems) != len(test.problems) {
-				t.Fatalf("the problems are %v", problems)
-			}
-			for i, want := range test.problems {
-				want = strings.ReplaceAll(want, "DIR", directory)
-				if !strings.Contains(problems[i].Error(), want) || strings.Contains(problems[i].Error(), "\n") {
-					t.Errorf("the problem is %q, not %q", problems[i], want)
-				}
-			}
-		})
-	}
-}
 
 func TestAHostsTomlThatDoesNotParseIsNamed(t *testing.T) {
 	const broken = "server = \"https://registry.example\"\n[host.\"https://mirror.example\"\n"
@@ -104,7 +21,7 @@ func TestAHostsTomlThatDoesNotParseIsNamed(t *testing.T) {
 		t.Errorf("the problems are %v", problems)
 	}
 	keeper := open(t, evidence.Config{
-		Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Registries: registries}),
+		Fetcher: fetch.New(fetch.Config{Registries: registries}),
 	})
 	got := fetched(t, keeper, parse(t, "registry.example/app"), manifestOf("image"))
 	for _, want := range []string{" from https://registry.example/v2: ", "(" + path + ":2:", "and containerd ignores it"} {

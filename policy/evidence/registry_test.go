@@ -24,6 +24,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
@@ -242,5 +243,5 @@ func parseURL(t testing.TB, s string) *url.URL {
 
 // reaching is the configuration of a Keeper that reaches registries in some way.
 func reaching(registries registry.Config) evidence.Config {
-	return evidence.Config{Fetcher: evidence.NewFetcher(evidence.FetcherConfig{Registries: registry.New(registries)})}
+	return evidence.Config{Fetcher: fetch.New(fetch.Config{Registries: registry.New(registries)})}
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
-// Func fetches the evidence of one manifest now, as an [evidence.Keeper] does.
+// Func fetches the evidence of one manifest now, as the keeper of package evidence does.
 type Func func(context.Context, digest.Digest, reference.Named) error
 
 // ProgressFunc receives how many referrers of a manifest are read so far, of how many. Several goroutines may call it at
@@ -49,7 +49,7 @@ func (fetch Func) complete(
 		if ctx.Err() != nil && last != nil {
 			return last
 		}
-		unfinished, ok := errors.AsType[*evidence.UnfinishedError](err)
+		unfinished, ok := errors.AsType[*evidencefetch.UnfinishedError](err)
 		_, bounded := ctx.Deadline()
 		if !ok || !bounded || unfinished.Read <= before {
 			return err
@@ -66,7 +66,7 @@ func Limit(manifests []policy.Manifest) []policy.Manifest {
 	return manifests[:min(len(manifests), policy.MaxManifests)]
 }
 
-// Registry is what is read of an image from its registry, as an [evidence.Fetcher] does.
+// Registry is what is read of an image from its registry, as an [evidencefetch.Fetcher] does.
 type Registry struct {
 	Resolve func(context.Context, reference.Named) (digest.Digest, error)
 	Image   func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)

@@ -13,11 +13,11 @@ import (
 
 	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
 func TestAFetchIsRepeatedWhileItReadsMore(t *testing.T) {
-	unfinished := func(read int) error { return &evidence.UnfinishedError{Read: read, Of: 301} }
+	unfinished := func(read int) error { return &evidencefetch.UnfinishedError{Read: read, Of: 301} }
 	down := errors.New("the registry is down")
 	for name, test := range map[string]struct {
 		unbounded bool

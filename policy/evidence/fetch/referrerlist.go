@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"encoding/json"
@@ -15,8 +15,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// referrers is a list of what refers to a subject, as far as it can be a bundle or signatures.
-type referrers struct {
+// referrerList is a list of what refers to a subject, as far as it can be a bundle or signatures.
+type referrerList struct {
 	candidates []ocispec.Descriptor
 	bad        leftOut
 	// listed is how many were, and more says that there are others.
@@ -25,7 +25,7 @@ type referrers struct {
 }
 
 // add adds an index. What is wrong with one descriptor leaves it out.
-func (r *referrers) add(raw []byte) error {
+func (r *referrerList) add(raw []byte) error {
 	var index struct {
 		SchemaVersion int               `json:"schemaVersion"`
 		Manifests     []json.RawMessage `json:"manifests"`
@@ -98,7 +98,7 @@ func essence(listed *ocispec.Descriptor) ocispec.Descriptor {
 }
 
 // digest identifies what is listed, in whatever order: some registries have none. It is empty where there is nothing.
-func (r *referrers) digest() digest.Digest {
+func (r *referrerList) digest() digest.Digest {
 	if len(r.candidates) == 0 {
 		return ""
 	}
@@ -112,7 +112,7 @@ func (r *referrers) digest() digest.Digest {
 
 // ordered returns the referrers to look at: the last made first, as far as they say when that was, and then the last
 // ones of the list first, for new ones are added at its end where it has an order.
-func (r *referrers) ordered() []ocispec.Descriptor {
+func (r *referrerList) ordered() []ocispec.Descriptor {
 	ordered := slices.Clone(r.candidates)
 	slices.Reverse(ordered)
 	slices.SortStableFunc(ordered, func(a, b ocispec.Descriptor) int {

@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"context"
@@ -15,12 +15,12 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// bundleReader reads bundles into an answer.
+// bundleReader reads what referrers bring.
 type bundleReader struct {
-	*placed
-	from   remotes.Fetcher
-	answer *answer
-	out    leftOut
+	*hostRequest
+	from remotes.Fetcher
+	into *Content
+	out  leftOut
 	// seen are the bundles that were read, for one can be attached twice; unseen how many referrers were not looked at.
 	seen   map[digest.Digest]bool
 	unseen int
@@ -34,9 +34,9 @@ type bundleReader struct {
 // other from being read.
 func (r *bundleReader) full(listed ocispec.Descriptor) bool {
 	if listed.ArtifactType == signatureArtifact {
-		return r.answer.count(format.KindSignature) >= format.MaxFiles
+		return r.into.count(format.KindSignature) >= format.MaxFiles
 	}
-	return r.answer.count(format.KindBundle) >= format.MaxFiles
+	return r.into.count(format.KindBundle) >= format.MaxFiles
 }
 
 // read reads referrers in their order, several ahead at the same time. That it did not come to the end in time is an
@@ -92,7 +92,7 @@ func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) e
 		return registry.PermanentError("%s refers to %.80s", listed.Digest, holds.subject)
 	}
 	for _, layer := range holds.bundles {
-		if r.seen[layer.Digest] || r.answer.count(format.KindBundle) >= format.MaxFiles {
+		if r.seen[layer.Digest] || r.into.count(format.KindBundle) >= format.MaxFiles {
 			continue
 		}
 		if err := r.readBundle(ctx, layer); err != nil {
@@ -100,7 +100,7 @@ func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) e
 		}
 	}
 	for _, layer := range slices.Backward(holds.signatures) {
-		if r.answer.count(format.KindSignature) >= format.MaxFiles {
+		if r.into.count(format.KindSignature) >= format.MaxFiles {
 			break
 		}
 		if err := r.readSignature(ctx, layer); err != nil {
@@ -120,7 +120,7 @@ func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descript
 		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
 	r.room -= int64(len(file))
-	r.answer.add(format.KindSignature, file)
+	r.into.add(format.KindSignature, file)
 	return nil
 }
 
@@ -176,6 +176,6 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 		return err
 	}
 	r.room -= int64(len(raw))
-	r.answer.add(format.KindBundle, raw)
+	r.into.add(format.KindBundle, raw)
 	return nil
 }

@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"context"
@@ -26,9 +26,9 @@ const (
 	maxLookasideBytes = format.MaxTotal / 2
 )
 
-// beside asks the lookaside that registries.d names for the repository; nil: there is nothing there, and never was. It
-// has a third of the time that is left.
-func (q *question) beside(ctx context.Context) *answer {
+// fetchLookaside reads the lookaside that registries.d names for the repository; nil: there is nothing there, and never
+// was. It has a third of the time that is left.
+func (q *request) fetchLookaside(ctx context.Context) *sourceResult {
 	if q.fetcher.lookaside == "" {
 		return nil
 	}
@@ -37,28 +37,31 @@ func (q *question) beside(ctx context.Context) *answer {
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/3)
 		defer cancel()
 	}
-	a := &answer{source: source{Reference: q.fetcher.lookaside}}
 	at, err := q.lookaside()
 	if err != nil {
-		a.err = err
-		return a
+		return &sourceResult{state: format.SourceState{Reference: q.fetcher.lookaside}, err: err}
 	}
-	a.what = "the signatures in the lookaside of " + q.subject.String()
-	a.source.Reference, a.source.Host = at.Redacted(), at.Host
-	l := &lookaside{question: q, session: q.fetcher.NewSession(ctx, q.subject), base: at}
+	l := &lookaside{request: q, session: q.client.NewSession(ctx, q.subject), base: at}
 	defer l.session.Close()
-	if err := l.read(ctx, a); err != nil {
-		a.err = l.explain(ctx, a.what, err)
+	r := &sourceResult{source: l, state: format.SourceState{Reference: l.Reference(), Host: at.Host}, read: true}
+	if r.state.Digest, err = l.Head(ctx); err == nil {
+		err = l.Read(ctx, &r.Content)
+	} else {
+		// What was read before the error counts.
+		r.Content = l.content
 	}
-	a.compare(q.known)
-	if a.source.Digest == "" && a.same && a.err == nil {
+	if err != nil {
+		r.err = l.explain(ctx, l.Description(), err)
+	}
+	r.compare(q.known)
+	if r.state.Digest == "" && r.same && r.err == nil {
 		return nil
 	}
-	return a
+	return r
 }
 
 // lookaside returns where the signatures lie.
-func (q *question) lookaside() (*url.URL, error) {
+func (q *request) lookaside() (*url.URL, error) {
 	all, err := readLookasides(q.fetcher.lookaside)
 	if err != nil {
 		return nil, err
@@ -72,17 +75,33 @@ func (q *question) lookaside() (*url.URL, error) {
 	return at, nil
 }
 
-// lookaside is a place beside the registry.
+// lookaside is a directory of signatures next to the registry, which has no digests: Head reads it in full.
 type lookaside struct {
-	*question
+	*request
 	session *registry.Session
 	base    *url.URL
 	client  *http.Client
+	content Content
 }
 
-// read reads signature-1, signature-2, … until one is not there. The newest are kept. One that containers/image could
-// not read would keep it from reading any: it is left out.
-func (l *lookaside) read(ctx context.Context, a *answer) error {
+// Reference implements [Source].
+func (l *lookaside) Reference() string { return l.base.Redacted() }
+
+// Description implements [Source].
+func (l *lookaside) Description() string {
+	return "the signatures in the lookaside of " + l.subject.String()
+}
+
+// Read implements [Source].
+func (l *lookaside) Read(_ context.Context, into *Content) error {
+	*into = l.content
+	return nil
+}
+
+// Head implements [Source]: it reads signature-1, signature-2, … until one is not there.
+// The newest are stored. One that containers/image could not read would keep it from reading any: it is left out.
+func (l *lookaside) Head(ctx context.Context) (id digest.Digest, err error) {
+	content := &l.content
 	all := digest.SHA256.Digester()
 	var out leftOut
 	n := 0
@@ -92,8 +111,8 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 			break
 		}
 		if err != nil {
-			a.partial = true
-			return err
+			content.Partial = true
+			return "", err
 		}
 		_, _ = fmt.Fprintf(all.Hash(), "%d\n", len(file))
 		_, _ = all.Hash().Write(file)
@@ -105,23 +124,23 @@ func (l *lookaside) read(ctx context.Context, a *answer) error {
 			out.add(&registry.ContentError{Problem: fmt.Sprintf("signature-%d: %v", n+1, err), Permanent: true})
 			continue
 		}
-		a.add(format.KindSignature, file)
+		content.add(format.KindSignature, file)
 	}
 	if n > 0 {
-		a.source.Digest = all.Digest()
+		id = all.Digest()
 	}
-	read := len(a.files)
-	a.files = format.RoomFor(format.KindSignature, maxLookasideBytes).Take(a.files)
-	for _, kept := range a.files {
+	read := len(content.Files)
+	content.Files = format.RoomFor(format.KindSignature, maxLookasideBytes).Take(content.Files)
+	for _, kept := range content.Files {
 		l.room -= int64(len(kept.Bytes))
 	}
-	a.detail = out.describe("signatures in the lookaside", read-len(a.files), len(a.files))
+	content.Detail = out.describe("signatures in the lookaside", read-len(content.Files), len(content.Files))
 	// No digest says what a lookaside should have: it can be the page of a proxy that was served, and may be another at
 	// the next try.
 	if n > 0 && read == 0 {
-		return fmt.Errorf("none of its %d signatures can be read: %w", n, out.first)
+		return id, fmt.Errorf("none of its %d signatures can be read: %w", n, out.first)
 	}
-	return nil
+	return id, nil
 }
 
 // get reads a file; an error that is [fs.ErrNotExist] says that there is none.

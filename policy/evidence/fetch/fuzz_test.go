@@ -1,4 +1,4 @@
-package evidence_test
+package fetch_test
 
 import (
 	"path/filepath"
@@ -7,12 +7,23 @@ import (
 	"testing"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/docker" //nolint:depguard // The tests compare with what it does.
 	"go.podman.io/image/v5/types"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/fetch"
 )
+
+const (
+	simpleSigning       = "application/vnd.dev.cosign.simplesigning.v1+json"
+	signatureAnnotation = "dev.cosignproject.cosign/signature"
+	bundleType          = "application/vnd.dev.sigstore.bundle.v0.3+json"
+	signatureArtifact   = "application/vnd.dev.cosign.artifact.sig.v1+json"
+	attests             = "https://slsa.dev/provenance/v1"
+)
+
+func manifestOf(s string) digest.Digest { return digest.FromString(s) }
 
 func FuzzReferrers(f *testing.F) {
 	d := manifestOf("bundle").String()
@@ -26,7 +37,7 @@ func FuzzReferrers(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		ordered, list, _, err := evidence.ParseReferrers(raw)
+		ordered, list, _, err := fetch.ParseReferrers(raw)
 		if err != nil && len(ordered) > 0 {
 			t.Errorf("%d referrers, and %v", len(ordered), err)
 		}
@@ -38,7 +49,7 @@ func FuzzReferrers(f *testing.F) {
 				t.Errorf("%q: %v", d, err)
 			}
 		}
-		again, sameList, _, _ := evidence.ParseReferrers(raw)
+		again, sameList, _, _ := fetch.ParseReferrers(raw)
 		if !slices.Equal(ordered, again) || list != sameList {
 			t.Error("the same list is another one when it is read again")
 		}
@@ -59,7 +70,7 @@ func FuzzAttached(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, bundles, err := evidence.ParseAttached(raw)
+		_, bundles, err := fetch.ParseAttached(raw)
 		if len(bundles) > 64 || err != nil && len(bundles) > 0 {
 			t.Errorf("%d bundles, and %v", len(bundles), err)
 		}
@@ -78,7 +89,7 @@ func FuzzNextLink(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		if link := evidence.NextLink(value); link != "" && !strings.Contains(value, "<"+link+">") {
+		if link := fetch.NextLink(value); link != "" && !strings.Contains(value, "<"+link+">") {
 			t.Errorf("out of %q comes %q", value, link)
 		}
 	})
@@ -102,7 +113,7 @@ func FuzzLookasides(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := evidence.ParseLookasides(raw, reference.TrimNamed(named))
+		got, err := fetch.ParseLookasides(raw, reference.TrimNamed(named))
 		if err != nil {
 			return
 		}
@@ -118,11 +129,26 @@ func FuzzLookasides(f *testing.F) {
 		directory := t.TempDir()
 		write(t, filepath.Join(directory, "x.yaml"), string(raw))
 		want, err := docker.SignatureStorageBaseURL(&types.SystemContext{RegistriesDirPath: directory}, theirs, false)
-		if err != nil && evidence.LookasideProblems(raw) > 0 {
+		if err != nil && fetch.LookasideProblems(raw) > 0 {
 			return // containers/image fails for all registries; to us it concerns the scope that is at fault.
 		}
 		if err != nil || want.String() != got.String() {
 			t.Errorf("it is %s, and for containers/image %v, %v", got, want, err)
+		}
+	})
+}
+
+func FuzzLayers(f *testing.F) {
+	for _, seed := range []string{
+		`{"schemaVersion":2,"layers":[{"mediaType":"` + simpleSigning + `","size":1,"digest":"sha256:x"}]}`,
+		`{"schemaVersion":2,"manifests":[]}`, `{"schemaVersion":1}`, `null`, `[]`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		layers, omitted, err := fetch.ParseLayers(raw)
+		if layers > 64 || omitted < 0 || err != nil && layers > 0 {
+			t.Errorf("%d layers, %d omitted, %v", layers, omitted, err)
 		}
 	})
 }

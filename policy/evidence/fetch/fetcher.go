@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// FetcherConfig says where evidence is fetched from.
-type FetcherConfig struct {
+// Config says where evidence is fetched from.
+type Config struct {
 	// Registries reaches the registries; nil: without any configuration.
 	Registries *registry.Client
 	// Lookaside is containers/image's registries.d, which names where else signatures are. It may be empty.
@@ -30,8 +30,8 @@ type Fetcher struct {
 	noted *lru.Cache[digest.Digest, error]
 }
 
-// NewFetcher returns a fetcher with a configuration.
-func NewFetcher(config FetcherConfig) *Fetcher {
+// New returns a fetcher with a configuration.
+func New(config Config) *Fetcher {
 	if config.Registries == nil {
 		config.Registries = registry.New(registry.Config{})
 	}

@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -14,6 +15,38 @@ import (
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/registry"
 )
+
+// cosignTag is the tag under which cosign's old format has the signatures of a manifest.
+type cosignTag struct {
+	*hostRequest
+	manifest ocispec.Descriptor
+}
+
+// Reference implements [Source].
+func (t *cosignTag) Reference() string { return t.tag.String() }
+
+// Description implements [Source].
+func (t *cosignTag) Description() string { return t.tag.String() }
+
+// Head implements [Source].
+func (t *cosignTag) Head(ctx context.Context) (digest.Digest, error) {
+	var err error
+	t.manifest, err = t.host.ResolveTag(ctx, t.tag)
+	return t.manifest.Digest, err
+}
+
+// Read implements [Source].
+func (t *cosignTag) Read(ctx context.Context, into *Content) error {
+	from, err := t.host.Resolver.Fetcher(ctx, t.tag.String())
+	if err != nil {
+		return err
+	}
+	raw, err := readManifest(ctx, from, t.manifest)
+	if err != nil {
+		return err
+	}
+	return t.readSignatures(ctx, from, raw, into)
+}
 
 // parseLayers returns the signatures that a manifest lists: the last 64 of the right type, for new ones are added at
 // the end. omitted is how many more there are.
@@ -45,7 +78,9 @@ func signatureLayers(all []ocispec.Descriptor) (layers []ocispec.Descriptor, omi
 
 // readSignatures reads the signatures that a manifest lists. What is wrong with one of them leaves it out; that none
 // can be read is an error where another try may help.
-func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw []byte, room *int64) error {
+func (t *cosignTag) readSignatures(
+	ctx context.Context, from remotes.Fetcher, raw []byte, into *Content,
+) error {
 	layers, omitted, err := parseLayers(raw)
 	if err != nil {
 		return err
@@ -55,7 +90,7 @@ func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw [
 	// From the end, so that it is the oldest that do not fit.
 	for _, layer := range slices.Backward(layers) {
 		content, err := readSignature(ctx, from, layer, payloads)
-		if err == nil && int64(len(content)) > *room {
+		if err == nil && int64(len(content)) > t.room {
 			err = registry.PermanentError("all signatures together have more than %d bytes", format.MaxTotal)
 		}
 		if bad, ok := errors.AsType[*registry.ContentError](err); ok {
@@ -65,57 +100,35 @@ func (a *answer) readSignatures(ctx context.Context, from remotes.Fetcher, raw [
 		if err != nil {
 			return err
 		}
-		*room -= int64(len(content))
-		a.add(format.KindSignature, content)
+		t.room -= int64(len(content))
+		into.add(format.KindSignature, content)
 	}
-	if out.count > 0 && a.empty() {
-		return a.readNone(&out, fmt.Errorf("none of its %d signatures can be read: %w", len(layers), out.first))
+	if out.count > 0 && len(into.Files) == 0 {
+		return into.readNone(&out, fmt.Errorf("none of its %d signatures can be read: %w", len(layers), out.first))
 	}
-	slices.Reverse(a.files)
-	a.partial = out.passing
-	a.detail = out.describe("signatures", omitted, format.MaxFiles)
+	slices.Reverse(into.Files)
+	into.Partial = out.temporary
+	into.Detail = out.describe("signatures", omitted, format.MaxFiles)
 	return nil
 }
 
-// readNone answers for a source none of whose content can be read, which is err. Content is named by its digest: where
-// that is the fault, every try would find the same, and it is what the source has.
-func (a *answer) readNone(out *leftOut, err error) error {
-	if out.passing {
-		return err
+// readManifest reads the manifest or the index that a tag names.
+func readManifest(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
+	if of.Size > registry.MaxManifest {
+		return nil, fmt.Errorf("its manifest has %d bytes, more than the %d that are read", of.Size, registry.MaxManifest)
 	}
-	a.unusable, a.detail = true, err.Error()
-	return nil
-}
-
-// leftOut counts what was left out.
-type leftOut struct {
-	count int
-	first *registry.ContentError
-	// passing says that some of it may be there at the next try.
-	passing bool
-}
-
-func (l *leftOut) add(bad *registry.ContentError) {
-	if l.first == nil {
-		l.first = bad
+	if !images.IsManifestType(of.MediaType) && !images.IsIndexType(of.MediaType) {
+		// The fetcher would ask for a blob.
+		of.MediaType = ocispec.MediaTypeImageManifest
 	}
-	l.count++
-	l.passing = l.passing || !bad.Permanent
-}
-
-// describe says in words what was left out: what is bad, and what is older than the newest.
-func (l *leftOut) describe(things string, older, newest int) string {
-	switch {
-	case l.count > 0 && older > 0:
-		return fmt.Sprintf("%d %s were left out: %v; and %d older ones beyond the newest %d",
-			l.count, things, l.first, older, newest)
-	case l.count > 0:
-		return fmt.Sprintf("%d %s were left out: %v", l.count, things, l.first)
-	case older > 0:
-		return fmt.Sprintf("%d %s were left out, which are older than the newest %d", older, things, newest)
-	default:
-		return ""
+	raw, err := registry.ReadContent(ctx, from, of)
+	if err != nil {
+		return nil, fmt.Errorf("its manifest: %w", err)
 	}
+	if err := registry.CheckElements(raw); err != nil {
+		return nil, fmt.Errorf("its manifest: %w", err)
+	}
+	return raw, nil
 }
 
 // readSignature reads one signature; several often have one payload.

@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"context"
@@ -45,21 +45,21 @@ func (a *attached) small() bool {
 // readBundles reads the bundles and the signatures of the old format that refer to the subject: the newest that say
 // that an image is signed, until there are enough. What is wrong with one of them leaves it out; that none can be read
 // is an error where another try may help. What was read before an error counts.
-func (p *placed) readBundles(ctx context.Context, a *answer, list *referrers) error {
-	from, err := p.host.Resolver.Fetcher(ctx, p.subject.String())
+func (h *hostRequest) readBundles(ctx context.Context, into *Content, list *referrerList) error {
+	from, err := h.host.Resolver.Fetcher(ctx, h.subject.String())
 	if err != nil {
 		return err
 	}
 	reader := &bundleReader{
-		placed: p, from: from, answer: a, out: list.bad,
+		hostRequest: h, from: from, into: into, out: list.bad,
 		seen: map[digest.Digest]bool{}, payloads: map[digest.Digest][]byte{},
 	}
 	err = reader.read(ctx, list.ordered())
-	slices.Reverse(a.files)
-	a.partial = reader.out.passing
-	a.detail = reader.describe(list.more)
-	if err == nil && reader.out.count > 0 && a.empty() {
-		return a.readNone(&reader.out, fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first))
+	slices.Reverse(into.Files)
+	into.Partial = reader.out.temporary
+	into.Detail = reader.describe(list.more)
+	if err == nil && reader.out.count > 0 && len(into.Files) == 0 {
+		return into.readNone(&reader.out, fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first))
 	}
 	return err
 }

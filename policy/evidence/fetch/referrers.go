@@ -1,4 +1,4 @@
-package evidence
+package fetch
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/countersign/countersign/policy/registry"
@@ -24,77 +24,83 @@ const (
 	maxReferrers = 1000
 )
 
-// referrers asks which bundles and signatures refer to the subject: by the referrers API, or where there is none or it
+// referrers are the bundles and signatures that refer to the subject: by the referrers API, or where there is none or it
 // lists none by the fallback tag (OCI distribution specification 1.1, "Listing Referrers"). A registry that got the API
 // later does not list what clients wrote under the tag before, unless its operator converts it.
 //
-// That hosts.toml gives a host no capability "referrers" says little: most files that list capabilities are older than
+// That hosts.toml gives a host no capability "referrers" tells little: most files that list capabilities are older than
 // that one.
-func (p *placed) referrers(ctx context.Context, a *answer) error {
-	list, err := p.listed(ctx)
-	there := !errors.Is(err, errNoReferrers)
-	if there && err != nil {
-		return err
-	}
-	if there && len(list.candidates) > 0 ||
-		!p.host.Capabilities.Has(docker.HostCapabilityResolve) {
-		a.source.Digest = list.digest()
-		if len(list.candidates) > 0 {
-			a.read = func(ctx context.Context) error { return p.readBundles(ctx, a, list) }
-		}
-		return nil
-	}
-	return p.indexed(ctx, a)
+type referrers struct {
+	*hostRequest
+	// list is what the API listed, and index what is under the fallback tag; neither where there is nothing.
+	list  *referrerList
+	index ocispec.Descriptor
 }
 
-// indexed asks for the fallback tag.
-func (p *placed) indexed(ctx context.Context, a *answer) error {
-	index, err := p.host.ResolveTag(ctx, p.fallback)
-	if err != nil || index.Digest == "" {
+// Reference implements [Source].
+func (r *referrers) Reference() string { return r.subject.String() }
+
+// Description implements [Source].
+func (r *referrers) Description() string { return "the referrers of " + r.subject.String() }
+
+// Head implements [Source].
+func (r *referrers) Head(ctx context.Context) (digest.Digest, error) {
+	list, err := r.listed(ctx)
+	hasAPI := !errors.Is(err, errNoReferrers)
+	if hasAPI && err != nil {
+		return "", err
+	}
+	if hasAPI && len(list.candidates) > 0 || !r.canResolve() {
+		r.list = list
+		return list.digest(), nil
+	}
+	r.index, err = r.host.ResolveTag(ctx, r.fallback)
+	return r.index.Digest, err
+}
+
+// Read implements [Source].
+func (r *referrers) Read(ctx context.Context, into *Content) error {
+	if r.list != nil {
+		return r.readBundles(ctx, into, r.list)
+	}
+	from, err := r.host.Resolver.Fetcher(ctx, r.fallback.String())
+	if err != nil {
 		return err
 	}
-	a.source.Digest = index.Digest
-	a.read = func(ctx context.Context) error {
-		from, err := p.host.Resolver.Fetcher(ctx, p.fallback.String())
-		if err != nil {
-			return err
-		}
-		raw, err := readManifest(ctx, from, index)
-		if err != nil {
-			return err
-		}
-		list := &referrers{}
-		if err := list.add(raw); err != nil {
-			return err
-		}
-		return p.readBundles(ctx, a, list)
+	raw, err := readManifest(ctx, from, r.index)
+	if err != nil {
+		return err
 	}
-	return nil
+	list := &referrerList{}
+	if err := list.add(raw); err != nil {
+		return err
+	}
+	return r.readBundles(ctx, into, list)
 }
 
 // errNoReferrers says that a registry has no referrers API.
 var errNoReferrers = errors.New("it has no referrers API")
 
 // listed asks the referrers API, page by page.
-func (p *placed) listed(ctx context.Context) (*referrers, error) {
-	list := &referrers{}
-	next := p.host.Endpoint(p.subject, "referrers", p.subject.Digest().String())
+func (r *referrers) listed(ctx context.Context) (*referrerList, error) {
+	list := &referrerList{}
+	next := r.host.Endpoint(r.subject, "referrers", r.subject.Digest().String())
 	for page := range maxPages {
-		raw, after, err := p.page(ctx, next)
+		raw, after, err := r.page(ctx, next)
 		if err != nil && page > 0 && errors.Is(err, errNoReferrers) {
 			err = fmt.Errorf("page %d of its referrers is not there", page+1)
 		}
 		if err != nil {
-			return &referrers{}, err
+			return &referrerList{}, err
 		}
 		if err := list.add(raw); err != nil {
-			return &referrers{}, err
+			return &referrerList{}, err
 		}
 		if after == "" || list.more {
 			return list, nil
 		}
-		if next, err = p.follow(next, after); err != nil {
-			return &referrers{}, err
+		if next, err = r.follow(next, after); err != nil {
+			return &referrerList{}, err
 		}
 	}
 	list.more = true
@@ -102,8 +108,8 @@ func (p *placed) listed(ctx context.Context) (*referrers, error) {
 }
 
 // page returns a page of the list, and the link to the next one; empty: it is the last.
-func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string, err error) {
-	response, err := p.host.Get(ctx, p.tag, at, ocispec.MediaTypeImageIndex)
+func (r *referrers) page(ctx context.Context, at *url.URL) (raw []byte, next string, err error) {
+	response, err := r.host.Get(ctx, r.tag, at, ocispec.MediaTypeImageIndex)
 	if err != nil {
 		return nil, "", err
 	}
@@ -132,16 +138,16 @@ func (p *placed) page(ctx context.Context, at *url.URL) (raw []byte, next string
 }
 
 // follow returns where the next page is, which is with the same host.
-func (p *placed) follow(at *url.URL, link string) (*url.URL, error) {
+func (r *referrers) follow(at *url.URL, link string) (*url.URL, error) {
 	next, err := at.Parse(link)
 	if err != nil {
 		return nil, errors.New("the link to the next page of its referrers is not a URL")
 	}
-	if next.Host != p.host.Host {
+	if next.Host != r.host.Host {
 		return nil, errors.New("the link to the next page of its referrers leads to another host")
 	}
 	// Behind a proxy, a registry may not know by what scheme it is asked.
-	next.Scheme = p.host.Scheme
+	next.Scheme = r.host.Scheme
 	return next, nil
 }
 

@@ -1,0 +1,167 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/registry"
+)
+
+// request is what is asked of one host after another: the evidence of a manifest.
+type request struct {
+	fetcher *Fetcher
+	client  *registry.Client
+	session *registry.Session
+	// tag is where cosign's old format has signatures, fallback where referrers are listed without their API, and
+	// subject is what they refer to.
+	tag, fallback reference.NamedTagged
+	subject       reference.Canonical
+	// known are the digests of what was read in full before, by what was asked for.
+	known map[string]digest.Digest
+	// force has all sources read again, because the lookaside has changed.
+	force bool
+	// room is how many bytes may still be stored.
+	room int64
+}
+
+// Request asks for the evidence of a manifest in a repository.
+type Request struct {
+	Repository reference.Named
+	Manifest   digest.Digest
+	// Known are the sources that were found when they were last read in full. While they are the same, nothing is read.
+	Known []format.SourceState
+	// Credentials are those of the request, which are tried before the node's; or nil.
+	Credentials registry.CredentialFunc
+}
+
+// Fetch fetches evidence. Hosts are asked in the order of hosts.toml until one has some. That there is none takes the
+// registry itself, which is the last of them; or all the mirrors where it is not to be asked. A lookaside is asked in
+// addition to them. An error is a failure to find out, and one line.
+func (f *Fetcher) Fetch(ctx context.Context, of Request) (*Result, error) {
+	q, err := newRequest(of)
+	if err != nil {
+		// No registry can have such a tag.
+		return &Result{
+			Sources: []format.SourceState{{Reference: of.Repository.Name()}}, Detail: err.Error(),
+		}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.Timeout())
+	defer cancel()
+	q.fetcher, q.client = f, f.Client
+	if of.Credentials != nil {
+		q.client = f.WithCredentials(of.Credentials)
+	}
+	q.session = q.client.NewSession(ctx, of.Repository)
+	defer q.session.Close()
+	var results []*sourceResult
+	if next := q.fetchLookaside(ctx); next != nil {
+		results = append(results, next)
+		// What is read takes the place of all that was read before.
+		q.force = next.err == nil && !next.same
+	}
+	domain := reference.Domain(of.Repository)
+	all, err := q.session.Hosts(ctx, domain)
+	if err != nil {
+		err = fmt.Errorf("reading how containerd reaches %s: %w", domain, err)
+		state := format.SourceState{Reference: of.Repository.Name()}
+		return combine(append(results, &sourceResult{state: state, err: err}))
+	}
+	return combine(append(results, q.ask(ctx, all)...))
+}
+
+func newRequest(of Request) (*request, error) {
+	manifest := of.Manifest
+	name := reference.TrimNamed(of.Repository)
+	list := fmt.Sprintf("%s-%s", manifest.Algorithm(), manifest.Encoded())
+	tag, err := reference.WithTag(name, list+".sig")
+	if err != nil {
+		return nil, errors.New("digests of this length have no signatures' tag")
+	}
+	fallback, err := reference.WithTag(name, list)
+	if err != nil {
+		return nil, fmt.Errorf("naming the referrers of %s: %w", manifest, err)
+	}
+	subject, err := reference.WithDigest(name, manifest)
+	if err != nil {
+		return nil, fmt.Errorf("naming %s: %w", manifest, err)
+	}
+	q := &request{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}, room: format.MaxTotal}
+	for _, s := range of.Known {
+		q.known[s.Reference] = s.Digest
+	}
+	return q, nil
+}
+
+// ask returns the results of the first host that has signatures, or that says for the registry that there are none; or
+// an answer that is a failure.
+func (q *request) ask(ctx context.Context, all []docker.RegistryHost) []*sourceResult {
+	const tags = docker.HostCapabilityPull | docker.HostCapabilityResolve
+	const lists = docker.HostCapabilityPull | docker.HostCapabilityReferrers
+	var none, failed []*sourceResult
+	var asked []string
+	for i, host := range all {
+		if !host.Capabilities.Has(tags) && !host.Capabilities.Has(lists) {
+			continue
+		}
+		results := q.askOne(ctx, host, len(all)-i)
+		switch {
+		case has(results):
+			return results
+		case failures(results) != nil:
+			asked = append(asked, registry.URL(host)+" fails")
+			if failed == nil {
+				failed = results
+			}
+		case isLast(host, all[i+1:]):
+			return results
+		default:
+			asked = append(asked, registry.URL(host)+" has none")
+			none = results
+		}
+	}
+	switch {
+	case failed != nil:
+		noteAsked(failed, asked)
+		return failed
+	case none != nil:
+		return none
+	default:
+		err := fmt.Errorf("fetching %s: hosts.toml names no host to pull from", q.tag)
+		return []*sourceResult{{state: format.SourceState{Reference: q.tag.String()}, err: err}}
+	}
+}
+
+// noteAsked has a failure say which hosts were asked, in their order, and what came of each.
+func noteAsked(failed []*sourceResult, asked []string) {
+	if len(asked) < 2 {
+		return
+	}
+	for _, r := range failed {
+		if failure, ok := errors.AsType[*registry.FetchError](r.err); ok {
+			failure.Note = joinTexts("; ", failure.Note, "asked in this order: "+strings.Join(asked, ", "))
+			return
+		}
+	}
+}
+
+// joinTexts joins the texts that are not empty.
+func joinTexts(separator string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), separator)
+}
+
+// isLast reports whether a host is the last to be asked: no other comes after it. It is common to give the registry
+// itself a section, with its certificates say, in a file that names it as the server too. As the last of the hosts it
+// would be asked again, without the certificates, and that failure would stand for the answer it gave.
+func isLast(host docker.RegistryHost, after []docker.RegistryHost) bool {
+	return !slices.ContainsFunc(after, func(other docker.RegistryHost) bool {
+		return other.Scheme != host.Scheme || other.Host != host.Host || other.Path != host.Path
+	})
+}
