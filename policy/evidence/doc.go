@@ -18,20 +18,16 @@
 //
 // # Fetching
 //
-// [Keeper.Kept] never waits. Where nothing is kept it starts a fetch and says so. [Keeper.Ask] says that someone
-// waits and what is kept did not suffice: the registry is then asked again every 15 seconds for as long as someone
-// asks at least once a minute. The registry is reached as containerd reaches it: by its resolver, with the same
-// hosts.toml files. [Fetcher] does that, also for who wants to know what an image is before it is pulled.
-//
-// Signatures are looked for under the tag that cosign's old format gives them, among the Sigstore bundles that refer to
-// the image, and in the lookaside that registries.d names. What is found counts although another source failed; that
-// there is nothing is for all of them to say.
+// [Keeper.Kept] never waits. Where nothing is stored it starts a fetch and reports that. [Keeper.Ask] tells that a caller
+// waits and what is stored did not suffice: the registry is then asked again every 15 seconds for as long as a caller
+// waits at least once a minute. Package fetch does the fetching.
 //
 // A failure never replaces what was found before, nor "looked and found none"; nor does the disappearance of
 // signatures that were found, for they prove themselves and their removal revokes nothing.
 //
 // # Carrying
 //
-// [List] reads what is kept, whoever keeps it, and [Keeper.Import] adds what was carried here from elsewhere, which
-// then stays beside what is fetched. Package layout has the forms in which it is carried.
+// [List] reads what is stored, whichever process stores it, and [Keeper.Import] adds what was carried here from
+// elsewhere, which then stays in addition to what is fetched. Package archive reads and writes the forms in which it is
+// carried, and package format has the files themselves.
 package evidence
