@@ -15,7 +15,7 @@ const MaxManifests = 64
 //
 // That is the pod's own when the image was obtained from that repository, and, where the pod names a digest, when
 // that digest is one of the image's. A pod that names an image ID names no repository: then each reference the image
-// was obtained under is judged by itself.
+// was obtained under is judged separately.
 func candidates(q Question, image *Image) ([]reference.Named, error) {
 	if hexadecimal, ok := q.ImageID(); ok {
 		if !strings.HasPrefix(q.Config.String(), "sha256:"+hexadecimal) {

@@ -2,7 +2,7 @@ package policy
 
 import "slices"
 
-// Cause says what keeps a requirement from being met, in one word: what there is to do about it follows from that and
+// Cause is the reason a requirement is not met, in one word: what there is to do about it follows from that and
 // from the requirement, see [Kinds.Advice].
 type Cause string
 

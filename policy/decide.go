@@ -29,7 +29,7 @@ type Sources struct {
 	// Panicked is told of panics in a decision, which denies as [Internal]. It may be nil.
 	Panicked PanicFunc
 	// Generations, at most two, return numbers that change whenever an answer of Image or Kept could. With none,
-	// answers are not remembered.
+	// answers are not cached.
 	Generations []func() uint64
 }
 
@@ -52,7 +52,7 @@ type Decider struct {
 	limiter  limiter
 }
 
-// NewDecider returns a Decider that remembers nothing yet.
+// NewDecider returns a Decider with empty caches.
 func NewDecider(sources Sources) (*Decider, error) {
 	if sources.Documents == nil || sources.Image == nil || sources.Kept == nil {
 		return nil, errors.New("a decider needs documents, images and evidence")
@@ -79,9 +79,9 @@ func NewDecider(sources Sources) (*Decider, error) {
 // Advice is [Kinds.Advice] by the table that the Decider was given.
 func (d *Decider) Advice(v Verdict) string { return d.sources.Kinds.Advice(v) }
 
-// Decide answers a question. There is no error beside a verdict: what goes wrong denies.
+// Decide answers a question. There is no error in addition to a verdict: what fails denies.
 func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
-	// The zero verdict denies, so a panic can only deny; this gives it a reason, and keeps the daemon alive.
+	// The zero verdict denies, so a panic can only deny; this gives it a reason, and the daemon continues.
 	defer func() {
 		if cause := recover(); cause != nil {
 			verdict = d.panicked(cause)

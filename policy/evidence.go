@@ -8,11 +8,11 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kept is what this node keeps of signatures for an image, as found in one repository: an element for each of the
+// Kept is the evidence that this node stores for an image, as found in one repository: an element for each of the
 // image's manifests, in their order.
 type Kept []Evidence
 
-// Evidence is what is kept of signatures for one manifest in one repository.
+// Evidence is what is stored of signatures for one manifest in one repository.
 type Evidence struct {
 	Manifest digest.Digest
 	// Generation changes whenever the bytes in the directory do, or anything else here but Source and FetchedAt; it is
@@ -26,13 +26,13 @@ type Evidence struct {
 	Instance digest.Digest
 	// Signatures is how many signatures there are, and Bundles how many bundles.
 	Signatures, Bundles int
-	// Partial says, beside [Found], that not all there may be could be looked at: that nothing of what is here
-	// suffices is no answer then.
+	// Partial reports, with [Found], whether some signatures could not be read: that none of those that are here
+	// is sufficient is no answer then.
 	Partial bool
-	// Unusable says, beside [None], that there is something, none of which can be read as a signature or a bundle, and
-	// that another look would find the same.
+	// Unusable reports, with [None], whether there is something, none of which can be read as a signature or a bundle,
+	// so that another fetch would find the same.
 	Unusable bool
-	// Detail says why looking failed, or what is not here.
+	// Detail is why the fetch failed, or what is missing.
 	Detail string
 	// Source names where it was fetched from or that it was imported, and FetchedAt is when the registry last had
 	// anything new; empty and zero where that is not known. Decisions do not depend on them.
@@ -72,7 +72,7 @@ func (e Evidence) Lacks(manifest digest.Digest, what string) Finding {
 	return finding
 }
 
-// State tells "looked and found none" from "looked and failed" and from "not looked yet".
+// State distinguishes "fetched and found none", "fetch failed" and "not fetched yet".
 type State uint8
 
 // The zero State is that nothing is known.
@@ -83,10 +83,10 @@ const (
 	Failed
 )
 
-// KeptFunc returns what is kept for manifests of an image in the repository of a reference. It never waits; where
-// nothing is kept it may start a fetch, and says [Unknown].
+// KeptFunc looks up the stored evidence of an image's manifests in the repository of a reference. It never waits; where
+// nothing is stored it may start a fetch, and returns [Unknown].
 type KeptFunc func([]Manifest, reference.Named) Kept
 
-// AskFunc asks for evidence again, because what is kept did not suffice and someone waits. It does not wait, and it
-// is for the callee to bound how often the registry is asked.
+// AskFunc fetches evidence again, because the stored evidence is not sufficient and someone waits. It does not wait;
+// the callee limits how often the registry is asked.
 type AskFunc func([]Manifest, reference.Named)

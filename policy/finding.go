@@ -11,17 +11,17 @@ type Finding struct {
 	Met bool
 	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met. When it could not find
 	// out it is [Pending], [Unavailable], [InvalidPolicy] or [Internal], for which any other is taken: such a finding
-	// is never remembered. With Met it is empty or [Accepted].
+	// is never cached. With Met it is empty or [Accepted].
 	Reason Reason
 	// Detail is for the operator.
 	Detail string
-	// Cause is what keeps the requirement from being met, beside [Rejected] and [Unsigned].
+	// Cause is why the requirement is not met, with [Rejected] and [Unsigned].
 	Cause Cause
-	// Nameless says, beside [Rejected], that all the requirement asks for was found but a name: a valid signature of
-	// this very manifest that names no repository, so that nothing ties it to the reference. It is for the operator to
-	// say whether the digest alone is enough: see [Sources].
+	// Nameless reports, with [Rejected], whether all that the requirement needs was found but a name: a valid signature
+	// of this very manifest that names no repository, so that nothing ties it to the reference. The operator decides
+	// whether the digest alone is enough: see [Sources].
 	Nameless bool
-	// Until is when the finding stops being true by itself; zero: it does not.
+	// Until is when the finding expires; zero: never.
 	Until time.Time
 }
 

@@ -15,8 +15,8 @@ type Image struct {
 	Manifests []Manifest
 	// Originals are the references this image was pulled or imported under, normalised; image IDs are not among them.
 	Originals []reference.Named
-	// Confirmed says that the facts above were compared with the runtime for this very question, after the last
-	// change that was heard of. A refusal that rests on facts from memory alone is not final.
+	// Confirmed reports whether the facts above were compared with the runtime for this very question, after the last
+	// event that arrived. A refusal that rests on cached facts alone is not final.
 	Confirmed bool
 }
 

@@ -109,7 +109,8 @@ func (e Evidence) notUsableFor(manifest Manifest) Finding {
 	case e.State != Found && e.State != None:
 		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence is in state %d, which is none", e.State)}
 	case e.Manifest != manifest.Digest:
-		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence of %s was kept for %s", e.Manifest, manifest.Digest)}
+		detail := fmt.Sprintf("evidence of %s was stored for %s", e.Manifest, manifest.Digest)
+		return Finding{Reason: Internal, Detail: detail}
 	}
 	return Finding{}
 }

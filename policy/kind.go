@@ -43,7 +43,7 @@ type KindSpec struct {
 // contents of a key file.
 type ValidateFunc func(raw []byte, read func(path string) ([]byte, error)) ([]byte, error)
 
-// AdviseFunc returns what would make the image meet the requirement under the reference, given what keeps it from that;
+// AdviseFunc returns what would make the image meet the requirement under the reference, given why it does not;
 // empty: there is nothing to say.
 type AdviseFunc func(requirement *Requirement, cause Cause, ref reference.Named) string
 
@@ -60,8 +60,8 @@ func (k Kinds) AddJudge(kind Kind, judge Judge) {
 	k[kind] = spec
 }
 
-// Advice returns what would make a denied image pass, from the requirement that is not met and from what keeps it from
-// being met; empty: there is nothing to say. It is for those who may read the policy.
+// Advice returns what would make a denied image pass, from the requirement that is not met and the cause of that;
+// empty: there is nothing to say. It is for those who may read the policy.
 func (k Kinds) Advice(v Verdict) string {
 	if v.Admitted() || v.Unmet == nil || v.Unmet.Problem != "" || k[v.Unmet.Kind].Advise == nil {
 		return ""

@@ -8,8 +8,8 @@ import (
 	"github.com/distribution/reference"
 )
 
-// Asks reports whether some document of this node asks for a signature of images called by that reference. Where none
-// does there is nothing to fetch.
+// Asks reports whether some document of this node requires a signature of images with that reference. Where none does
+// there is nothing to fetch.
 func (d *Decider) Asks(ref reference.Named) bool {
 	for _, rule := range d.sources.Documents().rules(ref) {
 		if slices.ContainsFunc(rule, (*Requirement).needsEvidence) {
@@ -19,14 +19,14 @@ func (d *Decider) Asks(ref reference.Named) bool {
 	return false
 }
 
-// DecidePull says whether any document of this node could admit an image that is about to be pulled under a
-// reference, and admits if one does. nameless says that there are namespaces in which a signature that names no
-// repository is enough. The image may be nil where [Decider.Asks] says that no signature is asked for: whatever asks
-// for one all the same is then [Pending].
+// DecidePull decides whether any document of this node could admit an image that is about to be pulled under a
+// reference, and admits if one does. nameless reports whether there are namespaces in which a signature that names no
+// repository is enough. The image may be nil where [Decider.Asks] reports that no signature is required: a requirement
+// that needs one after all is then [Pending].
 //
-// Of several refusals the most hopeful is returned. Only [Rejected] and [Unsigned] are worth refusing a pull for: with
-// any other, one document or another may well admit the image by the time a container is created of it. Lists of
-// requirements that documents share are judged once.
+// Of several refusals it returns the one after which a retry is most likely to succeed. Only [Rejected] and [Unsigned]
+// justify refusing a pull: with any other, some document may well admit the image by the time a container is created
+// from it. Lists of requirements that documents share are judged once.
 func (d *Decider) DecidePull(
 	ctx context.Context, ref reference.Named, image *Image, nameless bool,
 ) (verdict Verdict) {
@@ -62,12 +62,12 @@ func (d *Decider) DecidePull(
 	return verdict
 }
 
-// place says where a list of requirements stands: in which document, and under which scope.
-type place struct{ document, name string }
+// listPosition is where a list of requirements is: in which document, and under which scope.
+type listPosition struct{ document, name string }
 
 // rules yields the lists of requirements by which some document judges a reference, each of them once.
-func (s *Set) rules(ref reference.Named) iter.Seq2[place, []*Requirement] {
-	return func(yield func(place, []*Requirement) bool) {
+func (s *Set) rules(ref reference.Named) iter.Seq2[listPosition, []*Requirement] {
+	return func(yield func(listPosition, []*Requirement) bool) {
 		if s == nil {
 			return
 		}
@@ -86,7 +86,7 @@ func (s *Set) rules(ref reference.Named) iter.Seq2[place, []*Requirement] {
 				continue
 			}
 			seen[list{&rule[0], len(rule)}] = true
-			if !yield(place{source.Document.Name, scope}, rule) {
+			if !yield(listPosition{source.Document.Name, scope}, rule) {
 				return
 			}
 		}

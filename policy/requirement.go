@@ -19,12 +19,12 @@ type Requirement struct {
 	// JSON is the policy requirement, with the keys themselves in place of their paths. It is empty where Problem is
 	// not.
 	JSON []byte
-	// NeedsEvidence says that whether it is met depends on signatures.
+	// NeedsEvidence reports whether signatures decide whether it is met.
 	NeedsEvidence bool
 	// KeyFiles are the paths of the key files it names, for whoever reads a denial. They are not part of the ID.
 	KeyFiles []string
-	// Problem says why the requirement cannot be met whatever is signed: a key file that cannot be read, say. It is
-	// empty when there is none. Other scopes of the document are not affected.
+	// Problem is why no signature can meet the requirement, such as a key file that cannot be read. It is empty when
+	// there is none. Other scopes of the document are not affected.
 	Problem string
 }
 
@@ -40,7 +40,7 @@ func (r *Requirement) withKeyFiles(detail string) string {
 // needsEvidence reports whether signatures have to be looked at to say whether the requirement is met.
 func (r *Requirement) needsEvidence() bool { return r.NeedsEvidence && r.Problem == "" }
 
-// JudgeFunc says of one requirement whether it is met by one manifest and what is kept of that manifest's
-// signatures, when the image is called by that reference. For a requirement that needs no evidence the evidence is
+// JudgeFunc finds whether one requirement is met by one manifest and the stored evidence of that manifest, when the
+// image has that reference. For a requirement that needs no evidence the evidence is
 // zero.
 type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Evidence) Finding

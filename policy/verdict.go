@@ -34,11 +34,11 @@ const (
 	Accepted Reason = "accepted"
 	// Rejected: the policy refuses the image, or there are signatures and none satisfies it.
 	Rejected Reason = "rejected"
-	// Unsigned: a signature is asked for, it was looked for, and there is none.
+	// Unsigned: a signature is required, the registry was asked, and there is none.
 	Unsigned Reason = "unsigned"
-	// Pending: it is not known yet, and being found out.
+	// Pending: not known yet, and being determined.
 	Pending Reason = "pending"
-	// Unavailable: looked and failed.
+	// Unavailable: fetching what is needed failed.
 	Unavailable Reason = "unavailable"
 	// InvalidPolicy: the document that governs the namespace cannot be used.
 	InvalidPolicy Reason = "invalid-policy"
@@ -46,7 +46,7 @@ const (
 	UnknownOrigin Reason = "unknown-origin"
 	// BadRequest: the question makes no sense.
 	BadRequest Reason = "bad-request"
-	// Internal: a fault of ours.
+	// Internal: a bug in countersign.
 	Internal Reason = "internal"
 )
 
@@ -70,14 +70,14 @@ type Verdict struct {
 	Scope    string
 	// Requirement is the kind of the requirement that was not met, where one was not.
 	Requirement Kind
-	// Unmet is that requirement, and Cause what keeps it from being met.
+	// Unmet is that requirement, and Cause the reason it is not met.
 	Unmet *Requirement
 	Cause Cause
-	// Nameless says that this requirement would be met by a valid signature that names no repository, were that enough.
+	// Nameless reports whether a valid signature that names no repository would meet this requirement, were that enough.
 	Nameless bool
 	// Detail is for the operator: it may name references and keys that the pod's author must not learn of.
 	Detail string
-	// Remembered says that no judge was asked: the answer came from memory.
+	// Remembered reports whether the answer came from a cache, so that no judge was asked.
 	Remembered bool
 }
 
@@ -108,8 +108,8 @@ func refuse(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Denial returns the verdict that denies because of an error. Deadlines that passed deny as [Pending]: whoever asks
-// again finds the answer, or what hung is still hanging.
+// Denial returns the verdict that denies because of an error. Deadlines that passed deny as [Pending]: the next attempt
+// finds the answer, unless what was blocked is blocked still.
 func Denial(err error) Verdict {
 	if why := (*Refusal)(nil); errors.As(err, &why) && why.Reason != "" && why.Reason != Accepted {
 		return Verdict{Reason: why.Reason, Document: why.Document, Detail: err.Error()}
@@ -120,9 +120,9 @@ func Denial(err error) Verdict {
 	return Verdict{Reason: Internal, Detail: err.Error()}
 }
 
-// Or returns that of two refusals after which a retry is more likely to be admitted, or the first where there is no
-// telling; the zero Verdict is none. Where several references or images are judged and none is admitted, that is what
-// is reported, so that nobody gives up on what is about to be admitted.
+// Or returns that of two refusals after which a retry is more likely to be admitted, or the first where both are
+// equally likely; the zero Verdict is none. Where several references or images are judged and none is admitted, that one is
+// reported, so that nobody gives up on an image that is about to be admitted.
 func (v Verdict) Or(other Verdict) Verdict {
 	if v.Reason == "" || other.Reason != "" && other.retryRank() > v.retryRank() {
 		return other
@@ -133,7 +133,8 @@ func (v Verdict) Or(other Verdict) Verdict {
 // retryRank orders refusals as the findings that they rest on.
 func (v Verdict) retryRank() int { return Finding{Reason: v.Reason, Nameless: v.Nameless}.retryRank() }
 
-// retryRank orders reasons by how likely it is that asking again brings another answer. Of several refusals the best is reported, so that nobody gives up on a container that is about to be admitted.
+// retryRank orders reasons by how likely it is that asking again brings another answer. Of several refusals the
+// best is reported, so that nobody gives up on a container that is about to be admitted.
 func (r Reason) retryRank() int {
 	switch r {
 	case Pending:

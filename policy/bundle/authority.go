@@ -23,14 +23,14 @@ type authority struct {
 	roots, intermediates *x509.CertPool
 	// trusted are the certificates in both.
 	trusted []*x509.Certificate
-	// edges are when the certificates of the policy begin and end to be valid.
-	edges []time.Time
+	// validityBounds are when the certificates of the policy begin and end to be valid.
+	validityBounds []time.Time
 	// issuer is who vouches for the address, with Fulcio. Without one this is a PKI.
 	issuer          string
 	email, hostname string
 }
 
-// newAuthority reads certificates in PEM. All that stand in roots are trusted by themselves, whether they are roots or
+// newAuthority reads certificates in PEM. All that stand in roots are trusted, whether they are roots or
 // not; those between need not be there.
 func newAuthority(roots, between []byte) (*authority, error) {
 	a := &authority{roots: x509.NewCertPool(), intermediates: x509.NewCertPool()}
@@ -52,7 +52,7 @@ func newAuthority(roots, between []byte) (*authority, error) {
 	return a, nil
 }
 
-// trust notes certificates, and when they begin and end. Like a pool, it passes over what cannot be read.
+// trust notes certificates, and when they begin and end. Like a pool, it skips what cannot be read.
 func (a *authority) trust(certificates []byte) {
 	for len(certificates) > 0 {
 		var block *pem.Block
@@ -67,23 +67,23 @@ func (a *authority) trust(certificates []byte) {
 			continue
 		}
 		a.trusted = append(a.trusted, certificate)
-		a.edges = append(a.edges, edges(certificate)...)
+		a.validityBounds = append(a.validityBounds, validityBounds(certificate)...)
 	}
 }
 
-// edges returns when a certificate begins and ends. It is valid at NotAfter, and no longer.
-func edges(certificate *x509.Certificate) []time.Time {
+// validityBounds returns when a certificate begins and ends. It is valid at NotAfter, and no longer.
+func validityBounds(certificate *x509.Certificate) []time.Time {
 	return []time.Time{certificate.NotBefore, certificate.NotAfter.Add(time.Nanosecond)}
 }
 
-// certifies returns nil if the authority certifies the signer of a bundle, at that time, under the right names.
-func (a *authority) certifies(bundle *signed, at time.Time) error {
+// verifyChain returns nil if the authority certifies the signer of a bundle, at that time, under the right names.
+func (a *authority) verifyChain(bundle *signed, at time.Time) error {
 	leaf := bundle.certificate
 	if a.issuer != "" {
 		leaf = withoutUnhandledNames(leaf)
 	}
 	intermediates := a.intermediates
-	if vouched := a.vouched(bundle.certificates); len(vouched) > 0 {
+	if vouched := a.trustedIntermediates(bundle.certificates); len(vouched) > 0 {
 		intermediates = intermediates.Clone()
 		for _, certificate := range vouched {
 			intermediates.AddCert(certificate)
@@ -95,13 +95,14 @@ func (a *authority) certifies(bundle *signed, at time.Time) error {
 	}); err != nil {
 		return fmt.Errorf("its certificate is not accepted: %w", err)
 	}
-	return a.names(leaf)
+	return a.checkNames(leaf)
 }
 
-// vouched returns those of a bundle's certificates that a trusted one has signed, or one that such a one has. No other
+// trustedIntermediates returns those of a bundle's certificates that a trusted one has signed, or one that such a one
+// has. No other
 // can be part of a chain, and with nine that are all called the same, signed by each other and with large keys, looking
 // for one would take a hundred verifications by keys of the attacker's choice.
-func (a *authority) vouched(certificates []*x509.Certificate) (vouched []*x509.Certificate) {
+func (a *authority) trustedIntermediates(certificates []*x509.Certificate) (vouched []*x509.Certificate) {
 	rest, by := slices.Clone(certificates), a.trusted
 	for len(by) > 0 && len(rest) > 0 {
 		var next []*x509.Certificate
@@ -132,8 +133,8 @@ func withoutUnhandledNames(leaf *x509.Certificate) *x509.Certificate {
 	return &handled
 }
 
-// names compares what a certificate says with what the policy wants.
-func (a *authority) names(leaf *x509.Certificate) error {
+// checkNames compares what a certificate says with what the policy wants.
+func (a *authority) checkNames(leaf *x509.Certificate) error {
 	if a.issuer != "" {
 		issuer, err := issuerIn(leaf)
 		if err != nil {
@@ -180,19 +181,19 @@ func issuerIn(leaf *x509.Certificate) (string, error) {
 	}
 }
 
-// until returns when a finding stops being true by itself, or zero if it does not.
+// until returns when a finding expires, or zero if it does not.
 func (r *requirement) until(now time.Time, kept []*signed) time.Time {
 	if r.authority == nil || r.authority.issuer != "" {
 		return time.Time{}
 	}
-	until := now.Add(longestFinding)
-	times := slices.Clone(r.authority.edges)
+	until := now.Add(maxFindingAge)
+	times := slices.Clone(r.authority.validityBounds)
 	for _, bundle := range kept {
 		for _, certificate := range bundle.certificates {
-			times = append(times, edges(certificate)...)
+			times = append(times, validityBounds(certificate)...)
 		}
 		if bundle.certificate != nil {
-			times = append(times, edges(bundle.certificate)...)
+			times = append(times, validityBounds(bundle.certificate)...)
 		}
 	}
 	for _, edge := range times {
@@ -203,5 +204,5 @@ func (r *requirement) until(now time.Time, kept []*signed) time.Time {
 	return until
 }
 
-// longestFinding is how long a finding lasts that depends on the time of day.
-const longestFinding = time.Hour
+// maxFindingAge is how long a finding lasts that depends on the time of day.
+const maxFindingAge = time.Hour

@@ -9,10 +9,10 @@ import (
 )
 
 // Bounds of the bundles that are kept parsed. They need to last no longer than the judgement of a list of requirements
-// and of those that come soon after it: what was found is remembered by package policy.
+// and of those that come soon after it: what was found is cached by package policy.
 const (
-	rememberedBytes     = 16 << 20
-	rememberedEvidences = 1024
+	maxParsedBytes    = 16 << 20
+	maxParsedEvidence = 1024
 	// parsing makes of a byte so many, at most: the envelope and the log's entries are there in several forms.
 	parsedBytesPerByte  = 6
 	parsedBytesOfBundle = 8 << 10
@@ -41,7 +41,7 @@ type parsedEvidence struct {
 func newParsedCache(limit int) *parsedCache {
 	c := &parsedCache{limit: limit}
 	evicted := func(_ evidenceKey, dropped parsedEvidence) { c.used -= dropped.weight }
-	lru, err := simplelru.NewLRU(rememberedEvidences, evicted)
+	lru, err := simplelru.NewLRU(maxParsedEvidence, evicted)
 	if err != nil {
 		panic(err)
 	}

@@ -6,7 +6,7 @@
 //
 // A Sigstore bundle of version 0.3 with a DSSE envelope, signed once, around an in-toto statement of version 1 whose
 // predicate type is https://sigstore.dev/cosign/sign/v1, and one of the statement's subjects has the digest of the
-// manifest. Bundles with other predicate types are attestations: they are passed over. All else is refused, older
+// manifest. Bundles with other predicate types are attestations: they are skipped. All else is refused, older
 // versions of the format among it, for no tool has ever signed images in them so.
 //
 // # Who must have signed
@@ -37,7 +37,7 @@
 //
 // # Hostile bundles
 //
-// Whoever can push beside an image can put bundles there. They are bounded in number, size and elements before
-// anything parses them, a log's entries are looked at only if a requirement asks for a log, and no key that a bundle
+// Whoever can push next to an image can put bundles there. They are bounded in number, size and elements before
+// anything parses them, a log's entries are looked at only if a requirement needs a log, and no key that a bundle
 // brings along is used before somebody trusted vouches for it or while it is of absurd size. A panic is no answer.
 package bundle

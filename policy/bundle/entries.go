@@ -13,32 +13,32 @@ import (
 // Bounds of a log's entries. A body is that of the signer's certificate and some hashes, a checkpoint that of a few
 // signatures, and a log of 2⁶⁴ entries proves one of them by 64 hashes.
 const (
-	mostEntries       = 8
-	longestBody       = 64 << 10
-	longestCheckpoint = 16 << 10
-	mostHashes        = 64
+	maxEntries    = 8
+	maxBody       = 64 << 10
+	maxCheckpoint = 16 << 10
+	maxHashes     = 64
 )
 
 // entries are those of a transparency log that a bundle brings along. Nothing in them is verified.
 type entries struct {
 	usable []*tlog.Entry
-	// second says that some are of Rekor's second version.
-	second bool
+	// rekorV2 reports whether some are of Rekor v2.
+	rekorV2 bool
 	// problems says why others are not used.
 	problems []string
 }
 
-// entries returns the entries of a bundle's logs, which are read the first time that a requirement asks for a log. One
+// entries returns the entries of a bundle's logs, which are read the first time that a requirement needs a log. One
 // that cannot be used harms no other.
 func (s *signed) entries() *entries {
 	s.once.Do(func() {
-		if len(s.log) > mostEntries {
-			s.read.problems = []string{fmt.Sprintf("there are %d entries of logs, more than %d", len(s.log), mostEntries)}
+		if len(s.log) > maxEntries {
+			s.read.problems = []string{fmt.Sprintf("there are %d entries of logs, more than %d", len(s.log), maxEntries)}
 			return
 		}
 		for i, raw := range s.log {
-			if isSecond(raw) {
-				s.read.second = true
+			if isRekorV2(raw) {
+				s.read.rekorV2 = true
 				continue
 			}
 			entry, err := readEntry(raw)
@@ -52,25 +52,25 @@ func (s *signed) entries() *entries {
 	return &s.read
 }
 
-// isSecond reports whether an entry is one of Rekor's second version, which records an envelope as a hashedrekord or a
+// isRekorV2 reports whether an entry is one of Rekor's second version, which records an envelope as a hashedrekord or a
 // dsse of version 0.0.2.
-func isSecond(entry *rekor.TransparencyLogEntry) bool {
+func isRekorV2(entry *rekor.TransparencyLogEntry) bool {
 	kind := entry.GetKindVersion()
 	return kind.GetVersion() == "0.0.2" && kind.GetKind() != "intoto"
 }
 
 // readEntry parses an entry of Rekor's first version that records an envelope.
 func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
-	if len(raw.GetCanonicalizedBody()) > longestBody {
-		return nil, fmt.Errorf("its body has more than %d bytes", longestBody)
+	if len(raw.GetCanonicalizedBody()) > maxBody {
+		return nil, fmt.Errorf("its body has more than %d bytes", maxBody)
 	}
 	proof := raw.GetInclusionProof()
 	if proof == nil {
 		return nil, errors.New("it has no inclusion proof, which a bundle v0.3 must have")
 	}
-	if len(proof.GetCheckpoint().GetEnvelope()) > longestCheckpoint || len(proof.GetHashes()) > mostHashes {
+	if len(proof.GetCheckpoint().GetEnvelope()) > maxCheckpoint || len(proof.GetHashes()) > maxHashes {
 		return nil, fmt.Errorf("its proof has more than %d hashes, or its checkpoint more than %d bytes",
-			mostHashes, longestCheckpoint)
+			maxHashes, maxCheckpoint)
 	}
 	kind, version := raw.GetKindVersion().GetKind(), raw.GetKindVersion().GetVersion()
 	if (kind != "dsse" || version != "0.0.1") && (kind != "intoto" || version != "0.0.2") {

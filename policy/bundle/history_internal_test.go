@@ -11,7 +11,7 @@ import (
 func BenchmarkCacheAfter(b *testing.B) {
 	for _, earlier := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("earlier=%d", earlier), func(b *testing.B) {
-			cache := newParsedCache(rememberedBytes)
+			cache := newParsedCache(maxParsedBytes)
 			put := func(n int) {
 				evidence := policy.Evidence{Generation: uint64(n) + 1, Bundles: 1}
 				cache.put(evidence, []*signed{nil}, 4<<10)

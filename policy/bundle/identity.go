@@ -31,9 +31,9 @@ const (
 	remapIdentity          = "remapIdentity"
 )
 
-// longestReference has room for the longest reference that parses: 255 bytes of name, 128 of tag and the longest
+// maxReference has room for the longest reference that parses: 255 bytes of name, 128 of tag and the longest
 // digest. Finding out that a longer one does not would take long.
-const longestReference = 1024
+const maxReference = 1024
 
 // parseIdentity parses a signedIdentity. Nothing stands for the default.
 func parseIdentity(raw []byte) (identity, error) {
@@ -81,7 +81,7 @@ func strictly(raw []byte, value any) error {
 
 // accepts reports whether an image that is called intended may be signed under the name that is claimed.
 func (i identity) accepts(intended reference.Named, claimed string) bool {
-	if len(claimed) > longestReference {
+	if len(claimed) > maxReference {
 		return false
 	}
 	signed, err := reference.ParseNormalizedNamed(claimed)

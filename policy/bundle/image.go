@@ -41,9 +41,10 @@ func algorithms() []digest.Algorithm {
 	return []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512}
 }
 
-// is reports whether a set of digests, in hexadecimal by algorithm, is that of the manifest, and by which digest. They
+// matchesDigest reports whether a set of digests, in hexadecimal by algorithm, is that of the
+// manifest, and by which digest. They
 // all speak of the same bytes, so that one that is wrong makes all of them wrong.
-func (i *image) is(digests map[string]string) (by digest.Digest, ok bool) {
+func (i *image) matchesDigest(digests map[string]string) (by digest.Digest, ok bool) {
 	for _, algorithm := range algorithms() {
 		claimed, present := digests[algorithm.String()]
 		if !present {

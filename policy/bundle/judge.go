@@ -15,13 +15,13 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// rememberedRequirements bounds how many requirements a [Judge] keeps ready for use.
-const rememberedRequirements = 4096
+// maxRequirements bounds how many requirements a [Judge] keeps ready for use.
+const maxRequirements = 4096
 
 // Bounds, in bytes, of what a finding says: hostile bundles can make a library quote a megabyte.
 const (
-	longestDetail = 4096
-	longestReason = 512
+	maxDetail = 4096
+	maxReason = 512
 )
 
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
@@ -34,13 +34,13 @@ type Judge struct {
 	parsed       *parsedCache
 }
 
-// NewJudge returns a Judge that keeps nothing ready yet.
+// NewJudge returns a Judge with empty caches.
 func NewJudge() *Judge {
-	requirements, err := lru.New[digest.Digest, *requirement](rememberedRequirements)
+	requirements, err := lru.New[digest.Digest, *requirement](maxRequirements)
 	if err != nil {
-		panic(fmt.Sprintf("a cache of %d requirements: %v", rememberedRequirements, err))
+		panic(fmt.Sprintf("a cache of %d requirements: %v", maxRequirements, err))
 	}
-	return &Judge{requirements: requirements, parsed: newParsedCache(rememberedBytes)}
+	return &Judge{requirements: requirements, parsed: newParsedCache(maxParsedBytes)}
 }
 
 // told returns whom to tell of a panic, which a nil Judge causes too.
@@ -117,7 +117,7 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	if ok && (evidence.Bundles <= 0 || evidence.Instance != "") {
 		finding, ok = evidence.Lacks(manifest.Digest, "bundle"), false
 	}
-	finding.Detail = shorten(finding.Detail, longestDetail)
+	finding.Detail = shorten(finding.Detail, maxDetail)
 	return finding, ok
 }
 
@@ -135,14 +135,14 @@ func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) p
 			attestations++
 			continue
 		}
-		switch ruling := r.rule(bundle, image); {
-		case ruling.met:
+		switch result := r.judgeOne(bundle, image); {
+		case result.met:
 			return policy.Finding{Met: true}
-		case ruling.nameless && nameless == nil:
+		case result.nameless && nameless == nil:
 			nameless = bundle
-		case !ruling.nameless:
-			reasons = append(reasons, bundle.name+": "+printable(shorten(ruling.reason, longestReason)))
-			cause = cause.Nearer(ruling.cause)
+		case !result.nameless:
+			reasons = append(reasons, bundle.name+": "+printable(shorten(result.reason, maxReason)))
+			cause = cause.Nearer(result.cause)
 		}
 	}
 	switch {
@@ -171,7 +171,7 @@ func (r *requirement) wantsName(bundle *signed, image *image) string {
 }
 
 func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
-	return policy.Finding{Reason: reason, Detail: shorten(fmt.Sprintf(format, args...), longestDetail)}
+	return policy.Finding{Reason: reason, Detail: shorten(fmt.Sprintf(format, args...), maxDetail)}
 }
 
 // shorten cuts text that is longer than so many bytes.

@@ -19,9 +19,9 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// largestRSA bounds, in bits, the RSA keys that bundles bring along: verifying by one costs the square of its length.
+// maxRSA bounds, in bits, the RSA keys that bundles bring along: verifying by one costs the square of its length.
 // It is what crypto/tls allows.
-const largestRSA = 8192
+const maxRSA = 8192
 
 // key is a public key that a requirement names.
 type key struct {

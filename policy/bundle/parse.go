@@ -22,9 +22,9 @@ const version = "v0.3"
 
 // Bounds of a bundle. cosign's have some sixty elements and one or two certificates.
 const (
-	mostElements       = 4096
-	mostCertificates   = 9
-	longestCertificate = 32 << 10
+	maxElements     = 4096
+	maxCertificates = 9
+	maxCertificate  = 32 << 10
 )
 
 // signed is a bundle, parsed. Nothing in it is verified.
@@ -62,8 +62,8 @@ func parse(name string, raw []byte) *signed {
 
 func (s *signed) parse(raw []byte) error {
 	// Each of these becomes a message or a member: this many bytes of them would take a hundred times the room.
-	if bytes.Count(raw, []byte{'{'})+bytes.Count(raw, []byte{'['})+bytes.Count(raw, []byte{','}) > mostElements {
-		return fmt.Errorf("it has more than %d elements", mostElements)
+	if bytes.Count(raw, []byte{'{'})+bytes.Count(raw, []byte{'['})+bytes.Count(raw, []byte{','}) > maxElements {
+		return fmt.Errorf("it has more than %d elements", maxElements)
 	}
 	message := new(protobundle.Bundle)
 	if err := protojson.Unmarshal(raw, message); err != nil {
@@ -73,7 +73,7 @@ func (s *signed) parse(raw []byte) error {
 	if material == nil {
 		return errors.New("it has no verification material")
 	}
-	// The log's entries are read when a requirement asks for a log, and not by sigstore-go's bundle: see entries.
+	// The log's entries are read when a requirement needs a log, and not by sigstore-go's bundle: see entries.
 	s.log, material.TlogEntries = material.GetTlogEntries(), nil
 	s.timestamped = len(material.GetTimestampVerificationData().GetRfc3161Timestamps()) > 0
 	checked, err := check(message)
@@ -90,12 +90,12 @@ func (s *signed) parse(raw []byte) error {
 func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 	material := message.GetVerificationMaterial()
 	certificates := material.GetX509CertificateChain().GetCertificates()
-	if len(certificates) > mostCertificates {
-		return nil, fmt.Errorf("it has more than %d certificates", mostCertificates)
+	if len(certificates) > maxCertificates {
+		return nil, fmt.Errorf("it has more than %d certificates", maxCertificates)
 	}
 	for _, certificate := range slices.Concat(certificates, []*common.X509Certificate{material.GetCertificate()}) {
-		if len(certificate.GetRawBytes()) > longestCertificate {
-			return nil, fmt.Errorf("a certificate has more than %d bytes", longestCertificate)
+		if len(certificate.GetRawBytes()) > maxCertificate {
+			return nil, fmt.Errorf("a certificate has more than %d bytes", maxCertificate)
 		}
 	}
 	// cosign writes a chain where its user gave it one.
@@ -123,14 +123,14 @@ func (s *signed) addEnvelope(checked *bundle.Bundle) error {
 		return fmt.Errorf("its payload is no in-toto statement: %w", err)
 	}
 	if s.statement.predicate != signPredicate {
-		s.attestation = fmt.Sprintf("%s states %q", s.name, shorten(s.statement.predicate, longestReason))
+		s.attestation = fmt.Sprintf("%s states %q", s.name, shorten(s.statement.predicate, maxReason))
 		return nil
 	}
 	if s.statement.kind != statementType {
 		return fmt.Errorf("its statement is of type %q, not %s", s.statement.kind, statementType)
 	}
-	if len(envelope.GetPayload()) > longestStatement {
-		return fmt.Errorf("its statement has more than %d bytes", longestStatement)
+	if len(envelope.GetPayload()) > maxStatement {
+		return fmt.Errorf("its statement has more than %d bytes", maxStatement)
 	}
 	if count := len(envelope.GetSignatures()); count != 1 {
 		return fmt.Errorf("its envelope has %d signatures, and must have one", count)
@@ -151,8 +151,8 @@ func (s *signed) addSigner(checked *bundle.Bundle) error {
 	}
 	s.certificate, s.certificates = content.Certificate(), content.Intermediates()
 	for _, certificate := range slices.Concat(s.certificates, []*x509.Certificate{s.certificate}) {
-		if public, ok := certificate.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > largestRSA {
-			return fmt.Errorf("a certificate's RSA key has more than %d bits", largestRSA)
+		if public, ok := certificate.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > maxRSA {
+			return fmt.Errorf("a certificate's RSA key has more than %d bits", maxRSA)
 		}
 	}
 	return nil

@@ -13,18 +13,18 @@ import (
 
 // Bounds of what is read of a manifest's evidence, as package evidence keeps them too.
 const (
-	mostBundles   = 64
-	longestBundle = 1 << 20
+	maxBundles = 64
+	maxBundle  = 1 << 20
 )
 
-// read returns the bundles that are kept of a manifest, parsed: from memory, if this very evidence was read before. All
-// of them must be there.
+// read returns the bundles that are stored for a manifest, parsed: from memory, if this very evidence was read before.
+// All of them must be present.
 func (j *Judge) read(evidence policy.Evidence) ([]*signed, error) {
 	if known, ok := j.parsed.get(evidence); ok {
 		return known, nil
 	}
-	if evidence.Bundles > mostBundles {
-		return nil, fmt.Errorf("%d are kept, and no more than %d are read", evidence.Bundles, mostBundles)
+	if evidence.Bundles > maxBundles {
+		return nil, fmt.Errorf("%d are kept, and no more than %d are read", evidence.Bundles, maxBundles)
 	}
 	kept := make([]*signed, evidence.Bundles)
 	size := 0
@@ -55,8 +55,8 @@ func readFile(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no regular file", path)
 	}
-	if info.Size() > longestBundle {
-		return nil, fmt.Errorf("%s has %d bytes, and no more than %d are read", path, info.Size(), longestBundle)
+	if info.Size() > maxBundle {
+		return nil, fmt.Errorf("%s has %d bytes, and no more than %d are read", path, info.Size(), maxBundle)
 	}
 	raw := make([]byte, info.Size())
 	if _, err := io.ReadFull(file, raw); err != nil && !errors.Is(err, io.EOF) {

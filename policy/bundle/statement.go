@@ -19,9 +19,9 @@ const (
 
 // Bounds of a statement; cosign's have one subject with one digest, and the annotations that the signer gave.
 const (
-	longestStatement = 64 << 10
-	mostSubjects     = 64
-	mostDigests      = 16
+	maxStatement = 64 << 10
+	maxSubjects  = 64
+	maxDigests   = 16
 )
 
 // referenceAnnotation names the repository that is signed for.
@@ -82,8 +82,8 @@ func (p *statementParser) subjects() error {
 		return err
 	}
 	for p.decoder.PeekKind() != ']' {
-		if len(p.statement.subjects) == mostSubjects {
-			return fmt.Errorf("it has more than %d subjects", mostSubjects)
+		if len(p.statement.subjects) == maxSubjects {
+			return fmt.Errorf("it has more than %d subjects", maxSubjects)
 		}
 		subject := subject{digests: make(map[string]string, 1)}
 		if err := p.object(func(name string) error { return p.subjectMember(&subject, name) }); err != nil {
@@ -99,8 +99,8 @@ func (p *statementParser) subjectMember(subject *subject, name string) error {
 	switch name {
 	case "digest":
 		return p.object(func(algorithm string) (err error) {
-			if len(subject.digests) == mostDigests {
-				return fmt.Errorf("it has more than %d digests", mostDigests)
+			if len(subject.digests) == maxDigests {
+				return fmt.Errorf("it has more than %d digests", maxDigests)
 			}
 			subject.digests[algorithm], err = p.text()
 			return err

@@ -77,7 +77,7 @@ func TestOnlyWhatTheAuthorityVouchesForIsChained(t *testing.T) {
 		"the root itself":          {list(root), list(root)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := authority.vouched(test.brought)
+			got := authority.trustedIntermediates(test.brought)
 			if diff := cmp.Diff(serials(test.want), serials(got)); diff != "" {
 				t.Error(diff)
 			}

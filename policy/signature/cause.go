@@ -56,8 +56,8 @@ func causeOf(detail string) (cause policy.Cause) {
 	return cause
 }
 
-// trusts says which keys the requirement trusts, where the signatures are by others: containers/image does not.
-func (r *ready) trusts(cause policy.Cause) string {
+// describeKeys says which keys the requirement trusts, where the signatures are by others: containers/image does not.
+func (r *compiled) describeKeys(cause policy.Cause) string {
 	const most = 4
 	if cause != policy.OtherKey || len(r.keys) == 0 {
 		return ""
@@ -86,8 +86,8 @@ func keyringFingerprints(requirement *policy.Requirement) (all []string) {
 }
 
 // publicKeyFingerprints returns the fingerprints of a sigstoreSigned requirement's keys: the SHA-256 of their DER form,
-// as openssl pkey -pubin -outform DER | sha256sum prints it. A key that cannot be read is left out: it has been reported
-// as the requirement's problem.
+// as openssl pkey -pubin -outform DER | sha256sum prints it. A key that cannot be read is left out: it has been
+// reported as the requirement's problem.
 func publicKeyFingerprints(requirement *policy.Requirement) (all []string) {
 	var keys trust
 	if json.Unmarshal(requirement.JSON, &keys) != nil {

@@ -98,7 +98,7 @@ func inlined(object fields, read func(path string) ([]byte, error)) ([]byte, err
 
 // inline replaces every path by the data in the file: keyPath by keyData, rekorPublicKeyPaths by rekorPublicKeyDatas,
 // and so on, also in "fulcio" and "pki". Names that containers/image accepts and ignores go: an empty path or a null
-// may stand beside the data that counts.
+// may stand next to the data that counts.
 func inline(object fields, read func(path string) ([]byte, error)) (fields, error) {
 	inlined := make(fields, len(object))
 	for _, name := range slices.Sorted(maps.Keys(object)) {

@@ -18,8 +18,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// longestMessage bounds, in bytes, the statement in an OpenPGP signature; usual are some hundred.
-const longestMessage = 1 << 20
+// maxMessage bounds, in bytes, the statement in an OpenPGP signature; usual are some hundred.
+const maxMessage = 1 << 20
 
 // image is what containers/image judges: the signatures in a directory, under the reference and with the manifest
 // that we give.
@@ -63,7 +63,7 @@ func (i *image) Signatures(ctx context.Context) ([][]byte, error) {
 
 // tooLarge reports whether an OpenPGP message is longer than any statement that one signs about an image.
 func tooLarge(message []byte) bool {
-	limit := int64(longestMessage)
+	limit := int64(maxMessage)
 	details, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{}, nil,
 		&packet.Config{MaxDecompressedMessageSize: &limit})
 	if err == nil {

@@ -17,11 +17,11 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// rememberedRequirements bounds how many requirements a [Judge] keeps ready for use.
-const rememberedRequirements = 4096
+// maxRequirements bounds how many requirements a [Judge] keeps ready for use.
+const maxRequirements = 4096
 
-// longestDetail bounds, in bytes, what a finding says: hostile signatures can make containers/image quote a megabyte.
-const longestDetail = 4096
+// maxDetail bounds, in bytes, what a finding says: hostile signatures can make containers/image quote a megabyte.
+const maxDetail = 4096
 
 // Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
 type Judge struct {
@@ -29,12 +29,12 @@ type Judge struct {
 	// question; it may be nil.
 	Panicked policy.PanicFunc
 
-	requirements *lru.Cache[digest.Digest, *ready]
+	requirements *lru.Cache[digest.Digest, *compiled]
 }
 
-// NewJudge returns a Judge that keeps nothing ready yet.
+// NewJudge returns a Judge with empty caches.
 func NewJudge() *Judge {
-	return &Judge{requirements: newCache[digest.Digest, *ready](rememberedRequirements)}
+	return &Judge{requirements: newCache[digest.Digest, *compiled](maxRequirements)}
 }
 
 // told returns whom to tell of a panic, which a nil Judge causes too.
@@ -45,7 +45,7 @@ func (j *Judge) told() policy.PanicFunc {
 	return j.Panicked
 }
 
-// Judge is a [policy.JudgeFunc]: it says whether a requirement is met by the signatures that are kept of a manifest,
+// Judge is a [policy.JudgeFunc]: it says whether a requirement is met by the signatures that are stored for a manifest,
 // when its image is called ref. A reference has a tag or a digest, not both; whether its digest is one of the image's
 // is for the caller to have checked, for a signature on an index's child says nothing of the index.
 //
@@ -77,7 +77,7 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	if requirement.Kind == policy.SignedBaseLayer {
 		return unmet(policy.Rejected, "signedBaseLayer is not implemented, and so accepts nothing")
 	}
-	ready, err := j.ready(requirement)
+	compiled, err := j.compile(requirement)
 	if err != nil {
 		return unmet(policy.Internal, "%v", err)
 	}
@@ -87,18 +87,18 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	}
 	image := &image{identity: identity, manifest: manifest}
 	if !requirement.NeedsEvidence {
-		return ready.judge(ctx, image)
+		return compiled.judge(ctx, image)
 	}
 	if finding, ok := image.open(ctx, evidence); !ok {
 		return finding
 	}
 	// Read before judging, so that a finding does not outlive what it rests on.
-	until := ready.until(time.Now(), image)
-	finding = ready.judge(ctx, image)
+	until := compiled.until(time.Now(), image)
+	finding = compiled.judge(ctx, image)
 	finding.Until = until
 	if !finding.Met {
 		finding.Cause = causeOf(finding.Detail)
-		finding.Detail = shorten(finding.Detail + ready.trusts(finding.Cause) + unnameable(finding.Cause, ref))
+		finding.Detail = shorten(finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref))
 	}
 	return finding
 }
@@ -118,7 +118,7 @@ func unnameable(cause policy.Cause, ref reference.Named) string {
 }
 
 // judge asks containers/image. Whatever it says other than yes is a no.
-func (r *ready) judge(ctx context.Context, image *image) policy.Finding {
+func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
 	if err := allowed(ctx, r.policy, image); err != nil {
 		return unmet(policy.Rejected, "%v", err)
 	}
@@ -153,8 +153,8 @@ func bounded(finding policy.Finding) policy.Finding {
 }
 
 func shorten(detail string) string {
-	if len(detail) > longestDetail {
-		return strings.ToValidUTF8(detail[:longestDetail], "") + "…"
+	if len(detail) > maxDetail {
+		return strings.ToValidUTF8(detail[:maxDetail], "") + "…"
 	}
 	return detail
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Bounds of what a [Parser] remembers. The lists that a cluster's documents share are few, and asked for again and
+// Bounds of what a [Parser] caches. The lists that a cluster's documents share are few, and asked for again and
 // again; what only one document uses drops out.
 const (
-	rememberedLists  = 4096
-	rememberedScopes = 16384
-	// A longer list or scope is parsed each time it is met, so that what is remembered is bounded in bytes too.
-	longestRememberedList  = 16 << 10
-	longestRememberedScope = 1 << 10
+	maxLists  = 4096
+	maxScopes = 16384
+	// A longer list or scope is parsed each time it is met, so that what is cached is bounded in bytes too.
+	maxCachedList  = 16 << 10
+	maxCachedScope = 1 << 10
 )
 
 // Parser parses policy documents. It may be used concurrently, and documents parsed by one Parser share what they
@@ -36,8 +36,8 @@ type Parser struct {
 func NewParser(kinds policy.Kinds) *Parser {
 	return &Parser{
 		kinds:  kinds,
-		lists:  newCache[[sha256.Size]byte, *list](rememberedLists),
-		scopes: newCache[string, scope](rememberedScopes),
+		lists:  newCache[[sha256.Size]byte, *list](maxLists),
+		scopes: newCache[string, scope](maxScopes),
 	}
 }
 
@@ -60,7 +60,7 @@ func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
 func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*policy.Document, error) {
 	files := &keyFiles{read: read}
 	document := &policy.Document{Scopes: make(map[string][]*policy.Requirement)}
-	err := readDocument(raw, func(at place, value []byte) error {
+	err := readDocument(raw, func(at listPosition, value []byte) error {
 		list, err := p.list(value)
 		if err != nil {
 			return fmt.Errorf("%s: %w", at, err)
@@ -91,7 +91,7 @@ func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*pol
 
 // list returns the parsed form of a list of requirements.
 func (p *Parser) list(raw []byte) (*list, error) {
-	if len(raw) > longestRememberedList {
+	if len(raw) > maxCachedList {
 		return parseList(raw, p.kinds)
 	}
 	key := sha256.Sum256(raw)
@@ -116,7 +116,7 @@ type scope struct {
 
 // scope returns an equal string that all documents share, and that is no part of one document's bytes.
 func (p *Parser) scope(s string) scope {
-	if len(s) > longestRememberedScope {
+	if len(s) > maxCachedScope {
 		return scope{s, policy.CheckScope(s)}
 	}
 	if known, ok := p.scopes.Get(s); ok {

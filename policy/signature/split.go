@@ -10,15 +10,15 @@ import (
 	"go.podman.io/image/v5/transports"
 )
 
-// place is where a list of requirements stands in a document.
-type place struct {
+// listPosition is where a list of requirements stands in a document.
+type listPosition struct {
 	transport, scope string
 	// isDefault is for the document's default, for even the empty string may be written as a transport's name.
 	isDefault bool
 }
 
 // String says it as an operator would.
-func (p place) String() string {
+func (p listPosition) String() string {
 	if p.isDefault {
 		return "the default"
 	}
@@ -28,16 +28,16 @@ func (p place) String() string {
 // splitter walks through a document down to its lists of requirements, in one pass and without copying.
 type splitter struct {
 	decoder *jsontext.Decoder
-	visit   func(place, []byte) error
+	visit   func(listPosition, []byte) error
 	// offset is where the value begins that is being read.
 	offset int64
 }
 
 // readDocument calls visit for each list of requirements in a document. The bytes are those of raw.
 //
-// A document is an object with "default", which must be there, and "transports". Names are told apart by case, and
+// A document is an object with "default", which must be present, and "transports". Names are told apart by case, and
 // none may occur twice. Bytes that are not UTF-8 stand for U+FFFD, in names too, as encoding/json has it.
-func readDocument(raw []byte, visit func(at place, list []byte) error) error {
+func readDocument(raw []byte, visit func(at listPosition, list []byte) error) error {
 	// Within lists, it is for containers/image to find names that occur twice.
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowInvalidUTF8(true),
 		jsontext.AllowDuplicateNames(true))
@@ -47,7 +47,7 @@ func readDocument(raw []byte, visit func(at place, list []byte) error) error {
 		switch name {
 		case "default":
 			hasDefault = true
-			return s.list(place{isDefault: true})
+			return s.list(listPosition{isDefault: true})
 		case "transports":
 			return s.object(s.transport)
 		default:
@@ -76,12 +76,12 @@ func (s *splitter) transport(name string) error {
 				return fmt.Errorf("transport %q: %w", name, err)
 			}
 		}
-		return s.list(place{transport: name, scope: scope})
+		return s.list(listPosition{transport: name, scope: scope})
 	})
 }
 
 // list hands on the bytes of one value, which may yet be no list.
-func (s *splitter) list(at place) error {
+func (s *splitter) list(at listPosition) error {
 	value, err := s.decoder.ReadValue()
 	if err != nil {
 		return err

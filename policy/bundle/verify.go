@@ -15,26 +15,26 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// ruling says whether a bundle meets a requirement, and if not, whether all it lacks is a name, or else why.
-type ruling struct {
+// result says whether a bundle meets a requirement, and if not, whether all it lacks is a name, or else why.
+type result struct {
 	met, nameless bool
 	reason        string
 	cause         policy.Cause
 }
 
-// rule judges one bundle.
-func (r *requirement) rule(bundle *signed, image *image) ruling {
+// judgeOne judges one bundle.
+func (r *requirement) judgeOne(bundle *signed, image *image) result {
 	if bundle.problem != "" {
-		return ruling{reason: bundle.problem, cause: policy.Malformed}
+		return result{reason: bundle.problem, cause: policy.Malformed}
 	}
-	about, by := bundle.about(image)
+	about, by := bundle.subjectsFor(image)
 	if len(about) == 0 {
-		return ruling{
+		return result{
 			reason: "it is a signature of another image than " + image.manifest.Digest.String(), cause: policy.OtherImage,
 		}
 	}
 	if err := r.verify(bundle, by); err != nil {
-		return ruling{reason: err.Error(), cause: r.causeOf(err)}
+		return result{reason: err.Error(), cause: r.causeOf(err)}
 	}
 	var claimed []string
 	nameless := false
@@ -43,24 +43,24 @@ func (r *requirement) rule(bundle *signed, image *image) ruling {
 		case !subject.named:
 			nameless = true
 		case r.identity.accepts(image.reference, subject.reference):
-			return ruling{met: true}
+			return result{met: true}
 		default:
 			claimed = append(claimed, fmt.Sprintf("%q", subject.reference))
 		}
 	}
 	// Who names another repository beside has said where the image belongs.
 	if nameless && len(claimed) == 0 {
-		return ruling{nameless: true}
+		return result{nameless: true}
 	}
-	return ruling{cause: policy.OtherName, reason: fmt.Sprintf(
+	return result{cause: policy.OtherName, reason: fmt.Sprintf(
 		"it is a valid signature by the right %s for %s, which %s does not accept for %s",
 		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
 }
 
-// about returns the subjects that are the image, and the digest by which they are.
-func (s *signed) about(image *image) (about []subject, by digest.Digest) {
+// subjectsFor returns the subjects that are the image, and the digest by which they are.
+func (s *signed) subjectsFor(image *image) (about []subject, by digest.Digest) {
 	for _, subject := range s.statement.subjects {
-		if is, ok := image.is(subject.digests); ok {
+		if is, ok := image.matchesDigest(subject.digests); ok {
 			about, by = append(about, subject), is
 		}
 	}
@@ -105,7 +105,7 @@ func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) e
 	}
 	at := time.Now()
 	if r.logs == nil {
-		if err := r.authority.certifies(bundle, at); err != nil {
+		if err := r.authority.verifyChain(bundle, at); err != nil {
 			return caused(policy.OtherSigner, "%v", err)
 		}
 	}
@@ -114,13 +114,13 @@ func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) e
 	if err != nil || r.logs == nil {
 		return err
 	}
-	if err := r.authority.certifies(bundle, recorded); err != nil {
+	if err := r.authority.verifyChain(bundle, recorded); err != nil {
 		return caused(policy.OtherSigner, "%v", err)
 	}
 	return nil
 }
 
-// verifyRecorded verifies a signature by a key and, if the requirement asks for a log, by any one entry of one of its
+// verifyRecorded verifies a signature by a key and, if the requirement needs a log, by any one entry of one of its
 // logs. It returns the time that the log has signed, where one must have.
 func (r *requirement) verifyRecorded(
 	bundle *signed, verifier *verifier, by signer, subject digest.Digest,
@@ -138,13 +138,13 @@ func (r *requirement) verifyRecorded(
 	entries := bundle.entries()
 	failures, cause := slices.Clone(entries.problems), policy.NotLogged
 	for _, entry := range entries.usable {
-		if why := r.passOver(entry); why != "" {
+		if why := r.explainSkipped(entry); why != "" {
 			failures = append(failures, why)
 			continue
 		}
 		e.entries = []*tlog.Entry{entry}
 		if at, err = verifyEntity(e, m, subject, options...); err != nil {
-			failures = append(failures, r.unpromised(entry, err))
+			failures = append(failures, r.explainPromise(entry, err))
 			if with, ok := errors.AsType[*causedError](err); ok {
 				cause = with.cause
 			}
@@ -152,11 +152,11 @@ func (r *requirement) verifyRecorded(
 		}
 		return at, nil
 	}
-	return time.Time{}, caused(cause, "%s", r.unrecorded(bundle, failures))
+	return time.Time{}, caused(cause, "%s", r.explainNotLogged(bundle, failures))
 }
 
-// passOver returns why an entry is not what the requirement asks for, before sigstore-go is asked.
-func (r *requirement) passOver(entry *tlog.Entry) string {
+// explainSkipped returns why an entry is not what the requirement needs, before sigstore-go is asked.
+func (r *requirement) explainSkipped(entry *tlog.Entry) string {
 	if _, ok := r.logs[hex.EncodeToString([]byte(entry.LogKeyID()))]; !ok {
 		return "it is recorded by another log than the requirement's"
 	}
@@ -167,9 +167,9 @@ func (r *requirement) passOver(entry *tlog.Entry) string {
 	return ""
 }
 
-// unpromised says why an entry was not accepted. sigstore-go passes over a promise that is not the log's, and says that
+// explainPromise says why an entry was not accepted. sigstore-go skips a promise that is not the log's, and says that
 // it found none.
-func (r *requirement) unpromised(entry *tlog.Entry, err error) string {
+func (r *requirement) explainPromise(entry *tlog.Entry, err error) string {
 	if entry.HasInclusionPromise() {
 		if err := tlog.VerifySET(entry, r.logs); err != nil {
 			return fmt.Sprintf("its inclusion promise is not the log's: %v", err)
@@ -178,14 +178,14 @@ func (r *requirement) unpromised(entry *tlog.Entry, err error) string {
 	return err.Error()
 }
 
-// unrecorded says why a bundle is not recorded as the requirement asks.
-func (r *requirement) unrecorded(bundle *signed, failures []string) string {
+// explainNotLogged says why a bundle is not recorded as the requirement needs.
+func (r *requirement) explainNotLogged(bundle *signed, failures []string) string {
 	switch {
 	case len(failures) > 0:
 		return strings.Join(failures, ", ")
-	case bundle.entries().second && r.authority != nil:
+	case bundle.entries().rekorV2 && r.authority != nil:
 		return "it is recorded by Rekor v2, whose entries carry no signed time, and policy.json names no timestamp authority"
-	case bundle.entries().second:
+	case bundle.entries().rekorV2:
 		return "it is recorded by Rekor v2, whose entries policy.json cannot name the log of"
 	case bundle.timestamped:
 		return "it is recorded by no transparency log: its time is attested by a timestamp authority (RFC 3161), and " +

@@ -12,8 +12,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// longestFinding is how long a finding lasts that depends on the time of day.
-const longestFinding = time.Hour
+// maxFindingAge is how long a finding lasts that depends on the time of day.
+const maxFindingAge = time.Hour
 
 // Annotations of a sigstore signature in which cosign puts certificates (containers/image internal/signature).
 const (
@@ -21,21 +21,21 @@ const (
 	chainAnnotation       = "dev.sigstore.cosign/chain"
 )
 
-// ready is a requirement as containers/image wants it.
-type ready struct {
+// compiled is a requirement as containers/image wants it.
+type compiled struct {
 	policy *signature.Policy
-	// expires says that whether the requirement is met depends on the time of day.
+	// expires reports whether the requirement depends on the time of day.
 	expires bool
-	// certificates says that it depends on those in the signatures, and edges are when those of the requirement begin
-	// and end.
-	certificates bool
-	edges        []time.Time
+	// certificates reports whether it depends on those in the signatures, and validityBounds are when those of the
+	// requirement begin and end.
+	certificates   bool
+	validityBounds []time.Time
 	// keys are the fingerprints of the keys it trusts, as people write them.
 	keys []string
 }
 
-// ready returns a requirement as a policy that has it as its default and nothing else.
-func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
+// compile returns a requirement as a policy that has it as its default and nothing else.
+func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 	if known, ok := j.requirements.Get(requirement.ID); ok && requirement.ID != "" {
 		return known, nil
 	}
@@ -44,7 +44,7 @@ func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
 	}
-	made := &ready{policy: parsed}
+	made := &compiled{policy: parsed}
 	switch requirement.Kind {
 	case policy.SignedBy:
 		made.expires, made.keys = true, keyringFingerprints(requirement)
@@ -59,7 +59,7 @@ func (j *Judge) ready(requirement *policy.Requirement) (*ready, error) {
 }
 
 // addCertificates notes when the certificates of a requirement with "pki" begin and end.
-func (r *ready) addCertificates(requirement []byte) error {
+func (r *compiled) addCertificates(requirement []byte) error {
 	var t trust
 	if err := json.Unmarshal(requirement, &t); err != nil {
 		return fmt.Errorf("reading the keys: %w", err)
@@ -68,17 +68,17 @@ func (r *ready) addCertificates(requirement []byte) error {
 		return nil
 	}
 	r.expires, r.certificates = true, true
-	r.edges = append(r.edges, edges(t.PKI.CARootsData)...)
-	r.edges = append(r.edges, edges(t.PKI.CAIntermediatesData)...)
+	r.validityBounds = append(r.validityBounds, validityBounds(t.PKI.CARootsData)...)
+	r.validityBounds = append(r.validityBounds, validityBounds(t.PKI.CAIntermediatesData)...)
 	return nil
 }
 
-// until returns when a finding stops being true by itself, or zero if it does not.
-func (r *ready) until(now time.Time, image *image) time.Time {
+// until returns when a finding expires, or zero if it does not.
+func (r *compiled) until(now time.Time, image *image) time.Time {
 	if !r.expires {
 		return time.Time{}
 	}
-	until := now.Add(longestFinding)
+	until := now.Add(maxFindingAge)
 	sooner := func(edges []time.Time) {
 		for _, edge := range edges {
 			if edge.After(now) && edge.Before(until) {
@@ -89,22 +89,22 @@ func (r *ready) until(now time.Time, image *image) time.Time {
 	if !r.certificates {
 		return until
 	}
-	sooner(r.edges)
+	sooner(r.validityBounds)
 	for _, one := range image.signatures {
 		annotated, ok := one.(interface{ UntrustedAnnotations() map[string]string })
 		if !ok {
 			continue
 		}
 		annotations := annotated.UntrustedAnnotations()
-		sooner(edges([]byte(annotations[certificateAnnotation])))
-		sooner(edges([]byte(annotations[chainAnnotation])))
+		sooner(validityBounds([]byte(annotations[certificateAnnotation])))
+		sooner(validityBounds([]byte(annotations[chainAnnotation])))
 	}
 	return until
 }
 
-// edges returns when certificates in PEM begin and end. Those that cannot be read have no say: no finding rests on
-// them, unless it is that they cannot be read.
-func edges(pem []byte) []time.Time {
+// validityBounds returns when certificates in PEM begin and end. Those that cannot be read do not count: no finding
+// rests on them, unless it is that they cannot be read.
+func validityBounds(pem []byte) []time.Time {
 	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(pem)
 	if err != nil {
 		return nil
