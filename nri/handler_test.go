@@ -44,7 +44,7 @@ func TestRootfsIsLookedAtEachTime(t *testing.T) {
 	decide := a.Decide
 	a.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 		verdict := decide(ctx, q)
-		verdict.Remembered = true
+		verdict.Cached = true
 		return verdict
 	}
 	once := []string{"content c1 sha256:111", "decide prod registry.example/app:v1 sha256:111"}
@@ -239,14 +239,14 @@ func TestAVolumesNearestImageIsReported(t *testing.T) {
 			if q.Config == config {
 				return accept(ctx, q)
 			}
-			return policy.Verdict{Reason: policy.Rejected, Nameless: q.Config == first}
+			return policy.Verdict{Reason: policy.Rejected, NoIdentity: q.Config == first}
 		}
 		creation := sample()
 		creation.Mounts = append(creation.Mounts, nri.Mount{Source: "/vol", Destination: "/mnt"})
 		if err := handler.Validate(t.Context(), creation); err == nil {
 			t.Fatal("it is admitted")
 		}
-		if verdict := told.list()[0].Verdict; !verdict.Nameless {
+		if verdict := told.list()[0].Verdict; !verdict.NoIdentity {
 			t.Errorf("of %v is reported %+v", configs, verdict)
 		}
 	}

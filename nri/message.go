@@ -31,7 +31,7 @@ func sentence(report Report) string {
 		if report.Verdict.RejectsAll() {
 			return ours + " does not allow it"
 		}
-		if report.Verdict.Nameless {
+		if report.Verdict.NoIdentity {
 			return "a valid signature is there, but it names no repository: sign with cosign sign " +
 				`-a docker-reference=REPOSITORY, or have [bundles] identity = "digest" set`
 		}

@@ -39,7 +39,7 @@ func TestMessages(t *testing.T) {
 			`the policy of namespace "prod" does not allow it (rejected)`,
 		},
 		"rejected for want of a name": {
-			policy.Verdict{Reason: policy.Rejected, Requirement: "sigstoreSigned", Nameless: true},
+			policy.Verdict{Reason: policy.Rejected, Requirement: "sigstoreSigned", NoIdentity: true},
 			`a valid signature is there, but it names no repository: sign with cosign sign ` +
 				`-a docker-reference=REPOSITORY, or have [bundles] identity = "digest" set (rejected)`,
 		},
@@ -112,7 +112,7 @@ func TestLongestMessages(t *testing.T) {
 				creation := sample()
 				creation.Namespace, creation.Reference = strings.Repeat("n", 63), test.reference
 				for _, nameless := range []bool{false, true} {
-					verdict := policy.Verdict{Reason: reason, Nameless: nameless}
+					verdict := policy.Verdict{Reason: reason, NoIdentity: nameless}
 					checkMessage(t, messageOf(t, creation, test.volume, verdict), expected(creation, reason))
 				}
 			}

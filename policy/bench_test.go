@@ -30,7 +30,7 @@ func BenchmarkDecideRemembered(b *testing.B) {
 // BenchmarkDecideRememberedWithExpiry reads the clock besides.
 func BenchmarkDecideRememberedWithExpiry(b *testing.B) {
 	n := newNode(b, signedBy("alice"))
-	n.judge = answering(policy.Finding{Met: true, Until: time.Now().Add(24 * time.Hour)})
+	n.judge = answering(policy.Finding{Met: true, ExpiresAt: time.Now().Add(24 * time.Hour)})
 	benchmarkDecide(b, n, policy.Accepted)
 }
 

@@ -19,10 +19,10 @@ func TestAnAcceptedQuestionIsAnsweredFromMemory(t *testing.T) {
 	first := decider.Decide(t.Context(), ask(tagged))
 	wantReason(t, first, policy.Accepted)
 	second := decider.Decide(t.Context(), ask(tagged))
-	if first.Remembered || !second.Remembered {
-		t.Errorf("remembered: first %t, second %t", first.Remembered, second.Remembered)
+	if first.Cached || !second.Cached {
+		t.Errorf("remembered: first %t, second %t", first.Cached, second.Cached)
 	}
-	if second.Remembered = false; first != second {
+	if second.Cached = false; first != second {
 		t.Errorf("the second answer is\n%+v\nwant\n%+v", second, first)
 	}
 	if n.images.Load() != 1 || n.looks.Load() != 1 || n.judged.Load() != 1 {
@@ -108,7 +108,9 @@ func TestEachThingAFindingDependsOnAsksTheJudgeAgain(t *testing.T) {
 				image.Manifests = []policy.Manifest{w.manifest}
 				return image, nil
 			}
-			n.kept = func([]policy.Manifest, reference.Named) policy.Kept { return policy.Kept{w.evidence} }
+			n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence {
+				return policy.StoredEvidence{w.evidence}
+			}
 			decider := n.decider(t)
 			decideOn := func() policy.Verdict {
 				n.store(document("/system.json", w.requirement))
@@ -118,8 +120,8 @@ func TestEachThingAFindingDependsOnAsksTheJudgeAgain(t *testing.T) {
 			c.change(&w)
 			verdict := decideOn()
 			wantReason(t, verdict, policy.Rejected)
-			if again := n.judged.Load() == 2; again != c.again || verdict.Remembered == c.again {
-				t.Errorf("judged %d times, remembered=%t, want again=%t", n.judged.Load(), verdict.Remembered, c.again)
+			if again := n.judged.Load() == 2; again != c.again || verdict.Cached == c.again {
+				t.Errorf("judged %d times, remembered=%t, want again=%t", n.judged.Load(), verdict.Cached, c.again)
 			}
 		})
 	}
@@ -216,7 +218,7 @@ func TestAFindingLastsUntilItsTime(t *testing.T) {
 						asked[i]++
 						finding := policy.Finding{Met: judge.met, Reason: judge.reason}
 						if judge.lasts > 0 {
-							finding.Until = time.Now().Add(judge.lasts)
+							finding.ExpiresAt = time.Now().Add(judge.lasts)
 						}
 						return finding
 					}})

@@ -21,19 +21,19 @@ func candidates(q Question, image *Image) ([]reference.Named, error) {
 		if !strings.HasPrefix(q.Config.String(), "sha256:"+hexadecimal) {
 			return nil, refuse(UnknownOrigin, "image ID %s is not that of the image that runs, %s", q.Reference, q.Config)
 		}
-		if len(image.Originals) == 0 {
+		if len(image.PulledAs) == 0 {
 			return nil, refuse(UnknownOrigin, "no reference is known under which image %s was obtained", q.Config)
 		}
-		return image.Originals, nil
+		return image.PulledAs, nil
 	}
 	named, err := Normalize(q.Reference)
 	if err != nil {
 		return nil, refuse(BadRequest, "%v", err)
 	}
 	sameName := func(original reference.Named) bool { return original.Name() == named.Name() }
-	if !slices.ContainsFunc(image.Originals, sameName) {
+	if !slices.ContainsFunc(image.PulledAs, sameName) {
 		return nil, refuse(UnknownOrigin, "image %s was not obtained from %s, but as %s",
-			q.Config, named.Name(), list(image.Originals))
+			q.Config, named.Name(), list(image.PulledAs))
 	}
 	if canonical, ok := named.(reference.Canonical); ok && !image.has(canonical) {
 		return nil, refuse(UnknownOrigin, "%s is neither a manifest of image %s nor an index that lists one",
@@ -51,11 +51,11 @@ func (i *Image) obtainedFor(scope string, ref reference.Named) error {
 		return nil
 	}
 	same := func(original reference.Named) bool { return original.String() == tagged.String() }
-	if slices.ContainsFunc(i.Originals, same) {
+	if slices.ContainsFunc(i.PulledAs, same) {
 		return nil
 	}
 	return refuse(UnknownOrigin, "scope %q names a tag, and image %s was not obtained under it, but as %s",
-		scope, i.Config, list(i.Originals))
+		scope, i.Config, list(i.PulledAs))
 }
 
 func (i *Image) has(ref reference.Canonical) bool {

@@ -203,8 +203,8 @@ func TestWhatIsNearestToAcceptanceIsReported(t *testing.T) {
 			sources := n.sources()
 			sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Name: "bundle", Func: bundles})
 			got := newDecider(t, sources).Decide(t.Context(), ask(digestOf("config").String()))
-			if got.Reason != policy.Rejected || !got.Nameless || !strings.Contains(got.Detail, "names no repository") {
-				t.Errorf("%v of %v: %s, nameless %v: %s", signed, originals, got.Reason, got.Nameless, got.Detail)
+			if got.Reason != policy.Rejected || !got.NoIdentity || !strings.Contains(got.Detail, "names no repository") {
+				t.Errorf("%v of %v: %s, nameless %v: %s", signed, originals, got.Reason, got.NoIdentity, got.Detail)
 			}
 		}
 	}
@@ -214,7 +214,7 @@ func TestAnImageThatIsNotTheOneAskedAboutIsDenied(t *testing.T) {
 	cases := map[string]*policy.Image{
 		"no image and no error": nil,
 		"the zero image":        {},
-		"no manifest":           {Config: digestOf("config"), Originals: imageOf(t, tagged).Originals, Confirmed: true},
+		"no manifest":           {Config: digestOf("config"), PulledAs: imageOf(t, tagged).PulledAs, Confirmed: true},
 		"another image": func() *policy.Image {
 			i := imageOf(t, tagged)
 			i.Config = digest.FromString("other")

@@ -53,7 +53,7 @@ func TestWhatAJudgeMaySay(t *testing.T) {
 		"met":               {policy.Finding{Met: true}, policy.Accepted, true},
 		"met, and accepted": {policy.Finding{Met: true, Reason: policy.Accepted}, policy.Accepted, true},
 		"met, until an hour from now": {
-			policy.Finding{Met: true, Until: time.Now().Add(time.Hour)}, policy.Accepted, true,
+			policy.Finding{Met: true, ExpiresAt: time.Now().Add(time.Hour)}, policy.Accepted, true,
 		},
 		"rejected":                            {policy.Finding{Reason: policy.Rejected}, policy.Rejected, true},
 		"unsigned":                            {policy.Finding{Reason: policy.Unsigned}, policy.Unsigned, true},
@@ -63,8 +63,8 @@ func TestWhatAJudgeMaySay(t *testing.T) {
 		"nothing, the zero finding":           {policy.Finding{}, policy.Internal, false},
 		"accepted, but not met":               {policy.Finding{Reason: policy.Accepted}, policy.Internal, false},
 		"met, but rejected":                   {policy.Finding{Met: true, Reason: policy.Rejected}, policy.Internal, false},
-		"met, but it is over":                 {policy.Finding{Met: true, Until: past}, policy.Internal, false},
-		"rejected, but that is over":          {policy.Finding{Reason: policy.Rejected, Until: past}, policy.Rejected, false},
+		"met, but it is over":                 {policy.Finding{Met: true, ExpiresAt: past}, policy.Internal, false},
+		"rejected, but that is over":          {policy.Finding{Reason: policy.Rejected, ExpiresAt: past}, policy.Rejected, false},
 		"a fault of its own":                  {policy.Finding{Reason: policy.Internal}, policy.Internal, false},
 		"a reason that is not a judge's":      {policy.Finding{Reason: policy.UnknownOrigin}, policy.Internal, false},
 		"another that is not a judge's":       {policy.Finding{Reason: policy.BadRequest}, policy.Internal, false},
@@ -143,9 +143,9 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 			s.Image = func(context.Context, policy.Question) (*policy.Image, error) { panic("here") }
 		},
 		"in kept": func(s *policy.Sources) {
-			s.Kept = func([]policy.Manifest, reference.Named) policy.Kept { panic("here") }
+			s.Lookup = func([]policy.Manifest, reference.Named) policy.StoredEvidence { panic("here") }
 		},
-		"in ask": func(s *policy.Sources) { s.Ask = func([]policy.Manifest, reference.Named) { panic("here") } },
+		"in ask": func(s *policy.Sources) { s.Refetch = func([]policy.Manifest, reference.Named) { panic("here") } },
 		"in a judge": func(s *policy.Sources) {
 			s.Kinds[policy.SignedBy].Judges[0].Func = func(
 				context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,

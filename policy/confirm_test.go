@@ -82,6 +82,6 @@ func TestAConfirmationThatBringsAnotherReferenceAdmits(t *testing.T) {
 
 func TestWithoutAWayToAskAgainARefusalIsStillARefusal(t *testing.T) {
 	sources := newNode(t, signedBy("alice")).sources()
-	sources.Ask = nil
+	sources.Refetch = nil
 	wantReason(t, newDecider(t, sources).Decide(t.Context(), ask(tagged)), policy.Unsigned)
 }

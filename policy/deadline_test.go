@@ -72,8 +72,8 @@ func TestWhatADecisionFindsTooLateIsThereForTheNextTry(t *testing.T) {
 		time.Sleep(time.Second)
 		verdict := deadline.Answer(t.Context(), decide)
 		wantReason(t, verdict, policy.Accepted)
-		if !verdict.Remembered || n.images.Load() != 1 {
-			t.Errorf("remembered=%t after %d images, want what the first try found", verdict.Remembered, n.images.Load())
+		if !verdict.Cached || n.images.Load() != 1 {
+			t.Errorf("remembered=%t after %d images, want what the first try found", verdict.Cached, n.images.Load())
 		}
 	})
 }

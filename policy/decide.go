@@ -19,16 +19,16 @@ type Sources struct {
 	// Confirm has the facts about a question's image compared with the runtime, in the background; the next Image for
 	// that question is then confirmed. Nil: images are always confirmed.
 	Confirm func(Question)
-	// Kept and Ask are the evidence. Ask may be nil.
-	Kept KeptFunc
-	Ask  AskFunc
+	// Lookup and Refetch are the evidence. Refetch may be nil.
+	Lookup  LookupFunc
+	Refetch RefetchFunc
 	// Kinds is the table of the kinds of requirements, each with its judges.
 	Kinds Kinds
-	// Nameless reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
-	Nameless func(namespace string) bool
+	// NoIdentity reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
+	NoIdentity func(namespace string) bool
 	// Panicked is told of panics in a decision, which denies as [Internal]. It may be nil.
 	Panicked PanicFunc
-	// Generations, at most two, return numbers that change whenever an answer of Image or Kept could. With none,
+	// Generations, at most two, return numbers that change whenever an answer of Image or Lookup could. With none,
 	// answers are not cached.
 	Generations []func() uint64
 }
@@ -54,7 +54,7 @@ type Decider struct {
 
 // NewDecider returns a Decider with empty caches.
 func NewDecider(sources Sources) (*Decider, error) {
-	if sources.Documents == nil || sources.Image == nil || sources.Kept == nil {
+	if sources.Documents == nil || sources.Image == nil || sources.Lookup == nil {
 		return nil, errors.New("a decider needs documents, images and evidence")
 	}
 	if err := sources.Kinds.validate(); err != nil {
@@ -101,7 +101,7 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	verdict, expiresAt := d.decide(ctx, q, document, nil)
 	if verdict.Admitted() && len(d.sources.Generations) > 0 {
 		cached := verdict
-		cached.Remembered = true
+		cached.Cached = true
 		d.answers.put(q, answer{document, generations, expiresAt, cached})
 	}
 	return verdict
@@ -136,7 +136,7 @@ func (d *Decider) decide(
 	}
 	var best Verdict
 	var insufficient []reference.Named
-	noIdentity := d.sources.Nameless != nil && d.sources.Nameless(q.Namespace)
+	noIdentity := d.sources.NoIdentity != nil && d.sources.NoIdentity(q.Namespace)
 	for _, ref := range refs {
 		scope, requirements := document.Select(ref)
 		if err := image.obtainedFor(scope, ref); err != nil {
@@ -199,11 +199,11 @@ func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
 // refetch has the registry asked once more when its evidence was not sufficient: whoever signs then, or signs again,
 // has the next attempt admitted.
 func (d *Decider) refetch(image *Image, refs []reference.Named) {
-	if d.sources.Ask == nil {
+	if d.sources.Refetch == nil {
 		return
 	}
 	for _, ref := range refs {
-		d.sources.Ask(image.manifestsFor(ref), ref)
+		d.sources.Refetch(image.manifestsFor(ref), ref)
 	}
 }
 

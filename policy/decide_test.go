@@ -67,7 +67,7 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 		"a refusal without a reason": {failing(&policy.Refusal{}), ask(tagged), policy.Internal},
 		"a refusal that is nil":      {failing((*policy.Refusal)(nil)), ask(tagged), policy.Internal},
 		"the kept evidence is shorter than asked": {
-			func(n *node) { n.kept = func([]policy.Manifest, reference.Named) policy.Kept { return nil } }, ask(tagged),
+			func(n *node) { n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence { return nil } }, ask(tagged),
 			policy.Pending,
 		},
 		"the kept evidence is of another manifest": {func(n *node) {
@@ -95,7 +95,7 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 
 // keeps has the node keep that, whatever it is asked for.
 func (n *node) keeps(evidence ...policy.Evidence) {
-	n.kept = func([]policy.Manifest, reference.Named) policy.Kept { return evidence }
+	n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence { return evidence }
 }
 
 func TestAVerdictNamesTheRuleThatDecided(t *testing.T) {
@@ -122,7 +122,7 @@ func TestADeciderNeedsItsSources(t *testing.T) {
 	cases := map[string]func(*policy.Sources){
 		"no documents":      func(s *policy.Sources) { s.Documents = nil },
 		"no images":         func(s *policy.Sources) { s.Image = nil },
-		"no evidence":       func(s *policy.Sources) { s.Kept = nil },
+		"no evidence":       func(s *policy.Sources) { s.Lookup = nil },
 		"no kinds":          func(s *policy.Sources) { s.Kinds = nil },
 		"no judge":          func(s *policy.Sources) { s.Kinds[policy.Reject] = policy.KindSpec{} },
 		"a nil judge":       func(s *policy.Sources) { s.Kinds.AddJudge(policy.Reject, policy.Judge{Name: "none"}) },

@@ -20,7 +20,7 @@ type evaluation struct {
 	// manifestsUnknown reports whether the image is not known, so that nothing can be said of its signatures.
 	manifestsUnknown bool
 	// stored is the evidence of the manifests, in their order, once it is needed.
-	stored Kept
+	stored StoredEvidence
 }
 
 func (d *Decider) evaluation(image *Image, ref reference.Named) *evaluation {
@@ -33,7 +33,7 @@ func (e *evaluation) evaluate(
 	ctx context.Context, scope string, requirements []*Requirement,
 ) (verdict Verdict, expiresAt time.Time, sufficient bool) {
 	verdict = Verdict{
-		Reference: e.reference.String(), Digest: e.manifests[0].Digest, Scope: scope, Remembered: true,
+		Reference: e.reference.String(), Digest: e.manifests[0].Digest, Scope: scope, Cached: true,
 	}
 	e.recorder.scope(scope, verdict.Reference)
 	if len(requirements) == 0 {
@@ -49,15 +49,15 @@ func (e *evaluation) evaluate(
 			}
 			e.recorder.requirement(requirement.Kind, i)
 			found := e.evaluateRequirement(ctx, requirement)
-			verdict.Remembered = verdict.Remembered && found.cached
+			verdict.Cached = verdict.Cached && found.cached
 			verdict.Digest = found.manifest
 			if !found.Met {
 				verdict.Reason, verdict.Detail, verdict.Requirement = found.Reason, found.Detail, requirement.Kind
-				verdict.Nameless, verdict.Unmet, verdict.Cause = found.Nameless, requirement, found.Cause
+				verdict.NoIdentity, verdict.Unmet, verdict.Cause = found.NoIdentity, requirement, found.Cause
 				verdict.Detail = requirement.withKeyFiles(verdict.Detail)
 				return verdict, time.Time{}, !needsEvidence || found.Reason == Pending
 			}
-			expiresAt = earlier(expiresAt, found.Until)
+			expiresAt = earlier(expiresAt, found.ExpiresAt)
 		}
 	}
 	// The only line that admits: every requirement of a list that is not empty is met.
@@ -101,14 +101,14 @@ func (e *evaluation) evaluateRequirement(ctx context.Context, requirement *Requi
 		return e.notJudged("", Finding{Reason: Pending, Detail: "the image's manifests have not been read"})
 	}
 	if e.stored == nil {
-		e.stored = e.sources.Kept(e.manifests, e.reference)
+		e.stored = e.sources.Lookup(e.manifests, e.reference)
 	}
 	best := result{cached: true}
 	for i, manifest := range e.manifests {
 		evidence := e.stored.at(i)
 		e.recorder.manifest(manifest.Digest, evidence)
 		found := e.evaluateManifest(ctx, requirement, manifest, evidence)
-		if found.Met = found.Met || found.Nameless && e.noIdentity; found.Met {
+		if found.Met = found.Met || found.NoIdentity && e.noIdentity; found.Met {
 			return found
 		}
 		best = best.merge(found)
@@ -123,7 +123,7 @@ func (e *evaluation) notJudged(manifest digest.Digest, finding Finding) result {
 }
 
 // at returns the evidence of the manifest at that index. Nothing is known of one that was left out.
-func (k Kept) at(i int) Evidence {
+func (k StoredEvidence) at(i int) Evidence {
 	if i < len(k) {
 		return k[i]
 	}

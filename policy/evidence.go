@@ -8,9 +8,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kept is the evidence that this node stores for an image, as found in one repository: an element for each of the
+// StoredEvidence is the evidence that this node stores for an image, as found in one repository: an element for each of the
 // image's manifests, in their order.
-type Kept []Evidence
+type StoredEvidence []Evidence
 
 // Evidence is what is stored of signatures for one manifest in one repository.
 type Evidence struct {
@@ -83,10 +83,10 @@ const (
 	Failed
 )
 
-// KeptFunc looks up the stored evidence of an image's manifests in the repository of a reference. It never waits; where
+// LookupFunc looks up the stored evidence of an image's manifests in the repository of a reference. It never waits; where
 // nothing is stored it may start a fetch, and returns [Unknown].
-type KeptFunc func([]Manifest, reference.Named) Kept
+type LookupFunc func([]Manifest, reference.Named) StoredEvidence
 
-// AskFunc fetches evidence again, because the stored evidence is not sufficient and someone waits. It does not wait;
+// RefetchFunc fetches evidence again, because the stored evidence is not sufficient and someone waits. It does not wait;
 // the callee limits how often the registry is asked.
-type AskFunc func([]Manifest, reference.Named)
+type RefetchFunc func([]Manifest, reference.Named)

@@ -38,12 +38,12 @@ func ExampleDecider_Decide() {
 			return &policy.Image{
 				Config:    config,
 				Manifests: []policy.Manifest{{Digest: manifest, Repositories: []string{original.Name()}}},
-				Originals: []reference.Named{original},
+				PulledAs:  []reference.Named{original},
 			}, nil
 		},
 		// What this node keeps of its signatures: they were looked for, and there is none.
-		Kept: func([]policy.Manifest, reference.Named) policy.Kept {
-			return policy.Kept{{Manifest: manifest, Generation: 1, State: policy.None}}
+		Lookup: func([]policy.Manifest, reference.Named) policy.StoredEvidence {
+			return policy.StoredEvidence{{Manifest: manifest, Generation: 1, State: policy.None}}
 		},
 		Kinds: policy.Kinds{
 			policy.InsecureAcceptAnything: {Judges: []policy.Judge{{Name: "example", Func: judge}}},

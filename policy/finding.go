@@ -17,12 +17,12 @@ type Finding struct {
 	Detail string
 	// Cause is why the requirement is not met, with [Rejected] and [Unsigned].
 	Cause Cause
-	// Nameless reports, with [Rejected], whether all that the requirement needs was found but a name: a valid signature
+	// NoIdentity reports, with [Rejected], whether all that the requirement needs was found but a name: a valid signature
 	// of this very manifest that names no repository, so that nothing ties it to the reference. The operator decides
 	// whether the digest alone is enough: see [Sources].
-	Nameless bool
-	// Until is when the finding expires; zero: never.
-	Until time.Time
+	NoIdentity bool
+	// ExpiresAt is when the finding expires; zero: never.
+	ExpiresAt time.Time
 }
 
 // maxDetails bounds, in bytes, the merged details of findings.
@@ -56,7 +56,7 @@ func (f Finding) appendDetail(detail string) string {
 // retryRank orders findings that are not met, as [Reason.retryRank] does. A signature that lacks only a name is the
 // nearest that a rejection comes to acceptance, and what to do about it is worth more than what is wrong with others.
 func (f Finding) retryRank() int {
-	if f.Nameless {
+	if f.NoIdentity {
 		return 2*f.Reason.retryRank() + 1
 	}
 	return 2 * f.Reason.retryRank()
@@ -67,15 +67,15 @@ func (f Finding) retryRank() int {
 func (f Finding) validated() Finding {
 	switch f.Reason {
 	case "", Accepted:
-		if f.Met && notExpired(f.Until) {
+		if f.Met && notExpired(f.ExpiresAt) {
 			return f
 		}
 	case Rejected, Unsigned, Pending, Unavailable, InvalidPolicy, Internal:
-		if !f.Met && (!f.Nameless || f.Reason == Rejected && notExpired(f.Until)) {
+		if !f.Met && (!f.NoIdentity || f.Reason == Rejected && notExpired(f.ExpiresAt)) {
 			return f
 		}
 	case UnknownOrigin, BadRequest:
 	}
-	detail := fmt.Sprintf("a judge found met=%t, reason %q, until %v: %s", f.Met, f.Reason, f.Until, f.Detail)
+	detail := fmt.Sprintf("a judge found met=%t, reason %q, until %v: %s", f.Met, f.Reason, f.ExpiresAt, f.Detail)
 	return Finding{Reason: Internal, Detail: detail}
 }

@@ -20,7 +20,7 @@ func bundles(
 	case strings.Contains(e.Directory, "bundle"):
 		return policy.Finding{Met: true}
 	case strings.Contains(e.Directory, "nameless"):
-		return policy.Finding{Reason: policy.Rejected, Nameless: true, Detail: "it names no repository"}
+		return policy.Finding{Reason: policy.Rejected, NoIdentity: true, Detail: "it names no repository"}
 	case e.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no bundle"}
 	default:
@@ -70,15 +70,15 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 			n.signed(c.signed)
 			sources := n.sources()
 			sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Name: "bundle", Func: bundles})
-			sources.Nameless = func(namespace string) bool { return namespace == "legacy" }
+			sources.NoIdentity = func(namespace string) bool { return namespace == "legacy" }
 			decider := newDecider(t, sources)
 			question := ask(one)
 			// Twice, in either order: neither namespace is given what was remembered for the other.
 			for range 2 {
 				strict := decider.Decide(t.Context(), question)
 				wantReason(t, strict, c.strict)
-				if strict.Nameless != c.nameless {
-					t.Errorf("nameless is %t, want %t", strict.Nameless, c.nameless)
+				if strict.NoIdentity != c.nameless {
+					t.Errorf("nameless is %t, want %t", strict.NoIdentity, c.nameless)
 				}
 				if c.detail != "" && strict.Detail != c.detail {
 					t.Errorf("detail %q, want %q", strict.Detail, c.detail)
@@ -94,14 +94,14 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 func TestAJudgeMayNotCallNamelessWhatIsNoRejection(t *testing.T) {
 	past := time.Now().Add(-time.Second)
 	for name, finding := range map[string]policy.Finding{
-		"met":                         {Met: true, Nameless: true, Reason: policy.Rejected},
-		"unsigned":                    {Reason: policy.Unsigned, Nameless: true},
-		"unavailable":                 {Reason: policy.Unavailable, Nameless: true},
-		"pending":                     {Reason: policy.Pending, Nameless: true},
-		"without a reason":            {Nameless: true},
-		"rejected, but no longer so":  {Reason: policy.Rejected, Nameless: true, Until: past},
-		"of a broken policy":          {Reason: policy.InvalidPolicy, Nameless: true},
-		"of a judge that went astray": {Reason: policy.Internal, Nameless: true},
+		"met":                         {Met: true, NoIdentity: true, Reason: policy.Rejected},
+		"unsigned":                    {Reason: policy.Unsigned, NoIdentity: true},
+		"unavailable":                 {Reason: policy.Unavailable, NoIdentity: true},
+		"pending":                     {Reason: policy.Pending, NoIdentity: true},
+		"without a reason":            {NoIdentity: true},
+		"rejected, but no longer so":  {Reason: policy.Rejected, NoIdentity: true, ExpiresAt: past},
+		"of a broken policy":          {Reason: policy.InvalidPolicy, NoIdentity: true},
+		"of a judge that went astray": {Reason: policy.Internal, NoIdentity: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, signedBy("alice"))
@@ -112,7 +112,7 @@ func TestAJudgeMayNotCallNamelessWhatIsNoRejection(t *testing.T) {
 				return finding
 			}
 			sources := n.sources()
-			sources.Nameless = func(string) bool { return true }
+			sources.NoIdentity = func(string) bool { return true }
 			wantReason(t, newDecider(t, sources).Decide(t.Context(), ask(tagged)), policy.Internal)
 		})
 	}

@@ -13,8 +13,8 @@ type Image struct {
 	Config digest.Digest
 	// Manifests are those whose config that is, and the indexes that list them. An Image has at least one.
 	Manifests []Manifest
-	// Originals are the references this image was pulled or imported under, normalised; image IDs are not among them.
-	Originals []reference.Named
+	// PulledAs are the references this image was pulled or imported under, normalised; image IDs are not among them.
+	PulledAs []reference.Named
 	// Confirmed reports whether the facts above were compared with the runtime for this very question, after the last
 	// event that arrived. A refusal that rests on cached facts alone is not final.
 	Confirmed bool

@@ -57,7 +57,7 @@ func (e *evaluation) cachedFinding(key findingKey, cacheable bool) (found judgem
 		return judgement{}, false
 	}
 	found, ok = e.findings.get(key)
-	return found, ok && notExpired(found.Until)
+	return found, ok && notExpired(found.ExpiresAt)
 }
 
 // judged records what each judge found, and returns it as one result.
@@ -93,9 +93,9 @@ func (e *evaluation) askJudges(
 			return found
 		}
 		found.Finding = found.Finding.merge(finding)
-		expiresAt = earlier(expiresAt, finding.Until)
+		expiresAt = earlier(expiresAt, finding.ExpiresAt)
 	}
-	found.Until = expiresAt
+	found.ExpiresAt = expiresAt
 	return found
 }
 
@@ -118,7 +118,7 @@ func (e Evidence) notUsableFor(manifest Manifest) Finding {
 // orUnavailableIfPartial returns a finding as it stands, or as [Unavailable] where not all signatures could be read: a
 // good one may be among the others. One that lacks only a name is left as it is: what it says to do helps in any case.
 func (e Evidence) orUnavailableIfPartial(finding Finding) Finding {
-	if !e.Partial || finding.Met || finding.Nameless || finding.Reason != Rejected && finding.Reason != Unsigned {
+	if !e.Partial || finding.Met || finding.NoIdentity || finding.Reason != Rejected && finding.Reason != Unsigned {
 		return finding
 	}
 	return Finding{Reason: Unavailable, Detail: Finding{Detail: e.Detail}.appendDetail(finding.Detail)}

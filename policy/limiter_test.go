@@ -57,8 +57,8 @@ func TestFewJudgeAtOnceAndLittleDoesNotWaitForMuch(t *testing.T) {
 					images[hostile].Manifests[0].Bytes = make([]byte, test.bytes)
 				}
 				n.image = func(_ context.Context, q policy.Question) (*policy.Image, error) { return images[q.Reference], nil }
-				n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
-					kept := policy.Kept{evidenceOf(manifests[0].Digest, "alice")}
+				n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
+					kept := policy.StoredEvidence{evidenceOf(manifests[0].Digest, "alice")}
 					kept[0].Signatures = 1
 					if ref.Name() != repository {
 						kept[0].Signatures, kept[0].Bundles = test.signatures, test.bundles
@@ -105,8 +105,8 @@ func TestWhoWaitedForTheSameQuestionTakesItsAnswer(t *testing.T) {
 		n := newNode(t, signedBy("alice"))
 		n.judge = b.judge
 		n.runs(imageOf(t, "slow.example/app:v1"))
-		n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.Kept {
-			kept := policy.Kept{evidenceOf(manifests[0].Digest, "alice")}
+		n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
+			kept := policy.StoredEvidence{evidenceOf(manifests[0].Digest, "alice")}
 			kept[0].Bundles = 64
 			return kept
 		}

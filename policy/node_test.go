@@ -19,7 +19,7 @@ import (
 type node struct {
 	set        atomic.Pointer[policy.Set]
 	image      policy.ImageFunc
-	kept       policy.KeptFunc
+	kept       policy.LookupFunc
 	judge      policy.JudgeFunc
 	generation atomic.Uint64
 
@@ -58,7 +58,7 @@ func imageOf(t testing.TB, originals ...string) *policy.Image {
 	image := &policy.Image{Config: digestOf("config"), Confirmed: true}
 	for _, original := range originals {
 		ref := normalized(t, original)
-		image.Originals = append(image.Originals, ref)
+		image.PulledAs = append(image.PulledAs, ref)
 		image.Manifests = append(image.Manifests, policy.Manifest{
 			Digest: digestOf("manifest of " + original), Repositories: []string{ref.Name()},
 		})
@@ -78,8 +78,8 @@ func normalized(t testing.TB, s string) reference.Named {
 // signed has the node keep, for each original reference's manifest, the names of those who signed it. A manifest that
 // is not in the map has no signature; "?" is one nothing is known of, and "!" one that could not be looked up.
 func (n *node) signed(signers map[string]string) {
-	n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.Kept {
-		kept := make(policy.Kept, len(manifests))
+	n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
+		kept := make(policy.StoredEvidence, len(manifests))
 		for i, manifest := range manifests {
 			kept[i] = policy.Evidence{Manifest: manifest.Digest, Generation: 1, State: policy.None}
 			for original, names := range signers {
@@ -156,11 +156,11 @@ func (n *node) sources() policy.Sources {
 			return n.image(ctx, q)
 		},
 		Confirm: func(policy.Question) { n.confirmed.Add(1) },
-		Kept: func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+		Lookup: func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
 			n.looks.Add(1)
 			return n.kept(manifests, ref)
 		},
-		Ask: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
+		Refetch: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
 		Kinds: kindsOf(func(
 			ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest, e policy.Evidence,
 		) policy.Finding {

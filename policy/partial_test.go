@@ -23,7 +23,7 @@ func TestWhatCouldBeLookedAtInPartIsNoRefusal(t *testing.T) {
 			n := newNode(t, signedBy("alice"))
 			n.signed(map[string]string{tagged: c.signed})
 			whole := n.kept
-			n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+			n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
 				kept := whole(manifests, ref)
 				for i := range kept {
 					kept[i].Partial, kept[i].Detail = c.partial, "the registry failed"

@@ -116,7 +116,7 @@ func TestASignatureWithoutANameIsEnoughForAPullWhereItIsForSomeNamespace(t *test
 	n.signed(map[string]string{tagged: "nameless"})
 	strict := decidePull(t, n, false)
 	wantReason(t, strict, policy.Rejected)
-	if !strict.Nameless {
+	if !strict.NoIdentity {
 		t.Error("the verdict does not say that only a name is lacking")
 	}
 	wantReason(t, decidePull(t, n, true), policy.Accepted)
@@ -145,7 +145,7 @@ func TestOnlySignaturesAreAskedFor(t *testing.T) {
 				scoped.Document.Scopes = lists{elsewhere: {signedBy("alice")}}
 			}
 			decider := n.decider(t)
-			if got := decider.Asks(normalized(t, tagged)); got != test.want {
+			if got := decider.RequiresSignature(normalized(t, tagged)); got != test.want {
 				t.Errorf("asks %t, want %t", got, test.want)
 			}
 			if test.want {
@@ -209,7 +209,7 @@ func BenchmarkDecidePullOf10000Documents(b *testing.B) {
 	decider, ref, image := n.decider(b), normalized(b, tagged), imageOf(b, tagged)
 	b.ReportAllocs()
 	for b.Loop() {
-		if !decider.Asks(ref) || decider.DecidePull(b.Context(), ref, image, false).Reason != policy.Unsigned {
+		if !decider.RequiresSignature(ref) || decider.DecidePull(b.Context(), ref, image, false).Reason != policy.Unsigned {
 			b.Fatal("it is not unsigned")
 		}
 	}

@@ -76,7 +76,7 @@ func TestAReloadDuringADecisionDoesNotMixTwoPolicies(t *testing.T) {
 		},
 		"while the evidence is found": func(n *node) {
 			kept := n.kept
-			n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+			n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
 				reload(n)
 				return kept(manifests, ref)
 			}

@@ -122,7 +122,7 @@ func TestManifestsOfTheOwnRepositoryComeFirstAndNoMoreThan64AreJudged(t *testing
 	own := digestOf("manifest of " + tagged)
 	image := imageOf(t, tagged)
 	mine := image.Manifests[0]
-	image.Originals = append(image.Originals, normalized(t, evil))
+	image.PulledAs = append(image.PulledAs, normalized(t, evil))
 	image.Manifests = nil
 	for i := range 1000 {
 		image.Manifests = append(image.Manifests, policy.Manifest{
@@ -136,7 +136,7 @@ func TestManifestsOfTheOwnRepositoryComeFirstAndNoMoreThan64AreJudged(t *testing
 	var seen []policy.Manifest
 	n.signed(map[string]string{tagged: "alice"})
 	kept := n.kept
-	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
 		seen = manifests
 		return kept(manifests, ref)
 	}
@@ -219,7 +219,7 @@ func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
 // keepOnlyItsOwn has each repository hold signatures of the manifests obtained from it alone.
 func (n *node) keepOnlyItsOwn() {
 	kept := n.kept
-	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.Kept {
+	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
 		answer := kept(manifests, ref)
 		for i, manifest := range manifests {
 			if manifest.Repositories[0] != ref.Name() {

@@ -253,7 +253,7 @@ func TestStepsSayWhatEachJudgeFoundAndWhetherItWasAsked(t *testing.T) {
 	again, steps := decider.Explain(t.Context(), ask(tagged))
 	wantSteps(t, steps, []string{step + "judge 1 | rejected, cached", step + "bundle | rejected, cached"})
 	const detail = "not signed by alice; another key's bundle"
-	if verdict.Detail != detail || again.Detail != detail || verdict.Remembered || !again.Remembered {
+	if verdict.Detail != detail || again.Detail != detail || verdict.Cached || !again.Cached {
 		t.Errorf("%+v\n%+v", verdict, again)
 	}
 	if steps[0].Finding.Detail+"; "+steps[1].Finding.Detail != detail || steps[0].Evidence.Directory != "mallory" {
@@ -296,7 +296,7 @@ func TestExplainDecidesAsDecideDoes(t *testing.T) {
 		n := randomNode(t, random, references, signers, requirements)
 		sources := n.sources()
 		sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Name: "bundle", Func: bundles})
-		sources.Nameless = func(namespace string) bool { return namespace == "legacy" }
+		sources.NoIdentity = func(namespace string) bool { return namespace == "legacy" }
 		one, two := newDecider(t, sources), newDecider(t, sources)
 		for range 3 {
 			question := ask(asks[random.IntN(len(asks))])
@@ -304,7 +304,7 @@ func TestExplainDecidesAsDecideDoes(t *testing.T) {
 			want := one.Decide(t.Context(), question)
 			got, steps := two.Explain(t.Context(), question)
 			known, _ := one.Explain(t.Context(), question)
-			got.Remembered, known.Remembered = want.Remembered, want.Remembered
+			got.Cached, known.Cached = want.Cached, want.Cached
 			if got != want || known != want {
 				t.Fatalf("seed %d: %+v is explained as\n%+v\nand as\n%+v", seed, want, got, known)
 			}

@@ -73,12 +73,12 @@ type Verdict struct {
 	// Unmet is that requirement, and Cause the reason it is not met.
 	Unmet *Requirement
 	Cause Cause
-	// Nameless reports whether a valid signature that names no repository would meet this requirement, were that enough.
-	Nameless bool
+	// NoIdentity reports whether a valid signature that names no repository would meet this requirement, were that enough.
+	NoIdentity bool
 	// Detail is for the operator: it may name references and keys that the pod's author must not learn of.
 	Detail string
-	// Remembered reports whether the answer came from a cache, so that no judge was asked.
-	Remembered bool
+	// Cached reports whether the answer came from a cache, so that no judge was asked.
+	Cached bool
 }
 
 // Admitted reports whether the container may be created.
@@ -131,7 +131,9 @@ func (v Verdict) Or(other Verdict) Verdict {
 }
 
 // retryRank orders refusals as the findings that they rest on.
-func (v Verdict) retryRank() int { return Finding{Reason: v.Reason, Nameless: v.Nameless}.retryRank() }
+func (v Verdict) retryRank() int {
+	return Finding{Reason: v.Reason, NoIdentity: v.NoIdentity}.retryRank()
+}
 
 // retryRank orders reasons by how likely it is that asking again brings another answer. Of several refusals the
 // best is reported, so that nobody gives up on a container that is about to be admitted.

@@ -59,7 +59,7 @@ func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return nil, nil },
-		Kept:      func([]policy.Manifest, reference.Named) policy.Kept { return nil },
+		Lookup:    func([]policy.Manifest, reference.Named) policy.StoredEvidence { return nil },
 		Kinds:     signature.Kinds(signature.NewJudge()),
 	})
 	if err != nil {

@@ -97,7 +97,7 @@ func (l *lab) originals(tb testing.TB, pushed node.Pushed) []string {
 	tb.Helper()
 	image := rig.Must(l.origin.Image(tb.Context(), question(pushed)))(tb)
 	var all []string
-	for _, original := range image.Originals {
+	for _, original := range image.PulledAs {
 		all = append(all, original.String())
 	}
 	return all

@@ -154,11 +154,11 @@ func checkVerdict(
 	defer source.close()
 	documents := files.Open(daemon.Documents(config))
 	decider, err := policy.NewDecider(policy.Sources{
-		Documents: documents.Current,
-		Image:     source.image,
-		Kept:      source.kept,
-		Kinds:     daemon.RequirementKinds(nil),
-		Nameless:  func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
+		Documents:  documents.Current,
+		Image:      source.image,
+		Lookup:     source.kept,
+		Kinds:      daemon.RequirementKinds(nil),
+		NoIdentity: func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
 	})
 	if err != nil {
 		return policy.Denial(err), ""
@@ -171,7 +171,7 @@ func checkVerdict(
 type source struct {
 	config digest.Digest
 	image  policy.ImageFunc
-	kept   policy.KeptFunc
+	kept   policy.LookupFunc
 	close  func()
 }
 

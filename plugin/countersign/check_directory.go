@@ -48,7 +48,7 @@ func openDirectory(path, ref string) (*source, error) {
 }
 
 // carriedSource is that of an image which is no longer where it came from.
-func carriedSource(image *policy.Image, kept policy.KeptFunc, end func()) *source {
+func carriedSource(image *policy.Image, kept policy.LookupFunc, end func()) *source {
 	return &source{
 		config: image.Config,
 		image:  func(context.Context, policy.Question) (*policy.Image, error) { return image, nil },
@@ -95,7 +95,7 @@ func carriedImage(
 		config = named
 	}
 	return &policy.Image{
-		Config: config, Manifests: manifests, Originals: []reference.Named{named}, Confirmed: true,
+		Config: config, Manifests: manifests, PulledAs: []reference.Named{named}, Confirmed: true,
 	}, nil
 }
 
@@ -125,8 +125,8 @@ func readManifest(path string) (policy.Manifest, error) {
 
 // kept returns the signatures beside the manifests. Those of the top-level manifest are called signature-N, those of
 // another <hex>.signature-N.
-func (d *directoryImage) kept(manifests []policy.Manifest, _ reference.Named) policy.Kept {
-	kept := make(policy.Kept, 0, len(manifests))
+func (d *directoryImage) kept(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
+	kept := make(policy.StoredEvidence, 0, len(manifests))
 	for i, m := range manifests {
 		evidence := policy.Evidence{Manifest: m.Digest, Generation: uint64(i) + 1, Directory: d.path}
 		prefix := "signature-"

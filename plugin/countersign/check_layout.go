@@ -92,7 +92,7 @@ func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 
 // keepLayout keeps what a layout has of a repository's evidence until it is ended. It is an answer of which nothing is
 // fetched.
-func keepLayout(opened *archive.Layout, named reference.Named) (policy.KeptFunc, func(), error) {
+func keepLayout(opened *archive.Layout, named reference.Named) (policy.LookupFunc, func(), error) {
 	store, err := openPassing(nil)
 	if err != nil {
 		return nil, nil, err
@@ -114,12 +114,12 @@ func keepLayout(opened *archive.Layout, named reference.Named) (policy.KeptFunc,
 
 // carriedEvidence is all there is: what is not in it is not there.
 type carriedEvidence struct {
-	read policy.KeptFunc
+	read policy.LookupFunc
 	// failures say of which manifests something could not be read, and why; of no manifest is of any.
 	failures map[digest.Digest]string
 }
 
-func (c *carriedEvidence) kept(manifests []policy.Manifest, named reference.Named) policy.Kept {
+func (c *carriedEvidence) kept(manifests []policy.Manifest, named reference.Named) policy.StoredEvidence {
 	kept := c.read(manifests, named)
 	for i := range kept {
 		if kept[i].State != policy.Unknown {

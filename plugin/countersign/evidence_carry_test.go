@@ -85,13 +85,13 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return image, nil },
-		Kept:      evidence.Read(directory), Kinds: daemon.RequirementKinds(nil),
+		Lookup:    evidence.Read(directory), Kinds: daemon.RequirementKinds(nil),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return decider.Decide(t.Context(), policy.Question{
-		Namespace: "prod", Reference: image.Originals[0].String(), Config: image.Config,
+		Namespace: "prod", Reference: image.PulledAs[0].String(), Config: image.Config,
 	})
 }
 
@@ -108,7 +108,7 @@ func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
 		Manifests: []policy.Manifest{{
 			Digest: manifest, MediaType: ocispec.MediaTypeImageManifest, Bytes: raw, Repositories: []string{repository},
 		}},
-		Originals: []reference.Named{normalized(t, repository+":v1")},
+		PulledAs: []reference.Named{normalized(t, repository+":v1")},
 	}
 	key, other := signaturetest.NewKey(t), signaturetest.NewKey(t)
 	good := signaturetest.Sign(t, key, repository, manifest).File(t)

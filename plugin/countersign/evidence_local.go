@@ -100,15 +100,15 @@ func requiresSignature(config *conf.Config) func(reference.Named) bool {
 			Image: func(context.Context, policy.Question) (*policy.Image, error) {
 				return nil, policy.Refuse(policy.Internal, "no image is looked for here")
 			},
-			Kept:  evidence.Read(config.Evidence.Directory),
-			Kinds: daemon.RequirementKinds(nil),
+			Lookup: evidence.Read(config.Evidence.Directory),
+			Kinds:  daemon.RequirementKinds(nil),
 		})
 		if err != nil {
 			return nil
 		}
 		return decider
 	})
-	return func(ref reference.Named) bool { return decider() == nil || decider().Asks(ref) }
+	return func(ref reference.Named) bool { return decider() == nil || decider().RequiresSignature(ref) }
 }
 
 // nodeImages lists the images of containerd. It must be closed.

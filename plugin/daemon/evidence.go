@@ -26,7 +26,7 @@ type EvidenceService struct {
 	Registry fetch.Registry
 	// Fetch, Lookup and Import are those of an [evidence.Keeper].
 	Fetch  fetch.Func
-	Lookup policy.KeptFunc
+	Lookup policy.LookupFunc
 	Import func(format.Item) (added int, err error)
 }
 

@@ -76,8 +76,8 @@ func (w *fakeNode) service() *EvidenceService {
 			w.fetched = append(w.fetched, ref.Name()+"@"+manifest.String())
 			return w.failing[manifest]
 		},
-		Lookup: func(manifests []policy.Manifest, _ reference.Named) policy.Kept {
-			kept := make(policy.Kept, len(manifests))
+		Lookup: func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
+			kept := make(policy.StoredEvidence, len(manifests))
 			for i := range kept {
 				kept[i].Signatures, kept[i].Bundles = 2, 1
 			}

@@ -124,10 +124,10 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		Documents:   d.documents.Current,
 		Image:       d.images.Image,
 		Confirm:     d.images.Confirm,
-		Kept:        d.keeper.Kept,
-		Ask:         d.keeper.Ask,
+		Lookup:      d.keeper.Kept,
+		Refetch:     d.keeper.Ask,
 		Kinds:       RequirementKinds(d.panicked),
-		Nameless:    d.current.noIdentity,
+		NoIdentity:  d.current.noIdentity,
 		Panicked:    d.panicked,
 		Generations: []func() uint64{d.images.Generation, d.keeper.Generation},
 	})
@@ -135,7 +135,7 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 
 func (d *daemon) newGate() *pull.Gate {
 	return pull.NewGate(pull.Config{
-		RequiresSignature:  d.decider.Asks,
+		RequiresSignature:  d.decider.RequiresSignature,
 		Decide:             d.decider.DecidePull,
 		FindImage:          d.images.Find,
 		Image:              d.images.Image,
@@ -162,7 +162,7 @@ func (d *daemon) newPrefetch() *prefetch {
 		state:             d.images.State,
 		changed:           d.images.Changed,
 		present:           d.images.Present,
-		requiresSignature: d.decider.Asks,
+		requiresSignature: d.decider.RequiresSignature,
 		lookup:            evidence.Read(d.config.Evidence.Directory),
 		fetch:             d.keeper.Fetch,
 		expire:            d.keeper.Expire,
@@ -215,7 +215,7 @@ func (d *daemon) newEvidenceService() *EvidenceService {
 			}
 			return d.images.Held(), nil
 		},
-		RequiresSignature: d.decider.Asks,
+		RequiresSignature: d.decider.RequiresSignature,
 		Registry:          fetch.Registry{Resolve: d.registries.Resolve, Image: d.registries.Image},
 		Fetch:             d.keeper.Fetch,
 		Lookup:            d.keeper.Kept,

@@ -49,7 +49,7 @@ type prefetch struct {
 	// requiresSignature is that of a [policy.Decider].
 	requiresSignature func(reference.Named) bool
 	// lookup reads stored evidence, and starts nothing.
-	lookup policy.KeptFunc
+	lookup policy.LookupFunc
 	// fetch fetches the evidence of a manifest now, and expire removes that of manifests that are not present.
 	fetch  func(context.Context, digest.Digest, reference.Named) error
 	expire func(present func(digest.Digest) bool) (int, error)

@@ -53,7 +53,7 @@ func newPrefetchPlan() prefetchPlan {
 
 // todo returns the fetches that images lack, in the order of the images, and forgets images that are not listed.
 func (p *prefetchPlan) todo(
-	images []origin.Held, requiresSignature func(reference.Named) bool, lookup policy.KeptFunc,
+	images []origin.Held, requiresSignature func(reference.Named) bool, lookup policy.LookupFunc,
 ) (todo []fetchJob) {
 	required := map[string]bool{}
 	outcomes := map[evidenceKey]outcome{}
@@ -83,14 +83,14 @@ func (p *prefetchPlan) todo(
 }
 
 // outcome returns the result of the last fetch, also of one before this process started, and 0 if there was none.
-func (p *prefetchPlan) outcome(job fetchJob, manifest policy.Manifest, lookup policy.KeptFunc) outcome {
+func (p *prefetchPlan) outcome(job fetchJob, manifest policy.Manifest, lookup policy.LookupFunc) outcome {
 	if known := p.outcomes[job.key()]; known != 0 || !isStored(lookup, manifest, job.reference) {
 		return known
 	}
 	return fetched
 }
 
-func isStored(lookup policy.KeptFunc, manifest policy.Manifest, ref reference.Named) bool {
+func isStored(lookup policy.LookupFunc, manifest policy.Manifest, ref reference.Named) bool {
 	for _, evidence := range lookup([]policy.Manifest{manifest}, ref) {
 		return evidence.State == policy.Found || evidence.State == policy.None
 	}

@@ -56,8 +56,8 @@ func startAhead(t *testing.T, n *aheadNode, names ...string) {
 		changed:           func() <-chan struct{} { return locked(n, func() chan struct{} { return n.changed }) },
 		present:           func(digest.Digest) bool { return true },
 		requiresSignature: func(ref reference.Named) bool { return n.asked(ref) },
-		lookup: func(manifests []policy.Manifest, _ reference.Named) policy.Kept {
-			return policy.Kept{{Manifest: manifests[0].Digest, State: n.kept[manifests[0].Digest]}}
+		lookup: func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
+			return policy.StoredEvidence{{Manifest: manifests[0].Digest, State: n.kept[manifests[0].Digest]}}
 		},
 		fetch: n.fetch,
 		expire: func(func(digest.Digest) bool) (int, error) {

@@ -61,7 +61,7 @@ func refusal(verdict policy.Verdict) string {
 	switch {
 	case verdict.RejectsAll():
 		return none
-	case verdict.Nameless:
+	case verdict.NoIdentity:
 		return none + ": it has a valid signature, which names no repository; sign with " +
 			"cosign sign -a docker-reference=REPOSITORY"
 	case verdict.Reason == policy.Unsigned:

@@ -28,7 +28,7 @@ type Config struct {
 	// ReadImage reads the manifests of an image from its registry.
 	ReadImage func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)
 	// Lookup returns the evidence that this node stores, and Fetch fetches that of one manifest now.
-	Lookup policy.KeptFunc
+	Lookup policy.LookupFunc
 	Fetch  fetch.Func
 	// Report receives the record of each decision, and does not wait.
 	Report func(audit.Pull)

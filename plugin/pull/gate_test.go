@@ -90,14 +90,14 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return n.set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return nil, errors.New("not asked") },
-		Kept:      n.kept,
+		Lookup:    n.kept,
 		Kinds:     pullKinds(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.gate = pull.NewGate(pull.Config{
-		RequiresSignature: func(ref reference.Named) bool { return !n.unasked && decider.Asks(ref) },
+		RequiresSignature: func(ref reference.Named) bool { return !n.unasked && decider.RequiresSignature(ref) },
 		Decide:            decider.DecidePull,
 		FindImage: func(_ context.Context, target digest.Digest, _ reference.Named) *policy.Image {
 			if n.found == nil {
@@ -138,10 +138,10 @@ func judgePull(
 	}
 }
 
-func (n *pullNode) kept(manifests []policy.Manifest, _ reference.Named) policy.Kept {
+func (n *pullNode) kept(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	kept := make(policy.Kept, len(manifests))
+	kept := make(policy.StoredEvidence, len(manifests))
 	for i, manifest := range manifests {
 		state := n.signed[manifest.Digest]
 		kept[i] = policy.Evidence{Manifest: manifest.Digest, State: state}

@@ -110,7 +110,7 @@ func FuzzJudge(f *testing.F) {
 		signaturetest.Write(t, path, raw)
 		for _, requirement := range requirements {
 			finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
-			if (finding.Met || finding.Nameless) && !payloads[payload(t, raw)] {
+			if (finding.Met || finding.NoIdentity) && !payloads[payload(t, raw)] {
 				t.Errorf("%s is met by what nobody signed", requirement.JSON)
 			}
 			if !finding.Met && finding.Reason != policy.Rejected && finding.Reason != policy.Unsigned {
@@ -146,7 +146,7 @@ func FuzzStatement(f *testing.F) {
 		if !finding.Met && finding.Reason != policy.Rejected && finding.Reason != policy.Unsigned {
 			t.Errorf("%s: %s", finding.Reason, finding.Detail)
 		}
-		if !finding.Met && !finding.Nameless {
+		if !finding.Met && !finding.NoIdentity {
 			return
 		}
 		// Read by another parser, which takes the last of two members of one name: there are none.
@@ -164,7 +164,7 @@ func FuzzStatement(f *testing.F) {
 		for _, of := range read.Subject {
 			name, named := of.Annotations["docker-reference"]
 			text, _ := name.(string)
-			if of.Digest["sha256"] == subject.Encoded() && (finding.Nameless && !named || finding.Met && text != "") {
+			if of.Digest["sha256"] == subject.Encoded() && (finding.NoIdentity && !named || finding.Met && text != "") {
 				return
 			}
 		}

@@ -106,7 +106,7 @@ func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref refere
 	// Read before judging, so that a finding does not outlive what it rests on.
 	until := required.until(time.Now(), kept)
 	finding = required.judge(ctx, kept, image)
-	finding.Until = until
+	finding.ExpiresAt = until
 	return finding
 }
 
@@ -148,7 +148,7 @@ func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) p
 	switch {
 	case nameless != nil:
 		finding := unmet(policy.Rejected, "%s", r.wantsName(nameless, image))
-		finding.Nameless, finding.Cause = true, policy.NoName
+		finding.NoIdentity, finding.Cause = true, policy.NoName
 		return finding
 	case len(reasons) > 0:
 		finding := unmet(policy.Rejected, "%s", strings.Join(reasons, "; "))

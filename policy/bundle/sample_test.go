@@ -87,7 +87,7 @@ func reason(finding policy.Finding) policy.Reason {
 	switch {
 	case finding.Met:
 		return policy.Accepted
-	case finding.Nameless:
+	case finding.NoIdentity:
 		return nameless
 	default:
 		return finding.Reason
@@ -102,7 +102,7 @@ func wantFinding(t *testing.T, finding policy.Finding, want policy.Reason, detai
 	if got := reason(finding); got != want || !strings.Contains(finding.Detail, detail) {
 		t.Errorf("%s: %q; want %s: %q", got, finding.Detail, want, detail)
 	}
-	if finding.Nameless && finding.Reason != policy.Rejected {
+	if finding.NoIdentity && finding.Reason != policy.Rejected {
 		t.Errorf("nameless, and %s", finding.Reason)
 	}
 }

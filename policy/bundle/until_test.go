@@ -32,7 +32,7 @@ func TestFindingsLastAsLongAsTheyAreTrue(t *testing.T) {
 				app := newSample(t, manifest, ours.sign(t, key, test.change).JSON(t))
 				finding := app.judge(t, required(t, ours.requirement(builder.Email, "")))
 				wantFinding(t, finding, test.want, "")
-				if lasts := time.Until(finding.Until); lasts != test.lasts {
+				if lasts := time.Until(finding.ExpiresAt); lasts != test.lasts {
 					t.Errorf("it lasts %s, want %s", lasts, test.lasts)
 				}
 				time.Sleep(test.lasts)
@@ -64,8 +64,8 @@ func TestWhatIsJudgedByTheLogsTimeLasts(t *testing.T) {
 			} {
 				finding := test.app.judge(t, test.requirement)
 				wantFinding(t, finding, test.want, "")
-				if !finding.Until.IsZero() {
-					t.Errorf("it lasts until %s", finding.Until)
+				if !finding.ExpiresAt.IsZero() {
+					t.Errorf("it lasts until %s", finding.ExpiresAt)
 				}
 			}
 			time.Sleep(365 * 24 * time.Hour)

@@ -75,8 +75,8 @@ func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
 			if err := json.Unmarshal(got.Manifests[0].Bytes, &manifest); err != nil || manifest.Config.Digest != got.Config {
 				t.Errorf("its configuration is %s, not %s: %v", manifest.Config.Digest, got.Config, err)
 			}
-			if !cmp.Equal(got.Originals, []reference.Named{ref}, cmp.Comparer(sameName)) || !got.Confirmed {
-				t.Errorf("originals %v, confirmed %v", got.Originals, got.Confirmed)
+			if !cmp.Equal(got.PulledAs, []reference.Named{ref}, cmp.Comparer(sameName)) || !got.Confirmed {
+				t.Errorf("originals %v, confirmed %v", got.PulledAs, got.Confirmed)
 			}
 		})
 	}

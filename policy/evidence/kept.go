@@ -14,14 +14,14 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Kept is a [policy.KeptFunc]. It never waits for a network; what is on disk is read and verified at first use. Where
+// Kept is a [policy.LookupFunc]. It never waits for a network; what is on disk is read and verified at first use. Where
 // nothing is known, or looking failed a while ago, it starts a fetch. Manifests are fetched in the order given; those
 // after the first 64 are not looked at, and say so.
-func (k *Keeper) Kept(manifests []policy.Manifest, repository reference.Named) policy.Kept {
+func (k *Keeper) Kept(manifests []policy.Manifest, repository reference.Named) policy.StoredEvidence {
 	return each(manifests, repository, func(key key) policy.Evidence { return k.one(key, repository, false) })
 }
 
-// Ask is a [policy.AskFunc]: what is kept did not suffice and someone waits. The registry is asked again at once,
+// Ask is a [policy.RefetchFunc]: what is kept did not suffice and someone waits. The registry is asked again at once,
 // but not within 15 seconds of the last time, and every 15 seconds from then on until nobody has asked for a minute.
 func (k *Keeper) Ask(manifests []policy.Manifest, repository reference.Named) {
 	each(manifests, repository, func(key key) policy.Evidence { return k.one(key, repository, true) })
@@ -54,12 +54,12 @@ func (k *Keeper) Fetch(ctx context.Context, manifest digest.Digest, repository r
 // errBusy says that no fetch could be started.
 var errBusy = errors.New("too many fetches are waiting already, or the registry wants to be left alone")
 
-// Read returns a [policy.KeptFunc] of what a Keeper, running or not, keeps in a directory. It fetches nothing and
+// Read returns a [policy.LookupFunc] of what a Keeper, running or not, keeps in a directory. It fetches nothing and
 // writes nothing: what is not kept there is [policy.Unknown].
-func Read(directory string) policy.KeptFunc {
+func Read(directory string) policy.LookupFunc {
 	root := filepath.Join(directory, versionDirectory)
 	var generation atomic.Uint64
-	return func(manifests []policy.Manifest, repository reference.Named) policy.Kept {
+	return func(manifests []policy.Manifest, repository reference.Named) policy.StoredEvidence {
 		return each(manifests, repository, func(key key) policy.Evidence {
 			evidence := policy.Evidence{Manifest: key.manifest}
 			if h, err := readHeld(root, key); err == nil {
@@ -71,8 +71,8 @@ func Read(directory string) policy.KeptFunc {
 	}
 }
 
-func each(manifests []policy.Manifest, repository reference.Named, one func(key) policy.Evidence) policy.Kept {
-	kept := make(policy.Kept, len(manifests))
+func each(manifests []policy.Manifest, repository reference.Named, one func(key) policy.Evidence) policy.StoredEvidence {
+	kept := make(policy.StoredEvidence, len(manifests))
 	name := repository.Name()
 	for i := range manifests {
 		manifest := manifests[i].Digest

@@ -110,7 +110,7 @@ func absentMany(count int, prefix string) []ocispec.Descriptor {
 type found struct {
 	// Manifests are lines "kind digest repositories".
 	Manifests []string
-	Originals []string
+	PulledAs  []string
 	Confirmed bool
 }
 
@@ -123,8 +123,8 @@ func describe(tb testing.TB, image *policy.Image) found {
 		}
 		f.Manifests = append(f.Manifests, line(m.MediaType, m.Digest, m.Repositories...))
 	}
-	for _, original := range image.Originals {
-		f.Originals = append(f.Originals, original.String())
+	for _, original := range image.PulledAs {
+		f.PulledAs = append(f.PulledAs, original.String())
 	}
 	f.Confirmed = image.Confirmed
 	return f

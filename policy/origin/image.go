@@ -125,7 +125,7 @@ func (c *Containerd) assemble(
 	return &policy.Image{
 		Config:    q.Config,
 		Manifests: slices.Clip(kept),
-		Originals: found.originals,
+		PulledAs:  found.originals,
 		Confirmed: confirmed && failure == nil,
 	}, nil
 }

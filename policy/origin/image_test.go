@@ -26,7 +26,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name(c.Digest.String(), m)
 		return known{c, found{
 			Manifests: []string{of(m, "docker.io/library/app")},
-			Originals: []string{"docker.io/library/app:v1", "docker.io/library/app@" + m.Digest.String()},
+			PulledAs:  []string{"docker.io/library/app:v1", "docker.io/library/app@" + m.Digest.String()},
 		}}
 	},
 	"two repositories hold one config under two manifests": func(s *stores) known {
@@ -36,7 +36,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("b.example/app:v1", b)
 		return known{c, found{
 			Manifests: sorted(of(a, "a.example/app"), of(b, "b.example/app")),
-			Originals: []string{"a.example/app:v1", "b.example/app:v1"},
+			PulledAs:  []string{"a.example/app:v1", "b.example/app:v1"},
 		}}
 	},
 	"an index lists it, and children that are absent": func(s *stores) known {
@@ -45,7 +45,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("example.com/app:v1", i)
 		return known{c, found{
 			Manifests: sorted(of(m, "example.com/app"), of(i, "example.com/app")),
-			Originals: []string{"example.com/app:v1"},
+			PulledAs:  []string{"example.com/app:v1"},
 		}}
 	},
 	"another child of the index is another image": func(s *stores) known {
@@ -56,7 +56,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("example.com/other:v1", other)
 		return known{c, found{
 			Manifests: sorted(of(m, "example.com/app"), of(i, "example.com/app")),
-			Originals: []string{"example.com/app:v1"},
+			PulledAs:  []string{"example.com/app:v1"},
 		}}
 	},
 	"indexes are nested": func(s *stores) known {
@@ -71,7 +71,7 @@ var imageCases = map[string]func(s *stores) known{
 				of(inner, "example.com/inner", "example.com/outer"),
 				of(outer, "example.com/outer"),
 			),
-			Originals: []string{"example.com/inner:v1", "example.com/outer:v1"},
+			PulledAs: []string{"example.com/inner:v1", "example.com/outer:v1"},
 		}}
 	},
 	"an index of another repository lists it by a digest that is here": func(s *stores) known {
@@ -83,7 +83,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("victim.example/app:v1", signed)
 		return known{c, found{
 			Manifests: sorted(of(signed, "aaa.example/evil", "victim.example/app"), of(i, "aaa.example/evil")),
-			Originals: []string{"aaa.example/evil:1", "victim.example/app:v1"},
+			PulledAs:  []string{"aaa.example/evil:1", "victim.example/app:v1"},
 		}}
 	},
 	"names that are no references lead to it as well": func(s *stores) known {
@@ -96,7 +96,7 @@ var imageCases = map[string]func(s *stores) known{
 			s.name(stored, m)
 		}
 		return known{c, found{
-			Manifests: []string{of(m, "example.com/app")}, Originals: []string{"example.com/app:v1"},
+			Manifests: []string{of(m, "example.com/app")}, PulledAs: []string{"example.com/app:v1"},
 		}}
 	},
 	"it was imported without a reference": func(s *stores) known {
@@ -111,7 +111,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("example.com/app:v1@"+m.Digest.String(), m)
 		return known{c, found{
 			Manifests: []string{of(m, "docker.io/library/app", "example.com/app")},
-			Originals: []string{"docker.io/library/app:latest", "example.com/app@" + m.Digest.String()},
+			PulledAs:  []string{"docker.io/library/app:latest", "example.com/app@" + m.Digest.String()},
 		}}
 	},
 	"it is in Docker's format": func(s *stores) known {
@@ -127,20 +127,20 @@ var imageCases = map[string]func(s *stores) known{
 			Manifests: []string{
 				line(images.MediaTypeDockerSchema2Manifest, m.Digest, "example.com/app"),
 				line(images.MediaTypeDockerSchema2ManifestList, i.Digest, "example.com/app"),
-			}, Originals: []string{"example.com/app:v1"},
+			}, PulledAs: []string{"example.com/app:v1"},
 		}}
 	},
 	"an OCI manifest need not say what it is": func(s *stores) known {
 		c := s.config("app", "layer")
 		m := s.document(ocispec.MediaTypeImageManifest, map[string]any{"config": c, "layers": []any{}})
 		s.name("example.com/app:v1", m)
-		return known{c, found{Manifests: []string{of(m, "example.com/app")}, Originals: []string{"example.com/app:v1"}}}
+		return known{c, found{Manifests: []string{of(m, "example.com/app")}, PulledAs: []string{"example.com/app:v1"}}}
 	},
 	"its config is not here": func(s *stores) known {
 		m, c := s.image("app")
 		s.name("example.com/app:v1", m)
 		s.discard(c.Digest)
-		return known{c, found{Manifests: []string{of(m, "example.com/app")}, Originals: []string{"example.com/app:v1"}}}
+		return known{c, found{Manifests: []string{of(m, "example.com/app")}, PulledAs: []string{"example.com/app:v1"}}}
 	},
 	"an index lists what is not followed": func(s *stores) known {
 		m, c := s.image("app")
@@ -152,7 +152,7 @@ var imageCases = map[string]func(s *stores) known{
 			Manifests: sorted(of(m, "example.com/app"), of(ocispec.Descriptor{
 				MediaType: ocispec.MediaTypeImageIndex, Digest: i.Digest,
 			}, "example.com/app")),
-			Originals: []string{"example.com/app:v1"},
+			PulledAs: []string{"example.com/app:v1"},
 		}}
 	},
 	"an index of thousands lists it": func(s *stores) known {
@@ -161,7 +161,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("example.com/app:v1", i)
 		return known{c, found{
 			Manifests: sorted(of(m, "example.com/app"), of(i, "example.com/app")),
-			Originals: []string{"example.com/app:v1"},
+			PulledAs:  []string{"example.com/app:v1"},
 		}}
 	},
 	"beside it stand images that cannot be read": func(s *stores) known {
@@ -174,7 +174,7 @@ var imageCases = map[string]func(s *stores) known{
 		s.name("example.com/gone:v1", absent("gone"))
 		return known{c, found{
 			Manifests: sorted(of(m, "example.com/app"), of(i, "example.com/app")),
-			Originals: []string{"example.com/app:v1"},
+			PulledAs:  []string{"example.com/app:v1"},
 		}}
 	},
 }

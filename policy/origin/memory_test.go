@@ -19,7 +19,7 @@ func originals(tb testing.TB, o *origin.Containerd, q policy.Question) []string 
 	tb.Helper()
 	image, err := o.Image(tb.Context(), q)
 	must(tb, err)
-	return describe(tb, image).Originals
+	return describe(tb, image).PulledAs
 }
 
 // confirmed asks for an image and whether that was compared.
@@ -269,7 +269,7 @@ func TestListThatIsOlderThanAnEventDoesNotUndoIt(t *testing.T) {
 	s.name("example.com/coming:v1", a)
 	eventually(t, "the events", func() bool {
 		image, err := o.Image(t.Context(), question(ca))
-		return err == nil && len(image.Originals) == 2 && image.Originals[1].String() == "example.com/coming:v1"
+		return err == nil && len(image.PulledAs) == 2 && image.PulledAs[1].String() == "example.com/coming:v1"
 	})
 	close(event)
 	<-asked

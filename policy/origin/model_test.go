@@ -72,7 +72,7 @@ func (w *world) answers(o *origin.Containerd) []string {
 			w.tb.Fatal(err)
 		default:
 			answer := describe(w.tb, image)
-			all = append(all, fmt.Sprint(answer.Manifests, answer.Originals))
+			all = append(all, fmt.Sprint(answer.Manifests, answer.PulledAs))
 		}
 	}
 	return all

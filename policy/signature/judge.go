@@ -95,7 +95,7 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	// Read before judging, so that a finding does not outlive what it rests on.
 	until := compiled.until(time.Now(), image)
 	finding = compiled.judge(ctx, image)
-	finding.Until = until
+	finding.ExpiresAt = until
 	if !finding.Met {
 		finding.Cause = causeOf(finding.Detail)
 		finding.Detail = shorten(finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref))

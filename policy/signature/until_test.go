@@ -66,7 +66,7 @@ func checkLasting(t *testing.T, app sample, requirement *policy.Requirement, met
 	if finding.Met != met {
 		t.Fatalf("met: %t (%s)", finding.Met, finding.Detail)
 	}
-	if got := time.Until(finding.Until); got != lasts {
+	if got := time.Until(finding.ExpiresAt); got != lasts {
 		t.Fatalf("it lasts %s, want %s", got, lasts)
 	}
 	time.Sleep(lasts - time.Nanosecond)
@@ -91,7 +91,7 @@ func TestGPGIsJudgedNow(t *testing.T) {
 			if finding.Met != met {
 				t.Errorf("after %d hours: met: %t (%s)", i, finding.Met, finding.Detail)
 			}
-			if lasts := time.Until(finding.Until); lasts != time.Hour {
+			if lasts := time.Until(finding.ExpiresAt); lasts != time.Hour {
 				t.Errorf("it lasts %s", lasts)
 			}
 			time.Sleep(time.Hour)
@@ -136,8 +136,8 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 			} {
 				finding := signature.NewJudge().Judge(t.Context(), parse(t, test.requirement)[0],
 					named(t, appReference), test.app.manifest, test.app.evidence)
-				if finding.Met != test.met || !finding.Until.IsZero() {
-					t.Errorf("%s: met: %t until %s (%s)", name, finding.Met, finding.Until, finding.Detail)
+				if finding.Met != test.met || !finding.ExpiresAt.IsZero() {
+					t.Errorf("%s: met: %t until %s (%s)", name, finding.Met, finding.ExpiresAt, finding.Detail)
 				}
 			}
 			time.Sleep(5 * 365 * 24 * time.Hour)

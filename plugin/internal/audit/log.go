@@ -53,7 +53,7 @@ func (l *Log) Write(ctx context.Context, r Record) error {
 		slog.String("scope", r.Verdict.Scope),
 		slog.String("detail", r.Verdict.Detail),
 		slog.Float64("took_seconds", r.Took.Seconds()),
-		slog.Bool("remembered", r.Verdict.Remembered),
+		slog.Bool("remembered", r.Verdict.Cached),
 		slog.Int("schema", schema),
 	)
 	return l.handler.Handle(ctx, record)

@@ -49,7 +49,7 @@ func TestRecordSaysEverything(t *testing.T) {
 		Verdict: policy.Verdict{
 			Outcome: policy.Admit, Reason: policy.Accepted, Reference: "registry.example/app:v1", Digest: manifest,
 			Document: "/etc/countersign/policies/prod.json", Scope: "registry.example",
-			Detail: "signed by\n/etc/keys/prod.pub", Remembered: true,
+			Detail: "signed by\n/etc/keys/prod.pub", Cached: true,
 		},
 		Pod: "app-0", PodUID: "6f1c", Container: "app", ContainerID: "c0ffee", Volume: "/model",
 	})

@@ -70,7 +70,7 @@ func (f *Fetcher) Image(ctx context.Context, ref reference.Named, target digest.
 	if err != nil {
 		return nil, err
 	}
-	image := &policy.Image{Config: read.Config, Confirmed: true, Originals: []reference.Named{ref}}
+	image := &policy.Image{Config: read.Config, Confirmed: true, PulledAs: []reference.Named{ref}}
 	for _, document := range read.Documents {
 		image.Manifests = append(image.Manifests, policy.Manifest{
 			Digest: document.Digest, MediaType: document.MediaType, Bytes: document.Bytes,
