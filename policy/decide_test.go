@@ -67,7 +67,9 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 		"a refusal without a reason": {failing(&policy.Refusal{}), ask(tagged), policy.Internal},
 		"a refusal that is nil":      {failing((*policy.Refusal)(nil)), ask(tagged), policy.Internal},
 		"the kept evidence is shorter than asked": {
-			func(n *node) { n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence { return nil } }, ask(tagged),
+			func(n *node) {
+				n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence { return nil }
+			}, ask(tagged),
 			policy.Pending,
 		},
 		"the kept evidence is of another manifest": {func(n *node) {

@@ -8,8 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// StoredEvidence is the evidence that this node stores for an image, as found in one repository: an element for each of the
-// image's manifests, in their order.
+// StoredEvidence is the evidence that this node stores for an image, as found in one repository: an element for each of
+// the image's manifests, in their order.
 type StoredEvidence []Evidence
 
 // Evidence is what is stored of signatures for one manifest in one repository.
@@ -83,10 +83,10 @@ const (
 	Failed
 )
 
-// LookupFunc looks up the stored evidence of an image's manifests in the repository of a reference. It never waits; where
-// nothing is stored it may start a fetch, and returns [Unknown].
+// LookupFunc looks up the stored evidence of an image's manifests in the repository of a reference. It never waits;
+// where nothing is stored it may start a fetch, and returns [Unknown].
 type LookupFunc func([]Manifest, reference.Named) StoredEvidence
 
-// RefetchFunc fetches evidence again, because the stored evidence is not sufficient and someone waits. It does not wait;
-// the callee limits how often the registry is asked.
+// RefetchFunc fetches evidence again, because the stored evidence is not sufficient and someone waits. It does not
+// wait; the callee limits how often the registry is asked.
 type RefetchFunc func([]Manifest, reference.Named)

@@ -8,8 +8,8 @@ import (
 	"github.com/distribution/reference"
 )
 
-// RequiresSignature reports whether some document of this node requires a signature of images with that reference. Where none does
-// there is nothing to fetch.
+// RequiresSignature reports whether some document of this node requires a signature of images with that reference.
+// Where none does there is nothing to fetch.
 func (d *Decider) RequiresSignature(ref reference.Named) bool {
 	for _, rule := range d.sources.Documents().rules(ref) {
 		if slices.ContainsFunc(rule, (*Requirement).needsEvidence) {
@@ -21,8 +21,8 @@ func (d *Decider) RequiresSignature(ref reference.Named) bool {
 
 // DecidePull decides whether any document of this node could admit an image that is about to be pulled under a
 // reference, and admits if one does. nameless reports whether there are namespaces in which a signature that names no
-// repository is enough. The image may be nil where [Decider.RequiresSignature] reports that no signature is required: a requirement
-// that needs one after all is then [Pending].
+// repository is enough. The image may be nil where [Decider.RequiresSignature] reports that no signature is required: a
+// requirement that needs one after all is then [Pending].
 //
 // Of several refusals it returns the one after which a retry is most likely to succeed. Only [Rejected] and [Unsigned]
 // justify refusing a pull: with any other, some document may well admit the image by the time a container is created

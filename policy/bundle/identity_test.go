@@ -37,7 +37,8 @@ type comparison struct {
 func newComparison(t testing.TB) *comparison {
 	t.Helper()
 	return &comparison{
-		key: bundletest.NewKey(t), parser: signature.NewParser(signature.Kinds(nil)), ours: bundle.NewJudge(), theirs: signature.NewJudge(),
+		key: bundletest.NewKey(t), parser: signature.NewParser(signature.Kinds(nil)),
+		ours: bundle.NewJudge(), theirs: signature.NewJudge(),
 		signed: make(map[string]sample), home: t,
 	}
 }

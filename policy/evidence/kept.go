@@ -71,7 +71,9 @@ func Read(directory string) policy.LookupFunc {
 	}
 }
 
-func each(manifests []policy.Manifest, repository reference.Named, one func(key) policy.Evidence) policy.StoredEvidence {
+func each(
+	manifests []policy.Manifest, repository reference.Named, one func(key) policy.Evidence,
+) policy.StoredEvidence {
 	kept := make(policy.StoredEvidence, len(manifests))
 	name := repository.Name()
 	for i := range manifests {
