@@ -1,0 +1,3 @@
+// Package regularfile reads whole files that others may have put in place: a named pipe, a device, or a file of many
+// gigabytes must neither block the reader nor fill its memory.
+package regularfile
