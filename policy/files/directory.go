@@ -30,19 +30,19 @@ func list(path string) listing {
 	// Without O_DIRECTORY, opening a FIFO would wait for a writer.
 	directory, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		l.err = plain(err)
+		l.err = withoutPath(err)
 		return l
 	}
 	defer directory.Close()
 	info, err := directory.Stat()
 	if err != nil {
-		l.err = plain(err)
+		l.err = withoutPath(err)
 		return l
 	}
 	l.place = identityOf(info).place()
 	entries, err := directory.ReadDir(-1)
 	if err != nil {
-		l.err = plain(err)
+		l.err = withoutPath(err)
 		return l
 	}
 	for _, entry := range entries {

@@ -43,9 +43,7 @@ func (k *keyReads) read(path string) ([]byte, error) {
 	k.mutex.Unlock()
 	file.once.Do(func() {
 		var id identity
-		if _, file.err = inspect(path, keyLimit); file.err == nil {
-			file.contents, id, file.err = read(path, keyLimit)
-		}
+		file.contents, id, file.err = read(path, keyLimit)
 		if file.err != nil {
 			file.seen.err = file.err.Error()
 			return
