@@ -9,10 +9,12 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/lru"
 )
 
 // Containerd answers from the stores of one containerd, in one of its namespaces. Its methods may be called
@@ -25,7 +27,7 @@ type Containerd struct {
 	owned     bool
 
 	memory *memory
-	bytes  *blobs
+	blobs  *lru.Cache[digest.Digest, []byte]
 	stats  snapshotters
 	looks  looks
 	reads  queue
@@ -67,7 +69,7 @@ func New(c *client.Client, namespace string, log *slog.Logger) *Containerd {
 		namespace: namespace,
 		log:       log,
 		memory:    newMemory(),
-		bytes:     newBlobs(maxKeptBytes),
+		blobs:     newBlobCache(),
 		looks:     newLooks(),
 		reads:     newQueue(),
 		ending:    ending,

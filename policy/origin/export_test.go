@@ -36,7 +36,7 @@ func (c *Containerd) Kept() [6]int {
 func (c *Containerd) OnPanic(told policy.PanicFunc) { c.panicked = told }
 
 // DropBytes forgets the bytes of manifests and indexes, as happens when there are too many.
-func (c *Containerd) DropBytes() { c.bytes.kept.Purge() }
+func (c *Containerd) DropBytes() { c.blobs.Purge() }
 
 // Target is where memory has a name lead to.
 func (c *Containerd) Target(stored string) digest.Digest {

@@ -2,16 +2,16 @@ package origin
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
 // maxDescriptors is how many descriptors an index may list, and one image with all its indexes.
@@ -39,20 +39,35 @@ func parseDocument(raw []byte) (document, error) {
 		}
 		manifests descriptors
 	)
-	err := eachMember(raw, func(key string) (any, error) {
+	// Members that do not matter may occur twice.
+	walker := strictjson.NewWalker(raw, asContainerd())
+	err := walker.Object(func(key string) error {
+		var into any
+		var err error
 		switch {
 		case strings.EqualFold(key, "mediaType"):
-			return &mediaType, once(&found.mediaType, key, "mediaType")
+			into, err = &mediaType, once(&found.mediaType, key, "mediaType")
 		case strings.EqualFold(key, "config"):
-			return &config, once(&found.config, key, "config")
+			into, err = &config, once(&found.config, key, "config")
 		case strings.EqualFold(key, "layers"):
-			return &ignored{}, once(&found.layers, key, "layers")
+			err = once(&found.layers, key, "layers")
 		case strings.EqualFold(key, "manifests"):
-			return &manifests, once(&found.manifests, key, "manifests")
-		default:
-			return &ignored{}, nil
+			into, err = &manifests, once(&found.manifests, key, "manifests")
 		}
+		if err != nil {
+			return err
+		}
+		if into == nil {
+			return walker.Skip()
+		}
+		if err := walker.Decode(into); err != nil {
+			return fmt.Errorf("its %q: %w", key, err)
+		}
+		return nil
 	})
+	if err == nil {
+		err = walker.End("document")
+	}
 	switch {
 	case err != nil:
 		return document{}, err
@@ -90,51 +105,6 @@ func once(seen *bool, key, exact string) error {
 	return nil
 }
 
-// eachMember calls into for each member of a JSON object, and decodes the value into what it returns.
-func eachMember(raw []byte, into func(key string) (any, error)) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	if err := expect(decoder, json.Delim('{')); err != nil {
-		return err
-	}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return err
-		}
-		key, _ := token.(string)
-		target, err := into(key)
-		if err != nil {
-			return err
-		}
-		if err := decoder.Decode(target); err != nil {
-			return fmt.Errorf("its %q: %w", key, err)
-		}
-	}
-	if err := expect(decoder, json.Delim('}')); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more after its end")
-	}
-	return nil
-}
-
-func expect(decoder *json.Decoder, want json.Delim) error {
-	token, err := decoder.Token()
-	if err != nil {
-		return err
-	}
-	if token != want {
-		return fmt.Errorf("%v stands where %v is expected", token, want)
-	}
-	return nil
-}
-
-// ignored takes any value and keeps nothing of it.
-type ignored struct{}
-
-func (*ignored) UnmarshalJSON([]byte) error { return nil }
-
 // descriptors keeps the digests of the manifests and indexes in a list of descriptors, and gives up on a list that is
 // too long before it has cost more memory than its bytes.
 type descriptors struct {
@@ -143,14 +113,7 @@ type descriptors struct {
 }
 
 func (d *descriptors) UnmarshalJSON(raw []byte) error {
-	if bytes.Equal(raw, []byte("null")) {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	if err := expect(decoder, json.Delim('[')); err != nil {
-		return err
-	}
-	for decoder.More() {
+	return eachElement(raw, func(walker *strictjson.Walker) error {
 		var descriptor struct {
 			MediaType string        `json:"mediaType"`
 			Digest    digest.Digest `json:"digest"`
@@ -158,7 +121,7 @@ func (d *descriptors) UnmarshalJSON(raw []byte) error {
 		if d.listed++; d.listed > maxDescriptors {
 			return fmt.Errorf("there are more than %d descriptors", maxDescriptors)
 		}
-		if err := decoder.Decode(&descriptor); err != nil {
+		if err := walker.Decode(&descriptor); err != nil {
 			return err
 		}
 		// containerd follows no others (core/images: ChildrenHandler).
@@ -166,19 +129,33 @@ func (d *descriptors) UnmarshalJSON(raw []byte) error {
 		if follow && descriptor.Digest.Validate() == nil {
 			d.children = append(d.children, descriptor.Digest)
 		}
+		return nil
+	})
+}
+
+// eachElement calls element to read each element of an array, of which null is an empty one.
+func eachElement(raw []byte, element func(*strictjson.Walker) error) error {
+	if bytes.Equal(raw, []byte("null")) {
+		return nil
 	}
-	return nil
+	walker := strictjson.NewWalker(raw, asContainerd())
+	return walker.Array(func() error { return element(walker) })
+}
+
+// asContainerd accepts what containerd does, which reads JSON with encoding/json.
+func asContainerd() strictjson.Leniency {
+	return strictjson.Leniency{InvalidUTF8: true, Duplicates: true}
 }
 
 // parseConfig returns the chain ID of an image's layers, which is "" for an image without layers. It reads as
-// containerd does (core/images: RootFS), for containerd named the snapshot from the same bytes.
+// containerd does (core/images: RootFS), because containerd named the snapshot from the same bytes.
 func parseConfig(raw []byte) (string, error) {
 	var config struct {
 		RootFS struct {
 			DiffIDs diffIDs `json:"diff_ids"`
 		} `json:"rootfs"`
 	}
-	if err := json.Unmarshal(raw, &config); err != nil {
+	if err := strictjson.Unmarshal(raw, &config); err != nil {
 		return "", err
 	}
 	return identity.ChainID(config.RootFS.DiffIDs).String(), nil
@@ -192,22 +169,17 @@ type diffIDs []digest.Digest
 
 func (d *diffIDs) UnmarshalJSON(raw []byte) error {
 	*d = nil
-	if bytes.Equal(raw, []byte("null")) {
-		return nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	if err := expect(decoder, json.Delim('[')); err != nil {
-		return err
-	}
-	for decoder.More() {
+	err := eachElement(raw, func(walker *strictjson.Walker) error {
 		if len(*d) == maxLayers {
 			return fmt.Errorf("there are more than %d layers", maxLayers)
 		}
 		var id digest.Digest
-		if err := decoder.Decode(&id); err != nil {
-			return err
-		}
+		err := walker.Decode(&id)
 		*d = append(*d, id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%q: %w", "rootfs.diff_ids", err)
 	}
 	return nil
 }
