@@ -35,19 +35,19 @@ func sentence(report Report) string {
 			return "a valid signature is there, but it names no repository: sign with cosign sign " +
 				`-a docker-reference=REPOSITORY, or have [bundles] identity = "digest" set`
 		}
-		return ours + " asks for a signature and none of those found satisfies it"
+		return ours + " requires a signature and none of those found satisfies it"
 	case policy.Unsigned:
-		return ours + " asks for a signature and none was found"
+		return ours + " requires a signature and none was found"
 	case policy.Pending:
-		return "not decided yet; it is tried again by itself"
+		return "decision pending; it will be retried automatically"
 	case policy.Unavailable:
-		return "what " + ours + " asks for could not be looked up; it is tried again by itself"
+		return "signatures required by " + ours + " could not be fetched; retried automatically"
 	case policy.InvalidPolicy:
 		return ours + " cannot be used; the node's operator finds the cause in the log"
 	case policy.UnknownOrigin:
-		return "this node did not get the image that would run under this reference"
+		return "the image that would run was not pulled to this node under this reference"
 	case policy.BadRequest:
-		return "the image is not named in a way that can be checked"
+		return "the image reference cannot be checked"
 	default:
 		return "an error inside countersign; the node's operator finds the cause in the log"
 	}

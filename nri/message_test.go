@@ -32,7 +32,7 @@ func TestMessages(t *testing.T) {
 	}{
 		"rejected": {
 			policy.Verdict{Reason: policy.Rejected, Requirement: "signedBy"},
-			`the policy of namespace "prod" asks for a signature and none of those found satisfies it (rejected)`,
+			`the policy of namespace "prod" requires a signature and none of those found satisfies it (rejected)`,
 		},
 		"rejected by the requirement reject": {
 			policy.Verdict{Reason: policy.Rejected, Requirement: "reject"},
@@ -45,14 +45,14 @@ func TestMessages(t *testing.T) {
 		},
 		"unsigned": {
 			policy.Verdict{Reason: policy.Unsigned},
-			`the policy of namespace "prod" asks for a signature and none was found (unsigned)`,
+			`the policy of namespace "prod" requires a signature and none was found (unsigned)`,
 		},
 		"pending": {
-			policy.Verdict{Reason: policy.Pending}, `not decided yet; it is tried again by itself (pending)`,
+			policy.Verdict{Reason: policy.Pending}, `decision pending; it will be retried automatically (pending)`,
 		},
 		"unavailable": {
 			policy.Verdict{Reason: policy.Unavailable},
-			`what the policy of namespace "prod" asks for could not be looked up; it is tried again by itself (unavailable)`,
+			`signatures required by the policy of namespace "prod" could not be fetched; retried automatically (unavailable)`,
 		},
 		"invalid-policy": {
 			policy.Verdict{Reason: policy.InvalidPolicy},
@@ -60,11 +60,11 @@ func TestMessages(t *testing.T) {
 		},
 		"unknown-origin": {
 			policy.Verdict{Reason: policy.UnknownOrigin},
-			`this node did not get the image that would run under this reference (unknown-origin)`,
+			`the image that would run was not pulled to this node under this reference (unknown-origin)`,
 		},
 		"bad-request": {
 			policy.Verdict{Reason: policy.BadRequest},
-			`the image is not named in a way that can be checked (bad-request)`,
+			`the image reference cannot be checked (bad-request)`,
 		},
 		"internal": {
 			policy.Verdict{Reason: policy.Internal},

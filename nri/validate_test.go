@@ -32,7 +32,7 @@ func TestValidation(t *testing.T) {
 			decide: deny(policy.Unsigned),
 			want: `validator "10-countersign" rejected container adjustment, reason: ` +
 				`SignatureValidationFailed: registry.example/app:v1: ` +
-				`the policy of namespace "prod" asks for a signature and none was found (unsigned)`,
+				`the policy of namespace "prod" requires a signature and none was found (unsigned)`,
 		},
 		"a refused one is created where the mode is audit":   {decide: deny(policy.Unsigned), audit: true},
 		"an accepted one is created where the mode is audit": {decide: accept, audit: true},
