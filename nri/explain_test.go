@@ -22,7 +22,7 @@ func TestContainerdsVersionIsAskedBeforeNRIIsBlamed(t *testing.T) {
 		},
 		"new enough": {"2.4.2", nil, "level=WARN", "containerd 2.4.2 runs: is NRI enabled", false},
 		"not known": {
-			"", errors.New("connection refused"), "level=WARN", "containerd's version is not known either: connection refused",
+			"", errors.New("connection refused"), "level=WARN", "containerd's version is unknown too: connection refused",
 			false,
 		},
 	} {

@@ -7,8 +7,8 @@ import (
 )
 
 // Review is what happens to the containers that run when the plugin registers.
-func (h *Handler) Review(ctx context.Context, running []Creation) {
-	(&session{Plugin: &Plugin{}}).review(ctx, h, running)
+func (h *Handler) Review(ctx context.Context, running []ContainerInfo) {
+	(&session{Plugin: &Plugin{}}).auditRunning(ctx, h, running)
 }
 
 // ValidateToTheEnd answers containerd's questions, one after the other, waits for what follows from them, and returns
@@ -26,9 +26,9 @@ func (h *Handler) ValidateToTheEnd(ctx context.Context, requests ...*api.Validat
 
 // AskAfterTheEnd asks a question in a conversation that is over, and reports whether it was passed on.
 func AskAfterTheEnd(ctx context.Context) (passed bool, err error) {
-	e := newExchange()
-	e.end()
-	_, err = e.ask(ctx, nil, nil, func(context.Context, func(any) error) (any, error) {
+	e := newConnTracker()
+	e.close()
+	_, err = e.handle(ctx, nil, nil, func(context.Context, func(any) error) (any, error) {
 		passed = true
 		return nil, nil //nolint:nilnil // It answers nothing.
 	})

@@ -12,14 +12,15 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Stage is when a container was judged.
+// Stage is when a container was evaluated.
 type Stage string
 
 // The stages known to this package.
 const (
 	// Create is the validation of a container that is about to be created. A verdict here is enforced.
 	Create Stage = "creation"
-	// Running is a container that was there when the plugin registered. A verdict here is reported only.
+	// Running is a container that already ran when the plugin registered, or whose verdict was pending in audit mode. A
+	// verdict here is only reported.
 	Running Stage = "running"
 )
 
@@ -27,65 +28,65 @@ const (
 // of the sandbox. A mount of another kind is none: false.
 type VolumeFunc func(ctx context.Context, sandbox, source string) (configs []digest.Digest, isVolume bool, err error)
 
-// Report is everything there is to say of one decision.
+// Report is all there is to know about one decision.
 type Report struct {
-	Creation
+	ContainerInfo
 	Stage Stage
-	// Volume is where in the container the image volume is mounted that the verdict is about. It is empty when the
-	// verdict is about the container's own image. A container with image volumes that is admitted has a report for
-	// itself and one for each of these; one that is denied has one, for what denies it.
+	// Volume is the mount point, in the container, of the image volume that the verdict is about. It is empty if the
+	// verdict is about the container's own image. An admitted container has a report of its own and one for each of its
+	// image volumes; a denied one has a single report, about the image that is denied.
 	Volume  string
 	Verdict policy.Verdict
-	// Audit says that the namespace's mode is audit: a denial is reported and not enforced.
+	// Audit reports whether the namespace's mode is audit: a denial is reported and not enforced.
 	Audit bool
-	// Took is how long the answer took. It is zero for a volume that was let in: the container's report has it all.
+	// Took is how long the answer took. It is zero for an admitted volume: the container's report includes it.
 	Took time.Duration
-	// compared says that the root filesystem was found to be the image's.
-	compared bool
+	// rootfsVerified reports whether the root filesystem was found to be the image's.
+	rootfsVerified bool
 }
 
 // Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
 type Handler struct {
-	// Deadline bounds each answer. NRI serialises all calls of a node: what one callback takes, every other waits.
+	// Deadline bounds each answer. NRI serialises all calls of a node: every other call waits for this one.
 	Deadline *policy.Deadline
 	Content  policy.ContentFunc
 	Volume   VolumeFunc
 	Decide   func(context.Context, policy.Question) policy.Verdict
-	// Audit says whether a namespace's mode is audit.
+	// Audit reports whether a namespace's mode is audit.
 	Audit func(namespace string) bool
-	// Report is told of every decision, before it is answered. Neither it nor Audit may wait: the answer does for them.
+	// Report is called with every decision before it is answered. Neither it nor Audit may block: they delay the answer.
 	Report func(context.Context, Report)
 }
 
 // Validate returns nil when the container may be created, or an error in the words that the pod's author reads.
-func (h *Handler) Validate(ctx context.Context, creation Creation) error {
-	_, err := h.validate(ctx, creation)
+func (h *Handler) Validate(ctx context.Context, info ContainerInfo) error {
+	_, err := h.validate(ctx, info)
 	return err
 }
 
-func (h *Handler) validate(ctx context.Context, creation Creation) (Report, error) {
-	report := h.judge(ctx, creation, Create)
+func (h *Handler) validate(ctx context.Context, info ContainerInfo) (Report, error) {
+	report := h.evaluate(ctx, info, Create)
 	if report.Verdict.Admitted() || report.Audit {
 		return report, nil
 	}
 	return report, errors.New(message(report))
 }
 
-// judge decides and reports: the container, and then each image volume that was let in with it.
-func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Report {
+// evaluate decides, and reports the verdict about the container and then about each admitted image volume.
+func (h *Handler) evaluate(ctx context.Context, info ContainerInfo, stage Stage) Report {
 	start := time.Now()
-	report := Report{Creation: creation, Stage: stage, Audit: h.Audit(creation.Namespace)}
-	// What else is found belongs to the answer, and a decision that comes too late must not touch the report any more.
-	found := make(chan findings, 1)
+	report := Report{ContainerInfo: info, Stage: stage, Audit: h.Audit(info.Namespace)}
+	// Details belong to the answer: a decision that comes too late must not change the report.
+	found := make(chan details, 1)
 	report.Verdict = h.Deadline.Answer(ctx, func(ctx context.Context) policy.Verdict {
-		verdict, more := h.decide(ctx, creation)
+		verdict, more := h.decide(ctx, info)
 		found <- more
 		return verdict
 	})
-	var more findings
+	var more details
 	select {
 	case more = <-found:
-		report.Volume, report.compared = more.denied, more.compared
+		report.Volume, report.rootfsVerified = more.denied, more.rootfsVerified
 	default:
 	}
 	if verdict := &report.Verdict; !verdict.Admitted() && !refuses(verdict.Reason) {
@@ -96,18 +97,18 @@ func (h *Handler) judge(ctx context.Context, creation Creation, stage Stage) Rep
 	h.Report(ctx, report)
 	for _, volume := range more.admitted {
 		h.Report(ctx, Report{
-			Creation: creation, Stage: stage, Volume: volume.at, Verdict: volume.verdict, Audit: report.Audit,
+			ContainerInfo: info, Stage: stage, Volume: volume.at, Verdict: volume.verdict, Audit: report.Audit,
 		})
 	}
 	return report
 }
 
-// findings are what a decision says beside its verdict: the image volume that is denied, if that is what denies, or
-// else those that were let in, by where they are mounted.
-type findings struct {
-	compared bool
-	denied   string
-	admitted []admittedVolume
+// details are what a decision yields in addition to its verdict: the mount point of the image volume that is denied, if
+// one is, or else the admitted image volumes.
+type details struct {
+	rootfsVerified bool
+	denied         string
+	admitted       []admittedVolume
 }
 
 type admittedVolume struct {
@@ -122,30 +123,30 @@ func refuses(reason policy.Reason) bool {
 
 // decide determines first what no name and no digest can tell: which image the root filesystem belongs to. Then it
 // judges that image, and then the image of each image volume.
-func (h *Handler) decide(ctx context.Context, creation Creation) (verdict policy.Verdict, more findings) {
-	if err := creation.check(); err != nil {
-		return policy.Denial(err), findings{}
+func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict policy.Verdict, more details) {
+	if err := info.check(); err != nil {
+		return policy.Denial(err), details{}
 	}
-	configs, err := h.Content(ctx, policy.Container{ID: creation.ID, Config: creation.Config})
+	configs, err := h.Content(ctx, policy.Container{ID: info.ID, Config: info.Config})
 	if err != nil {
-		return policy.Denial(err), findings{}
+		return policy.Denial(err), details{}
 	}
-	more.compared = true
-	verdict = h.decideContent(ctx, configs, true, creation.question)
-	for _, mount := range creation.Mounts {
+	more.rootfsVerified = true
+	verdict = h.decideContent(ctx, configs, true, info.question)
+	for _, mount := range info.Mounts {
 		if !verdict.Admitted() {
 			break
 		}
-		configs, isVolume, err := h.Volume(ctx, creation.Sandbox, mount.Source)
+		configs, isVolume, err := h.Volume(ctx, info.Sandbox, mount.Source)
 		if err != nil {
-			return policy.Denial(err), findings{compared: true, denied: mount.Destination}
+			return policy.Denial(err), details{rootfsVerified: true, denied: mount.Destination}
 		}
 		if !isVolume {
 			continue
 		}
-		found := h.decideContent(ctx, configs, false, creation.volumeQuestion)
+		found := h.decideContent(ctx, configs, false, info.volumeQuestion)
 		if !found.Admitted() {
-			return found, findings{compared: true, denied: mount.Destination}
+			return found, details{rootfsVerified: true, denied: mount.Destination}
 		}
 		more.admitted = append(more.admitted, admittedVolume{mount.Destination, found})
 	}

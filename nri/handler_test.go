@@ -73,9 +73,9 @@ func TestForeignRootfsIsRefusedBeforeAnythingElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newAsked()
 			a.Content = func(context.Context, policy.Container) ([]digestOf, error) { return nil, test.err }
-			creation := sample()
-			creation.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
-			if err := a.Validate(t.Context(), creation); err == nil {
+			info := sample()
+			info.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
+			if err := a.Validate(t.Context(), info); err == nil {
 				t.Error("admitted")
 			}
 			if len(a.calls) != 0 {
@@ -211,11 +211,11 @@ func TestImageVolumes(t *testing.T) {
 				}
 				return policy.Verdict{Reason: test.verdicts[q.Config]}
 			}
-			creation := sample()
+			info := sample()
 			for _, source := range test.mounts {
-				creation.Mounts = append(creation.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
+				info.Mounts = append(info.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
 			}
-			err := handler.Validate(t.Context(), creation)
+			err := handler.Validate(t.Context(), info)
 			report := told.list()[0]
 			reason := report.Verdict.Reason
 			if reason != test.want || report.Volume != test.volume || (err == nil) != (reason == policy.Accepted) {
@@ -241,9 +241,9 @@ func TestAVolumesNearestImageIsReported(t *testing.T) {
 			}
 			return policy.Verdict{Reason: policy.Rejected, NoIdentity: q.Config == first}
 		}
-		creation := sample()
-		creation.Mounts = append(creation.Mounts, nri.Mount{Source: "/vol", Destination: "/mnt"})
-		if err := handler.Validate(t.Context(), creation); err == nil {
+		info := sample()
+		info.Mounts = append(info.Mounts, nri.Mount{Source: "/vol", Destination: "/mnt"})
+		if err := handler.Validate(t.Context(), info); err == nil {
 			t.Fatal("it is admitted")
 		}
 		if verdict := told.list()[0].Verdict; !verdict.NoIdentity {
@@ -257,11 +257,11 @@ func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
 	handler.Volume = func(_ context.Context, _, source string) ([]digestOf, bool, error) {
 		return []digestOf{config}, source != "/etc/hosts", nil
 	}
-	creation := sample()
+	info := sample()
 	for _, source := range []string{"/vol/one", "/etc/hosts", "/vol/two"} {
-		creation.Mounts = append(creation.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
+		info.Mounts = append(info.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
 	}
-	if err := handler.Validate(t.Context(), creation); err != nil {
+	if err := handler.Validate(t.Context(), info); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -279,9 +279,9 @@ func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
 func TestVolumesAreNotLookedAtForRefusedImage(t *testing.T) {
 	a := newAsked()
 	a.Decide = deny(policy.Rejected)
-	creation := sample()
-	creation.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
-	if err := a.Validate(t.Context(), creation); err == nil {
+	info := sample()
+	info.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}}
+	if err := a.Validate(t.Context(), info); err == nil {
 		t.Error("admitted")
 	}
 	if diff := cmp.Diff([]string{"content c1 sha256:111"}, a.calls); diff != "" {
@@ -301,13 +301,13 @@ func TestConcurrentValidations(t *testing.T) {
 	results := make(chan error)
 	for i := range 50 {
 		go func() {
-			creation := sample()
+			info := sample()
 			if i%2 == 0 {
-				creation.Namespace = "lax"
+				info.Namespace = "lax"
 			}
-			err := handler.Validate(t.Context(), creation)
-			if (err == nil) != (creation.Namespace == "lax") {
-				results <- fmt.Errorf("namespace %s: %w", creation.Namespace, err)
+			err := handler.Validate(t.Context(), info)
+			if (err == nil) != (info.Namespace == "lax") {
+				results <- fmt.Errorf("namespace %s: %w", info.Namespace, err)
 				return
 			}
 			results <- nil

@@ -12,9 +12,9 @@ import (
 // maxSubject bounds the part of a message that a pod's author chose, so that all of it stays under 300 characters.
 const maxSubject = 100
 
-// message is what the pod's author reads in the pod's events. Those are public to the namespace, so they name nothing
-// that its authors did not write themselves: no other namespace, no other reference, no key, no path on the node. It
-// ends in the reason in parentheses, so that scripts can tell (pending), which passes, from (rejected).
+// message is what the pod's author reads in the pod's events. They are public in the namespace, so a message names only
+// what its authors wrote themselves: no other namespace, no other reference, no key, no path on the node. It
+// ends with the reason in parentheses, so that scripts can tell (pending), which is temporary, from (rejected).
 func message(report Report) string {
 	subject := shorten(report.Reference, maxSubject)
 	if report.Volume != "" {

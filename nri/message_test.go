@@ -13,11 +13,11 @@ import (
 )
 
 // answer is what the pod's author reads of that verdict.
-func answer(t testing.TB, creation nri.Creation, verdict policy.Verdict) string {
+func answer(t testing.TB, info nri.ContainerInfo, verdict policy.Verdict) string {
 	t.Helper()
 	handler, _ := newHandler()
 	handler.Decide = func(context.Context, policy.Question) policy.Verdict { return verdict }
-	err := handler.Validate(t.Context(), creation)
+	err := handler.Validate(t.Context(), info)
 	if err == nil {
 		t.Fatal("admitted")
 	}
@@ -109,11 +109,11 @@ func TestLongestMessages(t *testing.T) {
 				if reason == policy.Accepted {
 					continue
 				}
-				creation := sample()
-				creation.Namespace, creation.Reference = strings.Repeat("n", 63), test.reference
+				info := sample()
+				info.Namespace, info.Reference = strings.Repeat("n", 63), test.reference
 				for _, nameless := range []bool{false, true} {
 					verdict := policy.Verdict{Reason: reason, NoIdentity: nameless}
-					checkMessage(t, messageOf(t, creation, test.volume, verdict), expected(creation, reason))
+					checkMessage(t, messageOf(t, info, test.volume, verdict), expected(info, reason))
 				}
 			}
 		})
@@ -121,7 +121,7 @@ func TestLongestMessages(t *testing.T) {
 }
 
 // messageOf is what is said of the container's image, or of a volume's if there is one.
-func messageOf(t testing.TB, creation nri.Creation, volume string, verdict policy.Verdict) string {
+func messageOf(t testing.TB, info nri.ContainerInfo, volume string, verdict policy.Verdict) string {
 	t.Helper()
 	handler, _ := newHandler()
 	handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
@@ -131,12 +131,12 @@ func messageOf(t testing.TB, creation nri.Creation, volume string, verdict polic
 		return verdict
 	}
 	if volume != "" {
-		creation.Mounts = []nri.Mount{{Source: "/vol", Destination: volume}}
+		info.Mounts = []nri.Mount{{Source: "/vol", Destination: volume}}
 		handler.Volume = func(context.Context, string, string) ([]digestOf, bool, error) {
 			return []digestOf{"sha256:aa"}, true, nil
 		}
 	}
-	err := handler.Validate(t.Context(), creation)
+	err := handler.Validate(t.Context(), info)
 	if err == nil {
 		t.Fatal("admitted")
 	}
@@ -144,8 +144,8 @@ func messageOf(t testing.TB, creation nri.Creation, volume string, verdict polic
 }
 
 // expected is the reason that is given for a denial with that reason.
-func expected(creation nri.Creation, reason policy.Reason) policy.Reason {
-	if creation.Question().Validate() != nil {
+func expected(info nri.ContainerInfo, reason policy.Reason) policy.Reason {
+	if info.Question().Validate() != nil {
 		return policy.BadRequest
 	}
 	if reason == policy.Accepted || !slices.Contains(policy.Reasons(), reason) {
@@ -177,14 +177,15 @@ func FuzzMessage(f *testing.F) {
 	f.Add("kube-system", strings.Repeat("é", 5000), strings.Repeat("\n", 300), "unavailable", "")
 	f.Fuzz(func(t *testing.T, namespace, reference, volume, reason, requirement string) {
 		const secret = "QXJHsecretQXJH"
-		creation := sample()
-		creation.Namespace, creation.Reference = namespace, reference
+		info := sample()
+		info.Namespace, info.Reference = namespace, reference
 		verdict := policy.Verdict{
-			Reason: policy.Reason(reason), Requirement: policy.Kind(requirement), Detail: "detail " + secret, Scope: "scope " + secret,
+			Reason: policy.Reason(reason), Requirement: policy.Kind(requirement),
+			Detail: "detail " + secret, Scope: "scope " + secret,
 			Document: "/" + secret + ".json", Reference: secret + ".example/app", Digest: digestOf("sha256:" + secret),
 		}
-		message := messageOf(t, creation, volume, verdict)
-		checkMessage(t, message, expected(creation, verdict.Reason))
+		message := messageOf(t, info, volume, verdict)
+		checkMessage(t, message, expected(info, verdict.Reason))
 		if strings.Contains(message, secret) {
 			t.Errorf("tells what only the operator may know: %q", message)
 		}

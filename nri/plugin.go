@@ -13,26 +13,26 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Name and Index are what the plugin registers under. The index orders it among others: validators all run, and none
-// sees what another one thinks.
+// Name and Index are what the plugin registers under. The index orders it among others: all validators run, and
+// none sees the result of another.
 const (
 	Name  = "countersign"
 	Index = "10"
 )
 
-// Plugin stays registered with containerd's NRI and hands its questions to a [Handler].
+// Plugin stays registered with containerd's NRI and passes its requests to a [Handler].
 type Plugin struct {
 	// Socket is NRI's socket.
 	Socket  string
 	Handler *Handler
 	Logger  *slog.Logger
-	// Panicked is told of panics while a question is answered, which is then refused as [policy.Internal]. It may be nil.
+	// Panicked is called with each panic during a request, which is then refused as [policy.Internal]. It may be nil.
 	Panicked policy.PanicFunc
-	// Registered is told nil whenever the plugin has been registered, and why it is not whenever a registration has
-	// ended or an attempt has failed.
+	// Registered is called with nil whenever the plugin has been registered, and with the cause whenever a registration
+	// has ended or an attempt has failed.
 	Registered func(error)
-	// Version asks containerd's own API for its version. It is asked where NRI cannot be reached, since a containerd
-	// that is too old may have no NRI at all. Nil: it is not asked.
+	// Version returns containerd's version, from containerd's own API. It is called if NRI cannot be reached, because a
+	// containerd that is too old may have no NRI at all. It may be nil.
 	Version func(context.Context) (string, error)
 }
 
@@ -40,11 +40,11 @@ type Plugin struct {
 // others, which is how the stub finds out what to subscribe to.
 type session struct {
 	*Plugin
-	exchange   *exchange
+	conn       *connTracker
 	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
-	running    sync.WaitGroup  // what runs already is being judged
-	settling   atomic.Int32    // how many of these were let in without a verdict
-	// What became of it. Written by what containerd asks, read when all that has been answered.
+	running    sync.WaitGroup  // what evaluates running containers
+	waiting    atomic.Int32    // containers that wait to be re-evaluated
+	// The state of the registration. Requests of containerd write it; it is read after all of them have been handled.
 	configured, synchronized bool
 	refused                  error
 }
@@ -59,7 +59,7 @@ var errNotConfigured = errors.New("the connection was lost before the registrati
 
 // Configure implements [stub.ConfigureInterface]. An error makes containerd drop the plugin.
 func (s *session) Configure(_ context.Context, _, runtime, version string) (api.EventMask, error) {
-	if s.exchange.over() {
+	if s.conn.isClosed() {
 		return 0, errNotConfigured
 	}
 	s.configured = true
@@ -67,29 +67,29 @@ func (s *session) Configure(_ context.Context, _, runtime, version string) (api.
 	return 0, s.refused
 }
 
-// Synchronize implements [stub.SynchronizeInterface]. It answers at once, for containerd waits two seconds at most,
-// and with thousands of containers; what runs already is judged in the background, and only reported.
+// Synchronize implements [stub.SynchronizeInterface]. It answers at once, because containerd waits at most two
+// seconds, with thousands of containers too. Running containers are evaluated in the background and only reported.
 func (s *session) Synchronize(
 	ctx context.Context, pods []*api.PodSandbox, containers []*api.Container,
 ) ([]*api.ContainerUpdate, error) {
-	running := s.creations(pods, containers)
+	running := s.containerInfos(pods, containers)
 	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
 	s.synchronized = true
 	s.Registered(nil)
-	s.running.Go(func() { s.review(s.background, s.Handler, running) })
+	s.running.Go(func() { s.auditRunning(s.background, s.Handler, running) })
 	return nil, nil
 }
 
-// creations returns what runs. A container that cannot be understood is left out, and said to be.
-func (s *session) creations(pods []*api.PodSandbox, containers []*api.Container) []Creation {
+// containerInfos returns the running containers. One that cannot be read is skipped, and the panic reported.
+func (s *session) containerInfos(pods []*api.PodSandbox, containers []*api.Container) []ContainerInfo {
 	sandboxes := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
 		sandboxes[pod.GetId()] = pod
 	}
-	running := make([]Creation, 0, len(containers))
+	running := make([]ContainerInfo, 0, len(containers))
 	for _, container := range containers {
 		_ = policy.Guard("reading a running container", s.Panicked, func() error {
-			running = append(running, NewCreation(sandboxes[container.GetPodSandboxId()], container))
+			running = append(running, NewContainerInfo(sandboxes[container.GetPodSandboxId()], container))
 			return nil
 		})
 	}
@@ -102,15 +102,15 @@ func (s *session) ValidateContainerAdjustment(
 	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
 ) error {
 	err := policy.Guard("a validation", s.Panicked, func() error {
-		creation := NewCreation(request.GetPod(), request.GetContainer())
-		report, err := s.Handler.validate(ctx, creation)
+		info := NewContainerInfo(request.GetPod(), request.GetContainer())
+		report, err := s.Handler.validate(ctx, info)
 		if err == nil && report.Verdict.Reason == policy.Pending {
-			s.settle(report)
+			s.reevaluateLater(report)
 		}
 		return err
 	})
 	if panicked := (*policy.PanicError)(nil); errors.As(err, &panicked) {
-		// Its text is the operator's, and this is read by the pod's author.
+		// Its text is for the operator, and the pod's author reads this.
 		return errors.New(message(Report{Verdict: policy.Denial(err)}))
 	}
 	return err

@@ -18,55 +18,56 @@ import (
 
 // Backoff between attempts to register.
 const (
-	shortestBackoff = 100 * time.Millisecond
-	longestBackoff  = 2 * time.Second
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 2 * time.Second
 )
 
-// linger is for how long nothing must have been asked before the connection is closed.
-const linger = 100 * time.Millisecond
+// quietPeriod is how long no request must have arrived before the connection is closed.
+const quietPeriod = 100 * time.Millisecond
 
 // ErrConnectionLost is returned by [Plugin.Run] of a plugin that containerd started itself: a connection that
-// containerd handed over cannot be made again, and a containerd that comes back starts a plugin of its own.
+// containerd handed over cannot be made again, and containerd starts the plugin anew when it restarts.
 var ErrConnectionLost = errors.New("containerd closed the connection it started this plugin with")
 
-// Run registers the plugin and registers it again whenever the connection is lost, for ever. It returns when the
-// context ends, having answered what it was asked.
+// Run registers the plugin, and registers it again whenever the connection is lost, indefinitely. It returns when the
+// context ends, after it has answered every request.
 func (p *Plugin) Run(ctx context.Context) error {
 	var (
-		backoff  = shortestBackoff
+		backoff  = minBackoff
 		reported string
 	)
 	for {
 		started := time.Now()
 		registered, err := p.register(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // To stop because one was told to is no failure.
+			return nil //nolint:nilerr // The end of the context is not a failure.
 		}
 		if StartedByContainerd() {
 			return fmt.Errorf("%w: %w", ErrConnectionLost, err)
 		}
-		if time.Since(started) > longestBackoff {
-			backoff = shortestBackoff
+		if time.Since(started) > maxBackoff {
+			backoff = minBackoff
 		}
-		// Said once for each cause: a containerd that is away for an hour is one line, not hundreds.
+		// Logged once for each cause: if containerd is stopped for an hour, that is one line and not hundreds.
 		if registered || err.Error() != reported {
 			reported = err.Error()
 			level := slog.LevelWarn
 			if errors.Is(err, ErrUnsupported) {
 				level = slog.LevelError // No new attempt will succeed before containerd is replaced.
 			}
-			p.Logger.Log(ctx, level, "not registered with containerd, trying again", "socket", p.Socket, "error", err)
+			p.Logger.Log(ctx, level, "not registered with containerd, retrying", "socket", p.Socket, "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(backoff):
 		}
-		backoff = min(2*backoff, longestBackoff)
+		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
-// StartedByContainerd is whether the program was found in /opt/nri/plugins: its connection is then an open file.
+// StartedByContainerd reports whether containerd started the program, from /opt/nri/plugins. Its connection is then an
+// open file.
 func StartedByContainerd() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
 
 // connect returns the connection that containerd started this plugin with, or one to its socket.
@@ -92,7 +93,7 @@ func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
 // versionTimeout bounds how long containerd is asked for its version.
 const versionTimeout = 2 * time.Second
 
-// explain says why NRI's socket cannot be reached: containerd does not run, is too old, or does not serve NRI there.
+// explain returns why NRI's socket cannot be reached: containerd does not run, is too old, or does not serve NRI there.
 func (p *Plugin) explain(ctx context.Context, failed error) error {
 	if p.Version == nil {
 		return fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", failed)
@@ -101,7 +102,7 @@ func (p *Plugin) explain(ctx context.Context, failed error) error {
 	defer cancel()
 	version, err := p.Version(ctx)
 	if err != nil {
-		return fmt.Errorf("connecting to NRI: %w; containerd's version is not known either: %w", failed, err)
+		return fmt.Errorf("connecting to NRI: %w; containerd's version is unknown too: %w", failed, err)
 	}
 	if err := checkRuntime("containerd", version); err != nil {
 		return fmt.Errorf("connecting to NRI: %w: %w", err, failed)
@@ -110,8 +111,8 @@ func (p *Plugin) explain(ctx context.Context, failed error) error {
 		failed, version)
 }
 
-// register makes one registration and returns when it is over, always with an error. It tells whether the
-// registration was complete.
+// register makes one registration and returns when it has ended, always with an error. It reports whether the
+// registration was completed.
 func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	defer func() { p.Registered(err) }()
 	connection, err := p.connect(ctx)
@@ -121,16 +122,16 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	defer connection.Close()
 
 	background, cancel := context.WithCancel(ctx)
-	session := &session{Plugin: p, background: background, exchange: newExchange()}
+	session := &session{Plugin: p, background: background, conn: newConnTracker()}
 	defer session.running.Wait()
 	defer cancel()
 	options := []stub.Option{
 		stub.WithPluginName(Name),
 		stub.WithLogger(quiet{p.Logger}),
 		stub.WithConnection(connection),
-		stub.WithTTRPCOptions(session.exchange.clientOptions(), session.exchange.options()),
-		// From NRI 0.12.4 on a runtime is told what to do should we fail to answer; older ones refuse a container for
-		// that in the validation anyway.
+		stub.WithTTRPCOptions(session.conn.clientOptions(), session.conn.options()),
+		// From NRI 0.12.4 on a plugin tells the runtime what to do if it fails to answer. Older runtimes refuse a container
+		// whose validation fails anyway.
 		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: true, KeepConnected: true}),
 	}
 	// One that containerd started has the index of its file's name.
@@ -145,14 +146,14 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	return session.synchronized, err
 }
 
-// serve runs the stub until its connection ends. When the context ends, what containerd waits for is answered first.
+// serve runs the stub until its connection ends. When the context ends, it replies to pending requests first.
 func (s *session) serve(ctx context.Context, plugin stub.Stub, connection io.Closer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- plugin.Run(context.WithoutCancel(ctx)) }()
 	var err error
 	select {
 	case err = <-ended:
-	case <-s.exchange.lost:
+	case <-s.conn.disconnected:
 		_ = connection.Close()
 		err = s.release(plugin, ended)
 	case <-ctx.Done():
@@ -160,54 +161,54 @@ func (s *session) serve(ctx context.Context, plugin stub.Stub, connection io.Clo
 		_ = connection.Close()
 		err = s.release(plugin, ended)
 	}
-	s.exchange.end()
+	s.conn.close()
 	if s.refused != nil {
 		return fmt.Errorf("refusing to serve: %w", s.refused)
 	}
 	if err == nil {
 		err = errors.New("the connection ended")
 	}
-	return fmt.Errorf("registered with NRI no longer: %w", err)
+	return fmt.Errorf("no longer registered with NRI: %w", err)
 }
 
-// drain waits for what is being answered, but no longer than containerd does. Then it lingers: NRI's other half picks
-// at random between an answer that has arrived and the end of the connection, when it learns of both at once.
+// drain waits for pending replies, but no longer than containerd does, and then for a quiet period: when NRI's runtime
+// half learns of a reply and of the end of the connection at once, it picks one of them at random.
 func (s *session) drain() {
 	giveUp := time.After(api.DefaultPluginRequestTimeout)
 	for {
 		select {
-		case <-s.exchange.settle():
-		case <-s.exchange.lost:
+		case <-s.conn.awaitReplies():
+		case <-s.conn.disconnected:
 			return
 		case <-giveUp:
 			return
 		}
-		questions := s.exchange.questions()
+		requests := s.conn.requestCount()
 		select {
-		case <-time.After(linger):
-		case <-s.exchange.lost:
+		case <-time.After(quietPeriod):
+		case <-s.conn.disconnected:
 			return
 		}
-		if s.exchange.questions() == questions {
+		if s.conn.requestCount() == requests {
 			return
 		}
 	}
 }
 
-// release waits for the stub, whose connection is closed. That of NRI 0.12.5 would wait for ever, holding its lock,
-// for a configuration that a runtime has not sent when it dies, so it is told that there will be none. That changes
-// what the stub reads while it registers, and so has to wait until it no longer does.
+// release waits for the stub after its connection has been closed. If the runtime dies before it has configured the
+// plugin, the stub of NRI 0.12.5 waits for that configuration forever and holds its lock, so it is given an empty one.
+// The stub reads the same state while it registers, so this must wait until the registration has ended.
 func (s *session) release(plugin stub.Stub, ended <-chan error) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-s.exchange.lost:
+	case <-s.conn.disconnected:
 	}
-	s.exchange.end()
+	s.conn.close()
 	select {
 	case err := <-ended:
 		return err
-	case <-s.exchange.accepted:
+	case <-s.conn.accepted:
 	}
 	if waiting, ok := plugin.(api.PluginService); ok && !s.configured {
 		_, _ = waiting.Configure(context.Background(), &api.ConfigureRequest{})
@@ -215,7 +216,7 @@ func (s *session) release(plugin stub.Stub, ended <-chan error) error {
 	return <-ended
 }
 
-// quiet hands the stub's chatter to our log, as what it is: of interest to those who look for a fault.
+// quiet logs the stub's messages at debug level.
 type quiet struct{ logger *slog.Logger }
 
 func (q quiet) Debugf(ctx context.Context, format string, args ...any) { q.log(ctx, format, args) }

@@ -79,7 +79,7 @@ func TestPendingContainersAreLookedAtAgain(t *testing.T) {
 		slow := sample()
 		slow.ID, slow.Reference = "slow", "registry.example/slow:v1"
 		begin := time.Now()
-		handler.Review(t.Context(), []nri.Creation{sample(), slow})
+		handler.Review(t.Context(), []nri.ContainerInfo{sample(), slow})
 		var got []string
 		for _, report := range told.list() {
 			got = append(got, fmt.Sprint(report.ID, " ", report.Verdict.Reason))
@@ -98,7 +98,7 @@ func TestContainersThatStayPendingAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, told := newHandler()
 		handler.Decide = deny(policy.Pending)
-		handler.Review(t.Context(), []nri.Creation{sample()})
+		handler.Review(t.Context(), []nri.ContainerInfo{sample()})
 		if got := len(told.list()); got < 2 || got > 20 {
 			t.Errorf("looked at %d times", got)
 		}
@@ -113,7 +113,7 @@ func TestReviewEndsWithItsContext(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			handler.Review(ctx, []nri.Creation{sample()})
+			handler.Review(ctx, []nri.ContainerInfo{sample()})
 		}()
 		synctest.Wait()
 		begin := time.Now()

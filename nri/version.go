@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Since containerd 2.4 a container's image is part of what NRI tells of it.
+// From containerd 2.4 on, NRI reports the image of a container.
 const (
 	oldestMajor = 2
 	oldestMinor = 4
@@ -16,8 +16,8 @@ const (
 // ErrUnsupported is wrapped by the error of a registration with a runtime that cannot be served.
 var ErrUnsupported = errors.New("unsupported runtime")
 
-// checkRuntime refuses runtimes that cannot be served: an older containerd says nothing of images, so each container
-// would be denied without anyone knowing why.
+// checkRuntime refuses runtimes that cannot be served: an older containerd reports no images, so every container would
+// be denied for a cause that is hard to find.
 func checkRuntime(name, version string) error {
 	if name != "containerd" {
 		return fmt.Errorf(

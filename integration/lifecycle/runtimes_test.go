@@ -87,7 +87,7 @@ func (l *lab) isGauge(t *testing.T, name string, want float64) {
 
 const (
 	registered    = "registered with containerd"
-	notRegistered = "not registered with containerd, trying again"
+	notRegistered = "not registered with containerd, retrying"
 	required      = "containerd requires countersign"
 	isRequired    = `countersign_health_check{check="required",status="yes"}`
 	isNot         = `countersign_health_check{check="required",status="no"}`
@@ -124,7 +124,7 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 	t.Helper()
 	rig.OK(t, l.StopContainerd(t.Context()))
 	rig.OK(t, l.Daemon.Start())
-	rig.Logged(t, l.Daemon, notRegistered, l.NRISocket(), "containerd's version is not known either")
+	rig.Logged(t, l.Daemon, notRegistered, l.NRISocket(), "containerd's version is unknown too")
 	l.isGauge(t, "countersign_nri_registered", 0)
 	if len(manager.told) > 0 {
 		t.Errorf("the service says %q before it is registered", <-manager.told)

@@ -12,8 +12,8 @@ import (
 // internal/cri/server/container_create.go).
 const imageNameAnnotation = "io.kubernetes.cri.image-name"
 
-// Creation is what containerd says of a container that is about to be created, or that runs already.
-type Creation struct {
+// ContainerInfo is what containerd reports about a container that is about to be created or already runs.
+type ContainerInfo struct {
 	// Namespace, Pod and PodUID are the pod's, as Kubernetes names it.
 	Namespace, Pod, PodUID string
 	// Sandbox and ID are containerd's identifiers of the pod and the container.
@@ -22,7 +22,7 @@ type Creation struct {
 	Name string
 	// Reference is what the pod's author wrote as image.
 	Reference string
-	// Config is the digest of the configuration that containerd says the container runs.
+	// Config is the digest of the configuration that, by containerd's report, the container runs.
 	Config digest.Digest
 	// Mounts are all its mounts.
 	Mounts []Mount
@@ -31,10 +31,10 @@ type Creation struct {
 // Mount is a mount's path on the node and in the container.
 type Mount struct{ Source, Destination string }
 
-// NewCreation reads a container as NRI hands it over. Nothing is checked here: what is missing stays empty, and an
-// empty field denies.
-func NewCreation(pod *api.PodSandbox, container *api.Container) Creation {
-	creation := Creation{
+// NewContainerInfo reads a container from an NRI request. It checks nothing: what is missing stays empty, and an empty
+// field denies.
+func NewContainerInfo(pod *api.PodSandbox, container *api.Container) ContainerInfo {
+	info := ContainerInfo{
 		Namespace: pod.GetNamespace(),
 		Pod:       pod.GetName(),
 		PodUID:    pod.GetUid(),
@@ -45,27 +45,27 @@ func NewCreation(pod *api.PodSandbox, container *api.Container) Creation {
 		Config:    digest.Digest(container.GetImage().GetConfigDigest()),
 	}
 	for _, mount := range container.GetMounts() {
-		creation.Mounts = append(creation.Mounts, Mount{mount.GetSource(), mount.GetDestination()})
+		info.Mounts = append(info.Mounts, Mount{mount.GetSource(), mount.GetDestination()})
 	}
-	return creation
+	return info
 }
 
 // Question is what is asked of the policy about the container's own image.
-func (c Creation) Question() policy.Question { return c.question(c.Config) }
+func (c ContainerInfo) Question() policy.Question { return c.question(c.Config) }
 
 // question is the same if the container's image has the given config.
-func (c Creation) question(config digest.Digest) policy.Question {
+func (c ContainerInfo) question(config digest.Digest) policy.Question {
 	return policy.Question{Namespace: c.Namespace, Reference: c.Reference, Config: config}
 }
 
 // volumeQuestion is what is asked about the image of an image volume. It is judged as if the pod had named it by ID: a
 // mount shows its files, and not what the author wrote.
-func (c Creation) volumeQuestion(config digest.Digest) policy.Question {
+func (c ContainerInfo) volumeQuestion(config digest.Digest) policy.Question {
 	return policy.Question{Namespace: c.Namespace, Reference: config.String(), Config: config}
 }
 
-// check refuses what cannot be looked into any further, a container without a config digest too.
-func (c Creation) check() error {
+// check refuses a container that cannot be identified, such as one without a config digest.
+func (c ContainerInfo) check() error {
 	if c.ID == "" || c.Sandbox == "" {
 		return policy.Refuse(policy.BadRequest, "containerd gave no ID of the container or of its pod")
 	}

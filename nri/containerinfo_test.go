@@ -30,44 +30,44 @@ func sampleContainer() *api.Container {
 	}
 }
 
-func sample() nri.Creation { return nri.NewCreation(samplePod(), sampleContainer()) }
+func sample() nri.ContainerInfo { return nri.NewContainerInfo(samplePod(), sampleContainer()) }
 
-func TestNewCreation(t *testing.T) {
-	full := nri.Creation{
+func TestNewContainerInfo(t *testing.T) {
+	full := nri.ContainerInfo{
 		Namespace: "prod", Pod: "app-0", PodUID: "6f1c", Sandbox: "pod1", ID: "c1", Name: "app",
 		Reference: "registry.example/app:v1", Config: config,
 	}
-	with := func(change func(*nri.Creation)) nri.Creation {
+	with := func(change func(*nri.ContainerInfo)) nri.ContainerInfo {
 		changed := full
 		change(&changed)
 		return changed
 	}
 	tests := map[string]struct {
 		change func(*api.PodSandbox, *api.Container) (*api.PodSandbox, *api.Container)
-		want   nri.Creation
+		want   nri.ContainerInfo
 	}{
 		"everything the decision needs, and no alias": {want: full},
 		"no pod": {
 			change: func(_ *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) { return nil, c },
-			want:   nri.Creation{ID: "c1", Name: "app", Reference: "registry.example/app:v1", Config: config},
+			want:   nri.ContainerInfo{ID: "c1", Name: "app", Reference: "registry.example/app:v1", Config: config},
 		},
 		"no container": {
 			change: func(p *api.PodSandbox, _ *api.Container) (*api.PodSandbox, *api.Container) { return p, nil },
-			want:   nri.Creation{Namespace: "prod", Pod: "app-0", PodUID: "6f1c", Sandbox: "pod1"},
+			want:   nri.ContainerInfo{Namespace: "prod", Pod: "app-0", PodUID: "6f1c", Sandbox: "pod1"},
 		},
 		"no image": {
 			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
 				c.Image = nil
 				return p, c
 			},
-			want: with(func(c *nri.Creation) { c.Config = "" }),
+			want: with(func(c *nri.ContainerInfo) { c.Config = "" }),
 		},
 		"no annotation: the alias is not taken for it": {
 			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
 				c.Annotations = nil
 				return p, c
 			},
-			want: with(func(c *nri.Creation) { c.Reference = "" }),
+			want: with(func(c *nri.ContainerInfo) { c.Reference = "" }),
 		},
 		"a pod's annotations name no image": {
 			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
@@ -81,7 +81,7 @@ func TestNewCreation(t *testing.T) {
 				c.Mounts = []*api.Mount{{Source: "/a", Destination: "/b", Type: "bind"}, nil}
 				return p, c
 			},
-			want: with(func(c *nri.Creation) { c.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}, {}} }),
+			want: with(func(c *nri.ContainerInfo) { c.Mounts = []nri.Mount{{Source: "/a", Destination: "/b"}, {}} }),
 		},
 	}
 	for name, test := range tests {
@@ -90,7 +90,7 @@ func TestNewCreation(t *testing.T) {
 			if test.change != nil {
 				pod, container = test.change(pod, container)
 			}
-			if diff := cmp.Diff(test.want, nri.NewCreation(pod, container)); diff != "" {
+			if diff := cmp.Diff(test.want, nri.NewContainerInfo(pod, container)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -98,16 +98,16 @@ func TestNewCreation(t *testing.T) {
 }
 
 func TestCreationThatCannotBeJudged(t *testing.T) {
-	tests := map[string]func(*nri.Creation){
-		"nothing is known":                 func(c *nri.Creation) { *c = nri.Creation{} },
-		"no pod":                           func(c *nri.Creation) { c.Sandbox, c.Namespace = "", "" },
-		"no sandbox":                       func(c *nri.Creation) { c.Sandbox = "" },
-		"no container ID":                  func(c *nri.Creation) { c.ID = "" },
-		"no namespace":                     func(c *nri.Creation) { c.Namespace = "" },
-		"a namespace that leaves a folder": func(c *nri.Creation) { c.Namespace = "../etc" },
-		"no reference":                     func(c *nri.Creation) { c.Reference = "" },
-		"no config digest":                 func(c *nri.Creation) { c.Config = "" },
-		"a config digest that is a prefix": func(c *nri.Creation) { c.Config = "sha256:1111" },
+	tests := map[string]func(*nri.ContainerInfo){
+		"nothing is known":                 func(c *nri.ContainerInfo) { *c = nri.ContainerInfo{} },
+		"no pod":                           func(c *nri.ContainerInfo) { c.Sandbox, c.Namespace = "", "" },
+		"no sandbox":                       func(c *nri.ContainerInfo) { c.Sandbox = "" },
+		"no container ID":                  func(c *nri.ContainerInfo) { c.ID = "" },
+		"no namespace":                     func(c *nri.ContainerInfo) { c.Namespace = "" },
+		"a namespace that leaves a folder": func(c *nri.ContainerInfo) { c.Namespace = "../etc" },
+		"no reference":                     func(c *nri.ContainerInfo) { c.Reference = "" },
+		"no config digest":                 func(c *nri.ContainerInfo) { c.Config = "" },
+		"a config digest that is a prefix": func(c *nri.ContainerInfo) { c.Config = "sha256:1111" },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -116,9 +116,9 @@ func TestCreationThatCannotBeJudged(t *testing.T) {
 				t.Error("the root filesystem was looked at")
 				return content(ctx, container)
 			}
-			creation := sample()
-			change(&creation)
-			if err := handler.Validate(t.Context(), creation); err == nil {
+			info := sample()
+			change(&info)
+			if err := handler.Validate(t.Context(), info); err == nil {
 				t.Error("admitted")
 			}
 			if got := told.list()[0].Verdict.Reason; got != policy.BadRequest {
