@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
-	"github.com/countersign/countersign/policy/internal/regularfile"
+	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
 const (
@@ -17,7 +17,7 @@ const (
 // inspect returns the identity of a file that can be read: regular, after symlinks, and not too large. It does not open
 // the file.
 func inspect(path string, limit int64) (identity, error) {
-	info, err := regularfile.Stat(path, limit)
+	info, err := bounded.Stat(path, limit)
 	if err != nil {
 		return identity{}, err
 	}
@@ -27,7 +27,7 @@ func inspect(path string, limit int64) (identity, error) {
 // read returns the contents of a regular file and the identity it had before they were read: if it is being written
 // to, the identity will have changed by the next scan.
 func read(path string, limit int64) ([]byte, identity, error) {
-	contents, info, err := regularfile.Read(path, limit)
+	contents, info, err := bounded.Read(path, limit)
 	if err != nil {
 		return nil, identity{}, err
 	}

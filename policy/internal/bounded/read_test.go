@@ -1,4 +1,4 @@
-package regularfile_test
+package bounded_test
 
 import (
 	"io/fs"
@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/countersign/countersign/policy/internal/regularfile"
+	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
 const limit = 10
@@ -66,14 +66,14 @@ func TestOnlyShortRegularFilesAreRead(t *testing.T) {
 			if err := test.make(path); err != nil {
 				t.Fatal(err)
 			}
-			contents, info, err := regularfile.Read(path, limit)
+			contents, info, err := bounded.Read(path, limit)
 			fails(t, path, err, test.read)
 			if err == nil && info.Size() != int64(len(contents)) {
 				t.Errorf("read %d bytes of a file of %d", len(contents), info.Size())
 			}
-			_, err = regularfile.Stat(path, limit)
+			_, err = bounded.Stat(path, limit)
 			fails(t, path, err, test.read)
-			contents, err = regularfile.ReadNoFollow(path, limit)
+			contents, err = bounded.ReadNoFollow(path, limit)
 			fails(t, path, err, test.noFollow)
 			if strings.Trim(string(contents), "x") != "" {
 				t.Errorf("read %q", contents)
@@ -98,14 +98,14 @@ func TestAFileThatGrowsIsNotRead(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("needs Linux: %v", err)
 	}
-	_, _, err := regularfile.Read(path, limit)
+	_, _, err := bounded.Read(path, limit)
 	fails(t, path, err, "it grew while it was read")
-	_, err = regularfile.ReadNoFollow(path, limit)
+	_, err = bounded.ReadNoFollow(path, limit)
 	fails(t, path, err, "it grew while it was read")
 }
 
 func TestAMissingFileIsTold(t *testing.T) {
-	_, _, err := regularfile.Read(filepath.Join(t.TempDir(), "missing"), limit)
+	_, _, err := bounded.Read(filepath.Join(t.TempDir(), "missing"), limit)
 	if err != fs.ErrNotExist && !os.IsNotExist(err) { //nolint:errorlint // Both are asked.
 		t.Errorf("error %v", err)
 	}

@@ -1,4 +1,4 @@
-package regularfile
+package bounded
 
 import (
 	"errors"

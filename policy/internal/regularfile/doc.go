@@ -1,3 +1,0 @@
-// Package regularfile reads whole files that others may have put in place: a named pipe, a device, or a file of many
-// gigabytes must neither block the reader nor fill its memory.
-package regularfile
