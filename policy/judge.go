@@ -92,7 +92,7 @@ func (e *evaluation) askJudges(
 			found.Finding = finding
 			return found
 		}
-		found.Finding = found.Finding.merge(finding)
+		found.Finding = found.merge(finding)
 		expiresAt = earlier(expiresAt, finding.ExpiresAt)
 	}
 	found.ExpiresAt = expiresAt

@@ -73,7 +73,8 @@ func BenchmarkOpen10000Documents(b *testing.B) {
 	before := heap()
 	var loaded *files.Documents
 	for b.Loop() {
-		loaded = files.Open(files.Config{System: system, Directory: directory, Parse: signature.NewParser(signature.Kinds(nil)).Parse})
+		parse := signature.NewParser(signature.Kinds(nil)).Parse
+		loaded = files.Open(files.Config{System: system, Directory: directory, Parse: parse})
 	}
 	b.ReportMetric(float64(heap()-before)/(1<<20), "MiB-heap")
 	if status := loaded.Status(); status.Documents != documents+1 || len(status.Problems) > 0 {
@@ -106,7 +107,8 @@ func TestAChangedKeyChangesTheRequirementsThatNameItAndNoOthers(t *testing.T) {
 
 	news := make(chan struct{}, 100)
 	documents := files.Open(files.Config{
-		System: filepath.Join(directory, "dev.json"), Directory: directory, Parse: signature.NewParser(signature.Kinds(nil)).Parse,
+		System: filepath.Join(directory, "dev.json"), Directory: directory,
+		Parse:  signature.NewParser(signature.Kinds(nil)).Parse,
 		Notify: func(files.Status) { news <- struct{}{} },
 	})
 	before := documents.Current()

@@ -38,7 +38,8 @@ func installed(t *testing.T) (*policy.Set, files.Status) {
 	if err := os.Rename(filepath.Join(directory, "system.json"), system); err != nil {
 		t.Fatal(err)
 	}
-	documents := files.Open(files.Config{System: system, Directory: directory, Parse: signature.NewParser(signature.Kinds(nil)).Parse})
+	parse := signature.NewParser(signature.Kinds(nil)).Parse
+	documents := files.Open(files.Config{System: system, Directory: directory, Parse: parse})
 	return documents.Current(), documents.Status()
 }
 

@@ -26,7 +26,8 @@ func TestPoliciesParse(t *testing.T) {
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
-			document, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(test.policy.JSON()), func(string) ([]byte, error) {
+			parser := signature.NewParser(signature.Kinds(nil))
+			document, err := parser.Parse([]byte(test.policy.JSON()), func(string) ([]byte, error) {
 				return nil, errors.New("this test has no keys")
 			})
 			if err != nil {

@@ -32,8 +32,8 @@ func newRecorder(log *audit.Log, metrics *metrics.Metrics) *recorder {
 	}
 }
 
-// record records a decision before it is answered. It never waits: it drops a record for which the queue has no room, and
-// counts that.
+// record records a decision before it is answered. It never waits: it drops a record for which the queue has no room,
+// and counts that.
 func (r *recorder) record(_ context.Context, report nri.Report) {
 	record := recordOf(report)
 	r.metrics.Decided(record)

@@ -18,9 +18,9 @@
 //
 // # Fetching
 //
-// [Keeper.Kept] never waits. Where nothing is stored it starts a fetch and reports that. [Keeper.Ask] tells that a caller
-// waits and what is stored did not suffice: the registry is then asked again every 15 seconds for as long as a caller
-// waits at least once a minute. Package fetch does the fetching.
+// [Keeper.Kept] never waits. Where nothing is stored it starts a fetch and reports that. [Keeper.Ask] tells that a
+// caller waits and what is stored did not suffice: the registry is then asked again every 15 seconds for as long as a
+// caller waits at least once a minute. Package fetch does the fetching.
 //
 // A failure never replaces what was found before, nor "looked and found none"; nor does the disappearance of
 // signatures that were found, for they prove themselves and their removal revokes nothing.

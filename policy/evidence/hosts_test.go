@@ -33,7 +33,8 @@ type secured struct {
 }
 
 // secure serves a registry by TLS with a certificate that is good until some time.
-func (r *testRegistry) secure(t *testing.T, until time.Time, door func(http.Handler) http.Handler, clients *x509.CertPool,
+func (r *testRegistry) secure(
+	t *testing.T, until time.Time, door func(http.Handler) http.Handler, clients *x509.CertPool,
 ) secured {
 	t.Helper()
 	certificate, authority := certify(t, until)

@@ -126,7 +126,8 @@ func (s *store) holds(want format.Item) {
 		s.t.Errorf("it holds for %s (-want +got):\n%s", got.Repository, diff)
 	}
 	e := s.kept()
-	if e.State != policy.Found || e.Signatures != want.Count(format.KindSignature) || e.Bundles != want.Count(format.KindBundle) {
+	if e.State != policy.Found || e.Signatures != want.Count(format.KindSignature) ||
+		e.Bundles != want.Count(format.KindBundle) {
 		s.t.Errorf("it says %+v", e)
 	}
 }
@@ -134,7 +135,8 @@ func (s *store) holds(want format.Item) {
 // digestsOf returns the digests of an item's manifest and files.
 func digestsOf(item format.Item) []digest.Digest {
 	digests := []digest.Digest{item.Manifest}
-	for _, file := range slices.Concat(format.Contents(item.Files, format.KindSignature), format.Contents(item.Files, format.KindBundle)) {
+	signatures, bundles := format.Contents(item.Files, format.KindSignature), format.Contents(item.Files, format.KindBundle)
+	for _, file := range slices.Concat(signatures, bundles) {
 		digests = append(digests, digest.FromBytes(file))
 	}
 	return digests

@@ -27,7 +27,8 @@ func list(t *testing.T, directory string) []evidence.Stored {
 
 func TestAStoreIsListedWhileItsOwnerWorks(t *testing.T) {
 	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 2, 0).Files, format.KindSignature), Tag: manifestOf("tag")})
+		files := format.Contents(brought(t, 1, 2, 0).Files, format.KindSignature)
+		s.fetch(evidence.Found{Files: files, Tag: manifestOf("tag")})
 		s.sleep(time.Hour)
 		s.bring(brought(t, 5, 0, 1), 1)
 		fetched := s.start.UTC()

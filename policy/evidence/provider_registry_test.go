@@ -50,7 +50,8 @@ func TestWhereCredentialsAreMissingItIsSaidWhereToPutThem(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
 			r.spoilBy(bearer(t, false))
-			p := credstest.New(t, strings.ReplaceAll(test.matches, "HOST", r.host), strings.ReplaceAll(test.script, "HOST", r.host))
+			here := strings.NewReplacer("HOST", r.host)
+			p := credstest.New(t, here.Replace(test.matches), here.Replace(test.script))
 			file := filepath.Join(t.TempDir(), "config.json")
 			got := fetched(t, open(t, reaching(reachedWith(p, file))), r.named(t, "app"), manifestOf("image"))
 			check(t, got, strings.NewReplacer("HOST", r.host, "FILE", file, "CONFIG", p.Config).Replace(test.want))

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,16 +228,6 @@ func filesIn(t testing.TB, directory string) []string {
 		contents = append(contents, string(content))
 	}
 	return contents
-}
-
-// requestURL returns the URL that a request to a proxy asks for.
-func parseURL(t testing.TB, s string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
 }
 
 // reaching is the configuration of a Keeper that reaches registries in some way.

@@ -47,8 +47,8 @@ func (b *hostBackoff) check(host string) error {
 	return &BusyError{Status: known.status, After: time.Until(known.until)}
 }
 
-// answered records an answer, and returns an error where the host wants to be left alone: containerd's resolver would ask
-// it again at once.
+// answered records an answer, and returns an error where the host wants to be left alone: containerd's resolver would
+// ask it again at once.
 func (b *hostBackoff) answered(host string, response *http.Response) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,8 +71,8 @@ func (b *hostBackoff) answered(host string, response *http.Response) error {
 	return nil
 }
 
-// of returns what is known of a host, which it adds if it is not there. Where there are too many hosts, those that may be
-// asked again are forgotten, or else all.
+// of returns what is known of a host, which it adds if it is not there. Where there are too many hosts, those that may
+// be asked again are forgotten, or else all.
 func (b *hostBackoff) of(host string) *failingHost {
 	if known, ok := b.hosts[host]; ok {
 		return known

@@ -116,7 +116,9 @@ func TestThereIsNoAdviceWhereNoneCanHelp(t *testing.T) {
 	broken := *requirement
 	broken.Problem = "reading key file /etc/key: no such file or directory"
 	for name, verdict := range map[string]policy.Verdict{
-		"it is admitted":            {Outcome: policy.Admit, Unmet: requirement, Reference: appReference, Cause: policy.OtherKey},
+		"it is admitted": {
+			Outcome: policy.Admit, Unmet: requirement, Reference: appReference, Cause: policy.OtherKey,
+		},
 		"no requirement was judged": {Reason: policy.UnknownOrigin, Reference: appReference},
 		"the requirement's key cannot be read": {
 			Reason: policy.InvalidPolicy, Unmet: &broken, Reference: appReference, Cause: policy.NoSignature,

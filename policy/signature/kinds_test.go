@@ -39,10 +39,12 @@ func TestAKindOfAnotherPackageIsOneRow(t *testing.T) {
 		kinds []policy.Kind
 		err   string
 	}{
-		"alone":                   {`[` + own + `]`, []policy.Kind{notation}, ""},
-		"before a library's":      {`[` + own + `,` + library + `]`, []policy.Kind{notation, policy.Reject}, ""},
-		"after a library's":       {`[` + library + `,` + own + `]`, []policy.Kind{policy.Reject, notation}, ""},
-		"with a fault":            {`[` + library + `,{"type":"notationSigned"}]`, nil, "requirement 2: notationSigned needs"},
+		"alone":              {`[` + own + `]`, []policy.Kind{notation}, ""},
+		"before a library's": {`[` + own + `,` + library + `]`, []policy.Kind{notation, policy.Reject}, ""},
+		"after a library's":  {`[` + library + `,` + own + `]`, []policy.Kind{policy.Reject, notation}, ""},
+		"with a fault": {
+			`[` + library + `,{"type":"notationSigned"}]`, nil, "requirement 2: notationSigned needs",
+		},
 		"before a library's bad":  {`[` + own + `,{"type":"reject","x":1}]`, nil, `"x"`},
 		"before an unknown kind":  {`[` + own + `,{"type":"rejcet"}]`, nil, "rejcet"},
 		"before what is no kind":  {`[` + own + `,7]`, nil, "number"},

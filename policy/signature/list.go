@@ -55,7 +55,7 @@ func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
 func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
 	var objects []json.RawMessage
 	if json.Unmarshal(raw, &objects) != nil {
-		return raw, nil
+		return raw, nil //nolint:nilerr // containers/image has the better words for it.
 	}
 	own := make([]bool, len(objects))
 	for i, object := range objects {
@@ -72,7 +72,7 @@ func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
 		}
 	}
 	if !slices.Contains(own, true) {
-		return raw, nil
+		return raw, nil //nolint:nilerr // containers/image has the better words for it.
 	}
 	var left [][]byte
 	for i, object := range objects {

@@ -54,7 +54,8 @@ func TestDocumentsThatDoNotLoad(t *testing.T) {
 
 // TestErrorsNameThePlace: an operator with two hundred scopes has to find the wrong one.
 func TestErrorsNameThePlace(t *testing.T) {
-	_, err := signature.NewParser(signature.Kinds(nil)).Parse([]byte(scoped("docker", "example.com/app", `[{"type":"rejcet"}]`)), noFiles)
+	document := []byte(scoped("docker", "example.com/app", `[{"type":"rejcet"}]`))
+	_, err := signature.NewParser(signature.Kinds(nil)).Parse(document, noFiles)
 	if err == nil {
 		t.Fatal("it loads")
 	}

@@ -224,9 +224,13 @@ func TestWhatCannotBeWrittenIsAnError(t *testing.T) {
 		"an item that cannot be had": {
 			func(yield func(format.Item, error) bool) { yield(format.Item{}, broken) }, io.Discard, broken,
 		},
-		"a signature that is none": {all([]format.Item{{Files: format.Files(format.KindSignature, []byte("hello"))}}), io.Discard, nil},
-		"a bundle that is none":    {all([]format.Item{{Files: format.Files(format.KindBundle, []byte("hello"))}}), io.Discard, nil},
-		"no room":                  {all(items(t)), full{broken}, broken},
+		"a signature that is none": {
+			all([]format.Item{{Files: format.Files(format.KindSignature, []byte("hello"))}}), io.Discard, nil,
+		},
+		"a bundle that is none": {
+			all([]format.Item{{Files: format.Files(format.KindBundle, []byte("hello"))}}), io.Discard, nil,
+		},
+		"no room": {all(items(t)), full{broken}, broken},
 	} {
 		err := archive.Write(test.to, test.items, subject)
 		if err == nil || test.want != nil && !errors.Is(err, test.want) {

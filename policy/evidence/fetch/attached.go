@@ -59,7 +59,8 @@ func (h *hostRequest) readBundles(ctx context.Context, into *Content, list *refe
 	into.Partial = reader.out.temporary
 	into.Detail = reader.describe(list.more)
 	if err == nil && reader.out.count > 0 && len(into.Files) == 0 {
-		return into.readNone(&reader.out, fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first))
+		err := fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first)
+		return into.readNone(&reader.out, err)
 	}
 	return err
 }

@@ -51,7 +51,9 @@ func (r *referrerList) add(raw []byte) error {
 			err = listed.Digest.Validate()
 		}
 		if err != nil {
-			r.bad.add(&registry.ContentError{Problem: "a referrer is listed by no usable descriptor: " + err.Error(), Permanent: true})
+			r.bad.add(&registry.ContentError{
+				Problem: "a referrer is listed by no usable descriptor: " + err.Error(), Permanent: true,
+			})
 			continue
 		}
 		r.candidates = append(r.candidates, essence(&listed))

@@ -72,8 +72,8 @@ func failures(results []*sourceResult) error {
 	return registry.JoinErrors(all)
 }
 
-// combine makes one result of those of all sources, or an error. What was found counts, even where another source could not be
-// asked; but that there is nothing is for all of them to say, and that nothing has changed, too.
+// combine makes one result of those of all sources, or an error. What was found counts, even where another source could
+// not be asked; but that there is nothing is for all of them to say, and that nothing has changed, too.
 func combine(results []*sourceResult) (*Result, error) {
 	if same(results) && has(results) {
 		return &Result{Unchanged: true}, nil

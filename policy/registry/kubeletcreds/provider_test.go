@@ -111,7 +111,8 @@ func TestAProviderIsConfiguredAnewAtEachQuestion(t *testing.T) {
 
 func TestWhoeverAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
 	p := credstest.New(t, "registry.example",
-		"mkfifo ready; cat ready > /dev/null\n"+credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"1h"`, "registry.example"))
+		"mkfifo ready; cat ready > /dev/null\n"+
+			credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"1h"`, "registry.example"))
 	providers := providersOf(p)
 	var all sync.WaitGroup
 	for range 8 {
@@ -140,11 +141,15 @@ func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
 		"is of another kind":       {"", strings.Replace(sound, "Response", "Request", 1), "is not a Cred"},
 		"has no cache key":         {"", strings.Replace(sound, `"Image"`, `""`, 1), "cacheKeyType is none of"},
 		"has an unknown cache key": {"", strings.Replace(sound, `"Image"`, `"pass"`, 1), "cacheKeyType is none of"},
-		"has no duration":          {"", credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"pass"`, "x"), "is not a duration"},
-		"writes without end":       {"", "while echo passpasspass; do :; done", "it writes more than 1048576 bytes"},
-		"is for others":            {"", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example/other"), "plugin has none"},
-		"is not there":             {credstest.ProviderConfig("absent", "registry.example"), "", "absent failed: fork/exec"},
-		"does not match":           {credstest.ProviderConfig("plugin", "other.example"), sound, "no credential provider in"},
+		"has no duration": {
+			"", credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"pass"`, "x"), "is not a duration",
+		},
+		"writes without end": {"", "while echo passpasspass; do :; done", "it writes more than 1048576 bytes"},
+		"is for others": {
+			"", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example/other"), "plugin has none",
+		},
+		"is not there":   {credstest.ProviderConfig("absent", "registry.example"), "", "absent failed: fork/exec"},
+		"does not match": {credstest.ProviderConfig("plugin", "other.example"), sound, "no credential provider in"},
 		"wants a token of the pod": {
 			credstest.ProviderConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: true}\n", sound,
 			"wants a pod's service account token",
@@ -170,7 +175,8 @@ func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
 
 func TestAProviderThatNeedsNoTokenIsAskedWithout(t *testing.T) {
 	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
-	p.Configure(credstest.ProviderConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: false}\n")
+	p.Configure(credstest.ProviderConfig("plugin", "registry.example") +
+		"  tokenAttributes: {requireServiceAccount: false}\n")
 	if username, _, note := providersOf(p).Lookup(t.Context(), "registry.example/app"); username != "user" {
 		t.Errorf("%s", note)
 	}

@@ -23,7 +23,8 @@ type Plugin struct {
 // New writes a plugin called plugin, and a configuration in which it is for an image.
 func New(t testing.TB, image, script string) Plugin {
 	t.Helper()
-	directory, err := os.MkdirTemp(os.TempDir(), "plugin") //nolint:usetesting // Programs often cannot run from a directory in memory.
+	// Programs often cannot run from a directory in memory, which that of a test may be.
+	directory, err := os.MkdirTemp(os.TempDir(), "plugin") //nolint:usetesting // As above.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,8 @@ func TestReloadReplacesWhatIsInForceAndNamesWhatIsNot(t *testing.T) {
 	r.says(t, `"applied":["enforce.mode","enforce.namespaces","bundles.identity","log.level"],`+
 		`"needs_restart":["listen.socket"]`,
 		`countersign_enforcing{namespace="*"} 0`)
-	if !r.current.audit("dev") || !r.current.audit("other") || !r.current.noIdentity("dev") || r.level.Level() != slog.LevelWarn ||
+	if !r.current.audit("dev") || !r.current.audit("other") || !r.current.noIdentity("dev") ||
+		r.level.Level() != slog.LevelWarn ||
 		r.current.config().Listen.Socket != conf.Default().Listen.Socket || r.changes != 1 {
 		t.Errorf("in force is %+v after %d changes", r.current.config(), r.changes)
 	}

@@ -58,7 +58,9 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 				target := digest.FromString("pause")
 				s := &sandboxImage{
 					awaitImages: func(context.Context) {},
-					target:      func(_ context.Context, name string) (digest.Digest, bool) { return target, test.here && name == pause },
+					target: func(_ context.Context, name string) (digest.Digest, bool) {
+						return target, test.here && name == pause
+					},
 					resolve: func(context.Context, reference.Named) (digest.Digest, error) {
 						return target, test.resolveErr
 					},
