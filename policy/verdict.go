@@ -121,8 +121,8 @@ func Denial(err error) Verdict {
 }
 
 // Or returns that of two refusals after which a retry is more likely to be admitted, or the first where both are
-// equally likely; the zero Verdict is none. Where several references or images are judged and none is admitted, that one
-// is reported, so that nobody gives up on an image that is about to be admitted.
+// equally likely; the zero Verdict is none. Where several references or images are judged and none is admitted,
+// that one is reported, so that nobody gives up on an image that is about to be admitted.
 func (v Verdict) Or(other Verdict) Verdict {
 	if v.Reason == "" || other.Reason != "" && other.retryRank() > v.retryRank() {
 		return other

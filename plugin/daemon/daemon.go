@@ -64,7 +64,8 @@ type daemon struct {
 	reloader *reloader
 }
 
-// Run runs a daemon until the context ends or a part of it fails. Package documentation explains the order of the parts.
+// Run runs a daemon until the context ends or a part of it fails. Package documentation explains the order of the
+// parts.
 func Run(ctx context.Context, options Options) error {
 	d := newDaemon(options)
 	// 1. request: what containerd is about to create.

@@ -15,8 +15,8 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// EvidenceService fetches and imports evidence: in the daemon for clients of its socket, and in a command while there is
-// no daemon. All fields are required for what uses them.
+// EvidenceService fetches and imports evidence: in the daemon for clients of its socket, and in a command while
+// there is no daemon. All fields are required for what uses them.
 type EvidenceService struct {
 	// Images returns the images on this node.
 	Images func(context.Context) ([]origin.Held, error)

@@ -109,8 +109,8 @@ func (d *daemon) openEvidence() (*evidence.Keeper, error) {
 	return keeper, nil
 }
 
-// RequirementKinds returns the table of all kinds of requirements. A new kind is one more row. The function panicked may
-// be nil.
+// RequirementKinds returns the table of all kinds of requirements. A new kind is one more row. The function
+// panicked may be nil.
 func RequirementKinds(panicked policy.PanicFunc) policy.Kinds {
 	signatures, bundles := signature.NewJudge(), bundle.NewJudge()
 	signatures.Panicked, bundles.Panicked = panicked, panicked

@@ -8,7 +8,8 @@ import (
 )
 
 // logRegistryProblems logs at the start which files of the node's registry configuration cannot be used. The default of
-// registry.config_path, which is containerd's, has directories that most nodes do not have: their absence is not logged.
+// registry.config_path, which is containerd's, has directories that most nodes do not have: their absence is not
+// logged.
 func (d *daemon) logRegistryProblems(ctx context.Context, registries *evidencefetch.Fetcher) {
 	for _, problem := range registries.Problems() {
 		d.log.WarnContext(ctx, "a file of the node's registry configuration cannot be used", "error", problem)

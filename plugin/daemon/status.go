@@ -23,8 +23,8 @@ const verifierInterval = time.Minute
 // firstRetry is when containerd is asked again if it did not answer; the interval doubles each time.
 const firstRetry = time.Second
 
-// containerdStatus reports what the running containerd makes of countersign: whether it requires the plugin, and whether
-// it verifies pulls.
+// containerdStatus reports what the running containerd makes of countersign: whether it requires the plugin, and
+// whether it verifies pulls.
 type containerdStatus struct {
 	// address is containerd's, and pullTimeout returns how long the verifier may take.
 	address     string
@@ -152,8 +152,8 @@ func (s *containerdStatus) checkPulls(ctx context.Context, err error) {
 	s.checkVerifier(ctx, true)
 }
 
-// checkVerifier reports whether containerd runs the verifier for each pull. It logs an answer that is new, and any other
-// if always is set.
+// checkVerifier reports whether containerd runs the verifier for each pull. It logs an answer that is new, and any
+// other if always is set.
 func (s *containerdStatus) checkVerifier(ctx context.Context, always bool) {
 	if s.config == nil {
 		return

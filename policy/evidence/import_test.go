@@ -135,7 +135,8 @@ func (s *store) holds(want format.Item) {
 // digestsOf returns the digests of an item's manifest and files.
 func digestsOf(item format.Item) []digest.Digest {
 	digests := []digest.Digest{item.Manifest}
-	signatures, bundles := format.Contents(item.Files, format.KindSignature), format.Contents(item.Files, format.KindBundle)
+	signatures := format.Contents(item.Files, format.KindSignature)
+	bundles := format.Contents(item.Files, format.KindBundle)
 	for _, file := range slices.Concat(signatures, bundles) {
 		digests = append(digests, digest.FromBytes(file))
 	}

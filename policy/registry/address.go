@@ -56,8 +56,8 @@ func (s *Session) checkConn(name string, at net.Addr) error {
 	return s.checkAddress(address)
 }
 
-// checkAddress returns an error for an address of this node or its link, unless the registry itself is there: a registry
-// on this node may send us to its token server on this node. The caller holds mu.
+// checkAddress returns an error for an address of this node or its link, unless the registry itself is there: a
+// registry on this node may send us to its token server on this node. The caller holds mu.
 func (s *Session) checkAddress(address netip.Addr) error {
 	address = address.Unmap().WithZone("")
 	if s.at[address] {

@@ -107,8 +107,8 @@ const (
 	maxBackoff   = 15 * time.Second
 )
 
-// Backoff returns how long to wait after a number of failures in a row, with jitter, so that nodes which failed together
-// do not come back together.
+// Backoff returns how long to wait after a number of failures in a row, with jitter, so that nodes which failed
+// together do not come back together.
 func Backoff(failures int) time.Duration {
 	wait := maxBackoff
 	if failures < 5 {

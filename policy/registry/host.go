@@ -26,8 +26,8 @@ type Host struct {
 	session *Session
 }
 
-// ResolveTag asks for what is under a tag, with a HEAD. Where the host answers that there is nothing, the descriptor has
-// no digest.
+// ResolveTag asks for what is under a tag, with a HEAD. Where the host answers that there is nothing, the
+// descriptor has no digest.
 func (h *Host) ResolveTag(ctx context.Context, tag reference.NamedTagged) (ocispec.Descriptor, error) {
 	_, found, err := h.Resolver.Resolve(ctx, tag.String())
 	if errdefs.IsNotFound(err) && h.session.saidNotFound() {
@@ -41,8 +41,8 @@ func (h *Host) Explain(ctx context.Context, what string, err error) *FetchError 
 	return h.session.Explain(ctx, what, h.RegistryHost, err)
 }
 
-// Endpoint returns the URL of a part of the API of a repository. A mirror is told which registry is meant, as containerd
-// tells it.
+// Endpoint returns the URL of a part of the API of a repository. A mirror is told which registry is meant, as
+// containerd tells it.
 func (h *Host) Endpoint(repository reference.Named, parts ...string) *url.URL {
 	at := &url.URL{
 		Scheme: h.Scheme, Host: h.Host,

@@ -16,8 +16,8 @@ import (
 // Func fetches the evidence of one manifest now, as the keeper of package evidence does.
 type Func func(context.Context, digest.Digest, reference.Named) error
 
-// ProgressFunc receives how many referrers of a manifest are read so far, of how many. Several goroutines may call it at
-// the same time.
+// ProgressFunc receives how many referrers of a manifest are read so far, of how many. Several goroutines may call
+// it at the same time.
 type ProgressFunc func(read, of int)
 
 // All fetches the evidence of several manifests of one image at the same time, and returns one error for each manifest.

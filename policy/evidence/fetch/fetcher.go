@@ -62,9 +62,9 @@ func (f *Fetcher) Problems() []error {
 	return append(problems, all.problems...)
 }
 
-// Image reads what a registry has of an image by its digest, as the policy judges it: the manifest that containerd would
-// choose of it on this node, then other manifests of the same configuration and platform, then the indexes that lead to
-// it. The reference, which is the image's only original, names the repository.
+// Image reads what a registry has of an image by its digest, as the policy judges it: the manifest that containerd
+// would choose of it on this node, then other manifests of the same configuration and platform, then the indexes
+// that lead to it. The reference, which is the image's only original, names the repository.
 func (f *Fetcher) Image(ctx context.Context, ref reference.Named, target digest.Digest) (*policy.Image, error) {
 	read, err := f.ReadImage(ctx, ref, target)
 	if err != nil {

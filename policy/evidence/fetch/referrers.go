@@ -24,9 +24,9 @@ const (
 	maxReferrers = 1000
 )
 
-// referrers are the bundles and signatures that refer to the subject: by the referrers API, or where there is none or it
-// lists none by the fallback tag (OCI distribution specification 1.1, "Listing Referrers"). A registry that got the API
-// later does not list what clients wrote under the tag before, unless its operator converts it.
+// referrers are the bundles and signatures that refer to the subject: by the referrers API, or where there is none
+// or it lists none by the fallback tag (OCI distribution specification 1.1, "Listing Referrers"). A registry that
+// got the API later does not list what clients wrote under the tag before, unless its operator converts it.
 //
 // That hosts.toml gives a host no capability "referrers" tells little: most files that list capabilities are older than
 // that one.
