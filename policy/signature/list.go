@@ -72,7 +72,7 @@ func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
 		}
 	}
 	if !slices.Contains(own, true) {
-		return raw, nil //nolint:nilerr // containers/image has the better words for it.
+		return raw, nil
 	}
 	var left [][]byte
 	for i, object := range objects {
