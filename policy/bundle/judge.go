@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/distribution/reference"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -13,6 +12,7 @@ import (
 	"go.podman.io/image/v5/docker"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/text"
 )
 
 // maxRequirements bounds how many requirements a [Judge] keeps ready for use.
@@ -117,7 +117,7 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	if ok && (evidence.Bundles <= 0 || evidence.Instance != "") {
 		finding, ok = evidence.Lacks(manifest.Digest, "bundle"), false
 	}
-	finding.Detail = shorten(finding.Detail, maxDetail)
+	finding.Detail = text.Shorten(finding.Detail, maxDetail)
 	return finding, ok
 }
 
@@ -141,7 +141,7 @@ func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) p
 		case result.nameless && nameless == nil:
 			nameless = bundle
 		case !result.nameless:
-			reasons = append(reasons, bundle.name+": "+printable(shorten(result.reason, maxReason)))
+			reasons = append(reasons, bundle.name+": "+text.OneLine(text.Shorten(result.reason, maxReason)))
 			cause = cause.Nearer(result.cause)
 		}
 	}
@@ -171,22 +171,7 @@ func (r *requirement) wantsName(bundle *signed, image *image) string {
 }
 
 func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
-	return policy.Finding{Reason: reason, Detail: shorten(fmt.Sprintf(format, args...), maxDetail)}
-}
-
-// shorten cuts text that is longer than so many bytes.
-func shorten(text string, longest int) string {
-	if len(text) <= longest {
-		return text
-	}
-	return strings.ToValidUTF8(text[:longest], "") + "…"
-}
-
-// printable puts text on one line: libraries quote what others wrote, and write several lines.
-func printable(text string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "�"), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
+	return policy.Finding{Reason: reason, Detail: text.Shorten(fmt.Sprintf(format, args...), maxDetail)}
 }
 
 func plural(count int, one, several string) string {

@@ -15,6 +15,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/countersign/countersign/policy/internal/text"
 )
 
 // version is the version of Sigstore's bundle format that cosign 3 writes.
@@ -123,7 +125,7 @@ func (s *signed) addEnvelope(checked *bundle.Bundle) error {
 		return fmt.Errorf("its payload is no in-toto statement: %w", err)
 	}
 	if s.statement.predicate != signPredicate {
-		s.attestation = fmt.Sprintf("%s states %q", s.name, shorten(s.statement.predicate, maxReason))
+		s.attestation = fmt.Sprintf("%s states %q", s.name, text.Shorten(s.statement.predicate, maxReason))
 		return nil
 	}
 	if s.statement.kind != statementType {

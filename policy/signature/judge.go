@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -15,6 +14,7 @@ import (
 	"go.podman.io/image/v5/signature"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/text"
 )
 
 // maxRequirements bounds how many requirements a [Judge] keeps ready for use.
@@ -98,7 +98,8 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	finding.ExpiresAt = until
 	if !finding.Met {
 		finding.Cause = causeOf(finding.Detail)
-		finding.Detail = shorten(finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref))
+		detail := finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref)
+		finding.Detail = text.Shorten(detail, maxDetail)
 	}
 	return finding
 }
@@ -143,18 +144,11 @@ func allowed(ctx context.Context, p *signature.Policy, image *image) error {
 }
 
 func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
-	return policy.Finding{Reason: reason, Detail: shorten(fmt.Sprintf(format, args...))}
+	return policy.Finding{Reason: reason, Detail: text.Shorten(fmt.Sprintf(format, args...), maxDetail)}
 }
 
 // bounded returns a finding whose detail is not longer than it may be.
 func bounded(finding policy.Finding) policy.Finding {
-	finding.Detail = shorten(finding.Detail)
+	finding.Detail = text.Shorten(finding.Detail, maxDetail)
 	return finding
-}
-
-func shorten(detail string) string {
-	if len(detail) > maxDetail {
-		return strings.ToValidUTF8(detail[:maxDetail], "") + "…"
-	}
-	return detail
 }
