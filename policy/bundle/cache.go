@@ -1,11 +1,8 @@
 package bundle
 
 import (
-	"sync"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
-
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/lru"
 )
 
 // Bounds of the bundles that are kept parsed. They need to last no longer than the judgement of a list of requirements
@@ -25,51 +22,28 @@ type evidenceKey struct {
 	bundles    int
 }
 
-// parsedCache keeps the latest bundles that were used, up to some bytes.
+// parsedCache holds the latest bundles that were used.
 type parsedCache struct {
-	mu    sync.Mutex
-	limit int
-	used  int
-	lru   *simplelru.LRU[evidenceKey, parsedEvidence]
+	lru *lru.Cache[evidenceKey, []*signed]
 }
 
-type parsedEvidence struct {
-	bundles []*signed
-	weight  int
-}
-
+// newParsedCache returns a cache of so many bytes. One manifest's bundles may take a quarter of them.
 func newParsedCache(limit int) *parsedCache {
-	c := &parsedCache{limit: limit}
-	evicted := func(_ evidenceKey, dropped parsedEvidence) { c.used -= dropped.weight }
-	lru, err := simplelru.NewLRU(maxParsedEvidence, evicted)
-	if err != nil {
-		panic(err)
-	}
-	c.lru = lru
-	return c
+	return &parsedCache{lru.New[evidenceKey, []*signed](lru.Bounds{
+		Entries: maxParsedEvidence, Weight: limit, EntryWeight: limit / 4,
+	})}
 }
 
 func (c *parsedCache) get(evidence policy.Evidence) ([]*signed, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known, ok := c.lru.Get(keyOf(evidence))
-	return known.bundles, ok
+	return c.lru.Get(keyOf(evidence))
 }
 
-// put keeps bundles that were read from files of so many bytes, unless they would take more than a quarter of the room.
+// put stores bundles that were read from files of size bytes in all.
 func (c *parsedCache) put(evidence policy.Evidence, bundles []*signed, size int) {
-	weight := size*parsedBytesPerByte + len(bundles)*parsedBytesOfBundle
-	if evidence.Generation == 0 || weight > c.limit/4 {
+	if evidence.Generation == 0 {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lru.Remove(keyOf(evidence))
-	for c.used+weight > c.limit {
-		c.lru.RemoveOldest()
-	}
-	c.used += weight
-	c.lru.Add(keyOf(evidence), parsedEvidence{bundles, weight})
+	c.lru.Add(keyOf(evidence), bundles, size*parsedBytesPerByte+len(bundles)*parsedBytesOfBundle)
 }
 
 func keyOf(evidence policy.Evidence) evidenceKey {
