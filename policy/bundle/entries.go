@@ -1,13 +1,13 @@
 package bundle
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json/jsontext"
 	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
+
+	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
 // Bounds of a log's entries. A body is that of the signer's certificate and some hashes, a checkpoint that of a few
@@ -86,26 +86,26 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 // of entries, by whatever keys stand beside them, and an RSA key of a megabyte keeps it busy for minutes. Those are a
 // hashedrekord, and a dsse as one proposes it to the log, which is not how the log writes it down.
 func checkBody(body []byte, kind, version string) error {
-	p := statementParser{decoder: jsontext.NewDecoder(bytes.NewBuffer(body))}
+	walker := strictjson.NewWalker(body, strictjson.Leniency{})
 	same := func(want string) error {
-		is, err := p.text()
+		is, err := walker.Text()
 		if err == nil && is != want {
 			return fmt.Errorf("it is of %q, and the entry says %q", is, want)
 		}
 		return err
 	}
-	return p.object(func(name string) error {
+	return walker.Object(func(name string) error {
 		switch name {
 		case "apiVersion":
 			return same(version)
 		case "kind":
 			return same(kind)
 		case "spec":
-			return p.object(func(name string) error {
+			return walker.Object(func(name string) error {
 				if name == "proposedContent" {
 					return errors.New("it is a proposal")
 				}
-				return p.decoder.SkipValue()
+				return walker.Skip()
 			})
 		default:
 			return fmt.Errorf("unknown key %q", name)
