@@ -21,9 +21,11 @@ type Leniency struct {
 
 // Walker reads one JSON value in one pass.
 type Walker struct {
-	decoder    *jsontext.Decoder
-	duplicates bool
-	offset     int64
+	decoder *jsontext.Decoder
+	// looksForDuplicates reports whether the walker has to find names that occur twice: elsewhere the decoder does, or
+	// the caller.
+	looksForDuplicates bool
+	offset             int64
 }
 
 // NewWalker returns a walker at the beginning of raw. Values that it returns may share its memory.
@@ -32,7 +34,7 @@ func NewWalker(raw []byte, lenient Leniency) *Walker {
 		decoder: jsontext.NewDecoder(bytes.NewBuffer(raw),
 			jsontext.AllowInvalidUTF8(lenient.InvalidUTF8),
 			jsontext.AllowDuplicateNames(lenient.DuplicatesInValues || lenient.Duplicates)),
-		duplicates: lenient.Duplicates,
+		looksForDuplicates: lenient.DuplicatesInValues && !lenient.Duplicates,
 	}
 }
 
@@ -42,7 +44,7 @@ func (w *Walker) Object(member func(name string) error) error {
 		return err
 	}
 	var seen map[string]struct{}
-	if !w.duplicates {
+	if w.looksForDuplicates {
 		seen = make(map[string]struct{})
 	}
 	for w.decoder.PeekKind() != '}' {

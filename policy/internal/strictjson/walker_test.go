@@ -86,6 +86,10 @@ func TestWalk(t *testing.T) {
 			raw: "{\"\xff\":1,\"\xfe\":1}", lenient: strictjson.Leniency{InvalidUTF8: true, DuplicatesInValues: true},
 			want: []string{"skipped \uFFFD"}, err: "duplicate key \"\uFFFD\"",
 		},
+		"names that are not UTF are the same to the decoder": {
+			raw: "{\"\xff\":1,\"\xfe\":1}", lenient: strictjson.Leniency{InvalidUTF8: true},
+			want: []string{"skipped \uFFFD"}, err: "duplicate",
+		},
 		"duplicates in values are accepted": {
 			raw: `{"x":{"y":1,"y":2}}`, lenient: strictjson.Leniency{DuplicatesInValues: true}, want: []string{"skipped x"},
 		},
