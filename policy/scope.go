@@ -22,8 +22,17 @@ func Normalize(s string) (reference.Named, error) {
 
 // scopesOf lists the scopes that match a reference, most specific first.
 func scopesOf(ref reference.Named) []string {
-	scopes := []string{ref.String()}
-	name := ref.Name()
+	return appendRepositoryScopes([]string{ref.String()}, ref)
+}
+
+// RepositoryScopes lists the scopes that match a repository, most specific first: itself, what is above it, its host,
+// and that host's domains by a wildcard. registries.d has the same (containers/image, docker/policyconfiguration).
+func RepositoryScopes(repository reference.Named) []string {
+	return appendRepositoryScopes(nil, repository)
+}
+
+func appendRepositoryScopes(scopes []string, repository reference.Named) []string {
+	name := repository.Name()
 	for {
 		scopes = append(scopes, name)
 		slash := strings.LastIndexByte(name, '/')

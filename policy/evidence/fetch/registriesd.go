@@ -14,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
@@ -166,7 +167,7 @@ func mentioned(raw []byte) (scopes []string) {
 // a digest, which containers/image has besides, are of no account: evidence is of a repository.
 func (l *lookasides) base(repository reference.Named) (*url.URL, error) {
 	base := ""
-	for _, scope := range append(repositoryScopes(repository), "") {
+	for _, scope := range append(policy.RepositoryScopes(repository), "") {
 		entry := l.scopes[scope]
 		if entry.err != nil {
 			return nil, entry.err
@@ -193,28 +194,4 @@ func (l *lookasides) base(repository reference.Named) (*url.URL, error) {
 	}
 	parsed.Path += "/" + reference.Path(repository)
 	return parsed, nil
-}
-
-// repositoryScopes returns the scopes of registries.d that a repository is in, the most specific first: itself, what is
-// above it, its host, and that host's domains by a wildcard.
-func repositoryScopes(repository reference.Named) []string {
-	name := repository.Name()
-	scopes := []string{name}
-	for {
-		slash := strings.LastIndexByte(name, '/')
-		if slash < 0 {
-			break
-		}
-		name = name[:slash]
-		scopes = append(scopes, name)
-	}
-	host, _, _ := strings.Cut(name, ":")
-	for {
-		_, domain, ok := strings.Cut(host, ".")
-		if !ok {
-			return scopes
-		}
-		scopes = append(scopes, "*."+domain)
-		host = domain
-	}
 }
