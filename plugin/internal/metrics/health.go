@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/countersign/countersign/plugin/internal/text"
 )
 
 // Check is one question about the daemon's health, as it is called in JSON and in the label "check".
@@ -160,7 +162,7 @@ func (m *Metrics) Health() Report {
 		found := h.answers[question.check]
 		report.Checks = append(report.Checks, Result{
 			Check: question.check, Status: found.status.String(), question: question.text,
-			Cause: oneLine(found.cause), Since: found.since.UTC().Truncate(time.Second),
+			Cause: text.OneLine(found.cause), Since: found.since.UTC().Truncate(time.Second),
 		})
 		report.Ready = report.Ready && found.status == Yes
 	}
@@ -181,8 +183,6 @@ func (r Report) String() string {
 	}
 	return lines.String()
 }
-
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
