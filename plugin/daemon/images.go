@@ -16,7 +16,7 @@ var ErrImagesUnknown = errors.New("the images on this node are not known yet")
 func AwaitImages(ctx context.Context, images *origin.Containerd) error {
 	for {
 		changed := images.Changed()
-		if state := images.State(); state.Following && state.Unread == 0 {
+		if images.State().Complete() {
 			return nil
 		}
 		select {

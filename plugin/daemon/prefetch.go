@@ -159,7 +159,7 @@ func (p *prefetch) interrupted(changed <-chan struct{}) bool {
 
 // expireAbsent removes evidence of images that left the node, if it is known which images are on it.
 func (p *prefetch) expireAbsent(ctx context.Context) {
-	if state := p.state(); !state.Following || state.Unread > 0 {
+	if !p.state().Complete() {
 		return
 	}
 	expired, err := p.expire(p.present)

@@ -132,5 +132,8 @@ type State struct {
 	Unread, Unreadable int
 }
 
+// Complete reports whether all images on this node are known.
+func (s State) Complete() bool { return s.Following && s.Unread == 0 }
+
 // State returns the present state.
 func (c *Containerd) State() State { return c.memory.state() }
