@@ -98,8 +98,8 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	result := checkResult{
 		Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref, image: flags.image,
 	}
-	verdict, found := checkVerdict(ctx, config, flags, ref)
-	result.set(daemon.VerdictOf(verdict), daemon.RequirementKinds(nil).Advice(verdict))
+	verdict, advice, found := checkVerdict(ctx, config, flags, ref)
+	result.set(daemon.VerdictOf(verdict), advice)
 	if flags.usesDaemon() && found != "" {
 		result.setDaemon(askDaemon(ctx, config, policy.Question{Namespace: flags.namespace, Reference: ref, Config: found}))
 	}
@@ -140,31 +140,34 @@ func checkConfig(flags checkFlags) (*conf.Config, error) {
 	return config, nil
 }
 
-// checkVerdict decides by the files on disk, and returns the config digest of the image if it is found.
+// checkVerdict decides by the files on disk, and returns the advice on a denial and the config digest of the image if it
+// is found.
 func checkVerdict(
 	ctx context.Context, config *conf.Config, flags checkFlags, ref string,
-) (verdict policy.Verdict, found digest.Digest) {
+) (verdict policy.Verdict, advice string, found digest.Digest) {
 	if !policy.ValidNamespace(flags.namespace) {
-		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace)), ""
+		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace)), "", ""
 	}
 	source, err := openSource(ctx, config, flags, ref)
 	if err != nil {
-		return policy.Denial(err), ""
+		return policy.Denial(err), "", ""
 	}
 	defer source.close()
-	documents := files.Open(daemon.Documents(config))
+	kinds := daemon.RequirementKinds(nil)
+	documents := files.Open(daemon.Documents(config, kinds))
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents:  documents.Current,
 		Image:      source.image,
 		Lookup:     source.kept,
-		Kinds:      daemon.RequirementKinds(nil),
+		Kinds:      kinds,
 		NoIdentity: func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
 	})
 	if err != nil {
-		return policy.Denial(err), ""
+		return policy.Denial(err), "", ""
 	}
 	question := policy.Question{Namespace: flags.namespace, Reference: ref, Config: source.config}
-	return decider.Decide(ctx, question), source.config
+	verdict = decider.Decide(ctx, question)
+	return verdict, decider.Advice(verdict), source.config
 }
 
 // source is where check finds an image and its signatures.

@@ -94,14 +94,15 @@ func openStore(config *conf.Config) (*evidenceService, error) {
 // the documents at its first call.
 func requiresSignature(config *conf.Config) func(reference.Named) bool {
 	decider := sync.OnceValue(func() *policy.Decider {
-		documents := files.Open(daemon.Documents(config))
+		kinds := daemon.RequirementKinds(nil)
+		documents := files.Open(daemon.Documents(config, kinds))
 		decider, err := policy.NewDecider(policy.Sources{
 			Documents: documents.Current,
 			Image: func(context.Context, policy.Question) (*policy.Image, error) {
 				return nil, policy.Refuse(policy.Internal, "no image is looked for here")
 			},
 			Lookup: evidence.Read(config.Evidence.Directory),
-			Kinds:  daemon.RequirementKinds(nil),
+			Kinds:  kinds,
 		})
 		if err != nil {
 			return nil

@@ -44,6 +44,8 @@ type daemon struct {
 	metrics *metrics.Metrics
 	// panicked logs and counts a panic, which is the failure of the part that panicked and not the end of the daemon.
 	panicked policy.PanicFunc
+	// kinds is the table of all kinds of requirements, for the parser of documents and for decisions.
+	kinds policy.Kinds
 	// policiesChanged and sandboxChanged tell prefetch and sandbox that policies or the configuration changed.
 	policiesChanged, sandboxChanged notifier
 
@@ -120,6 +122,7 @@ func newDaemon(options Options) *daemon {
 			"part", failure.Part, "panic", fmt.Sprint(failure.Value), "stack", failure.Stack)
 		d.metrics.Panicked(failure.Part)
 	}
+	d.kinds = RequirementKinds(d.panicked)
 	d.policiesChanged, d.sandboxChanged = newNotifier(), newNotifier()
 	d.recorder = newRecorder(audit.New(d.log), d.metrics)
 	d.deadline = policy.NewDeadline(d.config.Enforce.DecisionTimeout)

@@ -51,19 +51,19 @@ func (d *daemon) newPlugin() *nri.Plugin {
 	}
 }
 
-// Documents returns how a configuration has policy documents read, without what only a daemon has.
-func Documents(config *conf.Config) files.Config {
+// Documents returns how a configuration has policy documents read, whose requirements are of these kinds, without what
+// only a daemon has.
+func Documents(config *conf.Config, kinds policy.Kinds) files.Config {
 	return files.Config{
 		System:    config.Policy.System,
 		Directory: config.Policy.Directory,
 		StateFile: config.StateFile(),
-		Parse:     signature.NewParser(RequirementKinds(nil)).Parse,
+		Parse:     signature.NewParser(kinds).Parse,
 	}
 }
 
 func (d *daemon) openDocuments() *files.Documents {
-	config := Documents(d.config)
-	config.Parse = signature.NewParser(RequirementKinds(d.panicked)).Parse
+	config := Documents(d.config, d.kinds)
 	config.Panicked, config.Logger = d.panicked, d.log
 	config.Notify = func(status files.Status) {
 		d.reportPolicies(status)
@@ -126,7 +126,7 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		Confirm:     d.images.Confirm,
 		Lookup:      d.keeper.Kept,
 		Refetch:     d.keeper.Ask,
-		Kinds:       RequirementKinds(d.panicked),
+		Kinds:       d.kinds,
 		NoIdentity:  d.current.noIdentity,
 		Panicked:    d.panicked,
 		Generations: []func() uint64{d.images.Generation, d.keeper.Generation},
@@ -210,7 +210,7 @@ func targetOf(ctx context.Context, config conf.Containerd, name string) (digest.
 func (d *daemon) newEvidenceService() *EvidenceService {
 	return &EvidenceService{
 		Images: func(context.Context) ([]origin.Held, error) {
-			if state := d.images.State(); !state.Following || state.Unread > 0 {
+			if !d.images.State().Complete() {
 				return nil, ErrImagesUnknown
 			}
 			return d.images.Held(), nil
