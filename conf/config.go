@@ -151,7 +151,7 @@ func (c *Config) IdentityAnywhere(identity Identity) bool {
 }
 
 // StateFile returns the path of the file that remembers, over restarts, that the policy directory held documents. It
-// lies beside the evidence, for both are the daemon's own and neither is configuration.
+// lies next to the evidence, because both are the daemon's own and neither is configuration.
 func (c *Config) StateFile() string {
 	return filepath.Join(filepath.Dir(c.Evidence.Directory), "policies-seen")
 }

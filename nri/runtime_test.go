@@ -108,7 +108,7 @@ func (c *containerd) synchronize(ctx context.Context, call adaptation.SyncCB) er
 	return err
 }
 
-// awaitPlugin waits until the runtime has our plugin on its list, beside its own validator.
+// awaitPlugin waits until the runtime has our plugin on its list, in addition to its own validator.
 func (c *containerd) awaitPlugin(t testing.TB) {
 	t.Helper()
 	timeout := time.After(patience)

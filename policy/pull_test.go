@@ -79,7 +79,7 @@ func problem() *policy.Requirement {
 	return &policy.Requirement{ID: digestOf("problem"), Kind: "signedBy", NeedsEvidence: true, Problem: "no such key"}
 }
 
-// TestADocumentThatCannotBeUsedRefusesNoPull: nobody knows what it will say once it is mended.
+// TestADocumentThatCannotBeUsedRefusesNoPull: nobody knows what it will say once it is repaired.
 func TestADocumentThatCannotBeUsedRefusesNoPull(t *testing.T) {
 	broken := policy.Source{Name: "/broken.json", Err: errors.New("line 3: no JSON")}
 	for name, change := range map[string]func(*policy.Set){

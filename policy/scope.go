@@ -8,7 +8,7 @@ import (
 )
 
 // Normalize parses a reference as containerd and CRI-O do: familiar names are completed, latest is the tag of a name
-// without tag and digest, and a tag beside a digest is dropped, for a policy identity has one of them.
+// without tag and digest, and a tag in addition to a digest is dropped, because a policy identity has one of them.
 func Normalize(s string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {

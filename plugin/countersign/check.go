@@ -140,8 +140,8 @@ func checkConfig(flags checkFlags) (*conf.Config, error) {
 	return config, nil
 }
 
-// checkVerdict decides by the files on disk, and returns the advice on a denial and the config digest of the image if it
-// is found.
+// checkVerdict decides by the files on disk, and returns the advice on a denial and the config digest of the image, if
+// the image is found.
 func checkVerdict(
 	ctx context.Context, config *conf.Config, flags checkFlags, ref string,
 ) (verdict policy.Verdict, advice string, found digest.Digest) {

@@ -99,7 +99,7 @@ func carriedImage(
 	}, nil
 }
 
-// directoryImage has an image's manifests, and their signatures beside them.
+// directoryImage has an image's manifests, and their signatures next to them.
 type directoryImage struct {
 	path      string
 	manifests []policy.Manifest
@@ -123,7 +123,7 @@ func readManifest(path string) (policy.Manifest, error) {
 	}, nil
 }
 
-// kept returns the signatures beside the manifests. Those of the top-level manifest are called signature-N, those of
+// kept returns the signatures next to the manifests. Those of the top-level manifest are called signature-N, those of
 // another <hex>.signature-N.
 func (d *directoryImage) kept(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
 	kept := make(policy.StoredEvidence, 0, len(manifests))

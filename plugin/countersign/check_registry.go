@@ -36,7 +36,7 @@ func openRegistry(
 	if err != nil {
 		return nil, err
 	}
-	// Where one fails, that and why is what is kept then.
+	// Where one fails, that and why is what is stored then.
 	_ = fetch.Func(store.Fetch).All(ctx, fetch.Limit(image.Manifests), named, progress)
 	return carriedSource(image, store.Kept, store.end), nil
 }
@@ -47,7 +47,7 @@ type passing struct {
 	directory string
 }
 
-// passingSize bounds what is kept for one question, in bytes.
+// passingSize bounds what is stored for one question, in bytes.
 const passingSize = 1 << 30
 
 func openPassing(reached *evidencefetch.Fetcher) (*passing, error) {

@@ -74,7 +74,7 @@ func (c *claim) openPGP(message []byte) {
 	c.Key, c.Time = "OpenPGP "+read.KeyID, formatTime(read.Time)
 }
 
-// sigstore reads a payload of simple signing and the annotations that cosign puts beside it.
+// sigstore reads a payload of simple signing and the annotations that cosign puts next to it.
 func (c *claim) sigstore(of format.Signature) {
 	c.Kind = "sigstore"
 	var payload struct {

@@ -3,6 +3,6 @@
 // daemon fetches the signatures, so that the first container of the image finds them there.
 //
 // It is started anew for each pull, so it is small: it imports nothing but the standard library, directly or not. It
-// decides nothing by itself but what becomes of a pull when the daemon gives no answer in time: that is for the
+// decides nothing itself but what becomes of a pull when the daemon gives no answer in time: that is for the
 // operator to say ([pull] on_daemon_unavailable in config.toml).
 package verifier

@@ -18,7 +18,7 @@ const (
 	Block = 1
 )
 
-// The reasons that the verifier gives by itself; all others are the daemon's. They are words of package policy, which
+// The reasons that the verifier itself gives; all others are the daemon's. They are words of package policy, which
 // imports more than the standard library.
 const (
 	badRequest  = "bad-request"

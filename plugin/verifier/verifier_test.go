@@ -222,7 +222,7 @@ func FuzzDescriptor(f *testing.F) {
 	})
 }
 
-// FuzzAnswer: an image is let in because the daemon says so in its own words, and never because it makes no sense.
+// FuzzAnswer: an image is admitted because the daemon says so in its own words, and never because it makes no sense.
 func FuzzAnswer(f *testing.F) {
 	var body []byte
 	path := daemon(f, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))

@@ -20,7 +20,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// bare is sigstore-go by itself: what it trusts, and a policy that it verifies by.
+// bare is sigstore-go alone: what it trusts, and a policy that it verifies by.
 type bare struct {
 	trusted root.TrustedMaterial
 	options []verify.VerifierOption

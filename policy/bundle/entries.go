@@ -83,7 +83,7 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 }
 
 // checkBody makes sure that parsing a body costs nothing but parsing. Rekor's parser verifies signatures in some kinds
-// of entries, by whatever keys stand beside them, and an RSA key of a megabyte keeps it busy for minutes. Those are a
+// of entries, by whatever keys stand next to them, and an RSA key of a megabyte keeps it busy for minutes. Those are a
 // hashedrekord, and a dsse as one proposes it to the log, which is not how the log writes it down.
 func checkBody(body []byte, kind, version string) error {
 	walker := strictjson.NewWalker(body, strictjson.Leniency{})

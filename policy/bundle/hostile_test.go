@@ -21,7 +21,7 @@ func hugeKey(bits uint) *rsa.PublicKey {
 	return &rsa.PublicKey{N: n.Sub(n, big.NewInt(1)), E: 65537}
 }
 
-// TestHugeKeysAreNotUsed: whoever brings a certificate along, and a log or a chain beside it, chooses the keys in them.
+// TestHugeKeysAreNotUsed: whoever brings a certificate, and a log or a chain with it, chooses the keys in them.
 func TestHugeKeysAreNotUsed(t *testing.T) {
 	ours, key := newCompany(t), bundletest.NewKey(t)
 	huge := ours.certify(t, hugeKey(16384), nil)
@@ -35,7 +35,7 @@ func TestHugeKeysAreNotUsed(t *testing.T) {
 	wantFinding(t, chained.judge(t, requirement), policy.Rejected, "")
 }
 
-// TestALogsParserVerifiesNothing: Rekor's parser of a hashedrekord verifies the signature in it by the key beside it,
+// TestALogsParserVerifiesNothing: Rekor's parser of a hashedrekord verifies the signature in it by the key next to it,
 // and that is the attacker's.
 func TestALogsParserVerifiesNothing(t *testing.T) {
 	key, sigstore, ours := bundletest.NewKey(t), bundletest.NewSigstore(t), newCompany(t)
@@ -65,7 +65,7 @@ func TestALogsParserVerifiesNothing(t *testing.T) {
 		app := newSample(t, manifest, hostile.JSON(t))
 		wantFinding(t, app.judge(t, required(t, sigstore.Requirement(t, builder))), policy.Rejected, detail)
 	}
-	// Who asks for no log is not kept from what is signed by what stands beside it.
+	// Who asks for no log is not kept from what is signed by what stands next to it.
 	logged := bundletest.Sign(t, key, subject, tagged)
 	logged.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{{CanonicalizedBody: body("hashedrekord")}}
 	app := newSample(t, manifest, logged.JSON(t))

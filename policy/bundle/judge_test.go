@@ -169,7 +169,7 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestOtherRequirementsAreNotItsOwn: what it says of them is heard beside what package signature says.
+// TestOtherRequirementsAreNotItsOwn: what it says of them is heard in addition to what package signature says.
 func TestOtherRequirementsAreNotItsOwn(t *testing.T) {
 	app := newSample(t, manifest, []byte("{}"))
 	for _, kind := range []policy.Kind{

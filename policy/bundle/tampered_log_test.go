@@ -154,7 +154,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 	})
 }
 
-// TestAKeyThatMustBeLoggedIs: what a requirement demands beside a key, a bundle must carry under that log's key.
+// TestAKeyThatMustBeLoggedIs: the bundle must carry what a requirement demands besides a key, under that log's key.
 func TestAKeyThatMustBeLoggedIs(t *testing.T) {
 	key, log, other := bundletest.NewKey(t), bundletest.NewSigstore(t), bundletest.NewSigstore(t)
 	good := bundletest.Sign(t, key, subject, tagged)

@@ -48,7 +48,7 @@ func (r *requirement) judgeOne(bundle *signed, image *image) result {
 			claimed = append(claimed, fmt.Sprintf("%q", subject.reference))
 		}
 	}
-	// Who names another repository beside has said where the image belongs.
+	// Whoever names another repository as well has said where the image belongs.
 	if nameless && len(claimed) == 0 {
 		return result{nameless: true}
 	}

@@ -1,6 +1,6 @@
 // Package evidence keeps what this node knows of the signatures of its images, and fetches what it lacks.
 //
-// Signatures are kept for one manifest (or index) in one repository, for anyone may put anything beside the same
+// Signatures are kept for one manifest (or index) in one repository, for anyone may put anything next to the same
 // digest elsewhere. They lie in a directory that containers/image's dir: transport reads:
 //
 //	<directory>/v1/<algorithm>/<hex>/<sha256 of the repository's name>/record.json
@@ -10,7 +10,7 @@
 //
 // record.json names the set that counts and the hash of every file in it, and is replaced by a rename: whoever reads
 // has the old set or the new one. What is damaged in any way is absent, to be fetched again. A replaced set stays for
-// a while, for a decision may be reading it. presence.json is there while an image is away: see [Keeper.Expire].
+// a while, for a decision may be reading it. presence.json is there while an image is absent: see [Keeper.Expire].
 //
 // Nothing here is trusted: the store saves network, not cryptography. Losing evidence costs a fetch and never makes a
 // wrong verdict, so a disk that is full or read-only is no error either: what cannot be kept there is kept in a

@@ -84,7 +84,7 @@ func TestAFaultOnTheWayToABundleIsAFailureAndTakesNothingAway(t *testing.T) {
 	}
 }
 
-// failAt has a registry fail somewhere, without and with a signature in the old format beside the bundle, and recover.
+// failAt has a registry fail somewhere, without and with a signature in the old format next to the bundle, and recover.
 func failAt(t *testing.T, api bool, spoil func(http.Handler) http.Handler, want string) {
 	t.Helper()
 	image := manifestOf("image")

@@ -38,7 +38,7 @@ type finding struct {
 	unfinished error
 	// fetchedAt is when the registry answered; zero: it was not asked.
 	fetchedAt time.Time
-	// stays says that what was held before stays beside it: not all that there is could be read, or some is gone.
+	// stays says that what was held before stays in addition to it: not all that there is could be read, or some is gone.
 	stays bool
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence/format"
 )
 
-// Import adds evidence that somebody brought to what is kept of its manifest in its repository, and returns how many
+// Import adds evidence that somebody brought to what is stored of its manifest in its repository, and returns how many
 // of its signatures and bundles are new here. It is trusted no more than what is fetched: decisions verify it.
 //
 // What was imported stays, whatever a registry has. Where there are more signatures or bundles than are kept, those

@@ -118,7 +118,7 @@ func (s *store) stored() format.Item {
 	return item
 }
 
-// holds compares what is kept with what it should be, in its order.
+// holds compares what is stored with what it should be, in its order.
 func (s *store) holds(want format.Item) {
 	s.t.Helper()
 	got := s.stored()

@@ -20,7 +20,7 @@ type Config struct {
 	// Directory is where evidence is kept. One that cannot be used costs network, not verdicts: evidence is then kept
 	// in memory.
 	Directory string
-	// MaxSize bounds what is kept in Directory, in bytes.
+	// MaxSize bounds what is stored in Directory, in bytes.
 	MaxSize int64
 	// Exclusive has Open fail where the directory cannot be used: with [ErrLocked] where another process works in it.
 	Exclusive bool

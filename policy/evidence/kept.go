@@ -21,7 +21,7 @@ func (k *Keeper) Kept(manifests []policy.Manifest, repository reference.Named) p
 	return each(manifests, repository, func(key key) policy.Evidence { return k.one(key, repository, false) })
 }
 
-// Ask is a [policy.RefetchFunc]: what is kept did not suffice and someone waits. The registry is asked again at once,
+// Ask is a [policy.RefetchFunc]: what is stored did not suffice and someone waits. The registry is asked again at once,
 // but not within 15 seconds of the last time, and every 15 seconds from then on until nobody has asked for a minute.
 func (k *Keeper) Ask(manifests []policy.Manifest, repository reference.Named) {
 	each(manifests, repository, func(key key) policy.Evidence { return k.one(key, repository, true) })

@@ -36,7 +36,7 @@ type Stored struct {
 	// AbsentSince is when the image was first seen not to be on this node; zero: it is here, or was never looked for.
 	AbsentSince time.Time
 	// Damage says why what is there is of no use, as it is to decisions, which have it fetched again. Only Directory
-	// is set beside it, and the manifest where the path tells.
+	// is set with it, and the manifest where the path tells.
 	Damage error
 
 	record record

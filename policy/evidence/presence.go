@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// presenceName is the file beside a record that says what is known of the image being on this node. Where there is
+// presenceName is the file next to a record that says what is known of the image being on this node. Where there is
 // none the image is here, or its absence has not been noticed yet.
 const presenceName = "presence.json"
 

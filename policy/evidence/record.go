@@ -2,7 +2,7 @@ package evidence
 
 import (
 	"crypto/sha256"
-	// The algorithms that digests of images have; package digest links none by itself.
+	// The algorithms that digests of images have; package digest itself links none.
 	_ "crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
@@ -60,7 +60,7 @@ type record struct {
 	Repository string        `json:"repository"`
 	// Outcome is "found" or "none". Failures are not written: they would be no use to whoever reads them later.
 	Outcome string `json:"outcome"`
-	// Unusable says, beside "none", that there was something that cannot be read as a signature or a bundle.
+	// Unusable says, with "none", that there was something that cannot be read as a signature or a bundle.
 	Unusable bool `json:"unusable,omitempty"`
 	// Detail says what could not be read, and why; Omitted what there was no room for.
 	Detail  string `json:"detail,omitempty"`

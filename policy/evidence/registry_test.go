@@ -200,12 +200,12 @@ func open(t testing.TB, config evidence.Config) *evidence.Keeper {
 	return keeper
 }
 
-// kept returns what is kept of one manifest.
+// kept returns what is stored of one manifest.
 func kept(keeper *evidence.Keeper, named reference.Named, manifest digest.Digest) policy.Evidence {
 	return keeper.Kept(manifests(manifest), named)[0]
 }
 
-// fetched returns what is kept of one manifest after a fetch.
+// fetched returns what is stored of one manifest after a fetch.
 func fetched(t testing.TB, keeper *evidence.Keeper, named reference.Named, manifest digest.Digest) policy.Evidence {
 	t.Helper()
 	_ = keeper.Fetch(t.Context(), manifest, named)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// overflowLimit bounds what is kept in memory for want of a disk, in bytes.
+	// overflowLimit bounds what is stored in memory for want of a disk, in bytes.
 	overflowLimit = 32 << 20
 	// overflowPrefix begins the names of the directories in memory.
 	overflowPrefix = "countersign-evidence-"

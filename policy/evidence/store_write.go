@@ -198,7 +198,7 @@ func removeAll(path string) {
 	}
 }
 
-// setsIn returns the sets that lie beside a record, whether it names them or not.
+// setsIn returns the sets that lie next to a record, whether it names them or not.
 func (v *volume) setsIn(base string) []string {
 	sets, err := filepath.Glob(filepath.Join(base, setPrefix+"*"))
 	if err != nil {

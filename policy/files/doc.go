@@ -12,7 +12,7 @@
 // away for a second, for editors rename. The system's document never disappears: its last good version stays.
 //
 // A directory that cannot be read, or that is empty although it held documents when it was last seen, is taken for a
-// mount that is missing. At start that denies every namespace, for nobody can say which of them have a document of
+// mount that is missing. At start that denies every namespace, because it is unknown which of them have a document of
 // their own; later it changes nothing. That it held documents is remembered over restarts in a file of its own.
 //
 // # Watching

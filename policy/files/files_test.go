@@ -24,7 +24,7 @@ const patience = 30 * time.Second
 
 // parser stands in for package signature, which siblings do not import. It is as strict, and its documents say in a
 // requirement's type what was written: {"is": "strict", "keys": ["/a.pub"]}. The whole is tested with the real one
-// beside package policy.
+// next to package policy.
 type parser struct{ parsed atomic.Int64 }
 
 // panics is what a document says that panics the parser.

@@ -168,7 +168,7 @@ func (c *Config) tell(old, status *Status, r result) {
 
 func (p Problem) itself() Problem { return p }
 
-// subject is the problem without what may change about it: a file that is wrong in another way is not mended.
+// subject is the problem without what may change about it: a file that is wrong in another way is not repaired.
 func (p Problem) subject() Problem {
 	if p.Path == "" {
 		return Problem{Text: p.Text}

@@ -11,12 +11,12 @@ const maxConfirming = 256
 
 // Confirm has what is remembered of a question's image compared with containerd, and put right. It does not wait: when
 // that is done, [policy.Image].Confirmed is true for that question until an event that concerns the image is heard of.
-// Another question about the same image, say by the name under which it was pulled just now, is confirmed by itself;
+// Another question about the same image, say by the name under which it was pulled just now, is confirmed separately;
 // those that are asked at the same time share a list.
 func (c *Containerd) Confirm(q policy.Question) {
 	found, followed, confirmed := c.memory.recall(q)
 	if found == nil || !followed || confirmed {
-		// There is nothing to compare: Image looks by itself, or need not.
+		// There is nothing to compare: Image looks itself, or need not.
 		return
 	}
 	if !c.looks.beginConfirming(q) {

@@ -1,6 +1,6 @@
 // Package origin tells what a container runs and where that came from, by looking at containerd's own stores.
 //
-// Neither a name nor a digest that is reported beside a container is taken for what runs. containerd finds the
+// Neither a name nor a digest that is reported with a container is taken for what runs. containerd finds the
 // image of a container through whichever of its names sorts first, and a tenant can make that name lead elsewhere
 // between two steps of containerd's (seen with containerd 2.4.2: the right config digest, an index that does list
 // the signed manifest, and the attacker's root filesystem). Two things cannot be made to lie, and everything here
@@ -23,5 +23,5 @@
 //
 // Whoever may create a pod may have anything pulled. Blobs over 4 MiB and indexes with more than 10,000 descriptors
 // are not read, the reading of one image is cut off at 10,000 descriptors or 64 MiB in all, and what cannot be read
-// is remembered beside the image that asked for it and concerns no other.
+// is remembered next to the image that asked for it and concerns no other.
 package origin

@@ -27,7 +27,7 @@ type Held struct {
 func (c *Containerd) Held() []Held {
 	updated, configs := c.memory.held()
 	var all []Held
-	// Each image by itself: decisions wait for the same lock.
+	// Each image alone: decisions wait for the same lock.
 	for _, config := range configs {
 		found := c.memory.viewOf(config)
 		if found == nil {
@@ -50,7 +50,7 @@ func (c *Containerd) Held() []Held {
 }
 
 // Find returns the image that a manifest or index leads to, if it is in memory, complete and one: for an index of
-// which more than one platform is here, nobody can say which of them a pull will choose. The reference is not
+// which more than one platform is here, it is unknown which of them a pull will choose. The reference is not
 // interpreted, as in [Containerd.Image].
 func (c *Containerd) Find(ctx context.Context, target digest.Digest, ref reference.Named) *policy.Image {
 	config := c.memory.only(target)

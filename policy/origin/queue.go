@@ -114,7 +114,7 @@ func (m *memory) begin(target digest.Digest) (r *root, change uint64) {
 
 // settle notes how reading a root went. It says whether the root has to be read again now, and whether the failure is
 // another than the last time. Of a root that was forgotten meanwhile nothing is noted: another of the same target that
-// came instead has to be read by itself, for what was read may have been forgotten too.
+// came instead has to be read separately, for what was read may have been forgotten too.
 func (m *memory) settle(
 	target digest.Digest, r *root, failure string, when again,
 ) (stale, news bool) {

@@ -16,7 +16,7 @@ import (
 )
 
 // isRemapped recognises the snapshot that containerd puts between image and container where the container has a user
-// namespace and the snapshotter cannot map IDs by itself: a committed copy of the image's files with other owners.
+// namespace and the snapshotter cannot itself map IDs: a committed copy of the image's files with other owners.
 // Its key is a hash of the image's chain ID and the mappings (containerd 2.4: client.remappedSnapshot.ID), which are
 // labels of the container's snapshot. Without looking at the key, an image with one more layer would pass.
 func isRemapped(ctx context.Context, in snapshots.Snapshotter, info snapshots.Info, chain string) (bool, error) {

@@ -53,7 +53,7 @@ func (c *comparison) ask(t *testing.T, document, ref string, s sample) (allowed 
 	return finding.Met
 }
 
-// TestScopesAreChosenAlike: for each reference, each scope by itself, and each pair of scopes that contradict.
+// TestScopesAreChosenAlike: for each reference, each scope alone, and each pair of scopes that contradict.
 func TestScopesAreChosenAlike(t *testing.T) {
 	raw := signaturetest.Manifest("scopes")
 	unsigned := newSample(t, raw)
@@ -181,7 +181,7 @@ func matchers(pinned digest.Digest) map[string]string {
 	}
 }
 
-// TestVerdictsAreAlike compares whole decisions: each requirement by itself and in pairs, for each image and name.
+// TestVerdictsAreAlike compares whole decisions: each requirement alone and in pairs, for each image and name.
 func TestVerdictsAreAlike(t *testing.T) {
 	p := newParties(t)
 	pinned := p.images["unsigned"].manifest.Digest.String()

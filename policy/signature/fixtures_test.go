@@ -169,7 +169,7 @@ func pkiFixtures() map[string]fixtureCase {
 }
 
 // TestFixtures judges the images that containers/image tests itself with: what is expected of them is written down
-// here, and what containers/image says is asked beside.
+// here, and what containers/image says is asked in addition.
 func TestFixtures(t *testing.T) {
 	for _, table := range []map[string]fixtureCase{sigstoreFixtures(), pkiFixtures(), gpgFixtures()} {
 		for name, test := range table {

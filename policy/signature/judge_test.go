@@ -104,7 +104,7 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 	}
 }
 
-// TestInstancesOfAnIndex: an index copied whole has each manifest's signatures beside it under the manifest's name.
+// TestInstancesOfAnIndex: an index copied whole has each manifest's signatures next to it under the manifest's name.
 func TestInstancesOfAnIndex(t *testing.T) {
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		t.Run(algorithm.String(), func(t *testing.T) {

@@ -19,7 +19,7 @@ const gpgKeys = "GPGKeys"
 // joinKeyrings replaces the key sources of a signedBy requirement by keyData with one keyring.
 //
 // Where keyPaths names several files, containers/image makes one keyring of them, in their order, and looks only at
-// the first key in it that has the signature's key ID. A judge that asked about each file by itself would accept a key
+// the first key in it that has the signature's key ID. A judge that asked about each file alone would accept a key
 // that an earlier file revokes.
 func joinKeyrings(object fields, read func(path string) ([]byte, error)) (fields, error) {
 	var source struct {
@@ -60,7 +60,7 @@ func joinKeyrings(object fields, read func(path string) ([]byte, error)) (fields
 	return rings.replace(object)
 }
 
-// keyrings are OpenPGP keyrings in binary, one after another, and the keys that each by itself gave.
+// keyrings are OpenPGP keyrings in binary, one after another, and the keys that each alone gave.
 type keyrings struct {
 	joined bytes.Buffer
 	keys   [][]byte

@@ -128,7 +128,7 @@ func (s *Sigstore) Timestamp(t testing.TB, bundle Bundle) {
 	}
 }
 
-// RecordSecond puts an entry of Rekor's second version beside a bundle. It is one of another signature.
+// RecordSecond puts an entry of Rekor's second version next to a bundle. It is one of another signature.
 func (s *Sigstore) RecordSecond(t testing.TB, bundle Bundle) {
 	t.Helper()
 	entity, err := s.AttestHashedRekordV2("build@example.com", "https://issuer.example", []byte("{}"))
@@ -144,7 +144,7 @@ func (s *Sigstore) RecordSecond(t testing.TB, bundle Bundle) {
 }
 
 // Requirement is the policy requirement of a signature by someone with this identity, made for the image's repository.
-// A bundle brings no intermediate certificate along, so that it stands beside the root.
+// A bundle brings no intermediate certificate along, so that it stands next to the root.
 func (s *Sigstore) Requirement(t testing.TB, identity Identity) map[string]any {
 	t.Helper()
 	authority, ok := s.FulcioCertificateAuthorities()[0].(*root.FulcioCertificateAuthority)

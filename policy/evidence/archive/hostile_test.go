@@ -164,7 +164,7 @@ func (b *builder) without(name string) []byte {
 	return out.Bytes()
 }
 
-// TestWhatIsWrongWithOneThingLosesNoOther puts something wrong beside something good.
+// TestWhatIsWrongWithOneThingLosesNoOther puts something wrong next to something good.
 func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 	image := digest.FromString("bad")
 	zeros := digest.Digest("sha256:" + strings.Repeat("0", 64))

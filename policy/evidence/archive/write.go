@@ -126,7 +126,7 @@ func (w *writer) item(of artifact) error {
 	return w.err
 }
 
-// bundleAnnotations are what cosign 3.1.3 writes beside a bundle, but for the time at which it did.
+// bundleAnnotations are what cosign 3.1.3 writes with a bundle, but for the time at which it did.
 func bundleAnnotations(bundle format.Bundle) map[string]string {
 	if bundle.PredicateType == "" {
 		return nil

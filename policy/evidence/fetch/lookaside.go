@@ -22,7 +22,7 @@ import (
 const (
 	// maxLookaside is how many signatures of a lookaside are read: containers/image takes more for a fault.
 	maxLookaside = 128
-	// maxLookasideBytes bounds what is kept of them, in bytes, so that there is room for what the registry has.
+	// maxLookasideBytes bounds what is stored of them, in bytes, so that there is room for what the registry has.
 	maxLookasideBytes = format.MaxTotal / 2
 )
 

@@ -20,7 +20,7 @@ func Manifest(name string) []byte {
 		manifestType, digest.FromString(name))
 }
 
-// Image is an image with evidence of its own, under the names by which package policy/evidence keeps it, beside the
+// Image is an image with evidence of its own, under the names by which package policy/evidence keeps it, next to the
 // manifest: what containers/image reads as a directory.
 func Image(t testing.TB, manifest []byte, signatures, bundles [][]byte) (policy.Manifest, policy.Evidence) {
 	t.Helper()

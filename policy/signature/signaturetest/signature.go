@@ -17,7 +17,7 @@ import (
 // MediaType is that of cosign's payloads.
 const MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
 
-// The annotations by which cosign puts beside a payload what proves it.
+// The annotations by which cosign puts next to a payload what proves it.
 const (
 	annotationSignature   = "dev.cosignproject.cosign/signature"
 	annotationCertificate = "dev.sigstore.cosign/certificate"
@@ -52,7 +52,7 @@ func payload(t testing.TB, name string, manifest digest.Digest) []byte {
 	})
 }
 
-// Certified puts the signer's certificate beside a signature, and the authorities above it, the root last.
+// Certified puts the signer's certificate next to a signature, and the authorities above it, the root last.
 func (s Signature) Certified(signer *Authority, chain ...*Authority) Signature {
 	more := map[string]string{annotationCertificate: string(signer.PEM)}
 	for _, authority := range chain {
@@ -61,7 +61,7 @@ func (s Signature) Certified(signer *Authority, chain ...*Authority) Signature {
 	return s.annotated(more)
 }
 
-// Logged puts beside a signature what Rekor gives for having recorded it, under the signer's key or certificate: an
+// Logged puts next to a signature what Rekor gives for having recorded it, under the signer's key or certificate: an
 // entry of the kind hashedrekord 0.0.1, and the log's promise to include it, the signed entry timestamp.
 func (s Signature) Logged(t testing.TB, log crypto.Signer, keyOrCertificate []byte, at time.Time) Signature {
 	t.Helper()
