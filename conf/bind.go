@@ -13,18 +13,18 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// binder sets the fields of a [Config] from a file and collects what is wrong. The library's own decoder stops at the
-// first value of a wrong type, and an operator should not have to start the daemon once for each of his mistakes.
+// binder sets the fields of a [Config] from a file and collects the problems. The library's own decoder stops at the
+// first value of a wrong type, and an operator should not have to start the daemon once per mistake.
 type binder struct {
-	path   string
-	lines  map[string]int
-	faults Faults
+	path      string
+	positions map[string]position
+	problems  Problems
 }
 
-// fault notes what is wrong with the value at a key. Keys are written with dots, as in "policy.system".
-func (b *binder) fault(key, format string, args ...any) {
-	problem := fmt.Sprintf(format, args...)
-	b.faults = append(b.faults, Fault{Path: b.path, Line: b.lines[key], Problem: problem})
+// problem records what is wrong with the value of a key. Keys are written with dots, as in "policy.system".
+func (b *binder) problem(key, format string, args ...any) {
+	at := b.positions[key]
+	b.problems = append(b.problems, Problem{b.path, at.line, at.column, fmt.Sprintf(format, args...)})
 }
 
 func (b *binder) bind(raw []byte, config *Config) {
@@ -33,18 +33,19 @@ func (b *binder) bind(raw []byte, config *Config) {
 		b.syntax(err)
 		return
 	}
-	b.lines = keyLines(raw)
+	b.positions = keyPositions(raw)
 	b.table("", reflect.ValueOf(config).Elem(), tree)
 	b.validate(config)
 }
 
-// syntax notes that the file is no TOML. After that nothing else can be said about it.
+// syntax records that the file is not TOML. It is then the only problem, because nothing else of the file is known.
 func (b *binder) syntax(err error) {
-	fault := Fault{Path: b.path, Problem: strings.TrimPrefix(err.Error(), "toml: ") + "; see https://toml.io"}
+	text := strings.TrimPrefix(err.Error(), "toml: ") + "; see https://toml.io"
+	problem := Problem{Path: b.path, Line: 1, Column: 1, Text: text}
 	if decode := new(toml.DecodeError); errors.As(err, &decode) {
-		fault.Line, _ = decode.Position()
+		problem.Line, problem.Column = decode.Position()
 	}
-	b.faults = append(b.faults, fault)
+	b.problems = append(b.problems, problem)
 }
 
 // table sets the fields of a struct from a table of the file.
@@ -60,7 +61,7 @@ func (b *binder) table(prefix string, target reflect.Value, tree map[string]any)
 		field, known := fields[name]
 		if !known {
 			known := strings.Join(slices.Sorted(maps.Keys(fields)), ", ")
-			b.fault(key, "unknown key %s; remove or correct it; known here are: %s", key, known)
+			b.problem(key, "unknown key %s; remove or correct it; known keys: %s", key, known)
 			continue
 		}
 		b.value(key, field, tree[name])
@@ -86,12 +87,12 @@ func (b *binder) value(key string, target reflect.Value, value any) {
 func (b *binder) tree(key string, value any) (map[string]any, bool) {
 	tree, ok := value.(map[string]any)
 	if !ok {
-		b.fault(key, "%s is %s; it must be a table: [%s]", key, typeName(value), key)
+		b.problem(key, "%s is %s; it must be a table: [%s]", key, typeName(value), key)
 	}
 	return tree, ok
 }
 
-// entries sets a map whose keys the operator chooses.
+// entries sets a map with arbitrary keys.
 func (b *binder) entries(key string, target reflect.Value, tree map[string]any) {
 	if len(tree) == 0 {
 		return
@@ -105,11 +106,11 @@ func (b *binder) entries(key string, target reflect.Value, tree map[string]any) 
 	target.Set(entries)
 }
 
-// scalar sets a value that is written as a string, as all of them are.
+// scalar sets a value. All values are written as strings.
 func (b *binder) scalar(key string, target reflect.Value, value any) {
 	text, ok := value.(string)
 	if !ok {
-		b.fault(key, "%s is %s; it must be a string: put it in quotes", key, typeName(value))
+		b.problem(key, "%s is %s; it must be a string: put it in quotes", key, typeName(value))
 		return
 	}
 	var err error
@@ -117,26 +118,28 @@ func (b *binder) scalar(key string, target reflect.Value, value any) {
 	case *string:
 		*field = text
 	case *time.Duration:
-		*field, err = duration(text)
+		err = setDuration(field, text)
 	case encoding.TextUnmarshaler:
 		err = field.UnmarshalText([]byte(text))
 	default:
-		err = fmt.Errorf("values of type %s cannot be read; this is a fault of countersign's", target.Type())
+		err = fmt.Errorf("values of type %s cannot be read; this is a bug in countersign", target.Type())
 	}
 	if err != nil {
-		b.fault(key, "%s: %v", key, err)
+		b.problem(key, "%s: %v", key, err)
 	}
 }
 
-func duration(text string) (time.Duration, error) {
+// setDuration sets a duration. An invalid one leaves the default, which no later check objects to.
+func setDuration(target *time.Duration, text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, fmt.Errorf(`%q is no duration; write a number and a unit, like "250ms"`, text)
+		return fmt.Errorf(`%q is not a duration; write a number and a unit, like "250ms"`, text)
 	}
-	return d, nil
+	*target = d
+	return nil
 }
 
-// typeName says what TOML calls the type of a value.
+// typeName returns what TOML calls the type of a value.
 func typeName(value any) string {
 	switch value.(type) {
 	case string:

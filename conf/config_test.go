@@ -188,8 +188,8 @@ func TestRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte("[log]\nlevel = \"warn\"\nleevl = \"info\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conf.Read(path); err == nil || !strings.HasPrefix(err.Error(), path+":3: unknown key log.leevl;") {
-		t.Errorf("a file with an unknown key: %v, want an error with its path and line", err)
+	if _, err := conf.Read(path); err == nil || !strings.HasPrefix(err.Error(), path+":3:1: unknown key log.leevl;") {
+		t.Errorf("a file with an unknown key: %v, want an error with its path, line and column", err)
 	}
 	if _, err := conf.Read(directory); err == nil {
 		t.Error("a directory is taken for a configuration")

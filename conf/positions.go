@@ -4,46 +4,50 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// keyLines returns the line on which each key of a well-formed file stands, tables included. Where a key is written
-// more than once, as the name of a table can be, the first line counts.
-func keyLines(raw []byte) map[string]int {
-	l := lines{at: make(map[string]int)}
-	l.parser.Reset(raw)
+// position is a place in a file. Lines and columns count from 1.
+type position struct{ line, column int }
+
+// keyPositions returns the position of each key in a valid file, including tables. If a key occurs more than once, as
+// the name of a table can, it returns the first position.
+func keyPositions(raw []byte) map[string]position {
+	s := scanner{at: make(map[string]position)}
+	s.parser.Reset(raw)
 	table := ""
-	for l.parser.NextExpression() {
-		expression := l.parser.Expression()
+	for s.parser.NextExpression() {
+		expression := s.parser.Expression()
 		switch expression.Kind {
 		case unstable.Table, unstable.ArrayTable:
-			table = l.key("", expression)
+			table = s.key("", expression)
 		case unstable.KeyValue:
-			l.value(table, expression)
+			s.value(table, expression)
 		default:
 		}
 	}
-	return l.at
+	return s.at
 }
 
-type lines struct {
+type scanner struct {
 	parser unstable.Parser
-	at     map[string]int
+	at     map[string]position
 }
 
-// key notes every part of a dotted key and returns the whole.
-func (l *lines) key(prefix string, node *unstable.Node) string {
+// key records every part of a dotted key and returns the whole key.
+func (s *scanner) key(prefix string, node *unstable.Node) string {
 	parts := node.Key()
 	for parts.Next() {
 		part := parts.Node()
 		prefix = join(prefix, string(part.Data))
-		if _, seen := l.at[prefix]; !seen {
-			l.at[prefix] = l.parser.Shape(part.Raw).Start.Line
+		if _, seen := s.at[prefix]; !seen {
+			start := s.parser.Shape(part.Raw).Start
+			s.at[prefix] = position{start.Line, start.Column}
 		}
 	}
 	return prefix
 }
 
-// value notes a key with its value, and the keys in it where that is an inline table.
-func (l *lines) value(table string, node *unstable.Node) {
-	key := l.key(table, node)
+// value records a key, and the keys in its value if that is an inline table.
+func (s *scanner) value(table string, node *unstable.Node) {
+	key := s.key(table, node)
 	value := node.Value()
 	if value.Kind != unstable.InlineTable {
 		return
@@ -51,7 +55,7 @@ func (l *lines) value(table string, node *unstable.Node) {
 	children := value.Children()
 	for children.Next() {
 		if child := children.Node(); child.Kind == unstable.KeyValue {
-			l.value(key, child)
+			s.value(key, child)
 		}
 	}
 }

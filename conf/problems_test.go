@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/conf"
 )
 
-func TestEveryFaultIsReportedAtOnce(t *testing.T) {
+func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	const written = `[policy]
 system = "policy.json"
 systen = "/etc/containers/policy.json"
@@ -29,17 +29,17 @@ system = "/x"
 `
 	_, err := conf.Parse("config.toml", []byte(written))
 	want := []string{
-		`config.toml:2: policy.system is "policy.json"; it must be an absolute path`,
-		`config.toml:3: unknown key policy.systen; remove or correct it; known here are: directory, system`,
-		`config.toml:4: policy.directory is an integer; it must be a string: put it in quotes`,
-		`config.toml:6: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
-		`config.toml:7: enforce.decision_timeout is 2s; it must be between 10ms and 1.5s, for containerd waits 2s ` +
+		`config.toml:2:1: policy.system is "policy.json"; it must be an absolute path`,
+		`config.toml:3:1: unknown key policy.systen; remove or correct it; known keys: directory, system`,
+		`config.toml:4:1: policy.directory is an integer; it must be a string: put it in quotes`,
+		`config.toml:6:1: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
+		`config.toml:7:1: enforce.decision_timeout is 2s; it must be between 10ms and 1.5s because containerd waits 2s ` +
 			`and creates containers one after the other`,
-		`config.toml:9: enforce.namespaces: "../etc" cannot be a namespace of Kubernetes; write lower-case letters, ` +
+		`config.toml:9:1: enforce.namespaces: "../etc" cannot be a namespace of Kubernetes; write lower-case letters, ` +
 			`digits and dashes, at most 63`,
-		`config.toml:10: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
-		`config.toml:12: evidence.max_size: "12" is no size; write a whole number and a unit, like "512MiB" or "1GiB"`,
-		`config.toml:13: unknown key polcy; remove or correct it; known here are: bundles, containerd, enforce, ` +
+		`config.toml:10:1: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
+		`config.toml:12:1: evidence.max_size: "12" is not a size; write a whole number and a unit, like "512MiB" or "1GiB"`,
+		`config.toml:13:2: unknown key polcy; remove or correct it; known keys: bundles, containerd, enforce, ` +
 			`evidence, listen, log, policy, pull, registry`,
 	}
 	if err == nil {
@@ -48,13 +48,13 @@ system = "/x"
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Error(diff)
 	}
-	var faults conf.Faults
-	if !errors.As(err, &faults) || len(faults) != len(want) {
-		t.Errorf("the error is a %T, want %d faults", err, len(want))
+	var problems conf.Problems
+	if !errors.As(err, &problems) || len(problems) != len(want) {
+		t.Errorf("the error is a %T, want %d problems", err, len(want))
 	}
 }
 
-func TestOneFault(t *testing.T) {
+func TestOneProblem(t *testing.T) {
 	tests := map[string]struct{ line, with, want string }{
 		"no TOML": {`mode = "enforce"`, `mode = enforce`, "; see https://toml.io"},
 		"a key twice": {
@@ -84,11 +84,11 @@ func TestOneFault(t *testing.T) {
 		"a small store": {
 			`max_size = "1GiB"`, `max_size = "1023KiB"`, "evidence.max_size is 1023KiB; it must be at least 1MiB",
 		},
-		"a negative store":              {`max_size = "1GiB"`, `max_size = "-1GiB"`, "is no size"},
-		"a store of more than there is": {`max_size = "1GiB"`, `max_size = "9999999TiB"`, "is no size"},
+		"a negative store":              {`max_size = "1GiB"`, `max_size = "-1GiB"`, "is not a size"},
+		"a store of more than there is": {`max_size = "1GiB"`, `max_size = "9999999TiB"`, "is not a size"},
 		"a duration without a unit": {
 			`decision_timeout = "250ms"`, `decision_timeout = "250"`,
-			`enforce.decision_timeout: "250" is no duration; write a number and a unit`,
+			`enforce.decision_timeout: "250" is not a duration; write a number and a unit`,
 		},
 		"too short a time to answer": {
 			`decision_timeout = "250ms"`, `decision_timeout = "9ms"`,
@@ -169,7 +169,7 @@ func TestOneFault(t *testing.T) {
 				t.Fatal("there is no error")
 			}
 			if config != nil {
-				t.Error("there is a configuration beside the error")
+				t.Error("there is a configuration as well as an error")
 			}
 			before, _, _ := strings.Cut(written, test.with)
 			first := 1 + strings.Count(before, "\n")
@@ -178,18 +178,49 @@ func TestOneFault(t *testing.T) {
 	}
 }
 
-// found checks what the first fault says, and that its line is one of these.
+// found checks the text of the first problem, and that its line is one of these.
 func found(t *testing.T, err error, want string, first, last int) {
 	t.Helper()
-	var faults conf.Faults
-	if !errors.As(err, &faults) {
+	var problems conf.Problems
+	if !errors.As(err, &problems) {
 		t.Fatalf("the error is a %T", err)
 	}
-	if !strings.Contains(faults[0].Problem, want) {
-		t.Errorf("%q does not say %q", faults[0].Problem, want)
+	if !strings.Contains(problems[0].Text, want) {
+		t.Errorf("%q does not say %q", problems[0].Text, want)
 	}
-	if at := faults[0].Line; at < first || at > last {
-		t.Errorf("the fault is said to be in line %d, and is in %d to %d", at, first, last)
+	if at := problems[0].Line; at < first || at > last {
+		t.Errorf("the problem is reported in line %d, but is in lines %d to %d", at, first, last)
+	}
+}
+
+func TestProblemsNameTheColumn(t *testing.T) {
+	const timeout = "; it must be between 10ms and 1.5s because"
+	tests := map[string]struct{ written, want string }{
+		"an indented key":          {"[enforce]\n  mode = \"off\"\n", `config.toml:2:3: enforce.mode: "off"`},
+		"the last part of a name":  {"enforce.mode = \"off\"", `config.toml:1:9: enforce.mode: "off"`},
+		"a quoted part of a name":  {`enforce."mode" = "off"`, `config.toml:1:9: enforce.mode: "off"`},
+		"a key of an inline table": {`enforce = { mode = "off" }`, `config.toml:1:13: enforce.mode: "off"`},
+		"two of an inline table": {
+			`enforce = { mode = "off", decision_timeout = "2s" }`,
+			"config.toml:1:27: enforce.decision_timeout is 2s" + timeout,
+		},
+		"a header":               {"\n [polcy]\n", "config.toml:2:3: unknown key polcy"},
+		"a value that is absent": {"[policy]\nsystem =\n", "config.toml:2:9: "},
+		"a string without end":   {"[policy]\nsystem = \"/etc", "config.toml:2:14: "},
+		"columns count bytes":    {`enforce = { "é" = "", mode = "off" }`, "config.toml:1:24: enforce.mode"},
+		"a duration is one problem, its limits are not another": {
+			"[pull]\ntimeout = \"8\"\n[log]\nx = 1\n",
+			"config.toml:2:1: pull.timeout: \"8\" is not a duration; write a number and a unit, like \"250ms\"\nconfig.toml:4:1",
+		},
+		"a key after a tab": {"[enforce]\n\tmode = \"off\"\n", "config.toml:2:2: enforce.mode"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := conf.Parse("config.toml", []byte(test.written))
+			if err == nil || !strings.Contains("\n"+err.Error(), "\n"+test.want) {
+				t.Errorf("the error is %v, want %s", err, test.want)
+			}
+		})
 	}
 }
 
@@ -224,14 +255,17 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		var faults conf.Faults
-		if config != nil || !errors.As(err, &faults) || len(faults) == 0 {
-			t.Fatalf("%v, %v: want faults and nothing else", config, err)
+		var problems conf.Problems
+		if config != nil || !errors.As(err, &problems) || len(problems) == 0 {
+			t.Fatalf("%v, %v: want problems and no configuration", config, err)
 		}
-		lines := strings.Count(written, "\n") + 1
-		for _, fault := range faults {
-			if fault.Line < 1 || fault.Line > lines || strings.Contains(fault.Error(), "\n") {
-				t.Errorf("%q: want one line, that is about one of %d", fault.Error(), lines)
+		lines := strings.Split(written, "\n")
+		for _, problem := range problems {
+			if problem.Line < 1 || problem.Line > len(lines) || strings.Contains(problem.Error(), "\n") {
+				t.Fatalf("%q: want one line, about one of %d", problem.Error(), len(lines))
+			}
+			if length := len(lines[problem.Line-1]); problem.Column < 1 || problem.Column > length+1 {
+				t.Errorf("%q: the line has %d bytes", problem.Error(), length)
 			}
 		}
 	})
@@ -241,6 +275,6 @@ func ExampleParse() {
 	_, err := conf.Parse("config.toml", []byte("[enforce]\nmode = \"warn\"\nanswer = \"1s\"\n"))
 	fmt.Println(err)
 	// Output:
-	// config.toml:2: enforce.mode: "warn" is not known; use "enforce" or "audit"
-	// config.toml:3: unknown key enforce.answer; remove or correct it; known here are: decision_timeout, mode, namespaces
+	// config.toml:2:1: enforce.mode: "warn" is not known; use "enforce" or "audit"
+	// config.toml:3:1: unknown key enforce.answer; remove or correct it; known keys: decision_timeout, mode, namespaces
 }

@@ -45,30 +45,30 @@ func (b *binder) validate(c *Config) {
 	b.namespaces("enforce.namespaces", slices.Sorted(maps.Keys(c.Enforce.Namespaces)))
 	b.namespaces("bundles.namespaces", slices.Sorted(maps.Keys(c.Bundles.Namespaces)))
 	if answer := c.Enforce.DecisionTimeout; answer < minAnswer || answer > maxAnswer {
-		b.fault("enforce.decision_timeout", "enforce.decision_timeout is %s; it must be between %s and %s, for containerd "+
-			"waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
+		b.problem("enforce.decision_timeout", "enforce.decision_timeout is %s; it must be between %s and %s because "+
+			"containerd waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
 	}
 	b.pull(c.Pull)
 	if c.Evidence.MaxSize < minEvidence {
-		b.fault("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
+		b.problem("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
 	}
 	if !isContainerdNamespace(c.Containerd.Namespace) {
-		b.fault("containerd.namespace", "containerd.namespace is %q, which containerd does not accept; "+
+		b.problem("containerd.namespace", "containerd.namespace is %q, which containerd does not accept; "+
 			`images of Kubernetes are in "k8s.io"`, c.Containerd.Namespace)
 	}
 }
 
 func (b *binder) pull(p Pull) {
 	if p.Timeout < minTimeout || p.Timeout > maxTimeout {
-		b.fault("pull.timeout", "pull.timeout is %s; it must be between %s and %s, for containerd ends an image verifier "+
-			"after 10s", p.Timeout, minTimeout, maxTimeout)
+		b.problem("pull.timeout", "pull.timeout is %s; it must be between %s and %s because containerd ends an image "+
+			"verifier after 10s", p.Timeout, minTimeout, maxTimeout)
 	}
 }
 
 // absolute wants an absolute path, for a daemon's working directory is nobody's choice.
 func (b *binder) absolute(key, path string) {
 	if strings.ContainsRune(path, 0) || !filepath.IsAbs(path) {
-		b.fault(key, "%s is %q; it must be an absolute path", key, path)
+		b.problem(key, "%s is %q; it must be an absolute path", key, path)
 	}
 }
 
@@ -82,7 +82,7 @@ func (b *binder) pathOrNone(key, path string) {
 func (b *binder) pathList(key, list string) {
 	for _, path := range filepath.SplitList(list) {
 		if strings.ContainsRune(path, 0) || !filepath.IsAbs(path) {
-			b.fault(key, "%s is %q; it must be absolute paths, separated by colons", key, list)
+			b.problem(key, "%s is %q; it must be absolute paths, separated by colons", key, list)
 			return
 		}
 	}
@@ -99,7 +99,7 @@ func (b *binder) credentialProviders(r Registry) {
 		if r.CredentialProviderConfig == "" {
 			set = directory
 		}
-		b.fault(set, "%s is %q and %s is %q; set both, as the kubelet has them, or neither",
+		b.problem(set, "%s is %q and %s is %q; set both, as the kubelet has them, or neither",
 			config, r.CredentialProviderConfig, directory, r.CredentialProviderDirectory)
 	}
 }
@@ -107,7 +107,7 @@ func (b *binder) credentialProviders(r Registry) {
 func (b *binder) socket(key, path string) {
 	b.absolute(key, path)
 	if len(path) > maxSocket {
-		b.fault(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
+		b.problem(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
 	}
 }
 
@@ -118,21 +118,21 @@ func (b *binder) metrics(key, address string) {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		b.fault(key, `%s is %q; it must be an address and a port, like "127.0.0.1:9470", or "" for none`, key, address)
+		b.problem(key, `%s is %q; it must be an address and a port, like "127.0.0.1:9470", or "" for none`, key, address)
 		return
 	}
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		b.fault(key, `%s is %q; it must be a loopback address, like "127.0.0.1:9470" or "[::1]:9470"`, key, address)
+		b.problem(key, `%s is %q; it must be a loopback address, like "127.0.0.1:9470" or "[::1]:9470"`, key, address)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		b.fault(key, "%s is %q; its port must be a number from 0 to 65535", key, address)
+		b.problem(key, "%s is %q; its port must be a number from 0 to 65535", key, address)
 	}
 }
 
 func (b *binder) namespaces(key string, names []string) {
 	for _, name := range names {
 		if !policy.ValidNamespace(name) {
-			b.fault(join(key, name), "%s: %q cannot be a namespace of Kubernetes; "+
+			b.problem(join(key, name), "%s: %q cannot be a namespace of Kubernetes; "+
 				"write lower-case letters, digits and dashes, at most 63", key, name)
 		}
 	}

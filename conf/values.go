@@ -165,7 +165,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 		*s = Size(number) * unit.bytes
 		return nil
 	}
-	return fmt.Errorf(`%q is no size; write a whole number and a unit, like "512MiB" or "1GiB"`, text)
+	return fmt.Errorf(`%q is not a size; write a whole number and a unit, like "512MiB" or "1GiB"`, text)
 }
 
 type sizeUnit struct {

@@ -8,19 +8,20 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Verifier is what containerd's image verifier has to know of the configuration.
+// Verifier is the part of the configuration that containerd's image verifier needs.
 type Verifier struct {
-	// Socket is the daemon's, listen.socket.
+	// Socket is the path of the daemon's socket, listen.socket.
 	Socket string
 	// Timeout is how long the verifier may take, pull.timeout.
 	Timeout time.Duration
-	// OnDaemonUnavailable is what becomes of a pull while the daemon does not answer.
+	// OnDaemonUnavailable says whether pulls are allowed while the daemon does not answer, pull.on_daemon_unavailable.
 	OnDaemonUnavailable OnDaemonUnavailable
 }
 
-// ReadVerifier returns the image verifier's part of the configuration at path, or at [DefaultPath] where path is empty,
-// and the defaults where there is no file at that path. A problem in any other part does not count: the daemon goes on
-// with what it has read, and a mistake that is being made elsewhere in the file must not stop every pull of the node.
+// ReadVerifier returns the image verifier's part of the configuration at path. If path is empty, it reads
+// [DefaultPath], and returns the defaults if no such file exists. Problems in other parts are ignored: the daemon
+// continues with the configuration that it has read before, so a mistake elsewhere in the file must not stop every pull
+// of the node.
 func ReadVerifier(path string) (Verifier, error) {
 	raw, path, err := readFile(path)
 	if err != nil {
@@ -29,7 +30,7 @@ func ReadVerifier(path string) (Verifier, error) {
 	return parseVerifier(path, raw)
 }
 
-// parseVerifier is [ReadVerifier] of bytes; an error is always [Faults].
+// parseVerifier is [ReadVerifier] of bytes; an error is always [Problems].
 func parseVerifier(path string, raw []byte) (Verifier, error) {
 	part := struct {
 		Pull   Pull   `toml:"pull"`
@@ -39,24 +40,25 @@ func parseVerifier(path string, raw []byte) (Verifier, error) {
 	tree := make(map[string]any)
 	if err := toml.Unmarshal(raw, &tree); err != nil {
 		b.syntax(err)
-		return Verifier{}, b.faults
+		return Verifier{}, b.problems
 	}
-	b.lines = keyLines(raw)
+	b.positions = keyPositions(raw)
 	b.table("", reflect.ValueOf(&part).Elem(), map[string]any{
 		"pull":   only(tree["pull"], "timeout", "on_daemon_unavailable"),
 		"listen": only(tree["listen"], "socket"),
 	})
 	b.pull(part.Pull)
 	b.socket("listen.socket", part.Listen.Socket)
-	if len(b.faults) > 0 {
-		return Verifier{}, b.faults
+	if len(b.problems) > 0 {
+		return Verifier{}, b.problems.sorted()
 	}
 	return Verifier{
 		Socket: part.Listen.Socket, Timeout: part.Pull.Timeout, OnDaemonUnavailable: part.Pull.OnDaemonUnavailable,
 	}, nil
 }
 
-// only returns those members of a table. What is no table is returned as it is, and is a problem.
+// only returns a table with the named members. A value that is not a table is returned unchanged: the binder reports
+// it.
 func only(value any, names ...string) any {
 	if value == nil {
 		return map[string]any{}
@@ -65,11 +67,11 @@ func only(value any, names ...string) any {
 	if !ok {
 		return value
 	}
-	kept := make(map[string]any, len(names))
+	selected := make(map[string]any, len(names))
 	for name, member := range members {
 		if slices.Contains(names, name) {
-			kept[name] = member
+			selected[name] = member
 		}
 	}
-	return kept
+	return selected
 }

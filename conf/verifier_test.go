@@ -23,7 +23,7 @@ func TestTheImageVerifierReadsItsPart(t *testing.T) {
 	for name, test := range map[string]struct {
 		text string
 		want conf.Verifier
-		// problem stands in the error, with the line.
+		// problem is in the error, with its line and column.
 		problem string
 	}{
 		"nothing":                          {"", standard, ""},
@@ -43,19 +43,19 @@ func TestTheImageVerifierReadsItsPart(t *testing.T) {
 		"an unknown key elsewhere":    {"[polcy]\nsystem = 1\n[pull]\ntimeout = '3s'", short, ""},
 		"a wrong value elsewhere":     {"[evidence]\nmax_size = 'big'\n[pull]\ntimeout = '3s'", short, ""},
 		"an unknown key in its table": {"[pull]\ntimeot = '1s'\ntimeout = '3s'", short, ""},
-		"too long a time":             {"\n[pull]\ntimeout = '10s'", conf.Verifier{}, ":3: pull.timeout is 10s; it must be"},
-		"too short a time":            {"pull.timeout = '99ms'", conf.Verifier{}, ":1: pull.timeout is 99ms"},
-		"a time without a unit":       {"pull.timeout = '8'", conf.Verifier{}, `:1: pull.timeout: "8" is no duration`},
-		"a time that is a number":     {"pull.timeout = 8", conf.Verifier{}, ":1: pull.timeout is an integer"},
-		"a table that is none":        {"pull = 'x'", conf.Verifier{}, ":1: pull is a string; it must be a table"},
+		"too long a time":             {"\n[pull]\ntimeout = '10s'", conf.Verifier{}, ":3:1: pull.timeout is 10s; it must"},
+		"too short a time":            {"pull.timeout = '99ms'", conf.Verifier{}, ":1:6: pull.timeout is 99ms"},
+		"a time without a unit":       {"pull.timeout = '8'", conf.Verifier{}, `:1:6: pull.timeout: "8" is not a duration`},
+		"a time that is a number":     {"pull.timeout = 8", conf.Verifier{}, ":1:6: pull.timeout is an integer"},
+		"a table that is none":        {"pull = 'x'", conf.Verifier{}, ":1:1: pull is a string; it must be a table"},
 		"another way to do without": {
-			"pull.on_daemon_unavailable = 'Allow'", conf.Verifier{}, `:1: pull.on_daemon_unavailable: "Allow" is not known`,
+			"pull.on_daemon_unavailable = 'Allow'", conf.Verifier{}, `:1:6: pull.on_daemon_unavailable: "Allow" is not known`,
 		},
-		"a relative socket": {"listen.socket = 'x.sock'", conf.Verifier{}, ":1: listen.socket is"},
+		"a relative socket": {"listen.socket = 'x.sock'", conf.Verifier{}, ":1:8: listen.socket is"},
 		"a socket with too long a path": {
 			"listen.socket = '/" + strings.Repeat("x", 107) + "'", conf.Verifier{}, "108 bytes",
 		},
-		"no TOML": {"[pull\n", conf.Verifier{}, ":1: "},
+		"no TOML": {"[pull\n", conf.Verifier{}, ":1:6: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "config.toml")
