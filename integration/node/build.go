@@ -14,26 +14,27 @@ import (
 )
 
 // build builds one program under a temporary name and renames it, so the program is always complete.
-func (t *Tools) build(ctx context.Context, tool tool, progress io.Writer) error {
+func (t *Tools) build(ctx context.Context, tool Recipe, progress io.Writer) error {
 	environment := []string{"CGO_ENABLED=0"}
-	if tool.cgo {
+	if tool.Cgo {
 		compiler, err := compiler(ctx, progress)
 		if err != nil {
-			return fmt.Errorf("building %s: %w", tool.name, err)
+			return fmt.Errorf("building %s: %w", tool.Name, err)
 		}
 		environment = []string{"CGO_ENABLED=1", "CC=" + compiler}
 	}
-	module := filepath.Join(t.repository, "integration", "tools")
-	if tool.product {
-		module = t.repository
+	if tool.Library != "" {
+		if err := library(ctx, tool, progress); err != nil {
+			return fmt.Errorf("building %s: %w", tool.Name, err)
+		}
 	}
-	temporary := t.Path("." + tool.name + ".new")
-	arguments := []string{"-ldflags=-s -w", "-tags=" + tool.tags}
-	if err := goBuild(ctx, module, tool.pkg, temporary, arguments, environment); err != nil {
+	temporary := t.Path("." + tool.Name + ".new")
+	arguments := []string{"-ldflags=-s -w", "-tags=" + tool.Tags}
+	if err := goBuild(ctx, filepath.Join(t.repository, tool.module()), tool.Package, temporary, arguments, environment); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, t.Path(tool.name)); err != nil {
-		return fmt.Errorf("building %s: %w", tool.name, err)
+	if err := os.Rename(temporary, t.Path(tool.Name)); err != nil {
+		return fmt.Errorf("building %s: %w", tool.Name, err)
 	}
 	return nil
 }
@@ -86,23 +87,49 @@ func compiler(ctx context.Context, progress io.Writer) (string, error) {
 	}
 	missing := errors.New("it needs a C compiler: install gcc and the headers of the C library " +
 		"(apt-get install gcc libc6-dev, dnf install gcc glibc-devel, apk add gcc musl-dev)")
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return "", missing
-	}
-	for _, arguments := range [][]string{
-		{"update"}, {"install", "-y", "--no-install-recommends", "gcc", "libc6-dev"},
-	} {
-		fmt.Fprintf(progress, "there is no C compiler: apt-get %s …\n", strings.Join(arguments, " "))
-		command := exec.CommandContext(ctx, "apt-get", arguments...)
-		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if text, err := command.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%w; apt-get: %w\n%s", missing, err, text)
-		}
+	if err := aptInstall(ctx, progress, "gcc", "libc6-dev"); err != nil {
+		return "", fmt.Errorf("%w; %w", missing, err)
 	}
 	if path, ok := findCompiler(); ok {
 		return path, nil
 	}
 	return "", missing
+}
+
+// library makes sure that the C library of a program can be linked.
+func library(ctx context.Context, tool Recipe, progress io.Writer) error {
+	exists := func() bool { return exec.CommandContext(ctx, "pkg-config", "--exists", tool.Library).Run() == nil }
+	if exists() {
+		return nil
+	}
+	missing := fmt.Errorf("it needs the C library %s: install pkg-config and %s", tool.Library, tool.LibraryPackage)
+	if err := aptInstall(ctx, progress, "pkg-config", tool.LibraryPackage); err != nil {
+		return fmt.Errorf("%w; %w", missing, err)
+	}
+	if !exists() {
+		return missing
+	}
+	return nil
+}
+
+// aptInstall installs Debian packages. It has an error if this is not Debian, or not root.
+func aptInstall(ctx context.Context, progress io.Writer, packages ...string) error {
+	if os.Geteuid() != 0 {
+		return errors.New("they are installed automatically if this runs as root")
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return errors.New("they are installed automatically on Debian only")
+	}
+	install := append([]string{"install", "-y", "--no-install-recommends"}, packages...)
+	for _, arguments := range [][]string{{"update"}, install} {
+		fmt.Fprintf(progress, "apt-get %s …\n", strings.Join(arguments, " "))
+		command := exec.CommandContext(ctx, "apt-get", arguments...)
+		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if text, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", arguments[0], err, text)
+		}
+	}
+	return nil
 }
 
 func findCompiler() (string, bool) {

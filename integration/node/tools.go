@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,30 +17,42 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// tool is one program in the cache, and how to build it.
-type tool struct {
-	name, pkg string
-	tags      string
-	cgo       bool
-	// product reports whether the package is in this module and not in integration/tools.
-	product bool
+// Recipe is one program in the cache, and how to build it.
+type Recipe struct {
+	// Name is the file name of the program, and Package what it is built from.
+	Name, Package string
+	// Module is the directory of the module that pins it, relative to the repository. Empty: integration/tools.
+	Module string
+	Tags   string
+	// Cgo has it built with a C compiler, which is installed if there is none.
+	Cgo bool
+	// Library is a C library that it needs, by its name in pkg-config, and LibraryPackage the Debian package that has it.
+	Library, LibraryPackage string
+}
+
+// module returns the directory of the module, relative to the repository.
+func (r Recipe) module() string {
+	if r.Module == "" {
+		return "integration/tools"
+	}
+	return r.Module
 }
 
 // tools lists the programs. runc enters namespaces in C, so it needs cgo. Without the tag seccomp it needs no C library
 // except libc, and lacks only seccomp profiles. containerd is built without the snapshotters that no test uses.
-func tools() []tool {
+func tools() []Recipe {
 	const containerd = "github.com/containerd/containerd/v2/cmd/"
 	const slim = "no_btrfs no_zfs no_devmapper"
-	return []tool{
-		{name: "containerd", pkg: containerd + "containerd", tags: slim},
-		{name: "containerd-shim-runc-v2", pkg: containerd + "containerd-shim-runc-v2", tags: slim},
-		{name: "ctr", pkg: containerd + "ctr", tags: slim},
-		{name: "runc", pkg: "github.com/opencontainers/runc", cgo: true},
-		{name: "loopback", pkg: "github.com/containernetworking/plugins/plugins/main/loopback"},
-		{name: "registry", pkg: "github.com/distribution/distribution/v3/cmd/registry"},
-		{name: "crane", pkg: "github.com/google/go-containerregistry/cmd/crane"},
-		{name: "cosign", pkg: "github.com/sigstore/cosign/v3/cmd/cosign"},
-		{name: "witness", pkg: "./integration/node/witness", product: true},
+	return []Recipe{
+		{Name: "containerd", Package: containerd + "containerd", Tags: slim},
+		{Name: "containerd-shim-runc-v2", Package: containerd + "containerd-shim-runc-v2", Tags: slim},
+		{Name: "ctr", Package: containerd + "ctr", Tags: slim},
+		{Name: "runc", Package: "github.com/opencontainers/runc", Cgo: true},
+		{Name: "loopback", Package: "github.com/containernetworking/plugins/plugins/main/loopback"},
+		{Name: "registry", Package: "github.com/distribution/distribution/v3/cmd/registry"},
+		{Name: "crane", Package: "github.com/google/go-containerregistry/cmd/crane"},
+		{Name: "cosign", Package: "github.com/sigstore/cosign/v3/cmd/cosign"},
+		{Name: "witness", Package: "./integration/node/witness", Module: "."},
 	}
 }
 
@@ -55,8 +68,8 @@ type Tools struct {
 func (t *Tools) Path(name string) string { return filepath.Join(t.Directory, name) }
 
 // BuildTools builds the programs that are not yet in the cache, .cache/tools in the repository, and reports its
-// progress. The cache key covers everything that can change a program: the module integration/tools, the version of Go,
-// the flags. Several processes may call it at once: one builds, the others wait. It takes some minutes without any
+// progress. The cache key covers everything that can change a program: the modules that pin them, the version of Go, the
+// flags. Several processes may call it at once: one builds, the others wait. It takes some minutes without any
 // caches, and milliseconds with a complete cache.
 func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	repository, err := findRepository()
@@ -66,7 +79,16 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	return buildTools(ctx, repository, tools(), progress)
 }
 
-func buildTools(ctx context.Context, repository string, list []tool, progress io.Writer) (*Tools, error) {
+// BuildPrograms is like [BuildTools] for programs that not every node needs.
+func BuildPrograms(ctx context.Context, list []Recipe, progress io.Writer) (*Tools, error) {
+	repository, err := findRepository()
+	if err != nil {
+		return nil, err
+	}
+	return buildTools(ctx, repository, list, progress)
+}
+
+func buildTools(ctx context.Context, repository string, list []Recipe, progress io.Writer) (*Tools, error) {
 	key, err := cacheKey(ctx, repository, list)
 	if err != nil {
 		return nil, err
@@ -86,20 +108,20 @@ func buildTools(ctx context.Context, repository string, list []tool, progress io
 	defer unlock()
 	missing := result.missing(list)
 	for i, tool := range missing {
-		fmt.Fprintf(progress, "building %s (%d/%d) …\n", tool.name, i+1, len(missing))
+		fmt.Fprintf(progress, "building %s (%d/%d) …\n", tool.Name, i+1, len(missing))
 		began := time.Now()
 		if err := result.build(ctx, tool, progress); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(progress, "built %s in %s\n", tool.name, time.Since(began).Round(100*time.Millisecond))
+		fmt.Fprintf(progress, "built %s in %s\n", tool.Name, time.Since(began).Round(100*time.Millisecond))
 	}
 	return result, nil
 }
 
-func (t *Tools) missing(list []tool) []tool {
-	var missing []tool
+func (t *Tools) missing(list []Recipe) []Recipe {
+	var missing []Recipe
 	for _, tool := range list {
-		if _, err := os.Stat(t.Path(tool.name)); err != nil {
+		if _, err := os.Stat(t.Path(tool.Name)); err != nil {
 			missing = append(missing, tool)
 		}
 	}
@@ -107,18 +129,18 @@ func (t *Tools) missing(list []tool) []tool {
 }
 
 // cacheKey hashes everything that affects the programs.
-func cacheKey(ctx context.Context, repository string, list []tool) (string, error) {
-	module := filepath.Join(repository, "integration", "tools")
-	version, err := output(ctx, module, "go", "env", "GOVERSION", "GOARCH")
+func cacheKey(ctx context.Context, repository string, list []Recipe) (string, error) {
+	version, err := output(ctx, repository, "go", "env", "GOVERSION", "GOARCH")
 	if err != nil {
 		return "", fmt.Errorf("asking for the version of Go: %w", err)
 	}
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\n%v\n", version, list)
-	for _, path := range []string{
-		filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"),
-		filepath.Join(repository, "integration", "node", "witness", "main.go"),
-	} {
+	paths := []string{filepath.Join(repository, "integration", "node", "witness", "main.go")}
+	for _, module := range modulesOf(list) {
+		paths = append(paths, filepath.Join(repository, module, "go.mod"), filepath.Join(repository, module, "go.sum"))
+	}
+	for _, path := range paths {
 		contents, err := os.ReadFile(path)
 		if err != nil {
 			return "", fmt.Errorf("hashing what tools are built from: %w", err)
@@ -127,6 +149,17 @@ func cacheKey(ctx context.Context, repository string, list []tool) (string, erro
 		hash.Write(contents)
 	}
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
+}
+
+// modulesOf returns the modules that programs are pinned by, without the product's own: Go's cache knows what changed
+// there.
+func modulesOf(list []Recipe) (modules []string) {
+	for _, recipe := range list {
+		if module := recipe.module(); module != "." && !slices.Contains(modules, module) {
+			modules = append(modules, module)
+		}
+	}
+	return modules
 }
 
 // findRepository finds this module's root above the working directory: tests run in the directory of their package.
