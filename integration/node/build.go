@@ -30,7 +30,8 @@ func (t *Tools) build(ctx context.Context, tool Recipe, progress io.Writer) erro
 	}
 	temporary := t.Path("." + tool.Name + ".new")
 	arguments := []string{"-ldflags=-s -w", "-tags=" + tool.Tags}
-	if err := goBuild(ctx, filepath.Join(t.repository, tool.module()), tool.Package, temporary, arguments, environment); err != nil {
+	module := filepath.Join(t.repository, tool.module())
+	if err := goBuild(ctx, module, tool.Package, temporary, arguments, environment); err != nil {
 		return err
 	}
 	if err := os.Rename(temporary, t.Path(tool.Name)); err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -16,64 +14,11 @@ import (
 // sandboxImage is the name under which the pause image is imported. No registry has it, so a node boots without one.
 const sandboxImage = "countersign.test/pause:1"
 
-// containerdConfig keeps everything below the node's directory. Drop-ins are imported after it, in the order of their
-// names. Without restrict_oom_score_adj no pod could start without CAP_SYS_RESOURCE. The transfer service, which pulls
-// images, has its own copy of config_path.
-const containerdConfig = `version = 4
-root = "DIRECTORY/root"
-state = "DIRECTORY/state"
-imports = ["DIRECTORY/conf.d/*.toml"]
-[plugins."io.containerd.server.v1.grpc"]
-  address = "DIRECTORY/containerd.sock"
-[plugins."io.containerd.server.v1.ttrpc"]
-  address = "DIRECTORY/containerd.sock.ttrpc"
-[plugins."io.containerd.nri.v1.nri"]
-  disable = DISABLE_NRI
-  socket_path = "DIRECTORY/nri.sock"
-  plugin_path = "DIRECTORY/nri/plugins"
-  plugin_config_path = "DIRECTORY/nri/conf.d"
-  [plugins."io.containerd.nri.v1.nri".default_validator]
-    enable = true
-    required_plugins = [REQUIRED]
-[plugins."io.containerd.cri.v1.images"]
-  snapshotter = "SNAPSHOTTER"
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "` + sandboxImage + `"
-[plugins."io.containerd.cri.v1.images".registry]
-  config_path = "DIRECTORY/certs.d"
-[plugins."io.containerd.transfer.v1.local"]
-  config_path = "DIRECTORY/certs.d"
-[plugins."io.containerd.cri.v1.runtime"]
-  restrict_oom_score_adj = true
-  netns_mounts_under_state_dir = true
-[plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = ["DIRECTORY/cni/bin"]
-  conf_dir = "DIRECTORY/cni/net.d"
-[plugins."io.containerd.image-verifier.v1.bindir"]
-  bin_dir = "DIRECTORY/verifiers"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "DIRECTORY/opt"
-[plugins."io.containerd.shim.v1.manager"]
-  socket_dir = "DIRECTORY/s"
-`
-
 const loopbackNetwork = `{"cniVersion": "1.0.0", "name": "loopback", "plugins": [{"type": "loopback"}]}`
 
 // prepare writes the files that containerd needs for its first start.
-func (n *Node) prepare() error {
-	quoted := make([]string, len(n.config.RequiredPlugins))
-	for i, plugin := range n.config.RequiredPlugins {
-		quoted[i] = strconv.Quote(plugin)
-	}
-	snapshotter := n.config.Snapshotter
-	if snapshotter == "" {
-		snapshotter = "overlayfs"
-	}
-	configuration := strings.NewReplacer(
-		"DIRECTORY", n.directory.path, "DISABLE_NRI", strconv.FormatBool(n.config.DisableNRI),
-		"REQUIRED", strings.Join(quoted, ", "), "SNAPSHOTTER", snapshotter,
-	).Replace(containerdConfig)
-	files := map[string]string{"containerd.toml": configuration, "cni/net.d/10-loopback.conflist": loopbackNetwork}
+func (n *Node) prepare(ctx context.Context) error {
+	files := map[string]string{"cni/net.d/10-loopback.conflist": loopbackNetwork}
 	for name, contents := range n.config.DropIns {
 		files[filepath.Join("conf.d", name)] = contents
 	}
@@ -91,7 +36,7 @@ func (n *Node) prepare() error {
 	if err := os.Symlink(n.Tools.Path("loopback"), n.directory.join("cni/bin/loopback")); err != nil {
 		return fmt.Errorf("preparing containerd: %w", err)
 	}
-	return nil
+	return n.useRelease(ctx, n.config.Containerd)
 }
 
 // StartContainerd starts containerd, if it does not run, with the existing state, and waits until its CRI is ready.
@@ -102,9 +47,12 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 		return nil
 	}
 	process, err := start(program{
-		path: n.Tools.Path("containerd"), arguments: []string{"--config", n.directory.join("containerd.toml")},
-		environment: []string{"PATH=" + n.Tools.Directory + ":" + os.Getenv("PATH"), "OTEL_TRACES_EXPORTER=none"},
-		directory:   n.directory.path, output: n.ContainerdLog(),
+		path:      filepath.Join(n.release.directory, "containerd"),
+		arguments: []string{"--config", n.ContainerdConfig()},
+		environment: []string{
+			"PATH=" + n.release.directory + ":" + n.Tools.Directory + ":" + os.Getenv("PATH"), "OTEL_TRACES_EXPORTER=none",
+		},
+		directory: n.directory.path, output: n.ContainerdLog(),
 	})
 	if err != nil {
 		return err
@@ -150,7 +98,10 @@ func (n *Node) RestartContainerd(ctx context.Context) error {
 // Ctr runs ctr in the namespace k8s.io and returns its standard output.
 func (n *Node) Ctr(ctx context.Context, arguments ...string) (string, error) {
 	always := []string{"--address", n.ContainerdSocket(), "--namespace", "k8s.io"}
-	return output(ctx, n.directory.path, n.Tools.Path("ctr"), append(always, arguments...)...)
+	n.mutex.Lock()
+	ctr := filepath.Join(n.release.directory, "ctr")
+	n.mutex.Unlock()
+	return output(ctx, n.directory.path, ctr, append(always, arguments...)...)
 }
 
 // importSandboxImage imports the pause image and waits until the CRI plugin knows it, which learns of it from an event.

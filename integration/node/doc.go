@@ -7,6 +7,9 @@
 // [Start], [NewRegistry], [NewDaemon] and [PrepareDaemon], which clean up when the test ends. Package rig combines
 // them.
 //
+// A node runs one of several releases of containerd. COUNTERSIGN_CONTAINERD=2.3 in the environment makes all nodes run
+// 2.3, and [Node.ReplaceContainerd] upgrades a node.
+//
 // Registries can use TLS, require passwords or tokens, and be mirrors of others: [RegistryConfig], [Node.WriteHosts].
 // [Node.InstallVerifier] makes containerd call countersign before it pulls, and [Node.InstallCredentialProvider] gives
 // countersign a plugin for credentials.

@@ -12,6 +12,9 @@ import (
 // Config configures a node. Only the tools are required.
 type Config struct {
 	Tools *Tools
+	// Containerd is the release of containerd; by default the one that the environment variable COUNTERSIGN_CONTAINERD
+	// names, such as 2.3, and else the newest.
+	Containerd Release
 	// RequiredPlugins are the NRI plugins without which containerd creates no container (its default validator).
 	RequiredPlugins []string
 	// DisableNRI disables NRI.
@@ -31,6 +34,7 @@ type Node struct {
 	config     Config
 	directory  *directory
 	mutex      sync.Mutex // Guards the following fields.
+	release    release
 	containerd *process
 	daemons    []*Daemon
 	closed     bool
@@ -62,7 +66,7 @@ func Boot(ctx context.Context, config Config) (*Node, error) {
 }
 
 func (n *Node) boot(ctx context.Context) error {
-	if err := n.prepare(); err != nil {
+	if err := n.prepare(ctx); err != nil {
 		return err
 	}
 	connection, err := ConnectCRI(n.ContainerdSocket())

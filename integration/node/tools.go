@@ -41,18 +41,24 @@ func (r Recipe) module() string {
 // tools lists the programs. runc enters namespaces in C, so it needs cgo. Without the tag seccomp it needs no C library
 // except libc, and lacks only seccomp profiles. containerd is built without the snapshotters that no test uses.
 func tools() []Recipe {
-	const containerd = "github.com/containerd/containerd/v2/cmd/"
-	const slim = "no_btrfs no_zfs no_devmapper"
-	return []Recipe{
-		{Name: "containerd", Package: containerd + "containerd", Tags: slim},
-		{Name: "containerd-shim-runc-v2", Package: containerd + "containerd-shim-runc-v2", Tags: slim},
-		{Name: "ctr", Package: containerd + "ctr", Tags: slim},
+	return append(containerdTools(""), []Recipe{
 		{Name: "runc", Package: "github.com/opencontainers/runc", Cgo: true},
 		{Name: "loopback", Package: "github.com/containernetworking/plugins/plugins/main/loopback"},
 		{Name: "registry", Package: "github.com/distribution/distribution/v3/cmd/registry"},
 		{Name: "crane", Package: "github.com/google/go-containerregistry/cmd/crane"},
 		{Name: "cosign", Package: "github.com/sigstore/cosign/v3/cmd/cosign"},
 		{Name: "witness", Package: "./integration/node/witness", Module: "."},
+	}...)
+}
+
+// containerdTools lists the programs of one version of containerd, which a module pins.
+func containerdTools(module string) []Recipe {
+	const containerd = "github.com/containerd/containerd/v2/cmd/"
+	const slim = "no_btrfs no_zfs no_devmapper"
+	return []Recipe{
+		{Name: "containerd", Package: containerd + "containerd", Module: module, Tags: slim},
+		{Name: "containerd-shim-runc-v2", Package: containerd + "containerd-shim-runc-v2", Module: module, Tags: slim},
+		{Name: "ctr", Package: containerd + "ctr", Module: module, Tags: slim},
 	}
 }
 
@@ -61,6 +67,7 @@ type Tools struct {
 	// Directory contains the programs and no other executable.
 	Directory  string
 	repository string
+	progress   io.Writer
 	witness    func() (v1.Layer, error)
 }
 
@@ -68,9 +75,10 @@ type Tools struct {
 func (t *Tools) Path(name string) string { return filepath.Join(t.Directory, name) }
 
 // BuildTools builds the programs that are not yet in the cache, .cache/tools in the repository, and reports its
-// progress. The cache key covers everything that can change a program: the modules that pin them, the version of Go, the
-// flags. Several processes may call it at once: one builds, the others wait. It takes some minutes without any
-// caches, and milliseconds with a complete cache.
+// progress. The cache key covers everything that can change a program: the modules that pin them, the version of Go,
+// the flags. Several processes may call it at once: one builds, the others wait. It takes some minutes without any
+// caches, and milliseconds with a complete cache. Another release of containerd than the newest is built when a node is
+// booted with it.
 func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	repository, err := findRepository()
 	if err != nil {
@@ -93,7 +101,9 @@ func buildTools(ctx context.Context, repository string, list []Recipe, progress 
 	if err != nil {
 		return nil, err
 	}
-	result := &Tools{Directory: filepath.Join(repository, ".cache", "tools", key), repository: repository}
+	result := &Tools{
+		Directory: filepath.Join(repository, ".cache", "tools", key), repository: repository, progress: progress,
+	}
 	result.witness = sync.OnceValues(func() (v1.Layer, error) { return witnessLayer(result.Path("witness")) })
 	if len(result.missing(list)) == 0 {
 		return result, nil
