@@ -104,7 +104,7 @@ func (l *lab) sayWhyTheyDiffer(t *testing.T, signed node.Pushed) {
 	t.Helper()
 	text := l.CheckOutput(t, "--namespace", "agree-broken", signed.Reference)
 	for _, want := range []string{
-		"admitted: ", "this is the running daemon's verdict; the files on disk give another, denied (invalid-policy): " +
+		"admitted: ", "this is the running daemon's verdict; by the files on disk the image is denied (invalid-policy): " +
 			"an earlier version of the document is in force",
 	} {
 		if !strings.Contains(text, want) {
@@ -113,7 +113,7 @@ func (l *lab) sayWhyTheyDiffer(t *testing.T, signed node.Pushed) {
 	}
 	rig.OK(t, l.Daemon.Terminate(t.Context()))
 	text = l.CheckOutput(t, "--namespace", strict, signed.Reference)
-	if want := fmt.Sprintf("the daemon does not answer, so this is the verdict of the files: asking the daemon at %s: ",
+	if want := fmt.Sprintf("the daemon does not answer, so this is the verdict by the files: calling the daemon at %s: ",
 		l.Daemon.Socket()); !strings.Contains(text, want) {
 		t.Errorf("check lacks %q:\n%s", want, text)
 	}

@@ -35,9 +35,9 @@ func (l *lab) keptEvidence(t *testing.T) {
 	}
 	for _, way := range []string{"by the daemon", "without a daemon"} {
 		t.Run(way, func(t *testing.T) {
-			l.does(t, signed.Reference+": 1 signature and 0 bundles kept, of 1 manifest", "fetch", signed.Reference)
+			l.does(t, signed.Reference+": stored 1 signature and 0 bundles of 1 manifest", "fetch", signed.Reference)
 			// The index, and the manifest on this node that it lists.
-			l.does(t, index.Reference+": 2 signatures and 0 bundles kept, of 2 manifests", "fetch", index.Reference)
+			l.does(t, index.Reference+": stored 2 signatures and 0 bundles of 2 manifests", "fetch", index.Reference)
 			all, err := l.Evidence(t, "fetch", "--all")
 			// The sandbox image's registry does not exist.
 			if err == nil || !strings.Contains(err.Error(), "countersign: countersign.test/pause:1: ") {

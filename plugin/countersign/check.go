@@ -18,7 +18,7 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-// checkFlags are check's flags, as given.
+// checkFlags are the flags of check.
 type checkFlags struct {
 	namespace, config, systemPolicy, policyDir, image, output string
 	timeout                                                   time.Duration
@@ -30,24 +30,24 @@ func newCheckCommand(stdout io.Writer) *cobra.Command {
 	flags := checkFlags{}
 	command := &cobra.Command{
 		Use:   "check [flags] REFERENCE",
-		Short: "Say whether an image would be admitted in a namespace, and why not",
-		Long: `check says whether a pod of the namespace that names REFERENCE would be admitted on this node.
+		Short: "Report whether an image would be admitted in a namespace, and why not",
+		Long: `check reports whether a pod of the namespace with image REFERENCE would be admitted on this node.
 
-Of an image on this node it asks the running daemon, and reports also what the files on disk say
-and whether the daemon answers. Of any other image, or with other policies, it decides as the
-daemon does, from the same files. Where the image and its signatures are:
+For an image on this node, check asks the running daemon, and also evaluates the policy files on
+disk. For any other image, or with other policies, check decides as the daemon does, from the same
+files. --image selects where the image and its signatures are:
 
-  --image containerd      on this node, with what is kept here of its signatures (the default)
-  --image registry        in the image's registry, which only this asks; the node keeps nothing of it
-  --image oci:PATH[:TAG]  in an OCI image layout, as a directory or a tar, with signatures and
+  --image containerd      on this node, with the signatures stored here (the default)
+  --image registry        in the image's registry; nothing is stored on the node
+  --image oci:PATH[:TAG]  in an OCI image layout, as a directory or a tar file, with signatures and
                           bundles as artifacts (cosign save --dir PATH REFERENCE)
-  --image dir:PATH        in a directory that skopeo or podman wrote, which has no Sigstore bundles
+  --image dir:PATH        in a directory that skopeo or podman wrote, without Sigstore bundles
                           (skopeo copy docker://REFERENCE dir:PATH)
 
-REFERENCE is the name the image is judged under. The namespace's mode (enforce or audit) is
-reported, not applied.
+REFERENCE is the name under which the image is evaluated. The namespace's mode (enforce or audit)
+is reported, not applied.
 
-Exit status: 0 admitted; 1 denied; 2 cannot say.`,
+Exit status: 0 admitted; 1 denied; 2 unknown.`,
 		Example: `  countersign check --namespace prod registry.example/app:v1
   countersign check -n prod --policy-dir ./policies --system-policy ./policy.json \
       --image dir:/tmp/app registry.example/app:v1
@@ -64,8 +64,8 @@ Exit status: 0 admitted; 1 denied; 2 cannot say.`,
 	set := command.Flags()
 	set.StringVarP(&flags.namespace, "namespace", "n", "default", "the pod's namespace")
 	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
-	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file`, in place of the configured one")
-	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, in place of the configured one")
+	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file`, instead of the configured one")
+	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, instead of the configured one")
 	set.StringVar(&flags.image, "image", "containerd",
 		"where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
 	set.DurationVar(&flags.timeout, "timeout", fetchTimeout, "how long --image registry may take")
@@ -80,7 +80,7 @@ func exactlyOneReference(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// check answers one question as the daemon would.
+// check decides as the daemon would.
 func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) error {
 	if err := checkOutput(flags.output); err != nil {
 		return err
@@ -89,7 +89,7 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 		return err
 	}
 	if flags.timeout <= 0 {
-		return fmt.Errorf("--timeout %s is no time at all", flags.timeout)
+		return fmt.Errorf("--timeout %s is not a positive duration", flags.timeout)
 	}
 	config, err := checkConfig(flags)
 	if err != nil {
@@ -112,7 +112,7 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	return nil
 }
 
-// checkImage returns an error unless --image says where to look.
+// checkImage returns an error unless the value of --image is valid.
 func checkImage(image string) error {
 	kind, path, carried := strings.Cut(image, ":")
 	switch {
@@ -121,11 +121,11 @@ func checkImage(image string) error {
 	case carried && path != "" && (kind == "dir" || kind == "oci"):
 		return nil
 	default:
-		return fmt.Errorf("--image %q is none of containerd, registry, dir:PATH and oci:PATH[:TAG]", image)
+		return fmt.Errorf("--image %q is not containerd, registry, dir:PATH or oci:PATH[:TAG]", image)
 	}
 }
 
-// checkConfig is the node's configuration, with the policies that the flags name in place of its own.
+// checkConfig returns the node's configuration, with the policies that the flags name instead of its own.
 func checkConfig(flags checkFlags) (*conf.Config, error) {
 	config, err := conf.Read(flags.config)
 	if err != nil {
@@ -140,8 +140,8 @@ func checkConfig(flags checkFlags) (*conf.Config, error) {
 	return config, nil
 }
 
-// checkVerdict decides by the files on disk, and returns the advice on a denial and the config digest of the image, if
-// the image is found.
+// checkVerdict decides by the files on disk. It also returns advice for a denial, and the config digest of the image if
+// the image was found.
 func checkVerdict(
 	ctx context.Context, config *conf.Config, flags checkFlags, ref string,
 ) (verdict policy.Verdict, advice string, found digest.Digest) {
@@ -170,7 +170,7 @@ func checkVerdict(
 	return verdict, decider.Advice(verdict), source.config
 }
 
-// source is where check finds an image and its signatures.
+// source is the image that check evaluates, with its signatures.
 type source struct {
 	config digest.Digest
 	image  policy.ImageFunc
@@ -201,6 +201,6 @@ func exitStatus(reason policy.Reason) int {
 	case policy.Rejected, policy.Unsigned, policy.UnknownOrigin:
 		return exitDenied
 	default:
-		return exitCannotSay
+		return exitUnknown
 	}
 }

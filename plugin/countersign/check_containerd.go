@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// openContainerd looks at this node's own stores: containerd's images, and what the daemon keeps of signatures.
+// openContainerd reads containerd's images and the evidence that the daemon has stored.
 func openContainerd(ctx context.Context, config *conf.Config, ref string) (*source, error) {
 	namespace := config.Containerd.Namespace
 	connection, err := containerd.Connect(ctx, config.Containerd.Address, namespace)
@@ -37,8 +37,8 @@ func openContainerd(ctx context.Context, config *conf.Config, ref string) (*sour
 	}, nil
 }
 
-// resolve returns the config digest of the image that a pod naming this reference would run here. The kubelet asks
-// containerd the same before it creates a container.
+// resolve returns the config digest of the image that a pod with this reference would run on this node. The kubelet
+// makes the same request to containerd before it creates a container.
 func resolve(ctx context.Context, connection *client.Client, ref string) (digest.Digest, error) {
 	image, err := findImage(ctx, connection, ref)
 	if err != nil {

@@ -12,21 +12,21 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// usesDaemon reports whether check also asks the daemon: its verdict is about this node, and about the policies that it
-// is configured with.
+// usesDaemon reports whether check also asks the daemon: its verdict covers this node's images and the configured
+// policies only.
 func (f checkFlags) usesDaemon() bool {
 	return f.image == "containerd" && f.systemPolicy == "" && f.policyDir == ""
 }
 
 // daemonReport is what check reports about the daemon.
 type daemonReport struct {
-	// Answers reports whether the daemon answers, and Problem why it does not.
+	// Answers reports whether the daemon answers; if it does not, Problem is the cause.
 	Answers bool   `json:"answers"`
 	Problem string `json:"problem,omitempty"`
 	*daemon.Verdict
 }
 
-// askDaemon asks the daemon about an image on this node. The answer is nil if the daemon does not answer.
+// askDaemon requests the daemon's verdict on an image on this node. The answer is nil if the daemon does not answer.
 func askDaemon(
 	ctx context.Context, config *conf.Config, question policy.Question,
 ) (daemonReport, *daemon.CheckAnswer) {
@@ -37,7 +37,7 @@ func askDaemon(
 	case err == nil:
 		return daemonReport{Answers: true, Verdict: &answer.Verdict}, &answer
 	case errors.Is(err, fs.ErrPermission):
-		return daemonReport{Problem: fmt.Sprintf("%v: only root may ask it", err)}, nil
+		return daemonReport{Problem: fmt.Sprintf("%v: only root may use its socket", err)}, nil
 	default:
 		return daemonReport{Problem: err.Error()}, nil
 	}

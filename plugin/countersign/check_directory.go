@@ -16,11 +16,11 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxManifest bounds what is read as a manifest, as the daemon bounds it.
+// maxManifest limits the size of a manifest, as in the daemon.
 const maxManifest = 4 << 20
 
-// openDirectory reads an image in the layout of containers/image's dir: transport. The reference it is judged under
-// is its own origin.
+// openDirectory reads an image in the layout of containers/image's dir: transport. The image counts as pulled under the
+// reference that it is evaluated under.
 func openDirectory(path, ref string) (*source, error) {
 	named, err := policy.Normalize(ref)
 	if err != nil {
@@ -31,7 +31,7 @@ func openDirectory(path, ref string) (*source, error) {
 		return nil, fmt.Errorf("finding %s: %w", path, err)
 	}
 	if _, err := os.Stat(filepath.Join(path, "oci-layout")); err == nil {
-		return nil, policy.Refuse(policy.Unavailable, "%s is an OCI image layout: write oci:%s", path, path)
+		return nil, policy.Refuse(policy.Unavailable, "%s is an OCI image layout: use oci:%s", path, path)
 	}
 	top, err := readManifest(filepath.Join(path, "manifest.json"))
 	if err != nil {
@@ -47,7 +47,7 @@ func openDirectory(path, ref string) (*source, error) {
 	return carriedSource(image, directory.kept, func() {}), nil
 }
 
-// carriedSource is that of an image which is no longer where it came from.
+// carriedSource returns the source for an image outside of a registry and of containerd.
 func carriedSource(image *policy.Image, kept policy.LookupFunc, end func()) *source {
 	return &source{
 		config: image.Config,
@@ -57,8 +57,8 @@ func carriedSource(image *policy.Image, kept policy.LookupFunc, end func()) *sou
 	}
 }
 
-// carriedImage is an image that somebody put somewhere: one manifest, or the manifest of this machine's platform before
-// the index that lists it. The reference is its only original.
+// carriedImage returns an image from its files: one manifest or, if the files have an index, the manifest for this
+// machine's platform first and then the index. The reference is its only original reference.
 func carriedImage(
 	where string, named reference.Named, top policy.Manifest, read func(digest.Digest) (policy.Manifest, error),
 ) (*policy.Image, error) {
@@ -89,7 +89,7 @@ func carriedImage(
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "reading the manifest in %s: %v", where, err)
 	}
-	// Docker's schema 1 has no configuration. Its digest serves as the name of what is judged, no more.
+	// Docker's schema 1 has no config. The digest of the manifest identifies the image instead.
 	config := manifests[0].Digest
 	if named := parsed.ConfigInfo().Digest; named.Validate() == nil {
 		config = named
@@ -99,7 +99,7 @@ func carriedImage(
 	}, nil
 }
 
-// directoryImage has an image's manifests, and their signatures next to them.
+// directoryImage reads an image's manifests, and the signatures next to them.
 type directoryImage struct {
 	path      string
 	manifests []policy.Manifest
@@ -123,8 +123,8 @@ func readManifest(path string) (policy.Manifest, error) {
 	}, nil
 }
 
-// kept returns the signatures next to the manifests. Those of the top-level manifest are called signature-N, those of
-// another <hex>.signature-N.
+// kept returns the signatures next to the manifests. The files of the top-level manifest are named signature-N, those
+// of another one <hex>.signature-N.
 func (d *directoryImage) kept(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
 	kept := make(policy.StoredEvidence, 0, len(manifests))
 	for i, m := range manifests {
@@ -148,7 +148,7 @@ func (d *directoryImage) kept(manifests []policy.Manifest, _ reference.Named) po
 	return kept
 }
 
-// countSignatures counts as the dir: transport reads: from 1 on, up to the first that is missing.
+// countSignatures counts as the dir: transport does: from 1, up to the first file that does not exist.
 func countSignatures(prefix string) (int, error) {
 	for count := 0; ; count++ {
 		_, err := os.Stat(fmt.Sprintf("%s%d", prefix, count+1))
@@ -156,7 +156,7 @@ func countSignatures(prefix string) (int, error) {
 			return count, nil
 		}
 		if err != nil {
-			return 0, fmt.Errorf("looking for signatures: %w", err)
+			return 0, fmt.Errorf("finding signatures: %w", err)
 		}
 	}
 }

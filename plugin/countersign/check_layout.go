@@ -16,8 +16,8 @@ import (
 	"github.com/countersign/countersign/policy/evidence/archive"
 )
 
-// openLayout reads an image and its signatures in an OCI image layout. The reference it is judged under is its own
-// origin, and the repository of all signatures in it that do not name another.
+// openLayout reads an image and its signatures in an OCI image layout. The image counts as pulled under the reference
+// that it is evaluated under. Signatures in the layout that name no repository belong to the reference's repository.
 func openLayout(argument, ref string) (*source, error) {
 	named, err := policy.Normalize(ref)
 	if err != nil {
@@ -55,7 +55,7 @@ func openLayout(argument, ref string) (*source, error) {
 	return carriedSource(image, kept, end), nil
 }
 
-// splitTag splits PATH:TAG, where that is not the path of something.
+// splitTag splits PATH:TAG, unless a file of that name exists.
 func splitTag(argument string) (path, tag string) {
 	if _, err := os.Stat(argument); err == nil {
 		return argument, ""
@@ -64,7 +64,7 @@ func splitTag(argument string) (path, tag string) {
 	return path, tag
 }
 
-// topOf returns the image that a tag means (org.opencontainers.image.ref.name), or the only one there is.
+// topOf returns the image with a tag (org.opencontainers.image.ref.name), or the only image of the layout.
 func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 	var found []digest.Digest
 	var tags []string
@@ -80,17 +80,17 @@ func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case tag != "" && len(found) == 0:
-		return "", fmt.Errorf("it has no image called %q; leave the tag away where there is but one image", tag)
+		return "", fmt.Errorf("it has no image with tag %q; omit the tag if the layout has only one image", tag)
 	case tag != "":
-		return "", fmt.Errorf("it has %d images called %q", len(found), tag)
+		return "", fmt.Errorf("it has %d images with tag %q", len(found), tag)
 	case len(found) == 0:
-		return "", errors.New("there is no image in it")
+		return "", errors.New("it contains no image")
 	default:
 		return "", fmt.Errorf("it has %d images; give one of the tags %q: --image oci:PATH:TAG", len(found), tags)
 	}
 }
 
-// keepLayout keeps what a layout has of a repository's evidence until it is ended. It is an answer of which nothing is
+// keepLayout copies a layout's evidence of one repository into memory until the returned function is called. Nothing is
 // fetched.
 func keepLayout(opened *archive.Layout, named reference.Named) (policy.LookupFunc, func(), error) {
 	store, err := openPassing(nil)
@@ -112,10 +112,10 @@ func keepLayout(opened *archive.Layout, named reference.Named) (policy.LookupFun
 	return carried.kept, store.end, nil
 }
 
-// carriedEvidence is all there is: what is not in it is not there.
+// carriedEvidence is all evidence of an image outside of a registry: what it does not contain does not exist.
 type carriedEvidence struct {
 	read policy.LookupFunc
-	// failures say of which manifests something could not be read, and why; of no manifest is of any.
+	// failures are, by manifest, why something could not be read. The empty digest stands for the whole layout.
 	failures map[digest.Digest]string
 }
 

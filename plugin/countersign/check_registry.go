@@ -14,8 +14,8 @@ import (
 	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
-// openRegistry asks the registry for an image and its signatures, as the node would, and keeps them for as long as the
-// question takes. What the node itself keeps is neither read nor changed.
+// openRegistry fetches an image and its signatures from the registry, as the node would, and stores them for the time
+// of one check. The node's own store is neither read nor changed.
 func openRegistry(
 	ctx context.Context, config *conf.Config, ref string, progress fetch.ProgressFunc,
 ) (*source, error) {
@@ -36,24 +36,24 @@ func openRegistry(
 	if err != nil {
 		return nil, err
 	}
-	// Where one fails, that and why is what is stored then.
+	// A failure needs no handling here: the store records it.
 	_ = fetch.Func(store.Fetch).All(ctx, fetch.Limit(image.Manifests), named, progress)
 	return carriedSource(image, store.Kept, store.end), nil
 }
 
-// passing is a Keeper with a directory of its own, for one question.
+// passing is a Keeper with a temporary directory, for one check.
 type passing struct {
 	*evidence.Keeper
 	directory string
 }
 
-// passingSize bounds what is stored for one question, in bytes.
+// passingSize limits what is stored for one check, in bytes.
 const passingSize = 1 << 30
 
 func openPassing(reached *evidencefetch.Fetcher) (*passing, error) {
 	directory, err := os.MkdirTemp("", "countersign-check-")
 	if err != nil {
-		return nil, fmt.Errorf("keeping signatures: %w", err)
+		return nil, fmt.Errorf("storing signatures: %w", err)
 	}
 	keeper, err := evidence.Open(evidence.Config{
 		Directory: directory, MaxSize: passingSize, Exclusive: true, Fetcher: reached,
@@ -64,7 +64,7 @@ func openPassing(reached *evidencefetch.Fetcher) (*passing, error) {
 	return &passing{keeper, directory}, nil
 }
 
-// end forgets what was kept.
+// end removes the temporary directory.
 func (p *passing) end() {
 	p.Close()
 	_ = os.RemoveAll(p.directory)

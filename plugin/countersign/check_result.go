@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// checkResult is what check prints; its JSON is an interface, and only grows. It has the fields of a [daemon.Verdict]
-// in two parts, to keep their order.
+// checkResult is what check prints. Its JSON is a public interface, to which fields are only added. It has the fields
+// of a [daemon.Verdict] in two parts, to preserve their order.
 type checkResult struct {
 	daemon.Outcome
 	Mode      string `json:"mode"`
@@ -19,12 +19,12 @@ type checkResult struct {
 	Reference string `json:"reference"`
 	daemon.Basis
 
-	// Daemon is the running daemon's verdict, which is the one above if it answers, and Files that of the files on disk,
-	// which a daemon would reach that starts now. Both are set if check asked the daemon.
+	// Daemon describes the running daemon; if it answers, the verdict above is its verdict. Files is the verdict by the
+	// files on disk, which a daemon that starts now would reach. Both are set if check asked the daemon.
 	Daemon *daemonReport   `json:"daemon,omitempty"`
 	Files  *daemon.Verdict `json:"files,omitempty"`
 
-	// image is the value of --image, and requirementAdvice what would satisfy the requirement, if that is known.
+	// image is the value of --image. requirementAdvice is what would satisfy the requirement, if that is known.
 	image, requirementAdvice string
 }
 
@@ -33,7 +33,7 @@ func (r *checkResult) set(verdict daemon.Verdict, advice string) {
 	r.Outcome, r.Basis, r.requirementAdvice = verdict.Outcome, verdict.Basis, advice
 }
 
-// setDaemon sets what the daemon answered, whose verdict replaces that of the files.
+// setDaemon sets the daemon's answer; its verdict replaces the verdict by the files.
 func (r *checkResult) setDaemon(report daemonReport, answer *daemon.CheckAnswer) {
 	r.Daemon = &report
 	r.Files = &daemon.Verdict{Outcome: r.Outcome, Basis: r.Basis}
@@ -58,8 +58,8 @@ func (r *checkResult) text() string {
 	switch exitStatus(policy.Reason(r.Reason)) {
 	case exitAdmitted:
 		outcome = "admitted"
-	case exitCannotSay:
-		outcome = "cannot say"
+	case exitUnknown:
+		outcome = "unknown"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s in namespace %s", outcome, r.Reference, r.Namespace)
@@ -87,54 +87,54 @@ func (r *checkResult) text() string {
 	return b.String()
 }
 
-// comparison says whether the daemon answers, and how the files on disk differ from what it has in force.
+// comparison describes whether the daemon answers, and how the files on disk differ from what it applies.
 func (r *checkResult) comparison() string {
 	switch {
 	case r.Daemon == nil:
 		return ""
 	case !r.Daemon.Answers:
-		return "the daemon does not answer, so this is the verdict of the files: " + r.Daemon.Problem + "; until it " +
-			"answers, containerd creates no container where it requires countersign, and any unchecked where it does not\n"
+		return "the daemon does not answer, so this is the verdict by the files: " + r.Daemon.Problem + "; until it " +
+			"answers, containerd creates no container if it requires countersign, and otherwise any container unchecked\n"
 	case r.Files.Reason != r.Reason || r.Files.Document != r.Document || r.Files.Scope != r.Scope:
-		return fmt.Sprintf("this is the running daemon's verdict; the files on disk give another, %s (%s): %s\n",
+		return fmt.Sprintf("this is the running daemon's verdict; by the files on disk the image is %s (%s): %s\n",
 			map[bool]string{true: "admitted", false: "denied"}[r.Files.Allowed], r.Files.Reason, differs(r.Files))
 	default:
 		return ""
 	}
 }
 
-// differs says why the files give another verdict than the daemon.
+// differs explains why the verdict by the files differs from the daemon's.
 func differs(files *daemon.Verdict) string {
 	switch policy.Reason(files.Reason) {
 	case policy.InvalidPolicy:
 		return "an earlier version of the document is in force: " + files.Detail
 	case policy.Pending:
-		return "the daemon knows more of the image's signatures than is stored"
+		return "the daemon has signatures of the image that are not stored on disk"
 	default:
-		return "a changed document is in force within two seconds, and a changed config.toml after systemctl reload " +
+		return "a changed document applies within two seconds, and a changed config.toml after systemctl reload " +
 			"countersign"
 	}
 }
 
-// advice says what would make a denied image pass.
+// advice returns what would make a denied image pass.
 func (r *checkResult) advice() string {
 	switch policy.Reason(r.Reason) {
 	case policy.Unsigned, policy.Rejected:
 		if r.requirementAdvice != "" && strings.HasPrefix(r.image, "dir:") {
-			return r.requirementAdvice + "; a directory like this has no Sigstore bundles: look with --image oci:PATH or " +
+			return r.requirementAdvice + "; a dir: directory contains no Sigstore bundles: use --image oci:PATH or " +
 				"--image registry"
 		}
 		return r.requirementAdvice
 	case policy.UnknownOrigin:
-		return "pull it under this very reference"
+		return "pull the image under exactly this reference"
 	case policy.Pending:
 		if r.Daemon != nil && r.Daemon.Answers {
-			return "retry in some seconds: the daemon is fetching what is missing"
+			return "retry in a few seconds: the daemon is fetching what is missing"
 		}
 		return "start the daemon, which fetches missing evidence, or run countersign evidence fetch or import, and retry"
 	case policy.Unavailable:
 		if r.image == "containerd" {
-			return "fix the cause above and retry; pull an image that is not on this node, or check it where it is with " +
+			return "fix the cause above and retry; if the image is not on this node, pull it, or check it with " +
 				"--image registry, oci:PATH or dir:PATH"
 		}
 		return "fix the cause above and retry"

@@ -14,10 +14,10 @@ func newCommand(stdout, stderr io.Writer) *cobra.Command {
 		Use:   "countersign",
 		Short: "Refuse containers whose image does not satisfy the signature policy of the pod's namespace",
 		Long: `countersign refuses to create a container whose image does not satisfy the signature
-policy of the pod's namespace, whoever cached the image on the node before.
+policy of the pod's namespace, no matter which namespace pulled the image to the node.
 
-Policies are containers-policy.json(5) files: <directory>/<NAMESPACE>.json for a namespace
-that has one, the system's for all others.`,
+Policies are containers-policy.json(5) files: <directory>/<NAMESPACE>.json if it exists, and
+otherwise the system policy.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       thisVersion(),
@@ -35,12 +35,12 @@ that has one, the system's for all others.`,
 	return root
 }
 
-// onlyCommands takes no argument: what is none of the commands is a typing error.
+// onlyCommands rejects arguments: an argument that is not a command is a typing error.
 func onlyCommands(command *cobra.Command, arguments []string) error {
 	if len(arguments) == 0 {
 		return nil
 	}
-	command.SuggestionsMinimumDistance = 2 // Changes of a letter, as in cobra's own suggestions.
+	command.SuggestionsMinimumDistance = 2 // Edits of one letter, as cobra uses for its own suggestions.
 	hint := "see " + command.CommandPath() + " --help"
 	if close := command.SuggestionsFor(arguments[0]); len(close) > 0 {
 		hint = fmt.Sprintf("did you mean %s %s?", command.CommandPath(), close[0])
@@ -48,8 +48,8 @@ func onlyCommands(command *cobra.Command, arguments []string) error {
 	return fmt.Errorf("unknown command %q; %s", arguments[0], hint)
 }
 
-// arguments returns the command line less the program. containerd starts what it finds in /opt/nri/plugins without
-// any argument, and means the daemon.
+// arguments returns the command line without the program's name. containerd starts the programs in /opt/nri/plugins
+// without arguments; ours then runs the daemon.
 func arguments(args []string) []string {
 	if len(args) == 1 && nri.StartedByContainerd() {
 		return []string{"run"}

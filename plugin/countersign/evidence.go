@@ -13,10 +13,10 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// evidenceCommand is what the commands below "evidence" have in common.
+// evidenceCommand is what the subcommands of "evidence" share.
 type evidenceCommand struct {
 	stdout, stderr io.Writer
-	// path is that of the configuration, as given.
+	// path is the path of the configuration, from the flag.
 	path string
 }
 
@@ -24,15 +24,15 @@ func newEvidenceCommand(stdout, stderr io.Writer) *cobra.Command {
 	e := &evidenceCommand{stdout: stdout, stderr: stderr}
 	command := &cobra.Command{
 		Use:   "evidence",
-		Short: "List, show, fetch, export and import what is kept of signatures",
-		Long: `evidence is about the signatures and Sigstore bundles that this node keeps, so that no decision
-waits for a registry. Nothing of it is trusted: each decision verifies what it uses.
+		Short: "List, show, fetch, export and import stored signatures and bundles",
+		Long: `evidence manages the signatures and Sigstore bundles that this node stores, so that no decision
+waits for a registry. Stored evidence is not trusted: each decision verifies what it uses.
 
-A node that is cut off from its registries is fed by export and import: on one that is not,
-fetch and export, carry the file, and import it.
+To supply a node that cannot reach its registries: fetch and export on a node that can, copy the
+file, and import it.
 
-list, show and export read the evidence directory, whether the daemon runs or not. fetch and
-import ask the daemon where it runs, and else do it themselves.`,
+list, show and export read the evidence directory, with or without a running daemon. fetch and
+import use the daemon if it runs, and otherwise open the directory themselves.`,
 		Args: onlyCommands,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
@@ -41,10 +41,10 @@ import ask the daemon where it runs, and else do it themselves.`,
 	return command
 }
 
-// config is the node's configuration.
+// config returns the node's configuration.
 func (e *evidenceCommand) config() (*conf.Config, error) { return conf.Read(e.path) }
 
-// onNode returns the manifests of an image that is on this node under a reference.
+// onNode returns the manifests of the image that has a reference on this node.
 func onNode(ctx context.Context, config *conf.Config, ref reference.Named) ([]policy.Manifest, error) {
 	source, err := openContainerd(ctx, config, ref.String())
 	if err != nil {
@@ -58,7 +58,7 @@ func onNode(ctx context.Context, config *conf.Config, ref reference.Named) ([]po
 	return image.Manifests, nil
 }
 
-// failures ends a command that has said what is wrong with each thing, if there was anything.
+// failures returns the exit status of a command that has printed an error for each failure.
 func failures(count int) error {
 	if count > 0 {
 		return &exitError{exitFailed}
@@ -66,10 +66,10 @@ func failures(count int) error {
 	return nil
 }
 
-// exitFailed is the exit status of a command that did not do all that it was asked to do.
+// exitFailed is the exit status of a command that succeeded only in part.
 const exitFailed = 1
 
-// formatTime is how times are shown; a zero time is none.
+// formatTime formats times for output; the zero time becomes the empty string.
 func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -77,10 +77,10 @@ func formatTime(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// checkOutput returns an error unless it is one of the formats of output.
+// checkOutput returns an error unless output is a supported format.
 func checkOutput(output string) error {
 	if output != "text" && output != "json" {
-		return fmt.Errorf("--output %q is neither text nor json", output)
+		return fmt.Errorf("--output %q is not text or json", output)
 	}
 	return nil
 }

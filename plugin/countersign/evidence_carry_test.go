@@ -24,7 +24,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// opened is a store in a new directory, and that directory.
+// opened opens a store in a new directory, and returns both.
 func opened(t *testing.T) (*evidence.Keeper, string) {
 	t.Helper()
 	directory := t.TempDir()
@@ -36,7 +36,7 @@ func opened(t *testing.T) (*evidence.Keeper, string) {
 	return keeper, directory
 }
 
-// carry exports what a directory has, and imports it into another, which is returned.
+// carry exports the evidence of a directory and imports it into another, which it returns.
 func carry(t *testing.T, from string) string {
 	t.Helper()
 	stored, err := evidence.List(from)
@@ -69,7 +69,7 @@ func carry(t *testing.T, from string) string {
 	return to
 }
 
-// verdict decides on an image with what a directory has of its evidence.
+// verdict decides about an image with the evidence in a directory.
 func verdict(t *testing.T, directory string, requirement any, image *policy.Image) policy.Verdict {
 	t.Helper()
 	raw, err := json.Marshal(map[string]any{"default": []any{requirement}})
@@ -95,9 +95,9 @@ func verdict(t *testing.T, directory string, requirement any, image *policy.Imag
 	})
 }
 
-// TestWhatIsCarriedIsDecidedOnAsBefore compares the verdicts, to the letter, of a node that has evidence and of one
-// that it was carried to.
-func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
+// TestCarriedEvidenceGivesTheSameVerdict compares the verdicts of a node that has evidence with those of a node that
+// imported it; both must be identical.
+func TestCarriedEvidenceGivesTheSameVerdict(t *testing.T) {
 	const repository = "registry.example/app"
 	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{` +
 		`"mediaType":"application/vnd.oci.image.config.v1+json","size":2,` +
@@ -157,7 +157,7 @@ func TestWhatIsCarriedIsDecidedOnAsBefore(t *testing.T) {
 			before := verdict(t, here, test.requirement, image)
 			after := verdict(t, carry(t, here), test.requirement, image)
 			if diff := cmp.Diff(before, after); diff != "" || before.Reason != test.want {
-				t.Errorf("want %s; here and there (-here +there):\n%s", test.want, diff)
+				t.Errorf("want %s; exporting and importing node (-exporting +importing):\n%s", test.want, diff)
 			}
 		})
 	}

@@ -15,29 +15,29 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// claim is what one file says of itself, unverified. What it does not say is empty.
+// claim is what one file claims, unverified. What it does not claim is empty.
 type claim struct {
 	File string `json:"file"`
 	// Kind is "sigstore", "simple-signing" or "bundle".
 	Kind string `json:"kind"`
-	// Identity is what the image is said to be called, and Manifest its digest.
+	// Identity is the claimed reference of the image, and Manifest its digest.
 	Identity string `json:"identity,omitempty"`
 	Manifest string `json:"manifest,omitempty"`
-	// Key says something of the key, and Signer whom a certificate names; Issuer is who let him sign in.
+	// Key describes the key. Signer is the identity in the certificate, and Issuer the OIDC issuer that authenticated it.
 	Key    string `json:"key,omitempty"`
 	Signer string `json:"signer,omitempty"`
 	Issuer string `json:"issuer,omitempty"`
 	Time   string `json:"time,omitempty"`
-	// Predicate is what a bundle's statement is about.
+	// Predicate is the predicate type of a bundle's statement.
 	Predicate string `json:"predicate,omitempty"`
-	// Problem is why nothing can be read of it.
+	// Problem is why the file cannot be read.
 	Problem string `json:"problem,omitempty"`
 }
 
 func (c claim) write(line func(name, value string)) {
 	line(c.File, c.Kind)
 	line("  identity", c.Identity)
-	line("  of manifest", c.Manifest)
+	line("  manifest", c.Manifest)
 	line("  key", c.Key)
 	line("  signer", c.Signer)
 	line("  issuer", c.Issuer)
@@ -74,7 +74,7 @@ func (c *claim) openPGP(message []byte) {
 	c.Key, c.Time = "OpenPGP "+read.KeyID, formatTime(read.Time)
 }
 
-// sigstore reads a payload of simple signing and the annotations that cosign puts next to it.
+// sigstore reads a simple signing payload and the annotations that cosign puts next to it.
 func (c *claim) sigstore(of format.Signature) {
 	c.Kind = "sigstore"
 	var payload struct {
@@ -88,7 +88,7 @@ func (c *claim) sigstore(of format.Signature) {
 		} `json:"critical"`
 	}
 	if err := json.Unmarshal(of.Payload, &payload); err != nil {
-		c.Problem = fmt.Sprintf("its payload, of type %s, is not a simple signing payload: %v", of.MediaType, err)
+		c.Problem = fmt.Sprintf("its payload of type %s is not a simple signing payload: %v", of.MediaType, err)
 		return
 	}
 	c.Identity, c.Manifest = payload.Critical.Identity.Reference, payload.Critical.Image.Digest
@@ -105,14 +105,14 @@ func (c *claim) sigstore(of format.Signature) {
 	}
 }
 
-// integrated is when a transparency log is said to have recorded the signature.
+// integrated sets the time at which a transparency log claims to have recorded the signature.
 func (c *claim) integrated(seconds int64) {
 	if seconds > 0 {
 		c.Time = formatTime(time.Unix(seconds, 0))
 	}
 }
 
-// certificate reads whom a certificate of Fulcio's names.
+// certificate reads the identity in a certificate from Fulcio.
 func (c *claim) certificate(der []byte) {
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {

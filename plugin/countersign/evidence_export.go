@@ -28,7 +28,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence/format"
 )
 
-// exportFlags are export's flags, as given.
+// exportFlags are the flags of export.
 type exportFlags struct {
 	output string
 	all    bool
@@ -38,15 +38,15 @@ func (e *evidenceCommand) newExport() *cobra.Command {
 	flags := exportFlags{}
 	command := &cobra.Command{
 		Use:   "export REFERENCE|DIGEST... -o FILE",
-		Short: "Write what is kept into a file, for another node",
-		Long: `export writes signatures and bundles that are kept here into one file: an OCI image layout (tar)
-with each of them as an artifact whose subject is its image. import reads it on another node;
-oras, crane and the like read it too. The images themselves are not in it.
+		Short: "Write stored signatures and bundles into a file, for another node",
+		Long: `export writes stored signatures and bundles into one file: an OCI image layout (tar) in which
+each of them is an artifact whose subject is its image. import reads it on another node; oras, crane
+and similar tools read it too. The file does not contain the images.
 
-A name without a tag stands for all that is kept of its repository. A tag stands for the image
-that has it on this node, or else in its registry.
+A name without a tag selects all evidence of its repository. A name with a tag selects the image
+that has the tag on this node or, if there is none, in its registry.
 
-The same evidence gives the same file, byte for byte.`,
+The same evidence always produces the same file, byte for byte.`,
 		Example: `  countersign evidence export registry.example/app:v1 -o evidence.tar
   countersign evidence export --all -o - | ssh cut-off-node countersign evidence import -`,
 		Args: func(_ *cobra.Command, arguments []string) error {
@@ -64,13 +64,13 @@ The same evidence gives the same file, byte for byte.`,
 	}
 	set := command.Flags()
 	set.StringVarP(&flags.output, "output", "o", "", "`file` to write; - is standard output")
-	set.BoolVar(&flags.all, "all", false, "everything that is kept")
+	set.BoolVar(&flags.all, "all", false, "all stored evidence")
 	return command
 }
 
 func (e *evidenceCommand) export(ctx context.Context, arguments []string, output string) error {
 	if output == "-" && isTerminal(e.stdout) {
-		return errors.New("standard output is a terminal, and a tar file is not for reading; give -o FILE")
+		return errors.New("standard output is a terminal, and the output is a tar file; give -o FILE")
 	}
 	config, err := e.config()
 	if err != nil {
@@ -89,8 +89,8 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 	}
 	found, damaged := e.exportable(picked)
 	if len(found) == 0 {
-		return errors.New("nothing was written, for no signature and no bundle is kept of what was named; " +
-			"look with: countersign evidence list")
+		return errors.New("nothing was written: no signature and no bundle of these images is stored; " +
+			"list what is stored with: countersign evidence list")
 	}
 	if err := writeFile(output, e.stdout, func(to io.Writer) error {
 		return archive.Write(to, itemsOf(found), subjects.of)
@@ -109,7 +109,7 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 	return failures(damaged)
 }
 
-// exportable returns those that have anything, and says which are damaged.
+// exportable returns the evidence that can be exported, and reports damaged evidence.
 func (e *evidenceCommand) exportable(picked []evidence.Stored) (found []evidence.Stored, damaged int) {
 	for _, stored := range picked {
 		switch {
@@ -134,7 +134,7 @@ func itemsOf(found []evidence.Stored) iter.Seq2[format.Item, error] {
 	}
 }
 
-// fromAnywhere looks for an image on this node, and else in its registry.
+// fromAnywhere finds an image on this node or, if it is not there, in its registry.
 func fromAnywhere(config *conf.Config) manifestsFunc {
 	return func(ctx context.Context, ref reference.Named) ([]policy.Manifest, error) {
 		manifests, here := onNode(ctx, config, ref)
@@ -151,14 +151,14 @@ func fromAnywhere(config *conf.Config) manifestsFunc {
 	}
 }
 
-// subjects are the descriptors of images' manifests, as far as this node knows these.
+// subjects are the descriptors of the images' manifests, as far as this node knows them.
 type subjects struct {
 	known      map[digest.Digest]ocispec.Descriptor
 	connection *client.Client
 	ask        func(digest.Digest) (ocispec.Descriptor, error)
 }
 
-// connect has containerd asked. Where it is not there, only what is known otherwise is known.
+// connect connects to containerd. Without containerd, fewer descriptors are known.
 func (s *subjects) connect(ctx context.Context, config *conf.Config) {
 	connection, err := containerd.Connect(ctx, config.Containerd.Address, config.Containerd.Namespace)
 	if err != nil {
@@ -184,7 +184,7 @@ func (s *subjects) close() {
 	}
 }
 
-// remember has what is found on the way known.
+// remember returns find, and records the descriptors of the manifests that find returns.
 func (s *subjects) remember(find manifestsFunc) manifestsFunc {
 	return func(ctx context.Context, ref reference.Named) ([]policy.Manifest, error) {
 		found, err := find(ctx, ref)
@@ -213,13 +213,13 @@ func (s *subjects) of(item format.Item) (ocispec.Descriptor, bool) {
 	return found, err == nil && found.MediaType != ""
 }
 
-// writeFile writes a file that is there when it is whole, and not before; "-" is standard output.
+// writeFile writes a file, which exists only once it is complete; "-" is standard output.
 func writeFile(path string, stdout io.Writer, write func(io.Writer) error) error {
 	if path == "-" {
 		return write(stdout)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("writing %s: it is no regular file; nothing was written", path)
+		return fmt.Errorf("writing %s: it is not a regular file; nothing was written", path)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".countersign-export-")
 	if err != nil {

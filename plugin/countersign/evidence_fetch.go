@@ -16,7 +16,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/text"
 )
 
-// fetchTimeout is how long the evidence of one image may take to fetch, unless a flag says otherwise.
+// fetchTimeout is the default limit for fetching the evidence of one image.
 const fetchTimeout = time.Minute
 
 func (e *evidenceCommand) newFetch() *cobra.Command {
@@ -24,14 +24,13 @@ func (e *evidenceCommand) newFetch() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "fetch REFERENCE... | --all",
 		Short: "Fetch signatures and bundles from registries",
-		Long: `fetch has the signatures and bundles of images looked for now, as the node would before it needs
-them, and keeps them.
+		Long: `fetch fetches and stores the signatures and bundles of images now, before the node needs them.
 
-A reference means the image that has it on this node; what is not here is looked up in its
-registry, for this machine's platform. With --all it is every image on this node of which some
-policy asks a signature.
+A reference selects the image that has it on this node; if there is none, fetch resolves the
+reference in its registry, for this machine's platform. --all selects every image on this node of
+which a policy requires a signature.
 
-Exit status: 0 all registries have answered, with signatures or with none; 1 some have not.`,
+Exit status: 0 all registries answered, with signatures or without; 1 some did not.`,
 		Example: `  countersign evidence fetch registry.example/app:v1
   countersign evidence fetch --all`,
 		Args: func(_ *cobra.Command, arguments []string) error {
@@ -47,14 +46,14 @@ Exit status: 0 all registries have answered, with signatures or with none; 1 som
 		},
 		RunE: func(command *cobra.Command, arguments []string) error {
 			if request.Timeout <= 0 {
-				return fmt.Errorf("--timeout %s is no time at all", request.Timeout)
+				return fmt.Errorf("--timeout %s is not a positive duration", request.Timeout)
 			}
 			request.References = arguments
 			return e.fetch(command.Context(), request)
 		},
 	}
-	command.Flags().BoolVar(&request.All, "all", false, "all images on this node of which a policy asks a signature")
-	command.Flags().DurationVar(&request.Timeout, "timeout", fetchTimeout, "how long one image may take")
+	command.Flags().BoolVar(&request.All, "all", false, "all images on this node of which a policy requires a signature")
+	command.Flags().DurationVar(&request.Timeout, "timeout", fetchTimeout, "time `limit` for one image")
 	return command
 }
 
@@ -72,7 +71,7 @@ func (e *evidenceCommand) fetch(ctx context.Context, request daemon.FetchRequest
 	return failures(progress.failed)
 }
 
-// fetchProgress tells how fetching goes: on a terminal by one line that changes, and else by one line for each image.
+// fetchProgress prints progress: on a terminal in one line that changes, and otherwise in one line per image.
 type fetchProgress struct {
 	stdout, stderr           io.Writer
 	terminal                 bool
@@ -95,10 +94,10 @@ func (t *fetchProgress) tell(report daemon.FetchReport) error {
 		fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, text.Printable(report.Error))
 	case report.NotRequired:
 		t.unasked++
-		line = name + ": not fetched, for no policy asks for a signature of it"
+		line = name + ": not fetched: no policy requires a signature of it"
 	default:
 		t.fetched++
-		line = fmt.Sprintf("%s: %s and %s kept, of %s", name, count(report.Signatures, "signature"),
+		line = fmt.Sprintf("%s: stored %s and %s of %s", name, count(report.Signatures, "signature"),
 			count(report.Bundles, "bundle"), count(report.Manifests, "manifest"))
 	}
 	if t.terminal {
@@ -109,12 +108,12 @@ func (t *fetchProgress) tell(report daemon.FetchReport) error {
 		return nil
 	}
 	if _, err := fmt.Fprintln(t.stdout, line); err != nil {
-		return fmt.Errorf("telling what was fetched: %w", err)
+		return fmt.Errorf("printing what was fetched: %w", err)
 	}
 	return nil
 }
 
-// unfinished prints how much of an image is read.
+// unfinished prints how much of an image has been read.
 func (t *fetchProgress) unfinished(report daemon.FetchReport) {
 	name, read := text.Printable(report.Reference), referrersRead(report.Read, report.Of)
 	if t.terminal {
@@ -124,7 +123,7 @@ func (t *fetchProgress) unfinished(report daemon.FetchReport) {
 	fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, read)
 }
 
-// referrersRead is the text of a [fetch.ProgressFunc].
+// referrersRead formats the arguments of a [fetch.ProgressFunc].
 func referrersRead(read, of int) string {
 	return fmt.Sprintf("%d of %s read", read, count(of, "referrer"))
 }
@@ -135,17 +134,17 @@ func (t *fetchProgress) clear() {
 	}
 }
 
-// end says on a terminal what came of it all.
+// end prints the summary on a terminal.
 func (t *fetchProgress) end() {
 	if !t.terminal {
 		return
 	}
 	t.clear()
-	fmt.Fprintf(t.stdout, "fetched evidence of %s; %d failed; of %d no policy asks for a signature\n",
+	fmt.Fprintf(t.stdout, "fetched evidence of %s; %d failed; no policy requires a signature of %d\n",
 		count(t.fetched, "image"), t.failed, t.unasked)
 }
 
-// count is a number of things.
+// count formats a number with a noun.
 func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -153,7 +152,7 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// isTerminal reports whether somebody looks at what is written.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

@@ -9,19 +9,19 @@ import (
 	"github.com/countersign/countersign/plugin/daemon"
 )
 
-func TestHowItGoesIsToldOnATerminal(t *testing.T) {
+func TestProgressOfAFetch(t *testing.T) {
 	for name, test := range map[string]struct {
 		terminal       bool
 		stdout, stderr string
 	}{
-		"somebody looks at it": {
-			true, "fetched evidence of 1 image; 1 failed; of 1 no policy asks for a signature\n",
+		"on a terminal": {
+			true, "fetched evidence of 1 image; 1 failed; no policy requires a signature of 1\n",
 			"\r\x1b[K1 of 3: a: 120 of 301 referrers read" + "\r\x1b[K1 of 3: a" +
 				"\r\x1b[Kcountersign: b: down\n\r\x1b[K2 of 3: b" + "\r\x1b[K3 of 3: c?" + "\r\x1b[K",
 		},
-		"nobody does": {
-			false, "a: 2 signatures and 1 bundle kept, of 1 manifest\n" +
-				"c?: not fetched, for no policy asks for a signature of it\n",
+		"not on a terminal": {
+			false, "a: stored 2 signatures and 1 bundle of 1 manifest\n" +
+				"c?: not fetched: no policy requires a signature of it\n",
 			"countersign: a: 120 of 301 referrers read\ncountersign: b: down\n",
 		},
 	} {
@@ -49,6 +49,6 @@ func TestHowItGoesIsToldOnATerminal(t *testing.T) {
 		}
 	}
 	if isTerminal(&bytes.Buffer{}) {
-		t.Error("a buffer is a terminal")
+		t.Error("a buffer counts as a terminal")
 	}
 }

@@ -21,15 +21,15 @@ func (e *evidenceCommand) newImport() *cobra.Command {
 	var as string
 	command := &cobra.Command{
 		Use:   "import SOURCE...",
-		Short: "Add signatures and bundles that somebody brought to what is kept",
-		Long: `import adds to what is kept, and takes nothing away. What it adds is verified by each decision like
-what was fetched, so a file need not be trusted. It stays until its image has been on this node
-and has left it.
+		Short: "Add signatures and bundles from files to the stored ones",
+		Long: `import adds signatures and bundles from files to the evidence that this node stores, and removes
+none. Each decision verifies imported evidence like fetched evidence, so the files need not be
+trusted. Imported evidence is stored until its image has been on this node and has left it.
 
-A SOURCE is a file that export wrote, or such a layout as a directory; - for standard input;
-what cosign save --dir PATH wrote; or dir:PATH, a directory that skopeo copy wrote. The last two
-do not say in which repository the image was signed: give --as REFERENCE, the name that pods
-use.`,
+A SOURCE is a file that export wrote, or the same layout as a directory; "-" for standard input;
+the output of cosign save --dir PATH; or dir:PATH, a directory that skopeo copy wrote. The last two
+do not contain the repository in which the image was signed: give --as REFERENCE, the name that
+pods use.`,
 		Example: `  countersign evidence import evidence.tar
   countersign evidence import --as registry.example/app:v1 dir:/mnt/app
   cosign save --dir /mnt/app registry.example/app:v1
@@ -44,7 +44,7 @@ use.`,
 			return e.importAll(command.Context(), arguments, as)
 		},
 	}
-	command.Flags().StringVar(&as, "as", "", "`reference` in whose repository the images were signed")
+	command.Flags().StringVar(&as, "as", "", "`reference` whose repository the images were signed in")
 	return command
 }
 
@@ -63,13 +63,13 @@ func (e *evidenceCommand) importAll(ctx context.Context, sources []string, as st
 	defer service.close()
 	failed := 0
 	for _, source := range sources {
-		// What can be imported of a source is, whatever is wrong with the rest of it.
+		// A problem in one part of a source does not prevent the import of the rest.
 		failed += e.importSource(ctx, service, source, named)
 	}
 	return failures(failed)
 }
 
-// importSource imports one source, says what came of it, and returns how much of it failed.
+// importSource imports one source, prints the result, and returns the number of failures.
 func (e *evidenceCommand) importSource(
 	ctx context.Context, service *evidenceService, source string, as reference.Named,
 ) (failed int) {
@@ -95,14 +95,14 @@ func (e *evidenceCommand) importSource(
 		return failed
 	}
 	if done.manifests == 0 && failed == 0 {
-		fail(errors.New("there is no signature and no bundle in it"))
+		fail(errors.New("it contains no signature and no bundle"))
 		return failed
 	}
 	fmt.Fprintf(e.stdout, "%s: %s\n", source, done)
 	return failed
 }
 
-// imported says what came of a source.
+// imported counts what was imported from one source.
 type imported struct{ manifests, signatures, bundles, added, attestations int }
 
 func (i *imported) count(found archive.Found) {
@@ -115,17 +115,17 @@ func (i *imported) count(found archive.Found) {
 	i.bundles += found.Count(format.KindBundle)
 }
 
-// String says it in one line.
+// String formats the counts in one line.
 func (i imported) String() string {
 	text := fmt.Sprintf("%s and %s of %s, %d of them new", count(i.signatures, "signature"),
 		count(i.bundles, "bundle"), count(i.manifests, "manifest"), i.added)
 	if i.attestations > 0 {
-		text += fmt.Sprintf("; %s left out, for a policy asks for none", count(i.attestations, "attestation"))
+		text += fmt.Sprintf("; skipped %s, because no policy uses attestations", count(i.attestations, "attestation"))
 	}
 	return text
 }
 
-// eachFound calls take with all that a source has. An error is one of the source as a whole.
+// eachFound calls take with everything in a source. It returns an error if the source as a whole cannot be read.
 func eachFound(source string, as reference.Named, take func(archive.Found)) error {
 	if path, ok := strings.CutPrefix(source, "dir:"); ok {
 		return eachInDirectory(path, as, take)
@@ -141,7 +141,7 @@ func eachFound(source string, as reference.Named, take func(archive.Found)) erro
 	}
 	opened, err := archive.Open(path)
 	if err != nil && archive.IsDirectory(path) {
-		return fmt.Errorf("%s looks like a directory that skopeo wrote: write dir:%s", path, path)
+		return fmt.Errorf("%s looks like a directory that skopeo wrote: use dir:%s", path, path)
 	}
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func eachFound(source string, as reference.Named, take func(archive.Found)) erro
 	defer opened.Close()
 	for found := range opened.Evidence(as) {
 		if found.Err != nil && found.Repository == "" && as == nil && found.Manifest != "" {
-			return fmt.Errorf("it does not say in which repository %s was signed: give --as REFERENCE", found.Manifest)
+			return fmt.Errorf("the repository in which %s was signed is unknown: give --as REFERENCE", found.Manifest)
 		}
 		take(found)
 	}
@@ -158,7 +158,7 @@ func eachFound(source string, as reference.Named, take func(archive.Found)) erro
 
 func eachInDirectory(path string, as reference.Named, take func(archive.Found)) error {
 	if as == nil {
-		return errors.New("it does not say in which repository the image was signed: give --as REFERENCE")
+		return errors.New("the repository in which the image was signed is unknown: give --as REFERENCE")
 	}
 	items, err := archive.Directory(path, as)
 	if err != nil {
@@ -170,10 +170,10 @@ func eachInDirectory(path string, as reference.Named, take func(archive.Found)) 
 	return nil
 }
 
-// maxInput bounds what is read from standard input, in bytes. It is more than a store holds by default.
+// maxInput limits what is read from standard input, in bytes. It is more than a store holds by default.
 const maxInput = 4 << 30
 
-// copyInput copies what cannot be read twice into a file, and returns its path.
+// copyInput copies standard input, which cannot be read twice, into a file and returns its path.
 func copyInput(from io.Reader) (path string, err error) {
 	file, err := os.CreateTemp("", "countersign-import-")
 	if err != nil {
@@ -181,7 +181,7 @@ func copyInput(from io.Reader) (path string, err error) {
 	}
 	copied, err := io.Copy(file, io.LimitReader(from, maxInput+1))
 	if err == nil && copied > maxInput {
-		err = fmt.Errorf("it has more than %d bytes", int64(maxInput))
+		err = fmt.Errorf("it is larger than %d bytes", int64(maxInput))
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		_ = os.Remove(file.Name())

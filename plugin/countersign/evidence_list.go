@@ -17,12 +17,12 @@ func (e *evidenceCommand) newList() *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "list [REFERENCE|DIGEST...]",
-		Short: "List what is kept",
-		Long: `list shows of which manifests and indexes signatures and bundles are kept, in which repository.
-Every file is compared with its hash; what is damaged is said to be, and is fetched again.
+		Short: "List stored signatures and bundles",
+		Long: `list shows the manifests and indexes of which signatures and bundles are stored, and their
+repositories. It compares every file with its hash; damaged evidence is marked, and is fetched again.
 
-Without arguments everything is listed; a name without a tag stands for its whole repository,
-and a tag for the image that has it on this node.`,
+Without arguments, list shows everything. A name without a tag selects its whole repository, and a
+name with a tag selects the image that has the tag on this node.`,
 		Example: `  countersign evidence list
   countersign evidence list registry.example/app registry.example/web:v1
   countersign evidence list -o json | jq -r '.[] | select(.outcome == "none") | .manifest'`,
@@ -52,7 +52,7 @@ func (e *evidenceCommand) list(ctx context.Context, arguments []string, output s
 	return writeRows(e.stdout, rows)
 }
 
-// pick returns what the arguments stand for.
+// pick returns the evidence that the arguments select.
 func (e *evidenceCommand) pick(ctx context.Context, arguments []string) ([]evidence.Stored, error) {
 	config, err := e.config()
 	if err != nil {
@@ -65,7 +65,7 @@ func (e *evidenceCommand) pick(ctx context.Context, arguments []string) ([]evide
 	return pick(ctx, stored, arguments, fromNode(config))
 }
 
-// listed is one line of list; its JSON is an interface.
+// listed is one line of list. Its JSON is a public interface.
 type listed struct {
 	Repository string `json:"repository"`
 	Manifest   string `json:"manifest"`
@@ -107,7 +107,7 @@ func listedFrom(s evidence.Stored) listed {
 	return l
 }
 
-// note is what is unusual about a line.
+// note describes what is unusual about a line.
 func (l *listed) note() string {
 	switch {
 	case l.Outcome == "damaged":
@@ -123,7 +123,7 @@ func (l *listed) note() string {
 
 func writeRows(to io.Writer, rows []listed) error {
 	if len(rows) == 0 {
-		_, err := fmt.Fprintln(to, "nothing is kept here")
+		_, err := fmt.Fprintln(to, "no evidence is stored")
 		return err
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)

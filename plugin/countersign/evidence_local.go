@@ -23,14 +23,14 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// evidenceService fetches and imports evidence, in the daemon or in this process. It must be closed.
+// evidenceService fetches and imports evidence, in the daemon or in this process. The caller must close it.
 type evidenceService struct {
 	fetchAll   func(context.Context, daemon.FetchRequest, func(daemon.FetchReport) error) error
 	importItem func(context.Context, format.Item) (added int, err error)
 	close      func()
 }
 
-// service returns the daemon's service if a daemon runs, and else one of this process, which then opens the store.
+// service returns the daemon's service if a daemon runs. Otherwise it opens the store in this process.
 func (e *evidenceCommand) service(ctx context.Context) (*evidenceService, error) {
 	config, err := e.config()
 	if err != nil {
@@ -48,11 +48,11 @@ func (e *evidenceCommand) service(ctx context.Context) (*evidenceService, error)
 	return openStore(config)
 }
 
-// unlessNoDaemon returns why the daemon did not answer, and nil if none runs. A daemon whose socket this user may not
-// use does run.
+// unlessNoDaemon returns why the daemon did not answer, or nil if no daemon runs. If this user may not use its socket,
+// a daemon does run.
 func unlessNoDaemon(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w; only root may ask it", err)
+		return fmt.Errorf("%w; only root may use its socket", err)
 	}
 	if errors.Is(err, socket.ErrNoDaemon) {
 		return nil
@@ -60,7 +60,7 @@ func unlessNoDaemon(err error) error {
 	return err
 }
 
-// openStore opens the evidence store, while no daemon has it open.
+// openStore opens the evidence store. No daemon may have it open.
 func openStore(config *conf.Config) (*evidenceService, error) {
 	registries := daemon.Registries(config, nil)
 	keeper, err := evidence.Open(evidence.Config{
@@ -68,7 +68,7 @@ func openStore(config *conf.Config) (*evidenceService, error) {
 		Fetcher: registries,
 	})
 	if errors.Is(err, evidence.ErrLocked) {
-		return nil, fmt.Errorf("%w, but no daemon answers at %s; is listen.socket what the daemon has?",
+		return nil, fmt.Errorf("%w, but no daemon answers at %s; does the daemon use another listen.socket?",
 			err, config.Listen.Socket)
 	}
 	if err != nil {
@@ -90,8 +90,8 @@ func openStore(config *conf.Config) (*evidenceService, error) {
 	}, nil
 }
 
-// requiresSignature returns a function that reports whether some document requires a signature of a reference. It reads
-// the documents at its first call.
+// requiresSignature returns a function that reports whether some document requires a signature of a reference. The
+// documents are read at the first call.
 func requiresSignature(config *conf.Config) func(reference.Named) bool {
 	decider := sync.OnceValue(func() *policy.Decider {
 		kinds := daemon.RequirementKinds(nil)
@@ -99,7 +99,7 @@ func requiresSignature(config *conf.Config) func(reference.Named) bool {
 		decider, err := policy.NewDecider(policy.Sources{
 			Documents: documents.Current,
 			Image: func(context.Context, policy.Question) (*policy.Image, error) {
-				return nil, policy.Refuse(policy.Internal, "no image is looked for here")
+				return nil, policy.Refuse(policy.Internal, "images are not read here")
 			},
 			Lookup: evidence.Read(config.Evidence.Directory),
 			Kinds:  kinds,
@@ -112,13 +112,13 @@ func requiresSignature(config *conf.Config) func(reference.Named) bool {
 	return func(ref reference.Named) bool { return decider() == nil || decider().RequiresSignature(ref) }
 }
 
-// nodeImages lists the images of containerd. It must be closed.
+// nodeImages lists the images of containerd. The caller must close it.
 type nodeImages struct {
 	config conf.Containerd
 	stop   func()
 }
 
-// listTimeout bounds how long it may take to list the images on this node.
+// listTimeout limits the time to list the images on this node.
 const listTimeout = time.Minute
 
 // list returns all images on this node. It is called once.

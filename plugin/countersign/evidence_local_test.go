@@ -12,8 +12,9 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-// A daemon whose socket a command may not use has the store; the command must not take the error for its absence.
-func TestACommandDoesWithoutADaemonOnlyIfThereIsNone(t *testing.T) {
+// If a command may not use the daemon's socket, the daemon does have the store: the error must not be taken for its
+// absence.
+func TestACommandOpensTheStoreOnlyIfNoDaemonRuns(t *testing.T) {
 	dialing := func(errno syscall.Errno) error {
 		return &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", errno)}
 	}
@@ -22,10 +23,10 @@ func TestACommandDoesWithoutADaemonOnlyIfThereIsNone(t *testing.T) {
 		err  error
 		want string
 	}{
-		"no socket":          {nobody(dialing(syscall.ENOENT)), ""},
-		"nobody listens":     {nobody(dialing(syscall.ECONNREFUSED)), ""},
-		"not allowed":        {fmt.Errorf("asking: %w", dialing(syscall.EACCES)), "only root may ask it"},
-		"it says what is up": {errors.New("too many"), "too many"},
+		"no socket":                   {nobody(dialing(syscall.ENOENT)), ""},
+		"nobody listens":              {nobody(dialing(syscall.ECONNREFUSED)), ""},
+		"not allowed":                 {fmt.Errorf("asking: %w", dialing(syscall.EACCES)), "only root may use its socket"},
+		"the daemon returns an error": {errors.New("too many"), "too many"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := unlessNoDaemon(test.err)

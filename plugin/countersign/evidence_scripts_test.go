@@ -52,7 +52,7 @@ func newShop(t testing.TB) *shop {
 	return s
 }
 
-// image is one for this machine's platform that no other is equal to.
+// image returns a unique image for this machine's platform.
 func (s *shop) image(content string) v1.Image {
 	s.t.Helper()
 	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
@@ -76,7 +76,7 @@ func (s *shop) digest(image partial.WithRawManifest) digest.Digest {
 
 func (s *shop) repository() string { return s.host + "/app" }
 
-// push pushes an image, or what is attached to one, under a tag.
+// push pushes an image, or an artifact that is attached to one, under a tag.
 func (s *shop) push(tag string, image v1.Image) {
 	s.t.Helper()
 	ref, err := name.NewTag(s.repository()+":"+tag, name.Insecure)
@@ -88,7 +88,7 @@ func (s *shop) push(tag string, image v1.Image) {
 	}
 }
 
-// signatures is what cosign attaches under the tag sha256-<hex>.sig.
+// signatures returns the image that cosign attaches under the tag sha256-<hex>.sig.
 func (s *shop) signatures(signatures ...signaturetest.Signature) v1.Image {
 	s.t.Helper()
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
@@ -104,7 +104,7 @@ func (s *shop) signatures(signatures ...signaturetest.Signature) v1.Image {
 	return image
 }
 
-// bundle is what cosign 3 attaches to an image by referring to it.
+// bundle returns the artifact that cosign 3 attaches to an image as a referrer.
 func (s *shop) bundle(to v1.Image, name string) v1.Image {
 	s.t.Helper()
 	raw := bundletest.Sign(s.t, s.new, s.digest(to), name).JSON(s.t)
@@ -130,7 +130,7 @@ func (s *shop) bundle(to v1.Image, name string) v1.Image {
 	return attached
 }
 
-// stock has images pushed: app:v1 signed in both formats, app:nameless by a bundle that names no repository, and
+// stock pushes images: app:v1 signed in both formats, app:nameless signed with a bundle that names no repository, and
 // app:unsigned.
 func (s *shop) stock() (signed v1.Image) {
 	s.t.Helper()
@@ -147,7 +147,7 @@ func (s *shop) stock() (signed v1.Image) {
 	return signed
 }
 
-// carry writes the image as others carry it: with bundles in an OCI image layout, and by skopeo's dir: transport.
+// carry writes the image to files: into an OCI image layout with bundles, and in the format of skopeo's dir: transport.
 func (s *shop) carry(directory string, image v1.Image) error {
 	of := s.digest(image)
 	path, err := ggcr.Write(filepath.Join(directory, "layout"), empty.Index)
@@ -166,14 +166,14 @@ func (s *shop) carry(directory string, image v1.Image) error {
 			s.old(s.repository(), of).File(s.t), 0o600))
 }
 
-// policy writes one that asks for a signature by the key, in the image's repository.
+// policy writes a policy that requires a signature by the key, in the image's repository.
 func (s *shop) policy(directory string) error {
 	raw, err := json.Marshal(map[string]any{"default": []any{s.new.Requirement(s.t)}})
 	return errors.Join(err, os.WriteFile(filepath.Join(directory, "policy.json"), raw, 0o600),
 		os.Mkdir(filepath.Join(directory, "policies"), 0o700))
 }
 
-// TestEvidenceScripts runs the commands below evidence, and check, with a registry.
+// TestEvidenceScripts runs the subcommands of evidence, and check, with a registry.
 func TestEvidenceScripts(t *testing.T) {
 	saved, err := filepath.Abs("../../policy/evidence/archive/testdata")
 	if err != nil {
@@ -204,7 +204,7 @@ func TestEvidenceScripts(t *testing.T) {
 	})
 }
 
-// writeOther writes the configuration of another node, and of one with another socket but the same evidence.
+// writeOther writes the configuration of a second node, and one with another socket but the same evidence.
 func writeOther(directory string) error {
 	raw, err := os.ReadFile(filepath.Join(directory, "node.toml"))
 	if err != nil {

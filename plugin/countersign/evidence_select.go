@@ -13,31 +13,31 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// manifestsFunc returns the manifests of the image that a reference stands for.
+// manifestsFunc returns the manifests of the image with a reference.
 type manifestsFunc func(context.Context, reference.Named) ([]policy.Manifest, error)
 
-// fromNode looks for an image on this node.
+// fromNode finds an image on this node.
 func fromNode(config *conf.Config) manifestsFunc {
 	return func(ctx context.Context, ref reference.Named) ([]policy.Manifest, error) {
 		return onNode(ctx, config, ref)
 	}
 }
 
-// selection says of which manifests in which repository evidence is meant. What is empty is not limited.
+// selection selects evidence by manifest and repository. An empty field selects all.
 type selection struct {
 	repository string
 	manifests  []digest.Digest
 }
 
-// selectionOf reads an argument: a digest, or a reference. A name with neither tag nor digest is all of a repository,
-// and a tag stands for the manifests of an image on this node.
+// selectionOf parses an argument: a digest or a reference. A name without tag and digest selects a whole repository; a
+// name with a tag selects the manifests of the image that has it on this node.
 func selectionOf(ctx context.Context, argument string, manifests manifestsFunc) (selection, error) {
 	if d, err := digest.Parse(argument); err == nil {
 		return selection{manifests: []digest.Digest{d}}, nil
 	}
 	named, err := reference.ParseNormalizedNamed(argument)
 	if err != nil {
-		return selection{}, fmt.Errorf("%q is neither a reference nor a digest: %w", argument, err)
+		return selection{}, fmt.Errorf("%q is not a reference or a digest: %w", argument, err)
 	}
 	s := selection{repository: named.Name()}
 	if reference.IsNameOnly(named) {
@@ -50,11 +50,11 @@ func selectionOf(ctx context.Context, argument string, manifests manifestsFunc) 
 	found, err := manifests(ctx, ref)
 	canonical, digested := ref.(reference.Canonical)
 	if err != nil && !digested {
-		return selection{}, fmt.Errorf("which image %s is cannot be found out (%w); "+
-			"name it by digest, or without its tag for all of the repository", argument, err)
+		return selection{}, fmt.Errorf("cannot determine which image %s is (%w); "+
+			"name it by digest, or omit the tag to select the whole repository", argument, err)
 	}
 	if digested {
-		// What an index lists is only known where it is here.
+		// The manifests that an index lists are known only if the index is on this node.
 		s.manifests = append(s.manifests, canonical.Digest())
 	}
 	for _, manifest := range found {
@@ -63,7 +63,7 @@ func selectionOf(ctx context.Context, argument string, manifests manifestsFunc) 
 	return s, nil
 }
 
-// fetchable is an argument as fetch takes it, which has to know which image of which repository is meant.
+// fetchable returns an argument in the form that fetch needs, with the image and its repository.
 func fetchable(argument string) string {
 	if d, err := digest.Parse(argument); err == nil {
 		return "REPOSITORY@" + d.String()
@@ -79,8 +79,8 @@ func (s selection) has(stored evidence.Stored) bool {
 		(s.manifests == nil || slices.Contains(s.manifests, stored.Manifest))
 }
 
-// pick returns what arguments stand for, all of it where there are none, in its order. An argument that stands for
-// nothing is an error.
+// pick returns the stored evidence that the arguments select, in the store's order; without arguments it returns all.
+// An argument that selects nothing is an error.
 func pick(
 	ctx context.Context, stored []evidence.Stored, arguments []string, manifests manifestsFunc,
 ) ([]evidence.Stored, error) {
@@ -100,7 +100,7 @@ func pick(
 			}
 		}
 		if !any {
-			return nil, fmt.Errorf("nothing is kept of %s; fetch it with: countersign evidence fetch %s",
+			return nil, fmt.Errorf("no evidence of %s is stored; fetch it with: countersign evidence fetch %s",
 				argument, fetchable(argument))
 		}
 	}

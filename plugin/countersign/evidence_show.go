@@ -16,12 +16,12 @@ func (e *evidenceCommand) newShow() *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "show REFERENCE|DIGEST",
-		Short: "Show what signatures and bundles say of themselves",
-		Long: `show lists each signature and bundle that is kept of an image, and what it claims: for which
+		Short: "Show what stored signatures and bundles claim",
+		Long: `show lists each stored signature and bundle of an image, and what it claims: for which
 repository and manifest it was made, by which key or certificate, and when.
 
-None of it is verified: anybody can write any of it. Whether an image is admitted, and by
-which rule, says: countersign check`,
+None of this is verified: anybody can write it. To learn whether an image is admitted, and by which
+rule, use: countersign check`,
 		Example: `  countersign evidence show registry.example/app:v1
   countersign evidence show sha256:20bf21ed457b390829cdbeec8795a7bea1626991fda603e0d01b4e7f60427e55
   countersign evidence show -o json registry.example/app | jq '.[].files[].identity'`,
@@ -39,10 +39,10 @@ which rule, says: countersign check`,
 	return command
 }
 
-// shown is what show says of one manifest in one repository; its JSON is an interface.
+// shown is the output of show for one manifest in one repository. Its JSON is a public interface.
 type shown struct {
 	listed
-	// Unverified reminds whoever reads it.
+	// Unverified is always true. It reminds the reader that claims are not verified.
 	Unverified bool    `json:"unverified"`
 	Files      []claim `json:"files"`
 }
@@ -61,7 +61,7 @@ func (e *evidenceCommand) show(ctx context.Context, arguments []string, output s
 		if item, err := stored.Item(); err == nil {
 			s.Files = slices.Concat(signatureClaims(item.Files), bundleClaims(item.Files))
 		} else if stored.Damage == nil {
-			return fmt.Errorf("reading what is kept of %s: %w", stored.Manifest, err)
+			return fmt.Errorf("reading the evidence of %s: %w", stored.Manifest, err)
 		}
 		all = append(all, s)
 	}
@@ -70,7 +70,7 @@ func (e *evidenceCommand) show(ctx context.Context, arguments []string, output s
 	}
 	for _, s := range all {
 		if err := s.write(e.stdout); err != nil {
-			return fmt.Errorf("writing what is kept: %w", err)
+			return fmt.Errorf("writing the evidence: %w", err)
 		}
 	}
 	return nil
@@ -98,7 +98,7 @@ func (s *shown) write(to io.Writer) error {
 		c.write(line)
 	}
 	if len(s.Files) > 0 {
-		line("UNVERIFIED", "all of this is only claimed; countersign check REFERENCE says what a policy makes of it")
+		line("UNVERIFIED", "these are claims; countersign check REFERENCE evaluates them under a policy")
 	}
 	_, err := fmt.Fprintln(to)
 	return errors.Join(failure, err)

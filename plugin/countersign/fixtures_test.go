@@ -30,7 +30,8 @@ const pki = `{"type":"sigstoreSigned","pki":{"caRootsPath":"$FIXTURES/pki_root_c
 
 const gpg = `{"type":"signedBy","keyType":"GPGKeys","keyPath":"$FIXTURES/public-key.gpg"}`
 
-// TestCheckFixtures has check judge what containers/image judges in its own tests, and expects its verdicts.
+// TestCheckFixtures evaluates the test data of containers/image with check, and expects the verdicts of
+// containers/image.
 func TestCheckFixtures(t *testing.T) {
 	tests := map[string]struct {
 		manifest   string
@@ -49,7 +50,7 @@ func TestCheckFixtures(t *testing.T) {
 			sample,
 			sigstoreKey("cosign.pub", repository), 0, "accepted",
 		},
-		"a bad signature before the good one does no harm": {
+		"a bad signature before a good one is ignored": {
 			"cosign-valid",
 			[]string{"unknown-cosign-key", "cosign-valid"},
 			sample,
@@ -73,7 +74,7 @@ func TestCheckFixtures(t *testing.T) {
 		"a changed manifest is rejected": {
 			"cosign-modified", []string{"cosign-valid"}, sample, sigstoreKey("cosign.pub", repository), 1, "rejected",
 		},
-		"an attachment that is no signature is none that counts": {
+		"an attachment that is not a signature is ignored": {
 			"cosign-valid", []string{"cosign-other-attachment"}, sample, sigstoreKey("cosign.pub", repository), 1, "rejected",
 		},
 		"a signed tag is admitted under that tag": {
@@ -88,7 +89,7 @@ func TestCheckFixtures(t *testing.T) {
 			"192.168.64.2:5000/skopeo-signed:othertag",
 			sigstoreKey("cosign.pub", `"signedIdentity":{"type":"matchExact"}`), 1, "rejected",
 		},
-		"an identity from Fulcio that Rekor has seen is admitted": {
+		"an identity from Fulcio with an entry in Rekor is admitted": {
 			"cosign-fulcio-rekor-valid",
 			[]string{"cosign-fulcio-rekor-valid"},
 			"192.168.64.2:5000/cosign-signed/fulcio-rekor-1",
@@ -100,7 +101,7 @@ func TestCheckFixtures(t *testing.T) {
 			"192.168.64.2:5000/cosign-signed/fulcio-rekor-1",
 			fulcio("fulcio_v1.crt.pem", "someone@else.example", "rekor.pub"), 1, "rejected",
 		},
-		"a certificate of the organisation's own is admitted": {
+		"a certificate from a private PKI is admitted": {
 			"cosign-pki-valid", []string{"cosign-pki-valid"}, "localhost:5000/test", pki, 0, "accepted",
 		},
 		"a GPG signature is admitted": {
@@ -112,7 +113,7 @@ func TestCheckFixtures(t *testing.T) {
 		"an image without signatures is unsigned": {
 			"image", nil, "testing/manifest:latest", gpg, 1, "unsigned",
 		},
-		"bytes that are no signature count for nothing": {
+		"bytes that are not a signature are ignored": {
 			"cosign-valid", []string{"invalid-blob"}, sample, sigstoreKey("cosign.pub", repository), 1, "rejected",
 		},
 	}

@@ -1,7 +1,7 @@
 // Countersign refuses to create a container whose image does not satisfy the signature policy of the pod's namespace.
 //
-// It is one program: the daemon that containerd asks (run), and commands for those who operate it (check, evidence,
-// version). Package documentation of policy and nri says how a decision is made; function run joins the daemon's parts.
+// It is one program: the daemon that containerd calls (run), and commands for operators (check, evidence, version).
+// Packages policy and nri document how a decision is made; package daemon joins the parts.
 package main
 
 import (
@@ -10,11 +10,11 @@ import (
 	"io"
 	"os"
 
-	"github.com/containerd/log" //nolint:depguard // Only to silence it.
+	"github.com/containerd/log" //nolint:depguard // Only to discard its output.
 )
 
 func main() {
-	// Libraries of containerd and containers/image log on their own; what they have to say reaches us as errors.
+	// Libraries of containerd and containers/image write logs of their own; the same information reaches us as errors.
 	log.L.Logger.SetOutput(io.Discard)
 	os.Exit(execute(os.Args, os.Stdout, os.Stderr))
 }
@@ -34,25 +34,26 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	if config := (*configError)(nil); errors.As(err, &config) {
 		return exitConfig
 	}
-	return exitCannotSay
+	return exitUnknown
 }
 
-// Exit statuses of check. Any command that fails exits with exitCannotSay, but for run with a configuration that is
-// not valid: exitConfig is EX_CONFIG of sysexits.h, of which systemd is told that a restart does not help.
+// Exit statuses of check. Any command that fails exits with exitUnknown, except that run exits with exitConfig if its
+// configuration is invalid. exitConfig is EX_CONFIG of sysexits.h; the systemd unit does not restart the service after
+// it.
 const (
-	exitAdmitted  = 0
-	exitDenied    = 1
-	exitCannotSay = 2
-	exitConfig    = 78
+	exitAdmitted = 0
+	exitDenied   = 1
+	exitUnknown  = 2
+	exitConfig   = 78
 )
 
-// configError is what only somebody who edits the configuration, or the command line, of the daemon can repair.
+// configError is an error that an operator can fix only by editing the daemon's configuration or command line.
 type configError struct{ error }
 
 // Unwrap returns the cause.
 func (e *configError) Unwrap() error { return e.error }
 
-// exitError ends the program with a status, everything having been said.
+// exitError ends the program with a status. All output has been printed before.
 type exitError struct{ code int }
 
 // Error implements error.

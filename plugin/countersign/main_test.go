@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the program as its users do, one script for each thing they might want of it.
+// TestScripts runs the program as its users do, one script per use.
 func TestScripts(t *testing.T) {
 	fixtures, err := filepath.Abs(fixtureDirectory)
 	if err != nil {
@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// writeConfig writes a configuration of which all paths are below the script's directory.
+// writeConfig writes a configuration whose paths are all below the script's directory.
 func writeConfig(directory, name, withoutDaemon string) error {
 	text := os.Expand(`
 [policy]

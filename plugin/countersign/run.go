@@ -16,16 +16,16 @@ func newRunCommand(stderr io.Writer) *cobra.Command {
 	var path string
 	command := &cobra.Command{
 		Use:   "run",
-		Short: "Answer containerd: the daemon",
-		Long: `run registers with containerd's NRI as plugin "countersign" and validates every container
-that is about to be created, until it is told to stop (SIGTERM). It keeps running while containerd
-does not, and while policies are broken: it denies what it cannot decide. SIGHUP has it read its
-configuration again. A configuration that is not valid at the start ends it with status 78.`,
+		Short: "Run the daemon",
+		Long: `run registers with containerd's NRI as plugin "countersign" and validates every container that
+containerd is about to create, until it receives SIGTERM. It keeps running while containerd is
+unavailable and while policies are invalid: it denies what it cannot decide. After SIGHUP it reads
+its configuration again. If the configuration is invalid at start, it exits with status 78.`,
 		Example: `  countersign run
   countersign run --config /etc/countersign/config.toml`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			// From the first moment on SIGHUP does not end the process.
+			// SIGHUP must not end the process, from the first moment on.
 			reloads := make(chan os.Signal, 1)
 			signal.Notify(reloads, syscall.SIGHUP)
 			defer signal.Stop(reloads)

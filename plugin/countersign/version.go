@@ -11,7 +11,7 @@ import (
 func newVersionCommand(stdout io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version, the commit it was built from, and Go's version",
+		Short:   "Print the version, the commit and the Go version",
 		Example: "  countersign version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -29,7 +29,7 @@ func thisVersion() string {
 	return versionLine(build)
 }
 
-// versionLine says what the Go toolchain recorded; nothing is stamped in by hand, so nothing can be forgotten.
+// versionLine formats what the Go toolchain recorded in the binary.
 func versionLine(build *debug.BuildInfo) string {
 	version, commit := build.Main.Version, "unknown commit"
 	if version == "" {

@@ -18,7 +18,7 @@ type VerifierEndpoint struct {
 	Timeout func() time.Duration
 }
 
-// Answer answers one request in time.
+// Answer answers one request within the verifier's timeout.
 func (e *VerifierEndpoint) Answer(ctx context.Context, request socket.PullRequest) (socket.PullAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout(request.Within))
 	defer cancel()
@@ -27,7 +27,8 @@ func (e *VerifierEndpoint) Answer(ctx context.Context, request socket.PullReques
 }
 
 // timeout returns how long a decision may take: less than the verifier waits, in milliseconds. The verifier has to
-// start, and the answer to reach it, on a node that may be busy; containerd may refuse the pull if the answer is late.
+// start, and the answer has to reach it, on a node that may be busy; containerd may refuse the pull if the answer is
+// late.
 func (e *VerifierEndpoint) timeout(waits int64) time.Duration {
 	timeout := e.Timeout()
 	if waits > 0 && waits < timeout.Milliseconds() {
@@ -44,18 +45,18 @@ func answer(pull audit.Pull) socket.PullAnswer {
 			Decision: socket.Refuse, Message: socket.Refusal(pull.Name, refusal(pull.Verdict), reason),
 		}
 	}
-	sentence := "allowed, because it could not be decided yet; the decision follows when a container is created"
+	sentence := "allowed: not determined yet; the policy is enforced when a container is created"
 	switch {
 	case pull.Verdict.Admitted():
-		sentence = "allowed, because a policy on this node admits it"
+		sentence = "allowed: a policy on this node admits it"
 	case pull.WouldDeny():
-		sentence = "allowed, because a namespace on this node is in audit mode; no policy admits it"
+		sentence = "allowed: a namespace on this node is in audit mode; no policy admits it"
 	}
 	return socket.PullAnswer{Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, reason)}
 }
 
-// refusal says why a pull is refused. Everybody who may see the pod reads it, so it names nothing that the pod's author
-// did not write.
+// refusal describes why a pull is refused. Everybody who may see the pod reads it, so it contains nothing that the
+// author of the pod did not write.
 func refusal(verdict policy.Verdict) string {
 	const none = "no policy on this node admits it"
 	switch {

@@ -1,6 +1,6 @@
 package pull
 
-// MaxPullsPerHost bounds concurrent decisions about images of one registry.
+// MaxPullsPerHost limits concurrent decisions about images of one registry.
 const MaxPullsPerHost = maxPullsPerHost
 
 // Limited returns how many decisions the gate counts as in progress, and of how many registries.

@@ -15,22 +15,22 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Config is what a [Gate] decides with. All fields are required but Panicked.
+// Config contains what a [Gate] needs. All fields except Panicked are required.
 type Config struct {
-	// RequiresSignature and Decide are those of a [policy.Decider]: does some document require a signature, and could any
-	// document admit the image.
+	// RequiresSignature and Decide are methods of a [policy.Decider]: whether some document requires a signature, and
+	// whether any document could admit the image.
 	RequiresSignature func(reference.Named) bool
 	Decide            func(context.Context, reference.Named, *policy.Image, bool) policy.Verdict
-	// FindImage returns an image that is on this node, by its manifest or index, or nil.
+	// FindImage returns an image on this node by the digest of its manifest or index, or nil.
 	FindImage func(context.Context, digest.Digest, reference.Named) *policy.Image
 	// Image returns the manifests that this node has of an image, by its config digest.
 	Image policy.ImageFunc
 	// ReadImage reads the manifests of an image from its registry.
 	ReadImage func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)
-	// Lookup returns the evidence that this node stores, and Fetch fetches that of one manifest now.
+	// Lookup returns the evidence that this node stores. Fetch fetches the evidence of one manifest now.
 	Lookup policy.LookupFunc
 	Fetch  fetch.Func
-	// Report receives the record of each decision, and does not wait.
+	// Report receives the record of each decision. It must not block.
 	Report func(audit.Pull)
 	// AuditAnywhere reports whether some namespace is in audit mode, and NoIdentityAnywhere whether one accepts signatures
 	// that name no repository: the gate must not refuse what one namespace admits.
@@ -39,13 +39,14 @@ type Config struct {
 	Panicked policy.PanicFunc
 }
 
-// Gate decides about each image before anything of it is downloaded but its top manifest or index. It refuses an image
-// only if no document of this node could admit it under its name. What cannot be determined in time is pulled: the
-// decision about a container follows when it is created.
+// Gate decides about each image when only its top manifest or index has been downloaded. It refuses an image only if no
+// document of this node could admit it under its name. If the verdict cannot be determined in time, the pull is
+// allowed: the policy is enforced when a container is created.
 type Gate struct {
 	config  Config
 	limiter limiter
-	// deciding counts the decisions in progress, also those whose caller has given up. They end with their contexts.
+	// deciding counts the decisions in progress, including those whose caller no longer waits. They end with their
+	// contexts.
 	deciding sync.WaitGroup
 }
 
@@ -54,7 +55,7 @@ func NewGate(config Config) *Gate { return &Gate{config: config} }
 
 // Request asks whether an image may be pulled, for any namespace of this node.
 type Request struct {
-	// Reference is the image's, as the client wrote it.
+	// Reference is the reference of the image, as the client wrote it.
 	Reference string
 	// Target is the digest of the manifest or index that the reference resolves to.
 	Target digest.Digest
@@ -83,13 +84,13 @@ func (g *Gate) Decide(ctx context.Context, request Request) audit.Pull {
 // Wait waits until no decision is in progress.
 func (g *Gate) Wait() { g.deciding.Wait() }
 
-// Final reports whether a verdict refuses the pull: no retry would end differently. With any other reason some document
-// may admit the image by the time a container is created.
+// Final reports whether a verdict refuses the pull: a retry would have the same result. With any other reason some
+// document may admit the image by the time a container is created.
 func Final(verdict policy.Verdict) bool {
 	return !verdict.Admitted() && (verdict.Reason == policy.Rejected || verdict.Reason == policy.Unsigned)
 }
 
-// verdict decides about a request. A decision that hangs or panics never refuses.
+// verdict decides about a request. A decision that hangs or panics does not refuse the pull.
 func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 	ref, err := policy.Normalize(request.Reference)
 	if err != nil {
@@ -128,13 +129,13 @@ func (g *Gate) JudgeReference(ctx context.Context, ref reference.Named) policy.V
 	return g.decide(ctx, ref, nil)
 }
 
-// decide judges an image by what this node stores.
+// decide evaluates an image with the evidence that this node stores.
 func (g *Gate) decide(ctx context.Context, ref reference.Named, image *policy.Image) policy.Verdict {
 	return g.config.Decide(ctx, ref, image, g.config.NoIdentityAnywhere())
 }
 
-// Judge returns whether any document could admit the image: by what this node stores, and if that does not suffice by
-// what the image's registry has. It reports no record.
+// Judge returns whether any document could admit the image: with the evidence that this node stores and, if that does
+// not suffice, with the evidence in the image's registry. It reports no record.
 func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Digest) policy.Verdict {
 	if !g.config.RequiresSignature(ref) {
 		// The verdict depends on no manifest, and nothing is requested from the registry.
@@ -149,7 +150,7 @@ func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Dig
 	}
 	stored := g.config.Lookup(image.Manifests, ref)
 	verdict := g.decide(ctx, ref, image)
-	// One document may admit the image without a signature that another document requires.
+	// One document may admit the image without a signature, and another document may require one.
 	if verdict.Admitted() && slices.ContainsFunc(stored, isFound) {
 		return verdict
 	}
@@ -157,8 +158,8 @@ func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Dig
 	if !Final(verdict) {
 		return verdict
 	}
-	// Other manifests of the same configuration may be on this node and signed, under other tags of the repository: a
-	// container may be created from any of them.
+	// Other manifests with the same config may be on this node and signed, under other tags of the repository: a container
+	// may be created from any of them.
 	local, err := g.config.Image(ctx, policy.Question{Reference: ref.String(), Config: image.Config})
 	switch {
 	case err == nil:
@@ -172,8 +173,8 @@ func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Dig
 
 func isFound(evidence policy.Evidence) bool { return evidence.State == policy.Found }
 
-// fetchAndDecide decides after it has fetched the evidence of all manifests but those whose evidence was fetched just
-// before. Evidence that could not be fetched might be what would admit the image.
+// fetchAndDecide decides after it has fetched the evidence of all manifests, except those whose evidence was fetched
+// just before. If evidence could not be fetched, the image might be admitted with it, so the verdict is undetermined.
 func (g *Gate) fetchAndDecide(
 	ctx context.Context, ref reference.Named, image *policy.Image, fetched []policy.Manifest,
 ) policy.Verdict {
@@ -189,7 +190,7 @@ func (g *Gate) fetchAndDecide(
 	return verdict
 }
 
-// Undetermined returns the verdict for an error because of which something could not be determined.
+// Undetermined returns the verdict for an error that prevented a determination.
 func Undetermined(err error) policy.Verdict {
 	if refusal := (*policy.Refusal)(nil); errors.As(err, &refusal) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, context.Canceled) {

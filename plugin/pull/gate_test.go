@@ -19,25 +19,25 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// pullNode is what pulls are answered with, in fields. A real decider decides, on real documents; evidence is whether
-// somebody signed.
+// pullNode simulates a node, by its fields. Decisions are made by a real decider with real documents; evidence is only
+// a state per manifest.
 type pullNode struct {
 	set    *policy.Set
 	signed map[digest.Digest]policy.State
-	// local is what is on the node, and remote what the registry has.
+	// local is the image on the node, and remote the image in the registry.
 	local, remote *policy.Image
 	readErr       error
 	fetchErr      error
-	// fetchFinds is what fetching changes.
+	// fetchFinds are the states after a fetch.
 	fetchFinds map[digest.Digest]policy.State
 	hang       bool
-	// unasked: no document requires a signature; auditing: some namespace is in audit mode.
+	// If unasked is set, no document requires a signature; if auditing is set, some namespace is in audit mode.
 	unasked, auditing bool
-	// panics: the registry's answer makes whoever reads it panic.
+	// If panics is set, reading the registry's answer panics.
 	panics bool
 	// found is what FindImage returns.
 	found func(digest.Digest) *policy.Image
-	// gate is the one that was made last.
+	// gate is the gate that was created last.
 	gate *pull.Gate
 
 	mu      sync.Mutex
@@ -63,7 +63,7 @@ func pulledImage(contents ...string) *policy.Image {
 	return image
 }
 
-// pullKinds is a table of the kinds that these tests use.
+// pullKinds returns a table of the kinds that these tests use.
 func pullKinds() policy.Kinds {
 	kinds := policy.Kinds{}
 	for _, kind := range []policy.Kind{policy.SigstoreSigned, policy.InsecureAcceptAnything, policy.Reject} {
@@ -84,7 +84,7 @@ func oneDocument(requirements ...*policy.Requirement) *policy.Set {
 
 func signedDocument() *policy.Set { return oneDocument(requirement("sigstoreSigned", true)) }
 
-// endpoint returns an endpoint before a gate of the node.
+// endpoint returns the endpoint of a new gate of the node.
 func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 	t.Helper()
 	decider, err := policy.NewDecider(policy.Sources{
@@ -205,7 +205,7 @@ func TestPullsAreAnswered(t *testing.T) {
 		reads, fetches int
 		says           string
 	}{
-		"nothing is asked of it, and everything let in": {
+		"nothing is required, and everything admitted": {
 			node: &pullNode{set: oneDocument(requirement("insecureAcceptAnything", false))}, reason: policy.Accepted,
 			says: "a policy on this node admits it",
 		},
@@ -217,7 +217,7 @@ func TestPullsAreAnswered(t *testing.T) {
 			node:   &pullNode{set: signedDocument(), remote: remote, fetchFinds: signedLater},
 			reason: policy.Accepted, reads: 1, fetches: 2,
 		},
-		"its evidence is kept": {
+		"its evidence is stored": {
 			node:   &pullNode{set: signedDocument(), remote: remote, signed: signedLater},
 			reason: policy.Accepted, reads: 1,
 		},
@@ -225,29 +225,29 @@ func TestPullsAreAnswered(t *testing.T) {
 			node: &pullNode{set: signedDocument(), remote: remote}, refused: true, reason: policy.Unsigned,
 			reads: 1, fetches: 2, says: "a signature is required and none was found (unsigned)",
 		},
-		"one document lets in what another wants signed": {
+		"one document admits what another requires a signature of": {
 			node: &pullNode{set: mixed, remote: remote, fetchFinds: signedLater}, reason: policy.Accepted, reads: 1, fetches: 2,
 		},
 		"not signed, and a document cannot be used": {
 			node: &pullNode{set: broken, remote: remote}, reason: policy.InvalidPolicy, reads: 1, fetches: 2,
-			says: "could not be decided yet",
+			says: "not determined yet",
 		},
 		"its registry does not answer": {
 			node: &pullNode{set: signedDocument(), readErr: errors.New("connection refused")}, reason: policy.Unavailable,
-			reads: 1, says: "could not be decided yet",
+			reads: 1, says: "not determined yet",
 		},
-		"its evidence cannot be had": {
+		"its evidence cannot be fetched": {
 			node:   &pullNode{set: signedDocument(), remote: remote, fetchErr: errors.New("503")},
 			reason: policy.Unavailable, reads: 1, fetches: 2,
 		},
-		"there was none, and now it cannot be had": {
+		"it had no evidence, and now it cannot be fetched": {
 			node: &pullNode{
 				set: signedDocument(), remote: remote, fetchErr: errors.New("503"),
 				signed: map[digest.Digest]policy.State{index: policy.None, manifestOf("manifest").Digest: policy.None},
 			},
 			reason: policy.Unavailable, reads: 1, fetches: 2,
 		},
-		"another manifest of it is here and signed": {
+		"another of its manifests is on the node and signed": {
 			node: &pullNode{
 				set: signedDocument(), remote: remote, local: rewrapped,
 				fetchFinds: map[digest.Digest]policy.State{manifestOf("signed before").Digest: policy.Found},
@@ -272,7 +272,7 @@ func TestPullsAreAnswered(t *testing.T) {
 			}
 			for _, secret := range []string{"/etc", "prod", "dev", "503"} {
 				if strings.Contains(answer.Message, secret) {
-					t.Errorf("it tells everybody of %s: %s", secret, answer.Message)
+					t.Errorf("the message contains %s: %s", secret, answer.Message)
 				}
 			}
 			if test.node.reads != test.reads || len(test.node.fetches) != test.fetches {
@@ -310,7 +310,7 @@ func TestANamespaceInAuditModeCouldAdmitAnything(t *testing.T) {
 	}
 }
 
-func TestAnImageThatIsHereNeedsNoRegistryButForNewSignatures(t *testing.T) {
+func TestAnImageOnTheNodeNeedsTheRegistryForNewSignaturesOnly(t *testing.T) {
 	here := pulledImage("manifest", "index")
 	n := pullNode{set: signedDocument(), signed: map[digest.Digest]policy.State{here.Manifests[0].Digest: policy.Found}}
 	endpoint := n.endpoint(t)
@@ -328,12 +328,12 @@ func TestAnImageThatIsHereNeedsNoRegistryButForNewSignatures(t *testing.T) {
 	}
 }
 
-func TestWhatMakesNoSenseIsLetInAndOnRecord(t *testing.T) {
+func TestInvalidRequestsAreAllowedAndRecorded(t *testing.T) {
 	for name, request := range map[string]socket.PullRequest{
 		"no name":                 {Digest: digest.FromString("index").String()},
-		"a name that is none":     {Name: "Registry/App:", Digest: digest.FromString("index").String()},
+		"an invalid name":         {Name: "Registry/App:", Digest: digest.FromString("index").String()},
 		"no digest":               {Name: pullName},
-		"a digest that is none":   {Name: pullName, Digest: "sha256:00"},
+		"an invalid digest":       {Name: pullName, Digest: "sha256:00"},
 		"an algorithm not linked": {Name: pullName, Digest: "md5:d41d8cd98f00b204e9800998ecf8427e"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -346,7 +346,7 @@ func TestWhatMakesNoSenseIsLetInAndOnRecord(t *testing.T) {
 	}
 }
 
-func TestAPanicIsLetInAndOnRecord(t *testing.T) {
+func TestAfterAPanicThePullIsAllowedAndRecorded(t *testing.T) {
 	n := pullNode{set: signedDocument()}
 	endpoint := n.endpoint(t)
 	n.panics = true
@@ -357,7 +357,7 @@ func TestAPanicIsLetInAndOnRecord(t *testing.T) {
 	wantRecord(t, &n, false, policy.Internal)
 }
 
-func TestARegistryThatHangsHoldsUpNobodyForLong(t *testing.T) {
+func TestARegistryThatHangsDelaysAPullUntilItsTimeout(t *testing.T) {
 	for name, test := range map[string]struct {
 		within int64
 		want   time.Duration
@@ -385,7 +385,7 @@ func TestARegistryThatHangsHoldsUpNobodyForLong(t *testing.T) {
 	}
 }
 
-func TestARegistryThatHangsHoldsUpNoOther(t *testing.T) {
+func TestARegistryThatHangsDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := pullNode{set: signedDocument(), hang: true}
 		endpoint := n.endpoint(t)
@@ -407,7 +407,7 @@ func TestARegistryThatHangsHoldsUpNoOther(t *testing.T) {
 		n.set = oneDocument(requirement("reject", false))
 		answer, err := endpoint.Answer(t.Context(), pullRequest())
 		if err != nil || answer.Decision != socket.Refuse {
-			t.Errorf("another registry's: %+v, %v", answer, err)
+			t.Errorf("the pull from another registry: %+v, %v", answer, err)
 		}
 		all.Wait()
 		n.gate.Wait()

@@ -2,21 +2,21 @@ package pull
 
 import "sync"
 
-// Bounds of concurrent decisions, in all and for one registry: a registry that hangs delays no other. The kubelet pulls
-// one image at a time, or a few.
+// Limits of concurrent decisions, in total and for one registry: a registry that hangs delays no other. The kubelet
+// pulls one image at a time, or a few.
 const (
 	maxPulls        = 128
 	maxPullsPerHost = 16
 )
 
-// limiter bounds how many pulls are decided on at the same time.
+// limiter limits the number of concurrent decisions on pulls.
 type limiter struct {
 	mu      sync.Mutex
 	perHost map[string]int
 	total   int
 }
 
-// acquire reports whether one more pull from a host may be decided on; if so, release must follow.
+// acquire reports whether another decision for a host may start; if it may, the caller must call release.
 func (l *limiter) acquire(host string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,7 +31,7 @@ func (l *limiter) acquire(host string) bool {
 	return true
 }
 
-// release ends one decision about a pull from a host.
+// release ends one decision for a host.
 func (l *limiter) release(host string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

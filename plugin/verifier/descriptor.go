@@ -8,21 +8,21 @@ import (
 	"io"
 )
 
-// descriptorMediaType is what containerd says of its stdin (OCI image-spec v1.1, descriptor.md).
+// descriptorMediaType is the media type of containerd's input (OCI image-spec v1.1, descriptor.md).
 const descriptorMediaType = "application/vnd.oci.descriptor.v1+json"
 
-// maxDescriptor is how many bytes of a descriptor are read. containerd writes one of some 200; it may have as many
+// maxDescriptor limits the size of a descriptor in bytes. containerd writes one of about 200; it may have as many
 // annotations as fit into a manifest, 4 MiB.
 const maxDescriptor = 4 << 20
 
-// descriptor is what is used of one.
+// descriptor contains the fields of a descriptor that are used.
 type descriptor struct {
 	MediaType string `json:"mediaType"`
 	Digest    string `json:"digest"`
 	Size      int64  `json:"size"`
 }
 
-// readDescriptor reads all of stdin, which has to be one descriptor. When the context ends first, reading goes on until
+// readDescriptor reads all of stdin, which must be one descriptor. If the context ends first, the read continues until
 // the program ends.
 func readDescriptor(ctx context.Context, stdin io.Reader) (descriptor, error) {
 	type result struct {
@@ -47,7 +47,7 @@ func readDescriptor(ctx context.Context, stdin io.Reader) (descriptor, error) {
 
 func parseDescriptor(raw []byte) (descriptor, error) {
 	if len(raw) > maxDescriptor {
-		return descriptor{}, fmt.Errorf("the descriptor on stdin has more than %d bytes", maxDescriptor)
+		return descriptor{}, fmt.Errorf("the descriptor on stdin is larger than %d bytes", maxDescriptor)
 	}
 	var d descriptor
 	if err := json.Unmarshal(raw, &d); err != nil {

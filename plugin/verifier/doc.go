@@ -1,8 +1,9 @@
-// Package verifier is what containerd runs before it downloads an image (io.containerd.image-verifier.v1.bindir): it
-// asks the daemon whether any policy of this node could admit the image, and hands the answer back. While it waits, the
-// daemon fetches the signatures, so that the first container of the image finds them there.
+// Package verifier implements the program that containerd runs before it downloads an image
+// (io.containerd.image-verifier.v1.bindir): it asks the daemon whether any policy of this node could admit the image,
+// and returns the answer. Meanwhile the daemon fetches the signatures, so that they are stored before the first
+// container is created.
 //
-// It is started anew for each pull, so it is small: it imports nothing but the standard library, directly or not. It
-// decides nothing itself but what becomes of a pull when the daemon gives no answer in time: that is for the
-// operator to say ([pull] on_daemon_unavailable in config.toml).
+// containerd starts the program anew for each pull, so it is small. It decides only one thing itself: what happens to a
+// pull if the daemon does not answer in time, which the operator configures ([pull] on_daemon_unavailable in
+// config.toml).
 package verifier

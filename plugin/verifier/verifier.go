@@ -12,35 +12,35 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-// Exit statuses. To containerd any but the first blocks the pull (containerd v2.4.2, pkg/imageverifier/bindir).
+// Exit statuses. containerd blocks the pull on any status other than 0 (containerd v2.4.2, pkg/imageverifier/bindir).
 const (
 	Allow = 0
 	Block = 1
 )
 
-// The reasons that the verifier itself gives; all others are the daemon's. They are words of package policy, which
-// imports more than the standard library.
+// The reasons that the verifier itself returns; all others come from the daemon. Their values are those of package
+// policy.
 const (
 	badRequest  = "bad-request"
 	internal    = "internal"
 	unavailable = "unavailable"
 )
 
-// Run answers containerd about one pull: with an exit status, and a line on stdout that says why. What an operator
-// needs to know beyond that is on stderr, which containerd logs at level debug.
+// Run answers containerd about one pull: with an exit status, and a line on stdout with the reason. Details for the
+// operator go to stderr, which containerd logs at level debug.
 func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	started := time.Now()
 	question, err := parseArguments(args[1:])
 	if err != nil {
 		fmt.Fprintf(stderr, "countersign-verifier: %v\n", err)
-		fmt.Fprintln(stdout, socket.Refusal(question.name, "the image verifier was not asked as it should be", badRequest))
+		fmt.Fprintln(stdout, socket.Refusal(question.name, "invalid arguments to the image verifier", badRequest))
 		return Block
 	}
 	settings, err := conf.ReadVerifier(question.config)
 	if err != nil {
 		fmt.Fprintf(stderr, "countersign-verifier: %v\n", err)
-		fmt.Fprintln(stdout, socket.Refusal(question.name, "countersign's configuration cannot be read by its image "+
-			"verifier; on the node, countersign run says what is wrong with it", internal))
+		fmt.Fprintln(stdout, socket.Refusal(question.name, "the image verifier cannot read countersign's configuration; "+
+			"to see what is wrong with it, run countersign on the node", internal))
 		return Block
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), started.Add(settings.Timeout))
@@ -53,7 +53,7 @@ func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) 
 	return status
 }
 
-// question is what containerd asks.
+// question is a request by containerd.
 type question struct {
 	name, digest, config string
 }
@@ -73,25 +73,26 @@ func parseArguments(args []string) (question, error) {
 	}
 	switch {
 	case flags.NArg() > 0:
-		return q, fmt.Errorf("there is an argument too many: %q", flags.Arg(0))
+		return q, fmt.Errorf("unexpected argument: %q", flags.Arg(0))
 	case q.name == "" || q.digest == "":
-		return q, errors.New("-name and -digest are needed; containerd runs this program as an image verifier")
+		return q, errors.New("-name and -digest are required; containerd runs this program as an image verifier")
 	case mediaType != descriptorMediaType:
-		return q, fmt.Errorf("-stdin-media-type is %q, and only %s is understood", mediaType, descriptorMediaType)
+		return q, fmt.Errorf("-stdin-media-type is %q; only %s is supported", mediaType, descriptorMediaType)
 	}
 	return q, nil
 }
 
-// answer reads the descriptor and asks the daemon. The error is for the log: what becomes of the pull is said without.
+// answer reads the descriptor and calls the daemon. The error is for the log only; status and line are valid with an
+// error too.
 func (q *question) answer(
 	ctx context.Context, settings conf.Verifier, stdin io.Reader,
 ) (status int, line string, err error) {
 	image, err := readDescriptor(ctx, stdin)
 	if err == nil && image.Digest != q.digest {
-		err = fmt.Errorf("the descriptor on stdin is of %q, and -digest is %q", image.Digest, q.digest)
+		err = fmt.Errorf("the descriptor on stdin has digest %q, and -digest is %q", image.Digest, q.digest)
 	}
 	if err != nil {
-		return Block, socket.Refusal(q.name, "the image verifier was not told which image is pulled", badRequest), err
+		return Block, socket.Refusal(q.name, "invalid descriptor on the image verifier's standard input", badRequest), err
 	}
 	answer, err := q.ask(ctx, settings, image)
 	switch {
@@ -100,15 +101,16 @@ func (q *question) answer(
 	case err == nil:
 		return Block, answer.Message, nil
 	case settings.OnDaemonUnavailable == conf.AllowPulls:
-		return Allow, socket.Admission(q.name, "let in, although countersign cannot be asked on this node", unavailable), err
+		return Allow, socket.Admission(q.name, "allowed: the countersign daemon is unreachable, and on_daemon_unavailable "+
+			"is allow", unavailable), err
 	default:
-		return Block, socket.Refusal(q.name, "countersign cannot be asked on this node, and images are not let in "+
-			"without; it is tried again by itself", unavailable), err
+		return Block, socket.Refusal(q.name, "the countersign daemon on this node is unreachable, so the pull is refused; "+
+			"the kubelet retries automatically", unavailable), err
 	}
 }
 
-// ask asks the daemon. An error says that it is not there: nobody listens, it gives no answer in time although it has
-// less time for it than we have, or what it says makes no sense.
+// ask calls the daemon. It returns an error if the daemon is unreachable, does not answer in time (it has less time
+// than this program), or gives an invalid answer.
 func (q *question) ask(ctx context.Context, settings conf.Verifier, image descriptor) (socket.PullAnswer, error) {
 	request := socket.PullRequest{Name: q.name, Digest: image.Digest, MediaType: image.MediaType, Size: image.Size}
 	if deadline, ok := ctx.Deadline(); ok {

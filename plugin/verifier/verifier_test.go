@@ -24,7 +24,7 @@ const (
 	image     = `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + manifest + `","size":1234}`
 )
 
-// daemon answers at a socket until the test ends.
+// daemon serves a handler at a socket until the test ends.
 func daemon(t testing.TB, handler http.Handler) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "s")
@@ -47,7 +47,7 @@ func daemon(t testing.TB, handler http.Handler) (path string) {
 // impatient is a configuration with a short timeout.
 const impatient = "[listen]\nsocket = %q\n[pull]\ntimeout = \"200ms\"\non_daemon_unavailable = %q\n"
 
-// configure writes a configuration.
+// configure writes a configuration file.
 func configure(tb testing.TB, format string, arguments ...any) (path string) {
 	tb.Helper()
 	path = filepath.Join(tb.TempDir(), "config.toml")
@@ -57,7 +57,7 @@ func configure(tb testing.TB, format string, arguments ...any) (path string) {
 	return path
 }
 
-// run asks as containerd does, and checks what holds of every answer.
+// run runs the verifier as containerd does, and checks what every answer must have.
 func run(t *testing.T, config string, stdin io.Reader, arguments ...string) (status int, line string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -65,7 +65,7 @@ func run(t *testing.T, config string, stdin io.Reader, arguments ...string) (sta
 	status = verifier.Run(append(always, arguments...), stdin, &stdout, &stderr)
 	line = stdout.String()
 	if status != verifier.Allow && !strings.HasPrefix(line, "SignatureValidationFailed: ") {
-		t.Errorf("a refusal does not begin as it should: %s", line)
+		t.Errorf("a refusal does not begin with SignatureValidationFailed: %s", line)
 	}
 	if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, ")\n") || utf8.RuneCountInString(line) > 300 {
 		t.Errorf("not one line of fewer than 300 characters with a reason at its end: %q", line)
@@ -76,7 +76,7 @@ func run(t *testing.T, config string, stdin io.Reader, arguments ...string) (sta
 	return status, strings.TrimSuffix(line, "\n")
 }
 
-// asks is how containerd asks.
+// asks returns the arguments that containerd passes.
 func asks() []string {
 	return []string{"-name", reference, "-digest", manifest, "-stdin-media-type", mediaType}
 }
@@ -98,7 +98,7 @@ func TestTheDaemonsAnswerIsContainerds(t *testing.T) {
 				return test.answer, nil
 			})
 			path := daemon(t, handler)
-			// What the daemon says counts, whatever is to become of pulls without it.
+			// The daemon's answer counts, whatever on_daemon_unavailable is.
 			for _, without := range []string{"deny", "allow"} {
 				config := configure(t, "[listen]\nsocket = %q\n[pull]\non_daemon_unavailable = %q\n", path, without)
 				status, line := run(t, config, strings.NewReader(image), asks()...)
@@ -155,8 +155,8 @@ func TestWithoutTheDaemonTheOperatorDecides(t *testing.T) {
 	}
 }
 
-// TestAQuestionThatMakesNoSenseIsRefused: whatever is to become of pulls without the daemon, for nobody was asked.
-func TestAQuestionThatMakesNoSenseIsRefused(t *testing.T) {
+// TestAnInvalidRequestIsRefused: whatever on_daemon_unavailable is, because the daemon was not asked.
+func TestAnInvalidRequestIsRefused(t *testing.T) {
 	never := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		t.Error("the daemon is asked")
 		w.WriteHeader(http.StatusTeapot)
@@ -169,7 +169,7 @@ func TestAQuestionThatMakesNoSenseIsRefused(t *testing.T) {
 		want      string
 	}{
 		"no arguments":          {config, image, nil, "(bad-request)"},
-		"an argument too many":  {config, image, append(asks(), "more"), "(bad-request)"},
+		"an extra argument":     {config, image, append(asks(), "more"), "(bad-request)"},
 		"an unknown flag":       {config, image, append(asks(), "-namespace", "prod"), "(bad-request)"},
 		"another media type":    {config, image, append(asks(), "-stdin-media-type", "text/plain"), "(bad-request)"},
 		"no digest":             {config, image, append(asks(), "-digest", ""), "(bad-request)"},
@@ -193,7 +193,7 @@ func TestAQuestionThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestAStdinThatIsNeverClosedHoldsNobodyUp(t *testing.T) {
+func TestAStdinThatIsNeverClosedDoesNotBlock(t *testing.T) {
 	config := configure(t, "[pull]\non_daemon_unavailable = \"allow\"\ntimeout = \"100ms\"\n")
 	stdin, open := io.Pipe()
 	defer open.Close()
@@ -202,7 +202,7 @@ func TestAStdinThatIsNeverClosedHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// FuzzDescriptor: the daemon is asked about the image that -digest names, or nobody is.
+// FuzzDescriptor: the daemon is asked about the image that -digest names, or not at all.
 func FuzzDescriptor(f *testing.F) {
 	var asked []socket.PullRequest
 	path := daemon(f, socket.Endpoint(func(_ context.Context, r socket.PullRequest) (socket.PullAnswer, error) {
@@ -217,12 +217,12 @@ func FuzzDescriptor(f *testing.F) {
 		asked = nil
 		status, line := run(t, config, bytes.NewReader(stdin), asks()...)
 		if status == verifier.Allow && (len(asked) != 1 || asked[0].Digest != manifest) {
-			t.Errorf("let in without having asked about it: %s, %+v", line, asked)
+			t.Errorf("allowed without a request for it: %s, %+v", line, asked)
 		}
 	})
 }
 
-// FuzzAnswer: an image is admitted because the daemon says so in its own words, and never because it makes no sense.
+// FuzzAnswer: an image is admitted only if the daemon's answer is valid and admits it.
 func FuzzAnswer(f *testing.F) {
 	var body []byte
 	path := daemon(f, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))

@@ -61,12 +61,12 @@ func (fetch Func) complete(
 	}
 }
 
-// Limit returns the manifests of an image whose evidence is fetched: as many as a decision judges.
+// Limit returns those manifests of an image whose evidence is fetched: as many as a decision evaluates.
 func Limit(manifests []policy.Manifest) []policy.Manifest {
 	return manifests[:min(len(manifests), policy.MaxManifests)]
 }
 
-// Registry is what is read of an image from its registry, as an [evidencefetch.Fetcher] does.
+// Registry reads images from their registries, with an [evidencefetch.Fetcher].
 type Registry struct {
 	Resolve func(context.Context, reference.Named) (digest.Digest, error)
 	Image   func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)

@@ -13,16 +13,16 @@ import (
 	"net/url"
 )
 
-// ErrNoDaemon says that nobody listens at the socket. A socket that may not be used says nothing about that.
-var ErrNoDaemon = errors.New("the daemon is not there")
+// ErrNoDaemon reports that nobody listens at the socket. Other errors do not tell whether a daemon runs.
+var ErrNoDaemon = errors.New("no daemon listens")
 
-// Client asks the daemon at one socket.
+// Client calls the daemon at one socket.
 type Client struct {
 	path string
 	http http.Client
 }
 
-// NewClient returns a client of the daemon at a path. It connects when it is asked to ask, each time anew.
+// NewClient returns a client of the daemon at a path. Each call makes a new connection.
 func NewClient(path string) *Client {
 	return &Client{path: path, http: http.Client{
 		Transport: &http.Transport{
@@ -41,14 +41,14 @@ func NewClient(path string) *Client {
 	}}
 }
 
-// Call asks at an endpoint, such as "/v1/pull", and returns the answer. Errors: one that is [ErrNoDaemon] where nobody
-// listens, an [*Error] where the daemon gave that instead of an answer, the context's where that ended first, and
-// others where what came is no answer of countersign's.
+// Call sends a request to an endpoint, such as "/v1/pull", and returns the answer. It returns [ErrNoDaemon] if nobody
+// listens, an [*Error] if the daemon answers with an error, the context's error if the context ends first, and another
+// error if the answer is invalid.
 func Call[Answer, Request any](ctx context.Context, c *Client, endpoint string, request Request) (Answer, error) {
 	var none Answer
 	document, err := json.Marshal(request)
 	if err != nil {
-		return none, fmt.Errorf("asking the daemon: %w", err)
+		return none, fmt.Errorf("calling the daemon: %w", err)
 	}
 	response, err := c.Post(ctx, endpoint, "application/json", bytes.NewReader(document))
 	if err != nil {
@@ -57,25 +57,25 @@ func Call[Answer, Request any](ctx context.Context, c *Client, endpoint string, 
 	defer response.Body.Close()
 	answer, err := decode[Answer](io.LimitReader(response.Body, MaxMessage))
 	if err != nil {
-		return none, fmt.Errorf("asking the daemon at %s: its answer: %w", c.path, err)
+		return none, fmt.Errorf("calling the daemon at %s: its answer: %w", c.path, err)
 	}
 	return answer, nil
 }
 
-// Post asks at an endpoint with a document of any kind and length, and returns the response, whose status is 200 and
-// whose body the caller closes and bounds. Its errors are those of [Call].
+// Post sends a request with a body of any type and length, and returns the response, whose status is 200. The caller
+// closes its body and limits what it reads. Errors are those of [Call].
 func (c *Client) Post(ctx context.Context, endpoint, contentType string, body io.Reader) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://countersign"+endpoint, body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the daemon: %w", err)
+		return nil, fmt.Errorf("calling the daemon: %w", err)
 	}
 	request.Header.Set("Content-Type", contentType)
 	response, err := c.http.Do(request)
 	if err != nil {
 		if failed, ok := errors.AsType[*url.Error](err); ok {
-			err = failed.Err // It names a URL that means nothing to anybody.
+			err = failed.Err // The URL in the outer error is an artefact of HTTP over a unix socket.
 		}
-		return nil, fmt.Errorf("asking the daemon at %s: %w", c.path, err)
+		return nil, fmt.Errorf("calling the daemon at %s: %w", c.path, err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil
@@ -83,7 +83,7 @@ func (c *Client) Post(ctx context.Context, endpoint, contentType string, body io
 	defer response.Body.Close()
 	told, err := decode[Error](io.LimitReader(response.Body, MaxMessage))
 	if err != nil || told.Message == "" {
-		return nil, fmt.Errorf("asking the daemon at %s: it answers %s", c.path, response.Status)
+		return nil, fmt.Errorf("calling the daemon at %s: it answers %s", c.path, response.Status)
 	}
 	return nil, &Error{Status: response.StatusCode, Message: oneLine(told.Message)}
 }

@@ -1,8 +1,9 @@
-// Package socket is how this node's programs ask the daemon: HTTP/1.1 over a unix socket that only root may use, with
-// a JSON document each way. containerd's image verifier asks whether a pull may go on; commands have evidence fetched.
+// Package socket is the interface between the daemon and this node's other programs: HTTP/1.1 over a unix socket that
+// only root may use, with JSON requests and answers. containerd's image verifier asks whether a pull is allowed;
+// commands request checks and fetch and import evidence.
 //
-// It imports nothing but the standard library, for the verifier is started anew for each pull and links it.
+// It imports only the standard library, because the verifier, which is started for each pull, links it.
 //
-// Both ends may be of different versions: fields that are not known are passed over, and whoever needs a field says so
-// when it is missing.
+// The versions of both ends may differ: unknown fields are ignored, and a program that requires a field returns an
+// error if it is missing.
 package socket

@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// mode lets root alone ask: what is asked for makes the daemon fetch, and tells what its policies are.
+// mode allows only root to connect: requests make the daemon fetch, and answers reveal its policies.
 const mode = 0o600
 
-// Listen listens on a unix socket at that path, which is made with the directory it lies in, and with mode 0600. The
-// socket that a daemon left which is no more is replaced; one at which somebody answers is an error, and so is
-// anything else that lies there. Closing the listener removes the socket.
+// Listen listens on a unix socket with mode 0600, and creates its directory. It replaces the socket of a daemon that
+// has ended. If a daemon answers at the socket, or the path is not a socket, it returns an error. Closing the listener
+// removes the socket.
 func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
@@ -28,8 +28,8 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := removeAbandoned(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("listening on %s: %w", path, err), lock.Close())
 	}
-	// The mode of a socket before it is bound is that of its file, less the umask: unlike with chmod after it, there is
-	// no moment at which others may connect (Linux, net/unix/af_unix.c, unix_bind_bsd).
+	// Before bind, the mode of a socket becomes the mode of its file, less the umask: unlike with a chmod after bind,
+	// there is no moment at which others can connect (Linux, net/unix/af_unix.c, unix_bind_bsd).
 	config := net.ListenConfig{Control: func(_, _ string, connection syscall.RawConn) error {
 		var failed error
 		return errors.Join(connection.Control(func(descriptor uintptr) {
@@ -43,7 +43,7 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	return &claimed{Listener: listener, lock: lock}, nil
 }
 
-// claimed is a listener at a path that no other process takes until it is closed.
+// claimed is a listener whose path is locked until it is closed.
 type claimed struct {
 	net.Listener
 	lock *os.File
@@ -52,11 +52,11 @@ type claimed struct {
 // Close implements [net.Listener].
 func (c *claimed) Close() error { return errors.Join(c.Listener.Close(), c.lock.Close()) }
 
-// errTaken says that another daemon has the socket.
-var errTaken = errors.New("another countersign listens there; end it first, or set listen.socket to another path")
+// errTaken reports that another daemon uses the socket.
+var errTaken = errors.New("another countersign daemon uses this socket; stop it, or set listen.socket to another path")
 
-// claim takes the lock that goes with a socket: of two daemons that start together and find an abandoned socket, one
-// would remove the other's. The kernel gives it back when the process ends.
+// claim locks the lock file of a socket. Without the lock, one of two daemons that start at the same time could remove
+// the other's socket as abandoned. The kernel releases the lock when the process ends.
 func claim(path string) (*os.File, error) {
 	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, mode)
 	if err != nil {
@@ -72,7 +72,7 @@ func claim(path string) (*os.File, error) {
 	return lock, nil
 }
 
-// removeAbandoned removes a socket at which nobody answers.
+// removeAbandoned removes a socket at which no process listens.
 func removeAbandoned(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,7 +82,7 @@ func removeAbandoned(ctx context.Context, path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return errors.New("what is there is not a socket; remove it, or set listen.socket to another path")
+		return errors.New("the file at this path is not a socket; remove it, or set listen.socket to another path")
 	}
 	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err == nil {

@@ -22,7 +22,7 @@ func listen(t *testing.T, path string) net.Listener {
 	return listener
 }
 
-// abandon leaves a socket at which nobody listens, as a daemon does that is killed.
+// abandon leaves a socket without a listener, as a daemon does that is killed.
 func abandon(t *testing.T, path string) {
 	t.Helper()
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -33,8 +33,8 @@ func abandon(t *testing.T, path string) {
 	listener.Close()
 }
 
-func TestTheSocketIsRootsAlone(t *testing.T) {
-	// Whatever the umask is, which is the process's and not ours.
+func TestOnlyRootMayUseTheSocket(t *testing.T) {
+	// The mode must not depend on the umask.
 	defer syscall.Umask(syscall.Umask(0))
 	directory := filepath.Join(t.TempDir(), "run", "countersign")
 	path := filepath.Join(directory, "countersign.sock")
@@ -53,15 +53,15 @@ func TestTheSocketIsRootsAlone(t *testing.T) {
 func TestAnAbandonedSocketIsReplacedAndNothingElse(t *testing.T) {
 	for name, test := range map[string]struct {
 		leave func(t *testing.T, path string)
-		want  string // in the error; empty: it can be listened to
+		want  string // in the error; empty: no error
 	}{
-		"nothing is there":                 {func(*testing.T, string) {}, ""},
+		"no file":                          {func(*testing.T, string) {}, ""},
 		"the socket of a daemon that died": {abandon, ""},
-		"another daemon listens": {func(t *testing.T, path string) {
+		"another daemon uses it": {func(t *testing.T, path string) {
 			t.Helper()
 			listen(t, path)
 		}, "another countersign"},
-		"another program listens": {func(t *testing.T, path string) {
+		"another program uses it": {func(t *testing.T, path string) {
 			t.Helper()
 			listener, err := net.Listen("unix", path)
 			if err != nil {
@@ -109,7 +109,7 @@ func TestAnAbandonedSocketIsReplacedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatCannotBeMade(t *testing.T) {
+func TestADirectoryThatCannotBeCreated(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

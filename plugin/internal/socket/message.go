@@ -7,25 +7,26 @@ import (
 	"unicode/utf8"
 )
 
-// maxName bounds the part of a message that others chose, so that all of it stays under 300 characters.
+// maxName limits the part of a message that comes from the request, so that the whole message has fewer than 300
+// characters.
 const maxName = 100
 
-// refusal is how a refusal begins.
+// refusal is the prefix of refusals.
 const refusal = "SignatureValidationFailed:"
 
-// Refusal returns what is said of a pull that is refused, to whoever looks at the pod: the sentence names no other
-// namespace, no key and no path. It begins with the word for it in Kubernetes (k8s.io/cri-api, pkg/errors), and ends
-// with the reason, so that scripts can tell one from another.
+// Refusal returns the message of a refused pull, which everybody reads who may see the pod: the sentence must not
+// contain other namespaces, keys or paths. It begins with the error code of Kubernetes (k8s.io/cri-api, pkg/errors),
+// and ends with the reason, for scripts.
 func Refusal(name, sentence, reason string) string {
 	return fmt.Sprintf("%s %s: %s (%s)", refusal, shorten(name), sentence, reason)
 }
 
-// Admission returns what is said of a pull that goes on. Nobody reads it but whoever reads containerd's log.
+// Admission returns the message of an allowed pull. Only containerd's log contains it.
 func Admission(name, sentence, reason string) string {
 	return fmt.Sprintf("%s: %s (%s)", shorten(name), sentence, reason)
 }
 
-// shorten cuts the middle out of a long name, and replaces what does not print.
+// shorten replaces the middle of a long name by an ellipsis, and characters that do not print.
 func shorten(name string) string {
 	if name == "" {
 		return "an image without a name"

@@ -8,21 +8,21 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-func TestOnlyWhatCountersignSaysIsAnAnswer(t *testing.T) {
+func TestInvalidAnswersAreRejected(t *testing.T) {
 	refusal := socket.Refusal("registry.example/app:v1", "no policy on this node admits it", "rejected")
 	long := refusal + strings.Repeat("x", 300)
 	for name, test := range map[string]struct {
 		answer socket.PullAnswer
 		good   bool
 	}{
-		"admitted":                   {socket.PullAnswer{Decision: socket.Admit, Message: "x (accepted)"}, true},
-		"refused":                    {socket.PullAnswer{Decision: socket.Refuse, Message: refusal}, true},
-		"neither":                    {socket.PullAnswer{Message: refusal}, false},
-		"another decision":           {socket.PullAnswer{Decision: "allow", Message: "x"}, false},
-		"refused in other words":     {socket.PullAnswer{Decision: socket.Refuse, Message: "no"}, false},
-		"of two lines":               {socket.PullAnswer{Decision: socket.Refuse, Message: refusal + "\nand more"}, false},
-		"with characters that turn":  {socket.PullAnswer{Decision: socket.Admit, Message: "\u202e"}, false},
-		"longer than anybody writes": {socket.PullAnswer{Decision: socket.Refuse, Message: long}, false},
+		"admitted":                    {socket.PullAnswer{Decision: socket.Admit, Message: "x (accepted)"}, true},
+		"refused":                     {socket.PullAnswer{Decision: socket.Refuse, Message: refusal}, true},
+		"neither":                     {socket.PullAnswer{Message: refusal}, false},
+		"another decision":            {socket.PullAnswer{Decision: "allow", Message: "x"}, false},
+		"refused in other words":      {socket.PullAnswer{Decision: socket.Refuse, Message: "no"}, false},
+		"of two lines":                {socket.PullAnswer{Decision: socket.Refuse, Message: refusal + "\nand more"}, false},
+		"with bidirectional controls": {socket.PullAnswer{Decision: socket.Admit, Message: "\u202e"}, false},
+		"too long":                    {socket.PullAnswer{Decision: socket.Refuse, Message: long}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := test.answer.Check(); (err == nil) != test.good {
@@ -32,7 +32,7 @@ func TestOnlyWhatCountersignSaysIsAnAnswer(t *testing.T) {
 	}
 }
 
-func TestMessagesAreOneShortLineWhateverTheNameIs(t *testing.T) {
+func TestMessagesAreOneShortLineForEveryName(t *testing.T) {
 	for name, subject := range map[string]string{
 		"a long name":            "registry.example/" + strings.Repeat("x", 2000) + ":v1",
 		"a name with line ends":  "registry.example/app:v1\nSignatureValidationFailed: \r\u202e",

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// MaxMessage is how many bytes a request or an answer of [Endpoint] may have.
+// MaxMessage limits a request and an answer of [Endpoint], in bytes.
 const MaxMessage = 64 << 10
 
-// grace is how long requests in progress may take when the daemon ends, their contexts having ended.
+// grace is how long requests in progress may take after their contexts have ended.
 const grace = 5 * time.Second
 
-// Serve answers requests until the context ends. Then it ends the contexts of those in progress, gives them five
-// seconds, closes the listener, and returns nil if all went well. A request may take as long as its handler lets it.
+// Serve answers requests until the context ends. Then it cancels the contexts of requests in progress, waits up to five
+// seconds for them, closes the listener, and returns nil on success. Handlers have no time limit.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -45,14 +45,14 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		err = errors.Join(err, served)
 	}
 	if err != nil {
-		return fmt.Errorf("ceasing to answer on %s: %w", listener.Addr(), err)
+		return fmt.Errorf("shutting down the server on %s: %w", listener.Addr(), err)
 	}
 	return nil
 }
 
-// Error is what one end tells the other instead of an answer.
+// Error is an error that the daemon returns to its client instead of an answer.
 type Error struct {
-	// Status is that of HTTP: 4xx where the request is at fault, 5xx where the daemon is.
+	// Status is an HTTP status: 4xx for a problem of the request, 5xx for a problem of the daemon.
 	Status int `json:"-"`
 	// Message is one line.
 	Message string `json:"error"`
@@ -61,8 +61,8 @@ type Error struct {
 // Error implements error.
 func (e *Error) Error() string { return e.Message }
 
-// Endpoint answers requests that are one JSON document each, of at most [MaxMessage] bytes. An error that is an
-// [*Error] has its own status, and any other is 500.
+// Endpoint answers requests that consist of one JSON document of at most [MaxMessage] bytes. An [*Error] is answered
+// with its status, and any other error with 500.
 func Endpoint[Request, Answer any](answer func(context.Context, Request) (Answer, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request, err := decode[Request](http.MaxBytesReader(w, r.Body, MaxMessage))
@@ -79,7 +79,7 @@ func Endpoint[Request, Answer any](answer func(context.Context, Request) (Answer
 	})
 }
 
-// Fail answers with an error. Nothing must have been answered before.
+// Fail answers with an error. The handler must not have written anything before.
 func Fail(w http.ResponseWriter, err error) {
 	told, ok := errors.AsType[*Error](err)
 	if !ok {
@@ -92,7 +92,7 @@ func Fail(w http.ResponseWriter, err error) {
 func reply(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// A client that went away is no concern of ours.
+	// An error here means that the client has disconnected.
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
@@ -104,12 +104,12 @@ func decode[T any](r io.Reader) (T, error) {
 		return value, err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return value, errors.New("there is more after the document")
+		return value, errors.New("data after the document")
 	}
 	return value, nil
 }
 
-// maxLine bounds a message of an error.
+// maxLine limits the message of an error, in bytes.
 const maxLine = 4096
 
 func oneLine(s string) string {

@@ -25,7 +25,7 @@ type echoAnswer struct {
 	Text string `json:"text"`
 }
 
-// serve serves a handler at a socket and returns a client of it, and what ends it.
+// serve serves a handler at a socket, and returns a client and a function that stops the server.
 func serve(t *testing.T, handler http.Handler) (client *socket.Client, stop func() error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -44,7 +44,7 @@ func serve(t *testing.T, handler http.Handler) (client *socket.Client, stop func
 
 func echo(_ context.Context, r echoRequest) (echoAnswer, error) { return echoAnswer(r), nil }
 
-func TestManyAreAnsweredAtOnce(t *testing.T) {
+func TestRequestsAreAnsweredConcurrently(t *testing.T) {
 	const callers = 8
 	var together sync.WaitGroup
 	together.Add(callers)
@@ -66,17 +66,17 @@ func TestManyAreAnsweredAtOnce(t *testing.T) {
 	all.Wait()
 }
 
-func TestAnErrorIsToldWithItsStatus(t *testing.T) {
+func TestAnErrorKeepsItsStatus(t *testing.T) {
 	for name, test := range map[string]struct {
 		err    error
 		status int
 		want   string
 	}{
-		"the request's fault": {&socket.Error{Status: 422, Message: "no such image"}, 422, "no such image"},
+		"a problem of the request": {&socket.Error{Status: 422, Message: "no such image"}, 422, "no such image"},
 		"the same within another error": {
 			fmt.Errorf("fetching: %w", &socket.Error{Status: 404, Message: "nobody knows it"}), 404, "nobody knows it",
 		},
-		"the daemon's":     {errors.New("out of luck"), 500, "out of luck"},
+		"another error":    {errors.New("out of luck"), 500, "out of luck"},
 		"of several lines": {errors.New("out\nof\r\nluck"), 500, "out of luck"},
 		"far too long":     {errors.New(strings.Repeat("x", 1<<20)), 500, strings.Repeat("x", 4096)},
 	} {
@@ -117,7 +117,7 @@ func TestRequestsAreOneDocument(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoAnswerIsAnError(t *testing.T) {
+func TestInvalidAnswersAreErrors(t *testing.T) {
 	raw := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
@@ -139,13 +139,13 @@ func TestWhatIsNoAnswerIsAnError(t *testing.T) {
 			client, _ := serve(t, handler)
 			answer, err := socket.Call[echoAnswer](t.Context(), client, "/v1/x", echoRequest{})
 			if err == nil || errors.Is(err, socket.ErrNoDaemon) {
-				t.Errorf("got %v, %v; want an error that does not say that nobody is there", answer, err)
+				t.Errorf("got %v, %v; want an error other than ErrNoDaemon", answer, err)
 			}
 		})
 	}
 }
 
-func TestNobodyIsThere(t *testing.T) {
+func TestWithoutADaemon(t *testing.T) {
 	abandoned := filepath.Join(t.TempDir(), "abandoned")
 	abandon(t, abandoned)
 	for name, path := range map[string]string{
@@ -160,11 +160,11 @@ func TestNobodyIsThere(t *testing.T) {
 	}
 }
 
-func TestACallerWaitsNoLongerThanItsContext(t *testing.T) {
+func TestACallEndsWithItsContext(t *testing.T) {
 	asked := make(chan struct{})
 	client, _ := serve(t, socket.Endpoint(func(ctx context.Context, _ echoRequest) (echoAnswer, error) {
 		close(asked)
-		<-ctx.Done() // It ends with the caller's connection.
+		<-ctx.Done() // It ends when the caller disconnects.
 		return echoAnswer{}, ctx.Err()
 	}))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -174,7 +174,7 @@ func TestACallerWaitsNoLongerThanItsContext(t *testing.T) {
 	}
 }
 
-func TestThoseInProgressAreAnsweredAtTheEnd(t *testing.T) {
+func TestRequestsInProgressAreAnsweredAtShutdown(t *testing.T) {
 	asked := make(chan struct{})
 	client, stop := serve(t, socket.Endpoint(func(ctx context.Context, _ echoRequest) (echoAnswer, error) {
 		close(asked)
@@ -199,18 +199,18 @@ func TestThoseInProgressAreAnsweredAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestServeTellsThatItCannotGoOn(t *testing.T) {
+func TestServeReturnsTheListenersError(t *testing.T) {
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	listener.Close()
 	if err := socket.Serve(t.Context(), listener, http.NotFoundHandler()); err == nil {
-		t.Error("serves at a listener that is closed")
+		t.Error("no error from a closed listener")
 	}
 }
 
-// FuzzRequest: whatever comes, there is an answer in JSON, and only a document of the right kind reaches the daemon.
+// FuzzRequest: every request gets an answer in JSON, and only valid documents reach the handler.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(`{"name":"registry.example/app:v1","digest":"sha256:00","mediaType":"x","size":1}`))
 	f.Add([]byte(`{"name":["x"]}`))

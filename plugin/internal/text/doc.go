@@ -1,2 +1,2 @@
-// Package text prepares text that others wrote for one line of a log, an answer or a terminal.
+// Package text makes text from other programs printable on one line of a log, an answer or a terminal.
 package text

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/text"
 )
 
-func TestTextOfOthersBecomesOnePrintableLine(t *testing.T) {
+func TestAnyTextBecomesOnePrintableLine(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"plain":             {"no such host", "no such host"},
 		"several lines":     {" the registry\n\tis down\r\n", "the registry is down"},

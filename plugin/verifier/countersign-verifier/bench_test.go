@@ -14,8 +14,8 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-// BenchmarkProgram is one pull's wait for the program, from its start to its exit, when the daemon answers at once. The
-// bound is a median of 10 ms.
+// BenchmarkProgram measures how long a pull waits for the program, from start to exit, if the daemon answers
+// immediately. The bound is a median of 10 ms.
 func BenchmarkProgram(b *testing.B) {
 	directory := b.TempDir()
 	program, path := filepath.Join(directory, "countersign-verifier"), filepath.Join(directory, "s")

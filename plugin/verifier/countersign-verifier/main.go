@@ -1,8 +1,8 @@
-// Countersign-verifier is run by containerd before it downloads an image: package verifier says what it does. It lies
-// in containerd's bin_dir (plugins."io.containerd.image-verifier.v1.bindir").
+// Countersign-verifier is the program that containerd runs before it downloads an image; package verifier implements
+// it. It is installed in containerd's bin_dir (plugins."io.containerd.image-verifier.v1.bindir").
 //
-// Where countersign's configuration is not at /etc/countersign/config.toml, what lies there instead is a script, for
-// containerd passes no arguments of ours:
+// containerd passes no arguments of ours. If countersign's configuration is not at /etc/countersign/config.toml,
+// install a script under this name instead:
 //
 //	#!/bin/sh
 //	exec /usr/local/bin/countersign-verifier -config /srv/countersign.toml "$@"
