@@ -182,9 +182,10 @@ func TestWhatIsBelowEvidenceHasOneJobEach(t *testing.T) {
 	rules := map[string][]string{
 		"policy/evidence/format":  nil,
 		"policy/evidence/archive": {"policy/evidence/format"},
+		"policy/evidence/store":   {"policy/evidence/format", "policy/evidence/store", "policy/internal"},
 		"policy/evidence/fetch":   {"policy/evidence/format", "policy/registry", "policy/internal"},
 	}
-	knowsPolicy := map[string]bool{"policy/evidence/fetch": true}
+	knowsPolicy := map[string]bool{"policy/evidence/fetch": true, "policy/evidence/store": true}
 	for _, s := range sources(t) {
 		for folder, allowed := range rules {
 			if !within(s.folder(), folder) {

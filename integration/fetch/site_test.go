@@ -132,7 +132,7 @@ func (s *site) fetched(keeper *evidence.Keeper, image node.Pushed) policy.Eviden
 	s.t.Helper()
 	named := s.named(image.Repository)
 	rig.OK(s.t, keeper.Fetch(s.t.Context(), image.Digest, named))
-	return keeper.Kept([]policy.Manifest{{Digest: image.Digest}}, named)[0]
+	return keeper.Lookup([]policy.Manifest{{Digest: image.Digest}}, named)[0]
 }
 
 func (s *site) named(ref string) reference.Named {

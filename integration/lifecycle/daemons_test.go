@@ -176,7 +176,7 @@ func (b *bases) twoAtOnce(t *testing.T) {
 	}})
 	rig.OK(t, second.Start())
 	rig.OK(t, second.Ready(t.Context()))
-	rig.Logged(t, second, "evidence is kept in memory only, and is lost at a restart", "another process works in it")
+	rig.Logged(t, second, "evidence is stored in memory only, and is lost at a restart", "another process uses it")
 	b.others(t)
 	// NRI calls one plugin after the other until one refuses: both must admit.
 	for _, daemon := range []*node.Daemon{b.Daemon, second} {
@@ -216,7 +216,7 @@ func (b *bases) fullDisk(t *testing.T) {
 	rig.OK(t, full.Ready(t.Context()))
 	disk.Fill(t)
 	b.others(t)
-	const line = "evidence cannot be stored on disk: fetched evidence is kept in memory, imports are refused"
+	const line = "evidence cannot be stored on disk: fetched evidence is stored in memory, imports are refused"
 	if said := rig.Logged(t, full, line, "no space left on device"); len(said) != 1 {
 		t.Errorf("it is said %d times that the disk is full", len(said))
 	}

@@ -38,7 +38,7 @@ func openRegistry(
 	}
 	// A failure needs no handling here: the store records it.
 	_ = fetch.Func(store.Fetch).All(ctx, fetch.Limit(image.Manifests), named, progress)
-	return carriedSource(image, store.Kept, store.end), nil
+	return carriedSource(image, store.Lookup, store.end), nil
 }
 
 // passing is a Keeper with a temporary directory, for one check.

@@ -20,6 +20,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/archive"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 	"github.com/countersign/countersign/policy/signature"
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
@@ -39,7 +40,7 @@ func opened(t *testing.T) (*evidence.Keeper, string) {
 // carry exports the evidence of a directory and imports it into another, which it returns.
 func carry(t *testing.T, from string) string {
 	t.Helper()
-	stored, err := evidence.List(from)
+	stored, err := store.List(from)
 	if err != nil {
 		t.Fatal(err)
 	}

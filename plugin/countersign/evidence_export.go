@@ -23,9 +23,9 @@ import (
 	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/archive"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
 // exportFlags are the flags of export.
@@ -76,7 +76,7 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 	if err != nil {
 		return err
 	}
-	stored, err := evidence.List(config.Evidence.Directory)
+	stored, err := store.List(config.Evidence.Directory)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 }
 
 // exportable returns the evidence that can be exported, and reports damaged evidence.
-func (e *evidenceCommand) exportable(picked []evidence.Stored) (found []evidence.Stored, damaged int) {
+func (e *evidenceCommand) exportable(picked []store.Info) (found []store.Info, damaged int) {
 	for _, stored := range picked {
 		switch {
 		case stored.Damage != nil:
@@ -124,7 +124,7 @@ func (e *evidenceCommand) exportable(picked []evidence.Stored) (found []evidence
 	return found, damaged
 }
 
-func itemsOf(found []evidence.Stored) iter.Seq2[format.Item, error] {
+func itemsOf(found []store.Info) iter.Seq2[format.Item, error] {
 	return func(yield func(format.Item, error) bool) {
 		for _, stored := range found {
 			if !yield(stored.Item()) {

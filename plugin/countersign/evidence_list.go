@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
 func (e *evidenceCommand) newList() *cobra.Command {
@@ -53,12 +53,12 @@ func (e *evidenceCommand) list(ctx context.Context, arguments []string, output s
 }
 
 // pick returns the evidence that the arguments select.
-func (e *evidenceCommand) pick(ctx context.Context, arguments []string) ([]evidence.Stored, error) {
+func (e *evidenceCommand) pick(ctx context.Context, arguments []string) ([]store.Info, error) {
 	config, err := e.config()
 	if err != nil {
 		return nil, err
 	}
-	stored, err := evidence.List(config.Evidence.Directory)
+	stored, err := store.List(config.Evidence.Directory)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ type listedSource struct {
 	Host      string `json:"host"`
 }
 
-func listedFrom(s evidence.Stored) listed {
+func listedFrom(s store.Info) listed {
 	l := listed{
 		Repository: s.Repository, Manifest: s.Manifest.String(), Outcome: "none",
 		Signatures: s.Signatures, Bundles: s.Bundles, Imported: s.Imported, Size: s.Size,

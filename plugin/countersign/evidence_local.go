@@ -19,6 +19,7 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/origin"
 )
@@ -67,7 +68,7 @@ func openStore(config *conf.Config) (*evidenceService, error) {
 		Directory: config.Evidence.Directory, MaxSize: int64(config.Evidence.MaxSize), Exclusive: true,
 		Fetcher: registries,
 	})
-	if errors.Is(err, evidence.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("%w, but no daemon answers at %s; does the daemon use another listen.socket?",
 			err, config.Listen.Socket)
 	}
@@ -80,7 +81,7 @@ func openStore(config *conf.Config) (*evidenceService, error) {
 		RequiresSignature: requiresSignature(config),
 		Registry:          fetch.Registry{Resolve: registries.Resolve, Image: registries.Image},
 		Fetch:             keeper.Fetch,
-		Lookup:            keeper.Kept,
+		Lookup:            keeper.Lookup,
 		Import:            keeper.Import,
 	}
 	return &evidenceService{

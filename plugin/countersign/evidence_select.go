@@ -10,7 +10,7 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
 // manifestsFunc returns the manifests of the image with a reference.
@@ -74,7 +74,7 @@ func fetchable(argument string) string {
 	return argument
 }
 
-func (s selection) has(stored evidence.Stored) bool {
+func (s selection) has(stored store.Info) bool {
 	return (s.repository == "" || s.repository == stored.Repository) &&
 		(s.manifests == nil || slices.Contains(s.manifests, stored.Manifest))
 }
@@ -82,8 +82,8 @@ func (s selection) has(stored evidence.Stored) bool {
 // pick returns the stored evidence that the arguments select, in the store's order; without arguments it returns all.
 // An argument that selects nothing is an error.
 func pick(
-	ctx context.Context, stored []evidence.Stored, arguments []string, manifests manifestsFunc,
-) ([]evidence.Stored, error) {
+	ctx context.Context, stored []store.Info, arguments []string, manifests manifestsFunc,
+) ([]store.Info, error) {
 	if len(arguments) == 0 {
 		return stored, nil
 	}
@@ -104,7 +104,7 @@ func pick(
 				argument, fetchable(argument))
 		}
 	}
-	var found []evidence.Stored
+	var found []store.Info
 	for i := range stored {
 		if picked[i] {
 			found = append(found, stored[i])

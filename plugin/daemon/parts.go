@@ -124,8 +124,8 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		Documents:   d.documents.Current,
 		Image:       d.images.Image,
 		Confirm:     d.images.Confirm,
-		Lookup:      d.keeper.Kept,
-		Refetch:     d.keeper.Ask,
+		Lookup:      d.keeper.Lookup,
+		Refetch:     d.keeper.Refetch,
 		Kinds:       d.kinds,
 		NoIdentity:  d.current.noIdentity,
 		Panicked:    d.panicked,
@@ -140,7 +140,7 @@ func (d *daemon) newGate() *pull.Gate {
 		FindImage:          d.images.Find,
 		Image:              d.images.Image,
 		ReadImage:          d.registries.Image,
-		Lookup:             d.keeper.Kept,
+		Lookup:             d.keeper.Lookup,
 		Fetch:              d.keeper.Fetch,
 		Report:             d.recorder.recordPull,
 		AuditAnywhere:      func() bool { return d.current.config().ModeAnywhere(conf.ModeAudit) },
@@ -218,7 +218,7 @@ func (d *daemon) newEvidenceService() *EvidenceService {
 		RequiresSignature: d.decider.RequiresSignature,
 		Registry:          fetch.Registry{Resolve: d.registries.Resolve, Image: d.registries.Image},
 		Fetch:             d.keeper.Fetch,
-		Lookup:            d.keeper.Kept,
+		Lookup:            d.keeper.Lookup,
 		Import:            d.keeper.Import,
 	}
 }

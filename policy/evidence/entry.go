@@ -11,53 +11,58 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
+	"github.com/countersign/countersign/policy/internal/text"
 	"github.com/countersign/countersign/policy/registry"
 )
 
 const (
-	// maxEntries bounds what is known in memory of manifests in repositories. What is forgotten is read again.
+	// maxEntries bounds the entries in memory. Stored evidence without an entry is read again.
 	maxEntries = 16384
-	// interval is how long the same question is not put to a registry again. With the kubelet's ten seconds between
-	// attempts, a signature counts within thirty seconds of its push.
-	interval = 15 * time.Second
-	// patience is how long a registry is asked again after someone last waited for the answer.
-	patience = 60 * time.Second
-	// busyDelay is how long a fetch waits for which there was no room.
+	// pollInterval is how often a registry is asked about the same manifest. The kubelet retries every ten seconds, so
+	// that a signature takes effect within thirty seconds of its push.
+	pollInterval = 15 * time.Second
+	// pollDuration is how long a registry is asked again after a caller last waited for the answer.
+	pollDuration = 60 * time.Second
+	// busyDelay is how long a fetch is delayed if the queue is full.
 	busyDelay = time.Second
-	// fewPaused is how many registries that are left alone are not worth looking through.
-	fewPaused = 64
+	// minPauseLimit is the least number of paused registries among which those are looked for whose pause is over.
+	minPauseLimit = 64
+	// maxFailure bounds the text of a failure, in bytes.
+	maxFailure = 500
 )
 
 // entry is what is known in memory of one manifest in one repository. The Keeper's lock guards it.
 type entry struct {
-	key        key
+	key        store.Key
 	repository reference.Named
 	evidence   policy.Evidence
-	// held is what the evidence is made of, where it is found or none.
-	held *held
-	// sources are what was last read, which may be newer than those in the record: they said the same.
+	// stored is what the evidence was read from, or nil if nothing is stored.
+	stored *store.Set
+	// sources are the sources at the last fetch. They may be newer than those that are stored, if their content is the
+	// same.
 	sources []format.SourceState
-	// job is the fetch under way, and failure why the last one failed.
+	// job is the fetch that waits or runs, and failure why the last one failed.
 	job     *job
 	failure string
-	// failures counts those since the last success, failing is when the first of them was, and due is when it may be asked
-	// again.
-	failures int
-	failing  time.Time
-	due      time.Time
-	// asked is when someone last waited; wanted says that some decision needed it, ever.
+	// failures counts those since the last success, failingSince is when the first of them was, and due is when the next
+	// fetch may begin.
+	failures     int
+	failingSince time.Time
+	due          time.Time
+	// asked is when a caller last waited; needed reports whether a decision ever needed the evidence.
 	asked   time.Time
-	wanted  bool
+	needed  bool
 	element *list.Element
 }
 
-// entry returns the entry of a key, which it makes if there is none.
-func (k *Keeper) entry(key key, repository reference.Named) *entry {
+// entry returns the entry of a key, which it creates if there is none.
+func (k *Keeper) entry(key store.Key, repository reference.Named) *entry {
 	if e, ok := k.entries[key]; ok {
 		k.recent.MoveToBack(e.element)
 		return e
 	}
-	k.shrink()
+	k.evictEntries()
 	e := &entry{key: key, repository: reference.TrimNamed(repository)}
 	e.element = k.recent.PushBack(e)
 	k.entries[key] = e
@@ -65,8 +70,9 @@ func (k *Keeper) entry(key key, repository reference.Named) *entry {
 	return e
 }
 
-// shrink forgets the entries that were used longest ago, where there are too many.
-func (k *Keeper) shrink() {
+// evictEntries removes the least recently used entries if there are too many. An entry with a fetch stays: it is what
+// limits the fetches of its key to one. (Package lru evicts without asking.)
+func (k *Keeper) evictEntries() {
 	for element := k.recent.Front(); element != nil && len(k.entries) >= maxEntries; {
 		next := element.Next()
 		if e, ok := element.Value.(*entry); ok && e.job == nil {
@@ -78,9 +84,9 @@ func (k *Keeper) shrink() {
 	}
 }
 
-// set changes what is said of an entry, and its generation if that is a change.
+// set changes the evidence of an entry, and its generation if that is a change.
 func (k *Keeper) set(e *entry, evidence policy.Evidence) {
-	evidence.Manifest = e.key.manifest
+	evidence.Manifest = e.key.Manifest
 	evidence.Generation = e.evidence.Generation
 	before := e.evidence
 	before.Source, before.FetchedAt = evidence.Source, evidence.FetchedAt
@@ -92,79 +98,66 @@ func (k *Keeper) set(e *entry, evidence policy.Evidence) {
 	e.evidence = evidence
 }
 
-// hold makes an entry say what is held.
-func (k *Keeper) hold(e *entry, h *held) {
-	e.held = h
-	if h == nil {
+// setStored changes what is stored for an entry; nil: nothing is.
+func (k *Keeper) setStored(e *entry, set *store.Set) {
+	e.stored = set
+	if set == nil {
 		k.set(e, policy.Evidence{})
 		return
 	}
-	e.sources = h.record.Sources
-	k.set(e, h.evidence())
+	e.sources = set.Sources()
+	k.set(e, set.Evidence())
 }
 
-// evidence returns what is said of what is held, but for its generation.
-func (h *held) evidence() policy.Evidence {
-	return policy.Evidence{
-		Manifest:   h.record.Manifest,
-		State:      h.record.state(),
-		Directory:  h.directory,
-		Signatures: len(h.record.Signatures),
-		Bundles:    len(h.record.Bundles),
-		Partial:    h.record.partial(),
-		Unusable:   h.record.Unusable,
-		Detail:     h.record.detail(),
-		Source:     h.record.source(),
-		FetchedAt:  h.record.Fetched,
-	}
-}
-
-// succeed enters what a fetch found; h is nil where that is what is known already.
-func (k *Keeper) succeed(e *entry, f *finding, h *held) {
+// succeed enters the result of a fetch; set is nil if that is what is stored already.
+func (k *Keeper) succeed(e *entry, f *finding, set *store.Set) {
 	e.failures, e.failure = 0, ""
-	e.due = time.Now().Add(interval)
+	e.due = time.Now().Add(pollInterval)
 	switch {
-	case h != nil:
-		k.hold(e, h)
-	case e.held != nil:
-		k.set(e, e.held.evidence())
+	case set != nil:
+		k.setStored(e, set)
+	case e.stored != nil:
+		k.set(e, e.stored.Evidence())
 	}
-	if !f.unchanged && !f.empty() {
-		e.sources = f.sources
+	if !f.unchanged && len(f.Files) > 0 {
+		e.sources = f.Sources
 	}
 }
 
-// fail enters a failure. It takes nothing away: what was found stays, and so does that there was none, which then
-// says since when it may be out of date.
+// fail enters a failure. Stored evidence stays. So does the answer that there is none, which then reports since when it
+// may be out of date.
 func (k *Keeper) fail(e *entry, err error) {
 	if e.failures++; e.failures == 1 {
-		e.failing = now()
+		e.failingSince = now()
 	}
 	e.failure = shorten(err.Error())
 	wait := registry.Backoff(e.failures)
 	if busy, ok := errors.AsType[*registry.BusyError](err); ok {
 		wait = max(wait, min(busy.After, registry.MaxRetryAfter))
-		k.pause(e.key.host(), wait)
+		k.pause(e.key.Host(), wait)
 	}
 	e.due = time.Now().Add(wait)
-	if e.held == nil {
+	if e.stored == nil {
 		k.set(e, policy.Evidence{State: policy.Failed, Detail: e.failure})
 		return
 	}
 	if e.evidence.State == policy.None {
-		again := e.held.evidence()
-		again.Detail = shorten(fmt.Sprintf("none was found at %s, and asking again fails since %s: %s",
-			e.held.record.Fetched.Format(time.RFC3339), e.failing.Format(time.RFC3339), e.failure))
+		again := e.stored.Evidence()
+		again.Detail = shorten(fmt.Sprintf("none was found at %s, and requests have been failing since %s: %s",
+			again.FetchedAt.Format(time.RFC3339), e.failingSince.Format(time.RFC3339), e.failure))
 		k.set(e, again)
 	}
 }
 
-// pause leaves a registry alone for a while. Those that may be asked again are forgotten whenever as many more have
-// come as were left the last time, so that what a pause costs does not depend on how many there are.
+// pause pauses a registry. Registries whose pause is over are removed whenever as many more have been added as were
+// left the last time, so that the cost of a pause does not depend on their number.
 func (k *Keeper) pause(host string, wait time.Duration) {
-	if len(k.paused) >= k.manyPaused {
+	if len(k.paused) >= k.pauseLimit {
 		maps.DeleteFunc(k.paused, func(_ string, until time.Time) bool { return time.Now().After(until) })
-		k.manyPaused = max(fewPaused, 2*len(k.paused))
+		k.pauseLimit = max(minPauseLimit, 2*len(k.paused))
 	}
 	k.paused[host] = time.Now().Add(wait)
 }
+
+// shorten returns an error's text as one line of bounded length.
+func shorten(s string) string { return text.Shorten(text.OneLine(s), maxFailure-len("…")) }

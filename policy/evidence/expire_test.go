@@ -12,10 +12,11 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
 // pass has hours pass in which the daemon asks what is present, and returns how many manifests' evidence expired.
-func (s *store) pass(hours int, present bool) (expired int) {
+func (s *node) pass(hours int, present bool) (expired int) {
 	s.t.Helper()
 	for range hours {
 		s.sleep(time.Hour)
@@ -34,16 +35,16 @@ func (s *store) pass(hours int, present bool) (expired int) {
 }
 
 // left returns how many directories are on disk.
-func (s *store) left() int {
+func (s *node) left() int {
 	s.t.Helper()
-	stored, err := evidence.List(s.directory)
+	stored, err := store.List(s.directory)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return len(stored)
 }
 
-func (s *store) has(want int, otherwise string) {
+func (s *node) has(want int, otherwise string) {
 	s.t.Helper()
 	if got := s.left(); got != want {
 		s.t.Errorf("%s: %d are left, not %d", otherwise, got, want)
@@ -51,19 +52,19 @@ func (s *store) has(want int, otherwise string) {
 }
 
 func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
+	onNode(t, func(s *node) {
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.pass(100, true)
 		s.has(1, "it was here for 100 hours")
 		s.pass(24, false)
 		s.has(1, "it was seen to be gone 23 hours ago")
-		before := s.kept()
+		before := s.lookup()
 		if expired := s.pass(1, false); expired != 1 {
 			t.Errorf("%d expired", expired)
 		}
 		s.has(0, "it was gone for a day")
 		s.set(evidence.Found{}, errDown)
-		if after := s.kept(); after.State != policy.Unknown || after.Generation == before.Generation {
+		if after := s.lookup(); after.State != policy.Unknown || after.Generation == before.Generation {
 			t.Errorf("it says %+v after %+v", after, before)
 		}
 		s.sleep(time.Minute)
@@ -77,7 +78,7 @@ func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
 }
 
 func TestAnImageThatCameBackHasItsEvidenceForAnotherDay(t *testing.T) {
-	inStore(t, func(s *store) {
+	onNode(t, func(s *node) {
 		s.fetch(evidence.Found{Tag: "a"})
 		for range 5 {
 			s.pass(23, false)
@@ -88,7 +89,7 @@ func TestAnImageThatCameBackHasItsEvidenceForAnotherDay(t *testing.T) {
 }
 
 func TestAnAbsenceOutlivesRestarts(t *testing.T) {
-	inStore(t, func(s *store) {
+	onNode(t, func(s *node) {
 		s.fetch(evidence.Found{Tag: "a"})
 		for range 24 {
 			s.pass(1, false)
@@ -101,10 +102,10 @@ func TestAnAbsenceOutlivesRestarts(t *testing.T) {
 }
 
 func TestAClockThatWasSetBackDoesNotKeepEvidenceForEver(t *testing.T) {
-	inStore(t, func(s *store) {
+	onNode(t, func(s *node) {
 		s.fetch(evidence.Found{Tag: "a"})
 		s.pass(1, false)
-		path := filepath.Join(evidence.Location(s.directory, manifestOf("image"), storeRepository), "presence.json")
+		path := filepath.Join(baseOf(s.directory, "image", testRepository), "presence.json")
 		write(t, path, `{"absent_since":"2999-01-01T00:00:00Z"}`)
 		s.pass(25, false)
 		s.has(0, "it was gone for a day")
@@ -113,9 +114,9 @@ func TestAClockThatWasSetBackDoesNotKeepEvidenceForEver(t *testing.T) {
 
 func TestWhatIsNotUnderstoodOfAnAbsenceBeginsItAgain(t *testing.T) {
 	for _, content := range []string{"", "{", `{"absent_since":"yesterday"}`, "[]"} {
-		inStore(t, func(s *store) {
+		onNode(t, func(s *node) {
 			s.fetch(evidence.Found{Tag: "a"})
-			path := filepath.Join(evidence.Location(s.directory, manifestOf("image"), storeRepository), "presence.json")
+			path := filepath.Join(baseOf(s.directory, "image", testRepository), "presence.json")
 			write(t, path, content)
 			s.pass(24, false)
 			s.has(1, "it was seen to be gone 23 hours ago")
@@ -126,8 +127,8 @@ func TestWhatIsNotUnderstoodOfAnAbsenceBeginsItAgain(t *testing.T) {
 }
 
 func TestImportedEvidenceWaitsForItsImage(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.bring(brought(t, 1, 1, 1), 2)
+	onNode(t, func(s *node) {
+		s.importItem(newItem(t, 1, 1, 1), 2)
 		s.pass(1000, false)
 		s.reopen()
 		s.pass(1000, false)
@@ -135,7 +136,7 @@ func TestImportedEvidenceWaitsForItsImage(t *testing.T) {
 		s.pass(1, true)
 		s.pass(24, false)
 		s.has(1, "its image left 23 hours ago")
-		s.bring(brought(t, 1, 1, 1), 0)
+		s.importItem(newItem(t, 1, 1, 1), 0)
 		s.pass(100, false)
 		s.has(1, "it was imported again")
 		s.pass(1, true)
@@ -145,9 +146,9 @@ func TestImportedEvidenceWaitsForItsImage(t *testing.T) {
 }
 
 func TestNothingIsWrittenWhereNothingChanged(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
-		base := evidence.Location(s.directory, manifestOf("image"), storeRepository)
+	onNode(t, func(s *node) {
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
+		base := baseOf(s.directory, "image", testRepository)
 		for name, present := range map[string]bool{"present": true, "absent": false} {
 			s.pass(1, present)
 			before := look(t, base)
@@ -179,11 +180,11 @@ func look(t *testing.T, directory string) (latest time.Time) {
 }
 
 func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
+	onNode(t, func(s *node) {
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.pass(25, false)
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 2, 1, 0).Files, format.KindSignature), Tag: "a"})
-		s.holds(brought(t, 2, 1, 0))
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 2, 1, 0).Files, format.KindSignature), Tag: "a"})
+		s.wantStored(newItem(t, 2, 1, 0))
 		s.pass(10, false)
 		s.has(1, "its absence begins anew")
 	})
@@ -193,8 +194,8 @@ func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
 // kept.
 func TestWhatIsImportedAgainWhileItExpiresStays(t *testing.T) {
 	for range 50 {
-		inStore(t, func(s *store) {
-			item := brought(t, 1, 20, 20)
+		onNode(t, func(s *node) {
+			item := newItem(t, 1, 20, 20)
 			if _, err := s.keeper.Import(item); err != nil {
 				t.Fatal(err)
 			}

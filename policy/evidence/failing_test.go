@@ -17,7 +17,7 @@ func TestThatAskingAgainFailsIsSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, start: time.Now()}
 		var log strings.Builder
-		keeper, err := evidence.OpenLooking(evidence.Config{
+		keeper, err := evidence.OpenWith(evidence.Config{
 			Directory: t.TempDir(), MaxSize: 1 << 30, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		}, w.look)
 		if err != nil {
@@ -26,10 +26,10 @@ func TestThatAskingAgainFailsIsSaid(t *testing.T) {
 		defer keeper.Close()
 		named, m := parse(t, "registry.example/app:v1"), manifestOf("image")
 		ask := func() policy.Evidence {
-			keeper.Ask(manifests(m), named)
+			keeper.Refetch(manifests(m), named)
 			time.Sleep(20 * time.Second)
 			synctest.Wait()
-			return kept(keeper, named, m)
+			return lookup(keeper, named, m)
 		}
 		first := time.Now().UTC().Format(time.RFC3339)
 		if got := ask(); got.State != policy.None || got.Detail != "" {
@@ -39,7 +39,7 @@ func TestThatAskingAgainFailsIsSaid(t *testing.T) {
 		for range 3 {
 			got := ask()
 			if got.State != policy.None || !strings.HasPrefix(got.Detail, "none was found at "+first) ||
-				!strings.Contains(got.Detail, ", and asking again fails since ") ||
+				!strings.Contains(got.Detail, ", and requests have been failing since ") ||
 				!strings.HasSuffix(got.Detail, ": the registry is down") {
 				t.Errorf("while it is down: %+v", got)
 			}
@@ -49,9 +49,9 @@ func TestThatAskingAgainFailsIsSaid(t *testing.T) {
 			t.Errorf("when it is up again: %+v", got)
 		}
 		for _, line := range []string{
-			`level=WARN msg="a registry fails when it is asked for signatures: what was found before stays in use" ` +
+			`level=WARN msg="requests for signatures fail: evidence that was found before stays in use" ` +
 				`registry=registry.example error="the registry is down"`,
-			`level=INFO msg="a registry answers again" registry=registry.example`,
+			`level=INFO msg="requests for signatures succeed again" registry=registry.example`,
 		} {
 			if strings.Count(log.String(), line) != 1 {
 				t.Errorf("it is not said once: %s\n%s", line, log.String())

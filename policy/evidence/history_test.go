@@ -14,7 +14,7 @@ import (
 // BenchmarkFetchAfter is what the fetch of an image costs, without the network, after so many others, each from a
 // registry of its own, by what a fetch comes to.
 func BenchmarkFetchAfter(b *testing.B) {
-	for outcome, look := range map[string]evidence.Look{
+	for outcome, look := range map[string]evidence.FetchFunc{
 		"none": func(reference.Named, digest.Digest, digest.Digest) (evidence.Found, error) {
 			return evidence.Found{Unchanged: true}, nil
 		},
@@ -24,7 +24,7 @@ func BenchmarkFetchAfter(b *testing.B) {
 	} {
 		for _, earlier := range []int{10, 1_000, 100_000} {
 			b.Run(fmt.Sprintf("%s/earlier=%d", outcome, earlier), func(b *testing.B) {
-				keeper, err := evidence.OpenLooking(evidence.Config{Directory: b.TempDir(), MaxSize: 1 << 30}, look)
+				keeper, err := evidence.OpenWith(evidence.Config{Directory: b.TempDir(), MaxSize: 1 << 30}, look)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,7 +1,6 @@
 package evidence_test
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -18,9 +17,10 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
-const storeRepository = "registry.example/app"
+const testRepository = "registry.example/app"
 
 // bundle returns the n-th of many bundles.
 func bundle(n int) []byte {
@@ -28,9 +28,9 @@ func bundle(n int) []byte {
 }
 
 // brought is an item with so many signatures and bundles, numbered from a number on.
-func brought(t testing.TB, from, signatures, bundles int) format.Item {
+func newItem(t testing.TB, from, signatures, bundles int) format.Item {
 	t.Helper()
-	item := format.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	item := format.Item{Manifest: manifestOf("image"), Repository: testRepository}
 	for n := range signatures {
 		item.Add(format.KindSignature, signed(from+n).file(t))
 	}
@@ -41,53 +41,53 @@ func brought(t testing.TB, from, signatures, bundles int) format.Item {
 }
 
 // store is a Keeper in virtual time, with a registry whose answers a test sets.
-type store struct {
+type node struct {
 	*world
 	keeper    *evidence.Keeper
 	directory string
 }
 
-func inStore(t *testing.T, test func(s *store)) {
+func onNode(t *testing.T, test func(s *node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &store{world: &world{t: t, start: time.Now()}, directory: t.TempDir()}
+		s := &node{world: &world{t: t, start: time.Now()}, directory: t.TempDir()}
 		s.open()
 		defer func() { s.keeper.Close() }()
 		test(s)
 	})
 }
 
-func (s *store) open() {
+func (s *node) open() {
 	s.t.Helper()
 	var err error
-	s.keeper, err = evidence.OpenLooking(evidence.Config{Directory: s.directory, MaxSize: 1 << 30}, s.look)
+	s.keeper, err = evidence.OpenWith(evidence.Config{Directory: s.directory, MaxSize: 1 << 30}, s.look)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 // sleep lets virtual time pass.
-func (s *store) sleep(d time.Duration) {
+func (s *node) sleep(d time.Duration) {
 	s.t.Helper()
 	time.Sleep(d)
 	synctest.Wait()
 }
 
 // reopen ends the process and starts the next.
-func (s *store) reopen() {
+func (s *node) reopen() {
 	s.t.Helper()
 	s.keeper.Close()
 	s.open()
 }
 
-func (s *store) kept() policy.Evidence {
+func (s *node) lookup() policy.Evidence {
 	s.t.Helper()
-	got := kept(s.keeper, parse(s.t, storeRepository), manifestOf("image"))
+	got := lookup(s.keeper, parse(s.t, testRepository), manifestOf("image"))
 	synctest.Wait()
 	return got
 }
 
-func (s *store) bring(item format.Item, want int) {
+func (s *node) importItem(item format.Item, want int) {
 	s.t.Helper()
 	added, err := s.keeper.Import(item)
 	if err != nil || added != want {
@@ -96,18 +96,18 @@ func (s *store) bring(item format.Item, want int) {
 }
 
 // fetch has the registry asked, which has that now.
-func (s *store) fetch(found evidence.Found) {
+func (s *node) fetch(found evidence.Found) {
 	s.t.Helper()
 	s.set(found, nil)
-	if err := s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, storeRepository)); err != nil {
+	if err := s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, testRepository)); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 // stored returns the only evidence there is on disk.
-func (s *store) stored() format.Item {
+func (s *node) storedItem() format.Item {
 	s.t.Helper()
-	stored, err := evidence.List(s.directory)
+	stored, err := store.List(s.directory)
 	if err != nil || len(stored) != 1 {
 		s.t.Fatalf("%v, %v", stored, err)
 	}
@@ -119,13 +119,13 @@ func (s *store) stored() format.Item {
 }
 
 // holds compares what is stored with what it should be, in its order.
-func (s *store) holds(want format.Item) {
+func (s *node) wantStored(want format.Item) {
 	s.t.Helper()
-	got := s.stored()
+	got := s.storedItem()
 	if diff := cmp.Diff(digestsOf(want), digestsOf(got)); diff != "" || got.Repository != want.Repository {
 		s.t.Errorf("it holds for %s (-want +got):\n%s", got.Repository, diff)
 	}
-	e := s.kept()
+	e := s.lookup()
 	if e.State != policy.Found || e.Signatures != want.Count(format.KindSignature) ||
 		e.Bundles != want.Count(format.KindBundle) {
 		s.t.Errorf("it says %+v", e)
@@ -144,13 +144,13 @@ func digestsOf(item format.Item) []digest.Digest {
 }
 
 func TestWhatIsImportedIsKeptAndNobodyIsAsked(t *testing.T) {
-	inStore(t, func(s *store) {
+	onNode(t, func(s *node) {
 		s.set(evidence.Found{}, errDown)
-		item := brought(t, 1, 2, 2)
-		s.bring(item, 4)
-		s.holds(item)
+		item := newItem(t, 1, 2, 2)
+		s.importItem(item, 4)
+		s.wantStored(item)
 		s.reopen()
-		s.holds(item)
+		s.wantStored(item)
 		if looks := s.looked(); len(looks) != 0 {
 			t.Errorf("the registry was asked at %v", looks)
 		}
@@ -158,10 +158,10 @@ func TestWhatIsImportedIsKeptAndNobodyIsAsked(t *testing.T) {
 }
 
 func TestWhatIsImportedCountsAtOnce(t *testing.T) {
-	inStore(t, func(s *store) {
-		before := s.kept()
-		s.bring(brought(t, 1, 1, 0), 1)
-		after := s.kept()
+	onNode(t, func(s *node) {
+		before := s.lookup()
+		s.importItem(newItem(t, 1, 1, 0), 1)
+		after := s.lookup()
 		if before.State == policy.Found || after.State != policy.Found || before.Generation == after.Generation {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
@@ -169,79 +169,79 @@ func TestWhatIsImportedCountsAtOnce(t *testing.T) {
 }
 
 func TestAnImportIsJoinedWithWhatIsThere(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 2, 0).Files, format.KindSignature), Tag: "a"})
-		s.bring(brought(t, 2, 2, 1), 2)
-		want := brought(t, 1, 3, 0)
+	onNode(t, func(s *node) {
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 2, 0).Files, format.KindSignature), Tag: "a"})
+		s.importItem(newItem(t, 2, 2, 1), 2)
+		want := newItem(t, 1, 3, 0)
 		want.Add(format.KindBundle, bundle(2))
-		s.holds(want)
-		s.bring(brought(t, 2, 2, 1), 0)
-		s.holds(want)
-		s.bring(brought(t, 9, 0, 1), 1)
+		s.wantStored(want)
+		s.importItem(newItem(t, 2, 2, 1), 0)
+		s.wantStored(want)
+		s.importItem(newItem(t, 9, 0, 1), 1)
 		want.Add(format.KindBundle, bundle(9))
-		s.holds(want)
+		s.wantStored(want)
 	})
 }
 
 func TestWhatARegistryHasReplacesWhatItHadButNotWhatWasImported(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
-		s.bring(brought(t, 5, 1, 1), 2)
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 2, 1, 0).Files, format.KindSignature), Tag: "b"})
-		want := brought(t, 5, 1, 1)
+	onNode(t, func(s *node) {
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
+		s.importItem(newItem(t, 5, 1, 1), 2)
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 2, 1, 0).Files, format.KindSignature), Tag: "b"})
+		want := newItem(t, 5, 1, 1)
 		want.Files = append(format.Files(format.KindSignature, signed(2).file(t)), want.Files...)
-		s.holds(want)
+		s.wantStored(want)
 		s.fetch(evidence.Found{})
-		s.holds(want)
+		s.wantStored(want)
 		s.reopen()
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 5, 1, 0).Files, format.KindSignature), Tag: "c"})
-		s.holds(brought(t, 5, 1, 1))
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 5, 1, 0).Files, format.KindSignature), Tag: "c"})
+		s.wantStored(newItem(t, 5, 1, 1))
 	})
 }
 
 func TestWhatARegistryHasStillIsNotWrittenAgain(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.bring(brought(t, 5, 1, 1), 2)
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
-		before := s.kept()
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "b"})
-		if after := s.kept(); after != before {
+	onNode(t, func(s *node) {
+		s.importItem(newItem(t, 5, 1, 1), 2)
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"})
+		before := s.lookup()
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "b"})
+		if after := s.lookup(); after != before {
 			t.Errorf("before %+v, after %+v", before, after)
 		}
 	})
 }
 
 func TestWhatWasImportedLastStaysWhereThereIsTooMuch(t *testing.T) {
-	inStore(t, func(s *store) {
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 60, 0).Files, format.KindSignature), Tag: "a"})
-		s.bring(brought(t, 101, 10, 0), 10)
-		want := brought(t, 7, 54, 0)
-		want.Add(format.KindSignature, format.Contents(brought(t, 101, 10, 0).Files, format.KindSignature)...)
-		s.holds(want)
-		if got := s.kept(); !strings.Contains(got.Detail, "6 signatures and bundles were left out") {
+	onNode(t, func(s *node) {
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 60, 0).Files, format.KindSignature), Tag: "a"})
+		s.importItem(newItem(t, 101, 10, 0), 10)
+		want := newItem(t, 7, 54, 0)
+		want.Add(format.KindSignature, format.Contents(newItem(t, 101, 10, 0).Files, format.KindSignature)...)
+		s.wantStored(want)
+		if got := s.lookup(); !strings.Contains(got.Detail, "6 signatures and bundles were left out") {
 			t.Errorf("it says %q", got.Detail)
 		}
-		s.bring(brought(t, 201, 60, 0), 60)
-		want = brought(t, 107, 4, 0)
-		want.Add(format.KindSignature, format.Contents(brought(t, 201, 60, 0).Files, format.KindSignature)...)
-		s.holds(want)
+		s.importItem(newItem(t, 201, 60, 0), 60)
+		want = newItem(t, 107, 4, 0)
+		want.Add(format.KindSignature, format.Contents(newItem(t, 201, 60, 0).Files, format.KindSignature)...)
+		s.wantStored(want)
 		// A registry cannot push out what was imported.
-		s.fetch(evidence.Found{Files: format.Contents(brought(t, 1, 64, 0).Files, format.KindSignature), Tag: "b"})
-		s.holds(want)
+		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 64, 0).Files, format.KindSignature), Tag: "b"})
+		s.wantStored(want)
 	})
 }
 
 func TestTheFilesOfOneManifestAreBoundedTogether(t *testing.T) {
-	inStore(t, func(s *store) {
-		item := format.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	onNode(t, func(s *node) {
+		item := format.Item{Manifest: manifestOf("image"), Repository: testRepository}
 		filler := strings.Repeat("x", 1<<20-100)
 		for n := range 40 {
 			raw := fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, filler)
 			item.Add(format.KindBundle, raw)
 		}
-		s.bring(item, 40)
+		s.importItem(item, 40)
 		item.Files = item.Files[8:]
-		s.holds(item)
+		s.wantStored(item)
 	})
 }
 
@@ -258,7 +258,7 @@ func TestWhatHasNotTheRightFormIsRefusedWhole(t *testing.T) {
 		"a tag in the name":             {func(i *format.Item) { i.Repository += ":v1" }, "not the full name"},
 		"no name":                       {func(i *format.Item) { i.Repository = "" }, "not the full name"},
 		"nothing":                       {func(i *format.Item) { i.Files = nil }, "neither"},
-		"too many":                      {func(i *format.Item) { *i = brought(t, 1, 65, 0) }, "65 signatures"},
+		"too many":                      {func(i *format.Item) { *i = newItem(t, 1, 65, 0) }, "65 signatures"},
 		"a signature that is none":      {func(i *format.Item) { i.Files[1].Bytes = []byte("hello") }, "signature 2: "},
 		"a bundle that is none":         {func(i *format.Item) { i.Files[2].Bytes = []byte("{}") }, "bundle 1: it is not"},
 		"a bundle that is no JSON":      {func(i *format.Item) { i.Files[2].Bytes = []byte("{") }, "bundle 1: it is not"},
@@ -268,7 +268,7 @@ func TestWhatHasNotTheRightFormIsRefusedWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			keeper := open(t, evidence.Config{})
-			item := brought(t, 1, 2, 1)
+			item := newItem(t, 1, 2, 1)
 			test.change(&item)
 			added, err := keeper.Import(item)
 			if added != 0 || err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
@@ -279,12 +279,12 @@ func TestWhatHasNotTheRightFormIsRefusedWhole(t *testing.T) {
 }
 
 func TestAFullDiskRefusesAnImportAndLosesNothing(t *testing.T) {
-	directory := small(t)
+	directory := smallDisk(t)
 	keeper := open(t, evidence.Config{Directory: directory})
-	if _, err := keeper.Import(brought(t, 1, 1, 1)); err != nil {
+	if _, err := keeper.Import(newItem(t, 1, 1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	large := format.Item{Manifest: manifestOf("image"), Repository: storeRepository}
+	large := format.Item{Manifest: manifestOf("image"), Repository: testRepository}
 	for n := range 32 {
 		large.Add(format.KindBundle, fmt.Appendf(nil,
 			`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, strings.Repeat("x", 900<<10)))
@@ -292,7 +292,7 @@ func TestAFullDiskRefusesAnImportAndLosesNothing(t *testing.T) {
 	if _, err := keeper.Import(large); err == nil {
 		t.Fatal("it was kept on a disk that is smaller")
 	}
-	got := kept(keeper, parse(t, storeRepository), manifestOf("image"))
+	got := lookup(keeper, parse(t, testRepository), manifestOf("image"))
 	if got.State != policy.Found || got.Signatures != 1 || got.Bundles != 1 {
 		t.Errorf("what was there: %+v", got)
 	}
@@ -302,12 +302,12 @@ func TestWhoImportsRightAfterAStartLosesNothing(t *testing.T) {
 	for range 100 {
 		directory := t.TempDir()
 		// What an earlier process left is being swept meanwhile.
-		empty := filepath.Dir(evidence.Location(directory, manifestOf("image"), storeRepository))
+		empty := filepath.Dir(baseOf(directory, "image", testRepository))
 		if err := os.MkdirAll(empty, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		keeper := open(t, evidence.Config{Directory: directory})
-		item := brought(t, 1, 1, 1)
+		item := newItem(t, 1, 1, 1)
 		if _, err := keeper.Import(item); err != nil {
 			t.Fatal(err)
 		}
@@ -322,32 +322,36 @@ func TestWhoImportsRightAfterAStartLosesNothing(t *testing.T) {
 }
 
 func TestWithoutADirectoryNothingIsImported(t *testing.T) {
-	if _, err := open(t, evidence.Config{Directory: nowhere(t)}).Import(brought(t, 1, 1, 1)); err == nil {
+	if _, err := open(t, evidence.Config{Directory: unusableDirectory(t)}).Import(newItem(t, 1, 1, 1)); err == nil {
 		t.Error("it was kept nowhere")
 	}
 }
 
 func TestWhoImportsWhileItIsFetchedLosesNeither(t *testing.T) {
 	for range 20 {
-		inStore(t, func(s *store) {
-			s.set(evidence.Found{Files: format.Contents(brought(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"}, nil)
+		onNode(t, func(s *node) {
+			s.set(evidence.Found{Files: format.Contents(newItem(t, 1, 1, 0).Files, format.KindSignature), Tag: "a"}, nil)
 			failed := make(chan error)
 			go func() {
-				failed <- s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, storeRepository))
+				failed <- s.keeper.Fetch(s.t.Context(), manifestOf("image"), parse(s.t, testRepository))
 			}()
-			_, err := s.keeper.Import(brought(t, 2, 1, 1))
+			_, err := s.keeper.Import(newItem(t, 2, 1, 1))
 			if err := errors.Join(err, <-failed); err != nil {
 				t.Fatal(err)
 			}
-			want := brought(t, 1, 2, 0)
+			want := newItem(t, 1, 2, 0)
 			want.Add(format.KindBundle, bundle(2))
-			s.holds(want)
+			s.wantStored(want)
 		})
 	}
 }
 
-// enveloped is a bundle with a statement in its envelope.
-func enveloped(statement string) []byte {
-	return fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payload":%q}}`,
-		base64.StdEncoding.EncodeToString([]byte(statement)))
+// list returns what is stored in a directory.
+func list(t *testing.T, directory string) []store.Info {
+	t.Helper()
+	stored, err := store.List(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
 }

@@ -3,62 +3,59 @@ package evidence
 import (
 	"container/list"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/fetch"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
-// Config says where evidence is kept and how it is fetched.
+// Config describes a [Keeper].
 type Config struct {
-	// Directory is where evidence is kept. One that cannot be used costs network, not verdicts: evidence is then kept
-	// in memory.
+	// Directory is where evidence is stored. If it cannot be used, evidence is stored in memory: that costs network
+	// requests, and no verdict changes.
 	Directory string
 	// MaxSize bounds what is stored in Directory, in bytes.
 	MaxSize int64
-	// Exclusive has Open fail where the directory cannot be used: with [ErrLocked] where another process works in it.
+	// Exclusive has Open fail if the directory cannot be used: with [store.ErrLocked] if another process uses it.
 	Exclusive bool
 	// Fetcher fetches it. Nil: one without any configuration.
 	Fetcher *fetch.Fetcher
-	// Panicked is told of panics in a fetch, which is then one that failed. It may be nil.
+	// Panicked is told of panics in a fetch, which then counts as failed. It may be nil.
 	Panicked policy.PanicFunc
-	// Logger is told what an operator should know. Nil: nobody is.
+	// Logger receives what an operator should know. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 
-// Keeper keeps the evidence of one node and fetches what is lacking. It must be closed.
+// Keeper looks up, fetches, imports and expires the evidence of one node. It must be closed.
 type Keeper struct {
 	log      *slog.Logger
 	fetch    fetchFunc
 	panicked policy.PanicFunc
-	// fetcher is nil where a test looks for itself.
-	fetcher  *fetch.Fetcher
-	disk     *volume
-	lock     *os.File
-	overflow overflow
+	// fetcher is nil in tests that replace fetch.
+	fetcher *fetch.Fetcher
+	store   *store.Store
 
 	generation atomic.Uint64
-	health     health
 
-	// changing is held from reading what is held to writing and entering what takes its place. It is locked before mu.
+	// changing is held from reading stored evidence to storing what replaces it. It is locked before mu.
 	changing sync.Mutex
 
 	mu      sync.Mutex
-	entries map[key]*entry
+	entries map[store.Key]*entry
 	// recent has the entries in the order of their use, the least recently used first.
-	recent  *list.List
+	recent *list.List
+	// watched are the entries that are fetched again until they suffice.
 	watched map[*entry]struct{}
-	// failing are the registries that did not answer the last time.
+	// failing are the registries whose last request failed.
 	failing map[string]struct{}
-	// paused says until when a registry has asked to be left alone, and manyPaused how many are looked through.
+	// paused are the registries that asked for a pause, with its end, and pauseLimit is how many of them there may be
+	// before those whose pause is over are removed.
 	paused     map[string]time.Time
-	manyPaused int
+	pauseLimit int
 	queue      queue
 
 	ctx     context.Context
@@ -67,7 +64,7 @@ type Keeper struct {
 	running sync.WaitGroup
 }
 
-// Open returns a Keeper at work. It fails for a configuration that makes no sense, and else only as that asks for.
+// Open returns a running Keeper. It fails if the configuration is invalid, or as [Config.Exclusive] requires.
 func Open(config Config) (*Keeper, error) {
 	fetcher := config.Fetcher
 	if fetcher == nil {
@@ -82,139 +79,81 @@ func Open(config Config) (*Keeper, error) {
 }
 
 func open(config Config, fetchEvidence fetchFunc) (*Keeper, error) {
-	if config.Directory == "" {
-		return nil, errors.New("opening the evidence store: no directory is named")
-	}
-	if config.MaxSize <= 0 {
-		return nil, errors.New("opening the evidence store: its maximal size must be more than nothing")
-	}
 	k := &Keeper{
 		log:   config.Logger,
 		fetch: fetchEvidence, panicked: config.Panicked,
-		entries: map[key]*entry{},
+		entries: map[store.Key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
 		failing: map[string]struct{}{},
-		paused:  map[string]time.Time{}, manyPaused: fewPaused,
+		paused:  map[string]time.Time{}, pauseLimit: minPauseLimit,
 		queue: newQueue(),
 		wake:  make(chan struct{}, 1),
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	removeAbandoned()
 	var err error
-	if k.disk, k.lock, err = openVolume(config.Directory, config.MaxSize); err != nil && config.Exclusive {
-		return nil, fmt.Errorf("opening the evidence store: %w", err)
-	}
+	k.store, err = store.Open(store.Config{
+		Directory: config.Directory, MaxSize: config.MaxSize, Exclusive: config.Exclusive, Logger: k.log,
+	})
 	if err != nil {
-		k.log.Error("evidence is kept in memory only, and is lost at a restart", "error", err)
-		k.health.failure, k.health.since = err, now()
+		return nil, err
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.running.Go(k.watch)
-	if k.disk != nil {
-		k.running.Go(func() {
-			_ = policy.Guard("the sweep of the evidence store", k.panicked, func() error { k.disk.sweep(k.ctx); return nil })
-			// What it found to be removed has a time, which watch does not know of yet.
-			k.nudge()
-		})
-	}
+	k.running.Go(func() {
+		_ = policy.Guard("the sweep of the evidence store", k.panicked, func() error { k.store.Sweep(k.ctx); return nil })
+		// watch does not know yet when the files are due that the sweep found.
+		k.nudge()
+	})
 	return k, nil
 }
 
-// Close ends all fetching, waits for it, and removes what was kept in memory. What is kept on disk can still be
-// read by [Keeper.Kept], which fetches no more.
+// Close ends all fetches, waits for them, and removes what is stored in memory. [Keeper.Lookup] can still read what is
+// on disk; it starts no fetches any more.
 func (k *Keeper) Close() {
 	k.cancel()
 	k.mu.Lock()
 	k.queue.close()
 	k.mu.Unlock()
 	k.running.Wait()
-	for _, v := range k.volumes() {
-		v.reap(time.Now(), true)
-	}
-	k.overflow.close()
-	if k.lock != nil {
-		_ = k.lock.Close()
-		k.lock = nil
-	}
+	k.store.Close()
 }
 
 // Fetcher returns what fetches evidence.
 func (k *Keeper) Fetcher() *fetch.Fetcher { return k.fetcher }
 
-// Generation changes whenever any evidence does. It belongs to this process and is no use to another.
+// Generation changes whenever any evidence does. It has no meaning in another process.
 func (k *Keeper) Generation() uint64 { return k.generation.Load() }
 
-// volumes returns those there are, the one in memory first: it has what could not replace what is on disk.
-func (k *Keeper) volumes() []*volume {
-	var all []*volume
-	if v := k.overflow.existing(); v != nil {
-		all = append(all, v)
-	}
-	if k.disk != nil {
-		all = append(all, k.disk)
-	}
-	return all
+// StoreProblem returns why evidence is not stored on disk, and since when; nil: the last write succeeded. Meanwhile,
+// fetched evidence is stored in memory and lost at a restart, and imports are refused.
+func (k *Keeper) StoreProblem() error { return k.store.Problem() }
+
+// StoredBytes returns how much evidence is stored, on disk and in memory, in bytes counted in blocks of 4 KiB.
+func (k *Keeper) StoredBytes() int64 { return k.store.Size() }
+
+// put stores what was fetched.
+func (k *Keeper) put(key store.Key, content store.Content, needed bool) (*store.Set, error) {
+	content.FetchedAt = now()
+	set, removed, err := k.store.Put(key, content, needed)
+	k.forget(removed)
+	return set, err
 }
 
-// load returns what is held for a key, or nil.
-func (k *Keeper) load(key key) *held {
-	for _, v := range k.volumes() {
-		if h, err := v.read(key); err == nil {
-			return h
-		}
-	}
-	return nil
-}
-
-// store keeps what was found: on disk, or where that fails in memory.
-func (k *Keeper) store(key key, f *finding, decides bool) (*held, error) {
-	f.fetchedAt = now()
-	r := f.record(key)
-	err := errNoDisk
-	if k.disk != nil {
-		var h *held
-		if h, err = k.write(k.disk, key, update{record: r, content: f.content, decides: decides}); err == nil {
-			if v := k.overflow.existing(); v != nil {
-				v.drop(key)
-			}
-			return h, nil
-		}
-	}
-	v, openErr := k.overflow.open()
-	if openErr != nil {
-		return nil, errors.Join(err, openErr)
-	}
-	h, overflowErr := k.write(v, key, update{record: r, content: f.content, decides: decides})
-	if overflowErr != nil {
-		return nil, errors.Join(err, overflowErr)
-	}
-	return h, nil
-}
-
-// errNoDisk says that there is no directory on disk to use.
-var errNoDisk = errors.New("there is no evidence directory")
-
-func (k *Keeper) write(v *volume, key key, u update) (*held, error) {
-	h, evicted, err := v.write(key, u)
-	if v == k.disk {
-		k.health.note(err, k.log)
-	}
-	k.forget(v, evicted)
-	return h, err
-}
-
-// forget takes from memory what a volume has dropped.
-func (k *Keeper) forget(v *volume, keys []key) {
+// forget removes from memory what the store has removed.
+func (k *Keeper) forget(removed []store.Removed) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, key := range keys {
-		if e, ok := k.entries[key]; ok && e.held != nil && e.held.volume == v {
-			e.held = nil
+	for _, r := range removed {
+		if e, ok := k.entries[r.Key]; ok && r.Contains(e.stored) {
+			e.stored = nil
 			e.due = time.Time{}
 			k.set(e, policy.Evidence{})
 		}
 	}
 }
+
+// now returns the time as it is stored.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

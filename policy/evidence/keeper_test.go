@@ -25,7 +25,7 @@ func TestAFirstQuestionIsPendingAndTheNextIsAnswered(t *testing.T) {
 	keeper := open(t, evidence.Config{})
 	named := r.named(t, "app")
 
-	first := kept(keeper, named, m)
+	first := lookup(keeper, named, m)
 	if first.State != policy.Unknown || first.Manifest != m {
 		t.Fatalf("first answer: %+v", first)
 	}
@@ -75,11 +75,11 @@ func TestEvidenceOutlivesTheProcessAndTheRegistry(t *testing.T) {
 	r.server.Close()
 
 	after := open(t, config)
-	got := kept(after, named, m)
+	got := lookup(after, named, m)
 	if got.State != policy.Found || got.Directory != want.Directory {
 		t.Errorf("found before, and now %+v", got)
 	}
-	if got := kept(after, named, unsigned); got.State != policy.None {
+	if got := lookup(after, named, unsigned); got.State != policy.None {
 		t.Errorf("none before, and now %+v", got)
 	}
 	read := evidence.Read(config.Directory)(manifests(m, unsigned, manifestOf("unheard of")), named)
@@ -98,7 +98,7 @@ func TestAFailureIsForgottenAtARestart(t *testing.T) {
 		t.Fatalf("a registry with a fault: %+v", got)
 	}
 	before.Close()
-	if got := kept(open(t, config), named, m); got.State != policy.Unknown {
+	if got := lookup(open(t, config), named, m); got.State != policy.Unknown {
 		t.Errorf("after a restart: %+v", got)
 	}
 }
@@ -212,7 +212,7 @@ func TestManifestsBeyondTheFirst64AreNotLookedAt(t *testing.T) {
 	}
 	list[3].Digest = "sha256:../../etc"
 	r := newRegistry(t)
-	got := open(t, evidence.Config{}).Kept(list, r.named(t, "app"))
+	got := open(t, evidence.Config{}).Lookup(list, r.named(t, "app"))
 	if len(got) != 70 {
 		t.Fatalf("%d answers", len(got))
 	}

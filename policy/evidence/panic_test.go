@@ -26,7 +26,7 @@ func TestAFetchThatPanicsFailsAndNothingElse(t *testing.T) {
 			return found("signature"), nil
 		}
 		var told []*policy.PanicError
-		keeper, err := evidence.OpenLooking(evidence.Config{
+		keeper, err := evidence.OpenWith(evidence.Config{
 			Directory: t.TempDir(), MaxSize: 1 << 30,
 			Panicked: func(failure *policy.PanicError) { told = append(told, failure) },
 		}, look)
@@ -35,14 +35,14 @@ func TestAFetchThatPanicsFailsAndNothingElse(t *testing.T) {
 		}
 		defer keeper.Close()
 		m, hostile, good := manifestOf("image"), parse(t, "hostile.example/app"), parse(t, "good.example/app")
-		kept(keeper, hostile, m)
-		kept(keeper, good, m)
+		lookup(keeper, hostile, m)
+		lookup(keeper, good, m)
 		synctest.Wait()
-		if got := kept(keeper, hostile, m); got.State != policy.Failed ||
+		if got := lookup(keeper, hostile, m); got.State != policy.Failed ||
 			got.Detail != "panic in a fetch of evidence: out of order" {
 			t.Errorf("of the hostile registry: %+v", got)
 		}
-		if got := kept(keeper, good, m); got.State != policy.Found {
+		if got := lookup(keeper, good, m); got.State != policy.Found {
 			t.Errorf("of the other: %+v", got)
 		}
 		if len(told) != 1 || !strings.Contains(told[0].Stack, "panic_test.go") {
@@ -50,9 +50,9 @@ func TestAFetchThatPanicsFailsAndNothingElse(t *testing.T) {
 		}
 		broken.Store(false)
 		time.Sleep(time.Minute)
-		kept(keeper, hostile, m)
+		lookup(keeper, hostile, m)
 		synctest.Wait()
-		if got := kept(keeper, hostile, m); got.State != policy.Found {
+		if got := lookup(keeper, hostile, m); got.State != policy.Found {
 			t.Errorf("of the hostile registry, once it is not any more: %+v", got)
 		}
 	})

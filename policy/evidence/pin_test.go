@@ -13,12 +13,15 @@ import (
 
 	"github.com/countersign/countersign/policy/evidence"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
+	"github.com/countersign/countersign/policy/evidence/store/storetest"
 )
 
 // pinned reports whether evidence is on record as imported before its image came.
 func pinned(t testing.TB, directory string, item format.Item) bool {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(evidence.Location(directory, item.Manifest, item.Repository), "presence.json"))
+	base := storetest.Base(directory, store.Key{Manifest: item.Manifest, Repository: item.Repository})
+	raw, err := os.ReadFile(filepath.Join(base, "presence.json"))
 	if err != nil {
 		return false
 	}
@@ -36,7 +39,7 @@ func TestNoImportLosesItsPinToTheSweepAfterAStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		item := brought(t, 1, 0, 1)
+		item := newItem(t, 1, 0, 1)
 		_, err = keeper.Import(item)
 		keeper.Close()
 		if err != nil || !pinned(t, directory, item) {
@@ -48,40 +51,13 @@ func TestNoImportLosesItsPinToTheSweepAfterAStart(t *testing.T) {
 	}
 }
 
-// TestTheSweepKeepsAPinWithoutARecord has the sweep see what it sees when an import was killed between its pin and its
-// record.
-func TestTheSweepKeepsAPinWithoutARecord(t *testing.T) {
-	for name, test := range map[string]struct {
-		presence string
-		kept     bool
-	}{
-		"its image is awaited":        {`{"awaited":true}`, true},
-		"its image was seen to leave": {`{"absent_since":"2026-01-01T00:00:00Z"}`, false},
-		"nobody can read it":          {"{", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			directory, item := t.TempDir(), brought(t, 1, 1, 1)
-			base := evidence.Location(directory, item.Manifest, item.Repository)
-			if err := os.MkdirAll(base, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(base, "presence.json")
-			write(t, path, test.presence)
-			evidence.Sweep(directory)
-			if exists(path) != test.kept {
-				t.Errorf("it is kept: %v, want %v", exists(path), test.kept)
-			}
-		})
-	}
-}
-
 // TestTheSweepRemovesLeftoversWhileTheStoreIsOpen: what a killed process left is removed a few minutes after the start,
 // not at the next one.
 func TestTheSweepRemovesLeftoversWhileTheStoreIsOpen(t *testing.T) {
-	inStore(t, func(s *store) {
-		item := brought(t, 1, 1, 1)
-		s.bring(item, 2)
-		base := evidence.Location(s.directory, item.Manifest, item.Repository)
+	onNode(t, func(s *node) {
+		item := newItem(t, 1, 1, 1)
+		s.importItem(item, 2)
+		base := storetest.Base(s.directory, store.Key{Manifest: item.Manifest, Repository: item.Repository})
 		leftover := filepath.Join(base, "set-leftover")
 		if err := os.Mkdir(leftover, 0o700); err != nil {
 			t.Fatal(err)
@@ -91,21 +67,21 @@ func TestTheSweepRemovesLeftoversWhileTheStoreIsOpen(t *testing.T) {
 		if exists(leftover) {
 			t.Error("it is still on disk")
 		}
-		s.holds(item)
+		s.wantStored(item)
 	})
 }
 
 func TestWhatIsImportedAgainIsPinnedAgain(t *testing.T) {
-	inStore(t, func(s *store) {
-		item := brought(t, 1, 1, 1)
-		s.bring(item, 2)
+	onNode(t, func(s *node) {
+		item := newItem(t, 1, 1, 1)
+		s.importItem(item, 2)
 		if _, err := s.keeper.Expire(func(digest.Digest) bool { return true }); err != nil {
 			t.Fatal(err)
 		}
 		if pinned(t, s.directory, item) {
 			t.Fatal("it is pinned although its image was seen")
 		}
-		s.bring(item, 0)
+		s.importItem(item, 0)
 		if !pinned(t, s.directory, item) {
 			t.Error("it is not pinned again")
 		}
@@ -114,9 +90,9 @@ func TestWhatIsImportedAgainIsPinnedAgain(t *testing.T) {
 
 // TestWhatExpiresWhileItIsImportedIsKept has evidence removed between being read and being pinned.
 func TestWhatExpiresWhileItIsImportedIsKept(t *testing.T) {
-	inStore(t, func(s *store) {
-		item := brought(t, 1, 1, 1)
-		s.bring(item, 2)
+	onNode(t, func(s *node) {
+		item := newItem(t, 1, 1, 1)
+		s.importItem(item, 2)
 		absent := func(digest.Digest) bool { return false }
 		for _, present := range []func(digest.Digest) bool{func(digest.Digest) bool { return true }, absent} {
 			if _, err := s.keeper.Expire(present); err != nil {
@@ -138,7 +114,7 @@ func TestWhatExpiresWhileItIsImportedIsKept(t *testing.T) {
 		if expired != added/2 {
 			t.Errorf("%d expired, and %d files were new", expired, added)
 		}
-		s.holds(item)
+		s.wantStored(item)
 		if !pinned(t, s.directory, item) {
 			t.Error("it is not pinned")
 		}
@@ -158,7 +134,7 @@ func TestWhatWasImportedOutranksTheRegistryInEveryKind(t *testing.T) {
 		"signatures": {Files: signatures}, "bundles": {Bundles: bundles},
 	} {
 		for name, imported := range map[string]format.Item{
-			"bundles": brought(t, 1, 0, 3), "signatures": brought(t, 1, 3, 0), "both": brought(t, 1, 3, 3),
+			"bundles": newItem(t, 1, 0, 3), "signatures": newItem(t, 1, 3, 0), "both": newItem(t, 1, 3, 3),
 		} {
 			for _, first := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s are imported, and %s served; imported first: %v", name, kind, first), func(t *testing.T) {
@@ -171,30 +147,30 @@ func TestWhatWasImportedOutranksTheRegistryInEveryKind(t *testing.T) {
 
 func outranks(t *testing.T, imported format.Item, served evidence.Found, first bool) {
 	t.Helper()
-	inStore(t, func(s *store) {
+	onNode(t, func(s *node) {
 		all := len(imported.Files)
 		if first {
-			s.bring(imported, all)
+			s.importItem(imported, all)
 		}
 		served.Tag = "a"
 		s.fetch(served)
 		if !first {
-			s.bring(imported, all)
+			s.importItem(imported, all)
 		}
-		s.keptOf(imported)
+		s.wantAllStored(imported)
 		s.reopen()
-		s.keptOf(imported)
+		s.wantAllStored(imported)
 		const omitted = "signatures and bundles were left out: imported ones come first"
-		if detail := s.kept().Detail; !strings.Contains(detail, omitted) {
+		if detail := s.lookup().Detail; !strings.Contains(detail, omitted) {
 			t.Errorf("it says %q", detail)
 		}
 	})
 }
 
 // keptOf wants every file of an item to be kept, and as many of the registry's as there is room for.
-func (s *store) keptOf(item format.Item) {
+func (s *node) wantAllStored(item format.Item) {
 	s.t.Helper()
-	got := s.stored()
+	got := s.storedItem()
 	held := map[digest.Digest]bool{}
 	for _, d := range digestsOf(got) {
 		held[d] = true

@@ -8,6 +8,7 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 )
 
 // submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
@@ -16,11 +17,11 @@ func (k *Keeper) submit(e *entry, urgent bool) bool {
 		e.job.urgent = e.job.urgent || urgent
 		return true
 	}
-	if until := k.pausedUntil(e.key.host()); !until.IsZero() {
+	if until := k.pausedUntil(e.key.Host()); !until.IsZero() {
 		e.due = until
 		return false
 	}
-	j := &job{entry: e, host: e.key.host(), urgent: urgent, done: make(chan struct{})}
+	j := &job{entry: e, host: e.key.Host(), urgent: urgent, done: make(chan struct{})}
 	if !k.queue.add(j) {
 		return false
 	}
@@ -44,9 +45,9 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	var f *finding
 	// What a registry serves is hostile bytes, and what parses them is not all ours.
 	err := policy.Guard("a fetch of evidence", k.panicked, func() error {
-		found, err := k.fetch(ctx, fetch.Request{Repository: e.repository, Manifest: e.key.manifest, Known: known})
+		found, err := k.fetch(ctx, fetch.Request{Repository: e.repository, Manifest: e.key.Manifest, Known: known})
 		if err == nil {
-			f = findingOf(found)
+			f = newFinding(found)
 		}
 		return err
 	})
@@ -61,10 +62,10 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	asked := err
 	k.changing.Lock()
 	defer k.changing.Unlock()
-	var h *held
+	var set *store.Set
 	if err == nil {
 		err = policy.Guard("storing evidence", k.panicked, func() (err error) {
-			h, err = k.keep(e, f)
+			set, err = k.keep(e, f)
 			return err
 		})
 	}
@@ -73,12 +74,12 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	defer k.mu.Unlock()
 	e.job, j.err = nil, err
 	if ctx.Err() == nil {
-		tell = k.answered(e.key.host(), asked)
+		tell = k.recordResult(e.key.Host(), asked)
 	}
 	switch {
 	case err == nil:
 		j.err = f.unfinished
-		k.succeed(e, f, h)
+		k.succeed(e, f, set)
 	case ctx.Err() == nil:
 		k.fail(e, err)
 	}
@@ -92,43 +93,40 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 // damaged is absent from then on.
 func (k *Keeper) verified(e *entry) []format.SourceState {
 	k.mu.Lock()
-	h, read := e.held, e.sources
+	stored, read := e.stored, e.sources
 	k.mu.Unlock()
-	if h == nil || h.directory == "" {
+	if stored == nil || stored.Evidence().State != policy.Found {
 		return nil
 	}
-	if verifySet(h.directory, &h.record) != nil {
+	if stored.Verify() != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if e.held == h {
-			k.hold(e, nil)
+		if e.stored == stored {
+			k.setStored(e, nil)
 		}
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(read), func(s format.SourceState) bool { return s.Partial })
 }
 
-// keep stores what was found where it says anything new, and returns nil where it does not.
-func (k *Keeper) keep(e *entry, f *finding) (*held, error) {
+// keep stores what was found if it is new, and returns nil if it is not.
+func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 	k.mu.Lock()
-	before, wanted := e.held, e.wanted
+	before, needed := e.stored, e.needed
 	k.mu.Unlock()
 	if f.unchanged {
 		return nil, nil //nolint:nilnil // Nothing new is no error.
 	}
+	content := f.Content
 	if before != nil {
-		// Signatures prove themselves and their removal revokes nothing: a registry that lost its data does not take
-		// them from a node that has them.
-		if f.empty() && before.record.state() == policy.Found {
+		// A signature is verified by itself, and its removal is no revocation: a registry that lost its data does not
+		// remove signatures from a node that has them.
+		if len(content.Files) == 0 && before.Evidence().State == policy.Found {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
-		if f.stays {
-			f = before.withRest(f)
-		}
-		f = before.withImported(f)
-		if r := f.record(e.key); r.same(&before.record) {
+		if content = f.mergePrevious(before); before.Equal(content) {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
 	}
-	return k.store(e.key, f, wanted)
+	return k.put(e.key, content, needed)
 }

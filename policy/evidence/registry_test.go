@@ -201,15 +201,15 @@ func open(t testing.TB, config evidence.Config) *evidence.Keeper {
 }
 
 // kept returns what is stored of one manifest.
-func kept(keeper *evidence.Keeper, named reference.Named, manifest digest.Digest) policy.Evidence {
-	return keeper.Kept(manifests(manifest), named)[0]
+func lookup(keeper *evidence.Keeper, named reference.Named, manifest digest.Digest) policy.Evidence {
+	return keeper.Lookup(manifests(manifest), named)[0]
 }
 
 // fetched returns what is stored of one manifest after a fetch.
 func fetched(t testing.TB, keeper *evidence.Keeper, named reference.Named, manifest digest.Digest) policy.Evidence {
 	t.Helper()
 	_ = keeper.Fetch(t.Context(), manifest, named)
-	return kept(keeper, named, manifest)
+	return lookup(keeper, named, manifest)
 }
 
 // filesIn returns the contents of signature-1, signature-2, … in a directory.

@@ -33,7 +33,7 @@ func inCrowd(t *testing.T, kib int64, test func(c crowd)) {
 			return evidence.Found{Files: [][]byte{large}, Tag: manifest}, nil
 		}
 		var err error
-		c.keeper, err = evidence.OpenLooking(evidence.Config{Directory: c.root, MaxSize: kib << 10}, look)
+		c.keeper, err = evidence.OpenWith(evidence.Config{Directory: c.root, MaxSize: kib << 10}, look)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,9 +46,9 @@ func inCrowd(t *testing.T, kib int64, test func(c crowd)) {
 func (c crowd) decide(host string, n int) policy.Evidence {
 	c.t.Helper()
 	named, m := parse(c.t, host+"/app:v1"), manifestOf(fmt.Sprint(n))
-	kept(c.keeper, named, m)
+	lookup(c.keeper, named, m)
 	synctest.Wait()
-	return kept(c.keeper, named, m)
+	return lookup(c.keeper, named, m)
 }
 
 // prefetch fetches evidence that no decision has asked for.
@@ -188,7 +188,7 @@ func TestWhatIsForgottenIsSaidToBe(t *testing.T) {
 			c.decide("registry.example", n)
 		}
 		before := c.keeper.Generation()
-		got := kept(c.keeper, parse(t, "registry.example/app:v1"), manifestOf("0"))
+		got := lookup(c.keeper, parse(t, "registry.example/app:v1"), manifestOf("0"))
 		if got.State != policy.Unknown || got.Generation == first.Generation {
 			t.Errorf("%+v", got)
 		}

@@ -47,7 +47,7 @@ func inSlots(t *testing.T, test func(keeper *evidence.Keeper, s *slots)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &slots{t: t, running: map[string]int{}, most: map[string]int{}}
-		keeper, err := evidence.OpenLooking(evidence.Config{Directory: t.TempDir(), MaxSize: 1 << 30}, s.look)
+		keeper, err := evidence.OpenWith(evidence.Config{Directory: t.TempDir(), MaxSize: 1 << 30}, s.look)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestRegistriesThatHangDoNotHoldUpOthers(t *testing.T) {
 		t := s.t
 		for _, host := range []string{"a.example", "b.example", "c.example"} {
 			for from := range 10 {
-				keeper.Kept(many(from*64, 64), parse(t, host+"/app:v1"))
+				keeper.Lookup(many(from*64, 64), parse(t, host+"/app:v1"))
 			}
 		}
 		synctest.Wait()
@@ -99,11 +99,11 @@ func TestRegistriesThatHangDoNotHoldUpOthers(t *testing.T) {
 		}
 		named := parse(t, "e.example/app:v1")
 		for from := range 8 {
-			keeper.Kept(many(from/2*64, 64), parse(t, []string{"a", "b"}[from%2]+".example/app:v1"))
+			keeper.Lookup(many(from/2*64, 64), parse(t, []string{"a", "b"}[from%2]+".example/app:v1"))
 		}
 		start = time.Now()
-		kept(keeper, named, manifestOf("y"))
-		for kept(keeper, named, manifestOf("y")).State == policy.Unknown {
+		lookup(keeper, named, manifestOf("y"))
+		for lookup(keeper, named, manifestOf("y")).State == policy.Unknown {
 			time.Sleep(time.Second)
 		}
 		if took := time.Since(start); took > 21*time.Second {
@@ -127,7 +127,7 @@ func TestHoweverManyRegistriesHangADecisionDoesNotWaitLong(t *testing.T) {
 					for i := range test.hosts {
 						for from := 0; from < test.manifests; from += 64 {
 							list := many(from, min(64, test.manifests-from))
-							keeper.Ask(list, parse(t, fmt.Sprintf("hostile-%d.example/app:v1", i)))
+							keeper.Refetch(list, parse(t, fmt.Sprintf("hostile-%d.example/app:v1", i)))
 						}
 					}
 				}
@@ -137,7 +137,7 @@ func TestHoweverManyRegistriesHangADecisionDoesNotWaitLong(t *testing.T) {
 					time.Sleep(10 * time.Second)
 				}
 				start := time.Now()
-				for kept(keeper, named, manifestOf("y")).State == policy.Unknown {
+				for lookup(keeper, named, manifestOf("y")).State == policy.Unknown {
 					attack()
 					time.Sleep(time.Second)
 				}
@@ -157,7 +157,7 @@ func TestSlowRegistriesLeaveSlotsForOthers(t *testing.T) {
 		t := s.t
 		attack := func(image string) {
 			for i := range 30 {
-				kept(keeper, parse(t, fmt.Sprintf("slow-%d.example/app:v1", i)), manifestOf(image))
+				lookup(keeper, parse(t, fmt.Sprintf("slow-%d.example/app:v1", i)), manifestOf(image))
 			}
 			synctest.Wait()
 		}
@@ -167,7 +167,7 @@ func TestSlowRegistriesLeaveSlotsForOthers(t *testing.T) {
 		if running := s.now(); running != 6 {
 			t.Errorf("%d fetches from slow registries run at once, not 6", running)
 		}
-		kept(keeper, parse(t, "good.example/app:v1"), manifestOf("third"))
+		lookup(keeper, parse(t, "good.example/app:v1"), manifestOf("third"))
 		synctest.Wait()
 		if running := s.now(); running != 7 {
 			t.Errorf("%d fetches run: one from a registry that is not slow has to wait", running)
@@ -187,8 +187,8 @@ func TestManifestsAreFetchedInTheOrderGivenAndOnce(t *testing.T) {
 		t := s.t
 		list, named := many(0, 12), parse(t, "a.example/app:v1")
 		for range 5 {
-			keeper.Kept(list, named)
-			keeper.Ask(list, named)
+			keeper.Lookup(list, named)
+			keeper.Refetch(list, named)
 		}
 		time.Sleep(35 * time.Second)
 		synctest.Wait()
@@ -208,7 +208,7 @@ func TestManifestsAreFetchedInTheOrderGivenAndOnce(t *testing.T) {
 func TestTheEndDoesNotWaitForThoseWhoWait(t *testing.T) {
 	inSlots(t, func(keeper *evidence.Keeper, s *slots) {
 		t := s.t
-		keeper.Kept(many(0, 64), parse(t, "a.example/app:v1"))
+		keeper.Lookup(many(0, 64), parse(t, "a.example/app:v1"))
 		failed := make(chan error, 1)
 		go func() { failed <- keeper.Fetch(t.Context(), manifestOf("63"), parse(t, "a.example/app:v1")) }()
 		synctest.Wait()

@@ -69,16 +69,16 @@ func inTime(t *testing.T, test func(w *world, ask func(wait bool) policy.Evidenc
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, start: time.Now()}
 		config := evidence.Config{Directory: t.TempDir(), MaxSize: 1 << 30}
-		keeper, err := evidence.OpenLooking(config, w.look)
+		keeper, err := evidence.OpenWith(config, w.look)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer keeper.Close()
 		named, m := parse(t, "registry.example/app:v1"), manifestOf("image")
 		test(w, func(wait bool) policy.Evidence {
-			got := kept(keeper, named, m)
+			got := lookup(keeper, named, m)
 			if wait {
-				keeper.Ask(manifests(m), named)
+				keeper.Refetch(manifests(m), named)
 			}
 			synctest.Wait()
 			return got

@@ -61,7 +61,7 @@ func TestThatNothingCanBeReadIsAnAnswerWhereItLasts(t *testing.T) {
 				t.Fatalf("%+v\nlacks %q", got, test.detail)
 			}
 			keeper.Close()
-			again := kept(open(t, evidence.Config{Directory: directory}), r.named(t, "app"), m)
+			again := lookup(open(t, evidence.Config{Directory: directory}), r.named(t, "app"), m)
 			if again.State != policy.None || !again.Unusable || again.Detail != got.Detail {
 				t.Errorf("after a restart: %+v", again)
 			}

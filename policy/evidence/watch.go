@@ -4,16 +4,13 @@ import (
 	"time"
 )
 
-// watch asks again for what someone waits for, and removes files that nobody reads any more, until the Keeper is
-// closed.
+// watch asks again for what someone waits for, and has superseded files removed, until the Keeper is closed.
 func (k *Keeper) watch() {
-	timer := time.NewTimer(interval)
+	timer := time.NewTimer(pollInterval)
 	defer timer.Stop()
 	for {
 		next := k.askAgain(time.Now())
-		for _, v := range k.volumes() {
-			next = earlier(next, v.reap(time.Now(), false))
-		}
+		next = earlier(next, k.store.RemoveSuperseded(time.Now()))
 		if next.IsZero() {
 			next = time.Now().Add(time.Hour)
 		}
@@ -32,7 +29,7 @@ func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for e := range k.watched {
-		if now.Sub(e.asked) > patience {
+		if now.Sub(e.asked) > pollDuration {
 			delete(k.watched, e)
 			continue
 		}

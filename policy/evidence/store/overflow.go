@@ -1,7 +1,6 @@
-package evidence
+package store
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,47 +10,13 @@ import (
 )
 
 const (
-	// overflowLimit bounds what is stored in memory for want of a disk, in bytes.
+	// overflowLimit bounds what is stored in memory while the disk cannot be written, in bytes.
 	overflowLimit = 32 << 20
 	// overflowPrefix begins the names of the directories in memory.
 	overflowPrefix = "countersign-evidence-"
 )
 
-// openVolume creates the directory of this version and locks it against other processes.
-func openVolume(directory string, limit int64) (*volume, *os.File, error) {
-	root := filepath.Join(directory, versionDirectory)
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("creating the evidence directory: %w", err)
-	}
-	if err := os.Chmod(root, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("closing the evidence directory to others: %w", err)
-	}
-	lock, err := lockDirectory(root)
-	if err != nil {
-		return nil, nil, err
-	}
-	return newVolume(root, limit), lock, nil
-}
-
-// ErrLocked says that another process works in a directory.
-var ErrLocked = errors.New("another process works in it")
-
-// lockDirectory locks a directory for as long as the file it returns is open. The kernel frees the lock when the
-// process ends, however that comes about.
-func lockDirectory(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", path, err)
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(fmt.Errorf("locking %s: %w", path, ErrLocked), f.Close())
-	}
-	// A file system without locks is used without.
-	return f, nil
-}
-
-// overflow is the volume in memory. It comes into being when it is first needed.
+// overflow is the volume in memory. It is created when it is first needed.
 type overflow struct {
 	mu     sync.Mutex
 	volume *volume
@@ -78,15 +43,22 @@ func (o *overflow) open() (*volume, error) {
 	}
 	directory, err := os.MkdirTemp(memoryDirectory(), overflowPrefix)
 	if err != nil {
-		return nil, fmt.Errorf("keeping evidence in memory: %w", err)
+		return nil, fmt.Errorf("storing evidence in memory: %w", err)
 	}
-	// Whoever cleans up after killed processes locks first, and may have come between the two lines above.
+	// A process that cleans up after killed ones locks first, and may have come between the two lines above.
 	lock, err := lockDirectory(directory)
 	if err != nil {
-		return nil, fmt.Errorf("keeping evidence in memory: %w", err)
+		return nil, fmt.Errorf("storing evidence in memory: %w", err)
 	}
 	o.volume, o.lock = newVolume(filepath.Join(directory, versionDirectory), overflowLimit), lock
 	return o.volume, nil
+}
+
+// remove removes what the volume has for a key, if there is a volume.
+func (o *overflow) remove(k Key) {
+	if v := o.existing(); v != nil {
+		v.remove(k)
+	}
 }
 
 // close removes the volume.
@@ -112,7 +84,7 @@ func memoryDirectory() string {
 	return os.TempDir()
 }
 
-// removeAbandoned removes the overflow directories of processes of this user that are no more.
+// removeAbandoned removes the overflow directories of this user's processes that have ended.
 func removeAbandoned() {
 	abandoned, err := filepath.Glob(filepath.Join(memoryDirectory(), overflowPrefix+"*"))
 	if err != nil {

@@ -1,4 +1,4 @@
-package evidence
+package store
 
 import (
 	"encoding/json"
@@ -13,30 +13,28 @@ import (
 
 // update is what [volume.write] stores for a key.
 type update struct {
-	record  record
-	content content
-	// decides says that a decision needs it: it may take the place of any other evidence, and else only of what no
-	// decision has used.
-	decides bool
-	// pinned says that it does not expire before its image has been seen.
+	content Content
+	// rank is that of the evidence: it is stored in place of evidence of the same rank or a lower one.
+	rank rank
+	// pinned reports whether it does not expire before its image has been seen.
 	pinned bool
 }
 
-// write stores an update. Room is made where the volume is full; the keys whose evidence was evicted are returned even
-// with an error. Evidence and pin change under one hold of the lock: what runs between the two, such as the sweep after
-// a start, would take the pin for a leftover.
-func (v *volume) write(k key, u update) (h *held, evicted []key, err error) {
+// write stores an update. If the volume is full it makes room, and returns the keys whose evidence was evicted, even
+// with an error. Evidence and pin change under one lock: the sweep after a start, between the two, would take the pin
+// for a leftover.
+func (v *volume) write(k Key, u update) (set *Set, evicted []Key, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	r := u.record
-	if evicted, err = v.makeRoom(k, r.blocks(), u.decides); err != nil {
+	r := newRecord(k, u.content)
+	if evicted, err = v.makeRoom(k, r.blocks(), u.rank); err != nil {
 		return nil, evicted, err
 	}
 	base := v.path(k)
-	v.clearWay(base)
-	previous := v.superseded(k, base)
+	v.removeObstacles(base)
+	previous := v.previousSets(k, base)
 	if err := os.MkdirAll(base, 0o700); err != nil {
-		return nil, evicted, fmt.Errorf("keeping evidence: %w", err)
+		return nil, evicted, fmt.Errorf("storing evidence: %w", err)
 	}
 	if u.pinned {
 		// Before the record, so that a kill between the two leaves no evidence that expires.
@@ -44,46 +42,46 @@ func (v *volume) write(k key, u update) (h *held, evicted []key, err error) {
 			return nil, evicted, err
 		}
 	}
-	files := u.content.files
-	h = &held{volume: v}
+	files := u.content.Files
+	set = &Set{volume: v}
 	if len(files) > 0 {
-		if h.directory, err = writeSet(base, files); err != nil {
+		if set.directory, err = writeSet(base, files); err != nil {
 			return nil, evicted, err
 		}
-		r.Set = filepath.Base(h.directory)
-		h.stamp, err = stampOf(h.directory)
+		r.Set = filepath.Base(set.directory)
+		set.stamp, err = stampOf(set.directory)
 	}
 	if err == nil {
 		err = writeRecord(base, &r)
 	}
 	if err != nil {
-		removeAll(h.directory)
+		removeAll(set.directory)
 		return nil, evicted, err
 	}
-	h.record = r
-	v.retire(previous...)
+	set.record = r
+	v.supersede(previous...)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.ledger.set(k, r.blocks(), u.decides)
-	return h, evicted, nil
+	v.quota.set(k, r.blocks(), u.rank)
+	return set, evicted, nil
 }
 
-// pin has stored evidence not expire before its image has been seen, and reports whether it is still what was read:
-// what cannot be read is to be written anew.
-func (v *volume) pin(h *held) (ok bool, err error) {
+// pin has stored evidence not expire before its image has been seen, and reports whether it is still what was read. If
+// it cannot be read, it has to be written again.
+func (v *volume) pin(s *Set) (ok bool, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	base := v.path(h.record.key())
+	base := v.path(s.record.key())
 	now, _, err := recordAt(v.root, base)
-	if err != nil || now.Set != h.record.Set {
+	if err != nil || now.Set != s.record.Set {
 		return false, nil
 	}
 	return true, presence{Awaited: true}.write(base)
 }
 
-// superseded returns the set that a new one replaces. The others in the directory wait for their removal already, and
-// there may be thousands, so they are looked for only where no record can be read.
-func (v *volume) superseded(k key, base string) []string {
+// previousSets returns the set that a new one replaces. The others in the directory are pending removal already, and
+// there may be thousands, so they are listed only if no record can be read.
+func (v *volume) previousSets(k Key, base string) []string {
 	raw, err := readFile(filepath.Join(base, recordName), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -99,8 +97,8 @@ func (v *volume) superseded(k key, base string) []string {
 	return v.setsIn(base)
 }
 
-// clearWay removes what stands where a directory or a file has to be and is none: what is damaged is absent.
-func (v *volume) clearWay(base string) {
+// removeObstacles removes what is in the place of a directory and is none, or in the place of a file.
+func (v *volume) removeObstacles(base string) {
 	for path := base; len(path) > len(v.root); path = filepath.Dir(path) {
 		if info, err := os.Lstat(path); err == nil && !info.IsDir() {
 			removeAll(path)
@@ -118,7 +116,7 @@ func (v *volume) clearWay(base string) {
 func writeSet(base string, files []format.File) (string, error) {
 	directory, err := os.MkdirTemp(base, setPrefix)
 	if err != nil {
-		return "", fmt.Errorf("keeping signatures: %w", err)
+		return "", fmt.Errorf("storing evidence: %w", err)
 	}
 	if err = writeFiles(directory, files); err == nil {
 		err = syncDirectory(directory)
@@ -142,7 +140,7 @@ func writeFiles(directory string, files []format.File) error {
 	return nil
 }
 
-// writeRecord puts a record into the place of the one before it.
+// writeRecord replaces the record in a directory.
 func writeRecord(base string, r *record) error {
 	raw, err := json.Marshal(r)
 	if err != nil {
@@ -163,7 +161,7 @@ func writeRecord(base string, r *record) error {
 func writeSynced(path string, content []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("keeping evidence: %w", err)
+		return fmt.Errorf("storing evidence: %w", err)
 	}
 	defer func() {
 		if closeErr := f.Close(); err == nil && closeErr != nil {
@@ -171,7 +169,7 @@ func writeSynced(path string, content []byte) (err error) {
 		}
 	}()
 	if _, err := f.Write(content); err != nil {
-		return fmt.Errorf("keeping evidence: %w", err)
+		return fmt.Errorf("storing evidence: %w", err)
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("syncing %s: %w", path, err)
@@ -191,14 +189,14 @@ func syncDirectory(path string) error {
 	return nil
 }
 
-// removeAll removes what is of no use any more. Where that fails, the next start removes it.
+// removeAll removes what is no longer needed. If that fails, the next start removes it.
 func removeAll(path string) {
 	if path != "" {
 		_ = os.RemoveAll(path)
 	}
 }
 
-// setsIn returns the sets that lie next to a record, whether it names them or not.
+// setsIn returns the sets in the directory of a key, whether its record names them or not.
 func (v *volume) setsIn(base string) []string {
 	sets, err := filepath.Glob(filepath.Join(base, setPrefix+"*"))
 	if err != nil {
@@ -207,42 +205,35 @@ func (v *volume) setsIn(base string) []string {
 	return sets
 }
 
-// makeRoom drops other evidence until there is room for a key's. The caller holds writing.
-func (v *volume) makeRoom(k key, size int64, decides bool) ([]key, error) {
+// makeRoom evicts other evidence until there is room for a key's. The caller holds writing.
+func (v *volume) makeRoom(k Key, size int64, of rank) ([]Key, error) {
 	v.mu.Lock()
-	evicted, ok := v.ledger.victims(k, size, v.limit, decides)
+	evicted, ok := v.quota.evict(k, size, v.limit, of)
 	v.mu.Unlock()
 	for _, victim := range evicted {
 		v.discard(victim)
 	}
 	if !ok {
-		return evicted, fmt.Errorf("keeping evidence: there is no room for %d bytes in %s", size, v.root)
+		return evicted, fmt.Errorf("storing evidence: there is no room for %d bytes in %s", size, v.root)
 	}
 	return evicted, nil
 }
 
-// drop forgets a key and what is held for it.
-func (v *volume) drop(k key) {
+// remove removes what is stored for a key.
+func (v *volume) remove(k Key) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	v.mu.Lock()
-	v.ledger.remove(k)
+	v.quota.remove(k)
 	v.mu.Unlock()
 	v.discard(k)
 }
 
-// discard removes a key's record at once, so that it is absent, and its files when nobody can be reading them. The
+// discard removes a key's record at once, so that it is absent, and its files when no decision can be reading them. The
 // caller holds writing.
-func (v *volume) discard(k key) {
+func (v *volume) discard(k Key) {
 	base := v.path(k)
 	removeAll(filepath.Join(base, recordName))
 	removeAll(filepath.Join(base, presenceName))
-	v.retire(append(v.setsIn(base), base)...)
-}
-
-// use notes that a decision used what is held for a key.
-func (v *volume) use(k key) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.ledger.use(k)
+	v.supersede(append(v.setsIn(base), base)...)
 }

@@ -1,4 +1,4 @@
-package evidence
+package store
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// sweep walks the volume once, after a start: it enters what is there into the books, and removes what a killed
-// process left behind and what no reader would accept.
+// sweep walks the volume once, after a start: it counts what is stored, and removes what a killed process left behind
+// and what no reader would accept.
 func (v *volume) sweep(ctx context.Context) {
 	for base := range bases(v.root) {
 		if ctx.Err() != nil {
@@ -28,7 +28,7 @@ func (v *volume) sweep(ctx context.Context) {
 	}
 }
 
-// sweepManifest removes a manifest's directory if there is nothing in it. Nobody is about to write into it meanwhile.
+// sweepManifest removes a manifest's directory if it is empty. Nobody writes into it meanwhile.
 func (v *volume) sweepManifest(parent string) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
@@ -77,19 +77,19 @@ func namesIn(directory string) []string {
 	return names
 }
 
-// sweepKey enters what is in the directory of a key, or removes it where no reader would accept it. The pin of an
-// import stays: the sweep must not undo what an import has noted, whether or not its record was written.
+// sweepKey counts what is in the directory of a key, or removes it if no reader would accept it. The pin of an import
+// stays: the sweep must not undo an import, whether or not its record was written.
 func (v *volume) sweepKey(base string) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	r, k, err := recordAt(v.root, base)
 	if err != nil && !errors.Is(err, errUnusable) {
-		// It could not be read now; that says nothing about what is in it.
+		// It cannot be read at present, which tells nothing about its content.
 		return
 	}
 	if err == nil {
 		v.mu.Lock()
-		v.ledger.enter(k, &r)
+		v.quota.enter(k, &r)
 		v.mu.Unlock()
 	} else {
 		removeAll(filepath.Join(base, recordName))
@@ -100,43 +100,43 @@ func (v *volume) sweepKey(base string) {
 	removeAll(filepath.Join(base, temporaryPrefix+recordName))
 	for _, set := range v.setsIn(base) {
 		if r.Set == "" || filepath.Base(set) != r.Set {
-			v.retire(set)
+			v.supersede(set)
 		}
 	}
 	if err != nil {
-		v.retire(base)
+		v.supersede(base)
 	}
 }
 
-// errUnusable says that a record was read and is none, or not the one of its place.
-var errUnusable = errors.New("the record is of no use")
+// errUnusable reports a record that was read and is invalid, or belongs to another directory.
+var errUnusable = errors.New("the record is unusable")
 
 // recordAt returns the record in a directory and the key that it names, which is the key of that directory.
-func recordAt(root, base string) (record, key, error) {
+func recordAt(root, base string) (record, Key, error) {
 	raw, err := readFile(filepath.Join(base, recordName), maxRecord)
 	if errors.Is(err, fs.ErrPermission) {
-		return record{}, key{}, err
+		return record{}, Key{}, err
 	}
 	if err != nil {
-		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
+		return record{}, Key{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
 	var named struct {
 		Manifest   digest.Digest `json:"manifest"`
 		Repository string        `json:"repository"`
 	}
 	if err := json.Unmarshal(raw, &named); err != nil {
-		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
+		return record{}, Key{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
 	if err := named.Manifest.Validate(); err != nil {
-		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
+		return record{}, Key{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
-	k := key{manifest: named.Manifest, repository: strings.Clone(named.Repository)}
+	k := Key{Manifest: named.Manifest, Repository: strings.Clone(named.Repository)}
 	r, err := parseRecord(raw, k)
 	if err != nil {
-		return record{}, key{}, fmt.Errorf("%w: %w", errUnusable, err)
+		return record{}, Key{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
 	if filepath.Join(root, k.path()) != base {
-		return record{}, key{}, fmt.Errorf("%w: it belongs into another directory", errUnusable)
+		return record{}, Key{}, fmt.Errorf("%w: it belongs to another directory", errUnusable)
 	}
 	return r, k, nil
 }

@@ -1,9 +1,7 @@
-package evidence
+package store
 
 import (
 	"crypto/sha256"
-	// The algorithms that digests of images have; package digest itself links none.
-	_ "crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -18,11 +16,12 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/internal/text"
 )
 
 const (
-	// recordVersion is the version of record.json, and "v1" the directory of all that has it: a program that is
-	// rolled back finds its own.
+	// recordVersion is the version of record.json, and versionDirectory the directory of all records of that version:
+	// a program that is rolled back finds its own.
 	recordVersion    = 1
 	versionDirectory = "v1"
 	recordName       = "record.json"
@@ -34,53 +33,34 @@ const (
 	maxDetail = 500
 )
 
-// key says whose signatures, and as found where.
-type key struct {
-	manifest   digest.Digest
-	repository string
-}
-
-// path returns where a key's record lies, relative to a version's directory. Names of repositories are hashed, for
-// they hold slashes and may be longer than a file name.
-func (k key) path() string {
-	sum := sha256.Sum256([]byte(k.repository))
-	return filepath.Join(k.manifest.Algorithm().String(), k.manifest.Encoded(), hex.EncodeToString(sum[:]))
-}
-
-// host returns the registry of the key's repository, with its port.
-func (k key) host() string {
-	host, _, _ := strings.Cut(k.repository, "/")
-	return host
-}
-
-// record is record.json: what was found, when and where, and the files that must be there.
+// record is record.json: what was found, when and where, and the files that the set must contain.
 type record struct {
 	Version    int           `json:"version"`
 	Manifest   digest.Digest `json:"manifest"`
 	Repository string        `json:"repository"`
-	// Outcome is "found" or "none". Failures are not written: they would be no use to whoever reads them later.
+	// Outcome is "found" or "none". Failures are not written: a later reader has no use for them.
 	Outcome string `json:"outcome"`
-	// Unusable says, with "none", that there was something that cannot be read as a signature or a bundle.
+	// Unusable reports, with "none", whether there was something that cannot be read as a signature or a bundle.
 	Unusable bool `json:"unusable,omitempty"`
-	// Detail says what could not be read, and why; Omitted what there was no room for.
+	// Detail tells what could not be read, and why; Omitted what exceeded the limits.
 	Detail  string `json:"detail,omitempty"`
 	Omitted string `json:"omitted,omitempty"`
-	// Fetched is when the registry answered last with anything new, and Imported when something was last imported;
+	// Fetched is when the registry last answered with anything new, and Imported when something was last imported;
 	// zero: never.
 	Fetched  time.Time            `json:"fetched,omitzero"`
 	Imported time.Time            `json:"imported,omitzero"`
 	Sources  []format.SourceState `json:"sources,omitempty"`
-	// Set is the name of the directory that holds the signatures and the bundles.
+	// Set is the name of the directory that contains the signatures and the bundles.
 	Set        string `json:"set,omitempty"`
 	Signatures []file `json:"signatures,omitempty"`
 	Bundles    []file `json:"bundles,omitempty"`
 }
 
-// file is what must be found in signature-N or bundle-N.json.
+// file describes what signature-N or bundle-N.json must contain.
 type file struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
-	// Imported says that it was brought by hand: it stays, whatever the registry has.
+	// Imported reports whether somebody imported it: it stays, whatever the registry has.
 	Imported bool `json:"imported,omitempty"`
 }
 
@@ -89,14 +69,42 @@ func fileOf(stored format.File) file {
 	return file{Size: int64(len(stored.Bytes)), SHA256: hex.EncodeToString(sum[:]), Imported: stored.Imported}
 }
 
-// holds reports whether those are the file's bytes.
-func (f file) holds(content []byte) bool {
+// matches reports whether these are the file's bytes.
+func (f file) matches(content []byte) bool {
 	of := fileOf(format.File{Bytes: content})
 	return of.Size == f.Size && of.SHA256 == f.SHA256
 }
 
-// parseRecord reads record.json and returns an error unless it is a record of this very key.
-func parseRecord(raw []byte, k key) (record, error) {
+// newRecord returns the record of content that is stored for a key.
+func newRecord(k Key, c Content) record {
+	r := record{
+		Version:    recordVersion,
+		Manifest:   k.Manifest,
+		Repository: k.Repository,
+		Outcome:    "none",
+		Detail:     shorten(c.Detail),
+		Omitted:    shorten(c.Omitted),
+		Fetched:    c.FetchedAt,
+		Imported:   c.ImportedAt,
+		Sources:    c.Sources,
+	}
+	if len(c.Files) == 0 {
+		r.Unusable = c.Unusable
+		return r
+	}
+	r.Outcome = "found"
+	for _, stored := range c.Files {
+		list := r.list(stored.Kind)
+		*list = append(*list, fileOf(stored))
+	}
+	return r
+}
+
+// shorten returns a text as a record may contain it.
+func shorten(s string) string { return text.Shorten(text.OneLine(s), maxDetail-len("…")) }
+
+// parseRecord reads record.json and returns an error unless it is the record of this key.
+func parseRecord(raw []byte, k Key) (record, error) {
 	var r record
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return record{}, fmt.Errorf("parsing the record: %w", err)
@@ -104,7 +112,7 @@ func parseRecord(raw []byte, k key) (record, error) {
 	if r.Version != recordVersion {
 		return record{}, fmt.Errorf("the record has version %d, not %d", r.Version, recordVersion)
 	}
-	if r.Manifest != k.manifest || r.Repository != k.repository {
+	if r.Manifest != k.Manifest || r.Repository != k.Repository {
 		return record{}, fmt.Errorf("the record is of %s in %s", r.Manifest, r.Repository)
 	}
 	if len(r.Detail) > maxDetail || len(r.Omitted) > maxDetail {
@@ -140,9 +148,9 @@ func (r *record) checkFiles() error {
 }
 
 // key returns whose record it is.
-func (r *record) key() key { return key{manifest: r.Manifest, repository: r.Repository} }
+func (r *record) key() Key { return Key{Manifest: r.Manifest, Repository: r.Repository} }
 
-// detail returns all that there is to say of what is missing.
+// detail returns everything that is to be said about missing files.
 func (r *record) detail() string {
 	if r.Detail == "" || r.Omitted == "" {
 		return r.Detail + r.Omitted
@@ -182,7 +190,7 @@ type namedFile struct {
 	kind format.Kind
 }
 
-// files yields the files that the set must hold.
+// files yields the files that the set must contain.
 func (r *record) files() iter.Seq[namedFile] {
 	return func(yield func(namedFile) bool) {
 		for _, kind := range []format.Kind{format.KindSignature, format.KindBundle} {
@@ -195,7 +203,7 @@ func (r *record) files() iter.Seq[namedFile] {
 	}
 }
 
-// partial reports whether not all that there may be could be read.
+// partial reports whether not everything could be read.
 func (r *record) partial() bool {
 	return slices.ContainsFunc(r.Sources, func(s format.SourceState) bool { return s.Partial })
 }
@@ -210,6 +218,13 @@ func (r *record) state() policy.State {
 	default:
 		return policy.Unknown
 	}
+}
+
+// equal reports whether two records say the same of the same files, wherever and whenever these were read.
+func (r *record) equal(other *record) bool {
+	return r.Outcome == other.Outcome && r.Unusable == other.Unusable &&
+		r.Detail == other.Detail && r.Omitted == other.Omitted &&
+		slices.Equal(r.Signatures, other.Signatures) && slices.Equal(r.Bundles, other.Bundles)
 }
 
 // blocks returns what the record and its files take on a disk, counted in blocks of 4 KiB.

@@ -1,0 +1,2 @@
+// Package storetest stores evidence for tests of what uses a store, and damages it.
+package storetest
