@@ -208,7 +208,7 @@ func (b *bases) notRequired(t *testing.T) {
 }
 
 func (b *bases) disabledNRI(t *testing.T) {
-	said := b.more(t, isNotRequired, "disable NRI: countersign decides about no container")
+	said := b.more(t, isNotRequired, "disable NRI: containers start unchecked")
 	remove := b.dropIn(t, "98-off.toml", "[plugins.\"io.containerd.nri.v1.nri\"]\n  disable = true\n")
 	rig.Logged(t, b.Daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
 	b.isGauge(t, "countersign_nri_registered", 0)

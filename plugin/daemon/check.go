@@ -16,14 +16,14 @@ import (
 const checkEndpoint = "/v1/check"
 
 const (
-	// checkTimeout bounds one check, in which pendingInterval is how often a pending decision is made again.
+	// checkTimeout limits one check; a pending decision is repeated every pendingInterval until then.
 	checkTimeout    = 5 * time.Second
 	pendingInterval = 200 * time.Millisecond
-	// maxChecks bounds concurrent checks: people run them, and containers must not wait for them.
+	// maxChecks limits concurrent checks: containers must not wait for checks, which people run.
 	maxChecks = 2
 )
 
-// CheckRequest asks what the daemon would answer containerd about a container.
+// CheckRequest asks how the daemon would decide about a container.
 type CheckRequest struct {
 	Namespace string        `json:"namespace"`
 	Reference string        `json:"reference"`
@@ -37,7 +37,8 @@ type CheckAnswer struct {
 	Advice string `json:"advice"`
 }
 
-// Verdict is a verdict as reports have it. Its JSON is an interface of the command check, and only grows.
+// Verdict is a verdict in reports. Its JSON is the public interface of the command check, to which fields are only
+// added.
 type Verdict struct {
 	Outcome
 	Basis
@@ -49,7 +50,7 @@ type Outcome struct {
 	Reason  string `json:"reason"`
 }
 
-// Basis is what a verdict is about, and by which scope of which document it was reached.
+// Basis is the subject of a verdict, and the scope and document that decided.
 type Basis struct {
 	Digest   string `json:"digest"`
 	Document string `json:"document"`
@@ -57,7 +58,7 @@ type Basis struct {
 	Detail   string `json:"detail"`
 }
 
-// VerdictOf returns a verdict of package policy as reports have it.
+// VerdictOf converts a verdict of package policy.
 func VerdictOf(verdict policy.Verdict) Verdict {
 	return Verdict{
 		Outcome{Allowed: verdict.Admitted(), Reason: string(verdict.Reason)},
@@ -68,14 +69,14 @@ func VerdictOf(verdict policy.Verdict) Verdict {
 	}
 }
 
-// Check asks the daemon at a socket for its verdict. Without a daemon the error is [socket.ErrNoDaemon].
+// Check requests the verdict of the daemon at a socket. Without a daemon the error is [socket.ErrNoDaemon].
 func Check(ctx context.Context, client *socket.Client, request CheckRequest) (CheckAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout+time.Second)
 	defer cancel()
 	return socket.Call[CheckAnswer](ctx, client, checkEndpoint, request)
 }
 
-// checks answers the command check with the daemon's own decision.
+// checks answers check requests with the daemon's own decisions.
 type checks struct {
 	decide func(context.Context, policy.Question) policy.Verdict
 	advise func(policy.Verdict) string
@@ -83,7 +84,7 @@ type checks struct {
 	slots  chan struct{}
 }
 
-// answer answers one request. A pending decision is made again while there is time, as the kubelet would retry.
+// answer answers one request. It repeats a pending decision until the timeout, as the kubelet would retry.
 func (c *checks) answer(ctx context.Context, request CheckRequest) (CheckAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -97,7 +98,7 @@ func (c *checks) answer(ctx context.Context, request CheckRequest) (CheckAnswer,
 	verdict := c.decide(ctx, question)
 	for verdict.Reason == policy.Pending && ctx.Err() == nil {
 		pause(ctx, pendingInterval)
-		// A decision after the deadline is about the deadline and not about the image.
+		// A decision after the deadline would only describe the deadline.
 		if next := c.decide(ctx, question); ctx.Err() == nil {
 			verdict = next
 		}

@@ -22,31 +22,31 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// Options are what a daemon starts with.
+// Options configure a daemon.
 type Options struct {
-	// Config is the configuration at the start, and ConfigPath the file it is reloaded from, as on the command line.
+	// Config is the configuration at the start, and ConfigPath the file from which it is reloaded, as on the command line.
 	Config     *conf.Config
 	ConfigPath string
 	// Reload receives a signal for each reload of the configuration.
 	Reload <-chan os.Signal
-	// Version is the program's version, as it is logged.
+	// Version is the program's version, for the log.
 	Version string
 	// Log is where the daemon writes its log and its audit records.
 	Log io.Writer
 }
 
-// daemon is what runs for as long as the process does, in the order in which a request passes the parts.
+// daemon has the parts of the running process, in the order in which a request passes them.
 type daemon struct {
-	// config is the configuration at the start, for what cannot change later, and current the one in force.
+	// config is the configuration at the start, for settings that cannot change later; current is the current one.
 	config  *conf.Config
 	current *current
 	log     *slog.Logger
 	metrics *metrics.Metrics
-	// panicked logs and counts a panic, which is the failure of the part that panicked and not the end of the daemon.
+	// panicked logs and counts a panic, which fails the part that panicked but does not end the daemon.
 	panicked policy.PanicFunc
 	// kinds is the table of all kinds of requirements, for the parser of documents and for decisions.
 	kinds policy.Kinds
-	// policiesChanged and sandboxChanged tell prefetch and sandbox that policies or the configuration changed.
+	// policiesChanged and sandboxChanged notify prefetch and sandbox of changed policies or configuration.
 	policiesChanged, sandboxChanged notifier
 
 	plugin     *nri.Plugin
@@ -66,22 +66,21 @@ type daemon struct {
 	reloader *reloader
 }
 
-// Run runs a daemon until the context ends or a part of it fails. Package documentation explains the order of the
-// parts.
+// Run runs a daemon until the context ends or a part fails. The package documentation describes the order of the parts.
 func Run(ctx context.Context, options Options) error {
 	d := newDaemon(options)
-	// 1. request: what containerd is about to create.
+	// 1. request: the container that containerd is about to create.
 	d.plugin = d.newPlugin()
-	// 2. content: which image it is made of.
+	// 2. content: the image of its root filesystem.
 	images, err := origin.Open(d.config.Containerd.Address, d.config.Containerd.Namespace, d.log, d.panicked)
 	if err != nil {
 		return fmt.Errorf("preparing to read containerd's images: %w", err)
 	}
 	defer images.Close()
 	d.images = images
-	// 3. policy: which document governs the namespace.
+	// 3. policy: the document of the namespace.
 	d.documents = d.openDocuments()
-	// 4. evidence: which signatures and bundles this node stores.
+	// 4. evidence: the signatures and bundles that this node stores.
 	d.registries = d.newRegistries(ctx)
 	if d.keeper, err = d.openEvidence(); err != nil {
 		return err
@@ -91,7 +90,7 @@ func Run(ctx context.Context, options Options) error {
 	if d.decider, err = d.newDecider(); err != nil {
 		return fmt.Errorf("joining the parts of a decision: %w", err)
 	}
-	// 6. answer: what containerd, the audit log and metrics are told.
+	// 6. answer: to containerd, in the audit log and in metrics.
 	d.plugin.Handler = &nri.Handler{
 		Deadline: d.deadline,
 		Content:  d.images.Content,
@@ -104,7 +103,7 @@ func Run(ctx context.Context, options Options) error {
 	d.gate = d.newGate()
 	d.prefetch = d.newPrefetch()
 	d.sandbox = d.newSandboxImage()
-	// For operators: the commands that use the daemon's socket, and health.
+	// For operators: the commands that use the daemon's socket, and health checks.
 	d.evidence = d.newEvidenceService()
 	d.checks = d.newChecks()
 	d.registerProbes()
@@ -112,13 +111,13 @@ func Run(ctx context.Context, options Options) error {
 	return d.serve(ctx, options.Reload)
 }
 
-// newDaemon returns what all parts share.
+// newDaemon returns a daemon with what all parts share.
 func newDaemon(options Options) *daemon {
 	d := &daemon{config: options.Config, current: newCurrent(options.Config), metrics: newMetrics()}
 	level := &slog.LevelVar{}
 	d.log = newLogger(options.Config, level, options.Log)
 	d.panicked = func(failure *policy.PanicError) {
-		d.log.Error("survived a panic: a fault of countersign, please report it",
+		d.log.Error("recovered from a panic: this is a bug in countersign, please report it",
 			"part", failure.Part, "panic", fmt.Sprint(failure.Value), "stack", failure.Stack)
 		d.metrics.Panicked(failure.Part)
 	}
@@ -134,13 +133,13 @@ func newDaemon(options Options) *daemon {
 	return d
 }
 
-// serve runs everything until the context ends or a part fails. The plugin is the first to stop, since its answers need
-// all other parts. The recorder is the last, so that it records every answer.
+// serve runs all parts until the context ends or one fails. The plugin stops first, because its answers need all other
+// parts. The recorder stops last, so that it records every answer.
 func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
 	defer d.recorder.start(context.WithoutCancel(ctx))()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	group, background := errgroup.WithContext(background)
-	// Whatever was started has ended when this returns.
+	// All goroutines have ended when this function returns.
 	defer func() { stopBackground(); _ = group.Wait() }()
 	if err := d.serveMetrics(background, group); err != nil {
 		return err
@@ -154,8 +153,8 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
 	group.Go(func() error { d.sandbox.run(background); return nil })
 	group.Go(func() error { d.reloader.run(background, reload); return nil })
 
-	// All documents are read by now. From here on the daemon waits most of the time, and one processor is faster at
-	// that than two that wake each other: docs/decisions/0005-answer-on-one-processor.md.
+	// All documents have been read. From now on the daemon waits most of the time, and one processor is faster than two
+	// that wake each other: docs/decisions/0005-answer-on-one-processor.md.
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}

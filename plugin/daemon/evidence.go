@@ -15,8 +15,8 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// EvidenceService fetches and imports evidence: in the daemon for clients of its socket, and in a command while
-// there is no daemon. All fields are required for what uses them.
+// EvidenceService fetches and imports evidence: in the daemon for clients of its socket, or in a command if no daemon
+// runs. The functions that a request needs are required.
 type EvidenceService struct {
 	// Images returns the images on this node.
 	Images func(context.Context) ([]origin.Held, error)
@@ -24,7 +24,7 @@ type EvidenceService struct {
 	RequiresSignature func(reference.Named) bool
 	// Registry reads images that are not on this node.
 	Registry fetch.Registry
-	// Fetch, Lookup and Import are those of an [evidence.Keeper].
+	// Fetch, Lookup and Import are methods of an [evidence.Keeper].
 	Fetch  fetch.Func
 	Lookup policy.LookupFunc
 	Import func(format.Item) (added int, err error)
@@ -35,21 +35,21 @@ type FetchRequest struct {
 	References []string `json:"references,omitempty"`
 	// All requests the evidence of all images on this node of which some document requires a signature.
 	All bool `json:"all,omitempty"`
-	// Timeout is how long one image may take, in nanoseconds; 0: as long as a single attempt.
+	// Timeout limits the time for one image, in nanoseconds; 0: one attempt.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // FetchReport is the result for one image.
 type FetchReport struct {
 	Reference string `json:"reference"`
-	// Read is how many referrers are read so far, and Of how many there are, while the image is still being fetched: then
-	// another report on it follows, and of the fields below only Done and Total are set.
+	// Read is how many of Of referrers have been read so far, while the fetch of the image continues. Another report for
+	// it follows; of the fields below only Done and Total are set.
 	Read int `json:"read,omitempty"`
 	Of   int `json:"of,omitempty"`
 	// Done counts this image and those before it, of Total.
 	Done  int `json:"done"`
 	Total int `json:"total"`
-	// Signatures and Bundles count what is stored now, of how many Manifests.
+	// Signatures and Bundles count the stored files of all Manifests.
 	Manifests  int `json:"manifests"`
 	Signatures int `json:"signatures"`
 	Bundles    int `json:"bundles"`
@@ -66,8 +66,8 @@ type fetchTarget struct {
 	image *origin.Held
 }
 
-// FetchAll fetches the evidence of one image after the other, and of the manifests of each at the same time. It reports
-// each image, and ends early only if the context ends or a report fails.
+// FetchAll fetches the evidence of one image after the other, and of the manifests of each image concurrently. It
+// reports each image, and stops early only if the context ends or a report fails.
 func (s *EvidenceService) FetchAll(ctx context.Context, request FetchRequest, report func(FetchReport) error) error {
 	targets, err := s.targets(ctx, request)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *EvidenceService) FetchAll(ctx context.Context, request FetchRequest, re
 		progress := func(read, of int) {
 			reporting.Lock()
 			defer reporting.Unlock()
-			// If the report fails, the one at the end of the image fails too.
+			// If this report fails, the report at the end of the image fails too.
 			_ = report(FetchReport{Reference: target.name, Read: read, Of: of, Done: i + 1, Total: len(targets)})
 		}
 		done := s.fetchInTime(ctx, target, request, progress)
@@ -93,8 +93,8 @@ func (s *EvidenceService) FetchAll(ctx context.Context, request FetchRequest, re
 	return nil
 }
 
-// targets returns the images that a request means. If the images on this node are not known, a request for all of them
-// is an error; a reference that is not on this node is looked up in its registry.
+// targets returns the images of a request. If the images on this node are not known, a request for all images is an
+// error. A reference that is not on this node is resolved in its registry.
 func (s *EvidenceService) targets(ctx context.Context, request FetchRequest) ([]fetchTarget, error) {
 	images, err := s.Images(ctx)
 	var targets []fetchTarget
@@ -113,7 +113,7 @@ func (s *EvidenceService) targets(ctx context.Context, request FetchRequest) ([]
 	return targets, nil
 }
 
-// imageNamed returns the image on this node that a reference means, or nil.
+// imageNamed returns the image that has a reference on this node, or nil.
 func imageNamed(images []origin.Held, name string) *origin.Held {
 	ref, err := policy.Normalize(name)
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *EvidenceService) fetchOne(
 	return report
 }
 
-// find returns the manifests of an image, from this node or else from its registry.
+// find returns the manifests of an image, from this node or, if it is not there, from its registry.
 func (s *EvidenceService) find(ctx context.Context, target fetchTarget) (reference.Named, []policy.Manifest, error) {
 	if target.image != nil {
 		return target.image.Reference, target.image.Manifests, nil

@@ -13,14 +13,14 @@ import (
 	"github.com/countersign/countersign/policy/evidence/format"
 )
 
-// EvidenceClient has the daemon fetch and import evidence, at its socket.
+// EvidenceClient requests fetches and imports from the daemon at its socket.
 type EvidenceClient struct{ Socket *socket.Client }
 
-// FetchAll is [EvidenceService.FetchAll] of the daemon. Without a daemon the error is [socket.ErrNoDaemon].
+// FetchAll calls [EvidenceService.FetchAll] of the daemon. Without a daemon the error is [socket.ErrNoDaemon].
 func (c *EvidenceClient) FetchAll(ctx context.Context, request FetchRequest, report func(FetchReport) error) error {
 	body, err := json.Marshal(request)
 	if err != nil {
-		return fmt.Errorf("asking the daemon: %w", err)
+		return fmt.Errorf("calling the daemon: %w", err)
 	}
 	response, err := c.Socket.Post(ctx, fetchEndpoint, "application/json", bytes.NewReader(body))
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *EvidenceClient) FetchAll(ctx context.Context, request FetchRequest, rep
 	for lines.Scan() {
 		var line FetchReport
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return fmt.Errorf("asking the daemon: its answer: %w", err)
+			return fmt.Errorf("calling the daemon: its answer: %w", err)
 		}
 		if line.Total == 0 && line.Error != "" {
 			return errors.New(line.Error)
@@ -42,7 +42,7 @@ func (c *EvidenceClient) FetchAll(ctx context.Context, request FetchRequest, rep
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("asking the daemon: its answer ended early: %w", err)
+		return fmt.Errorf("calling the daemon: its answer ended early: %w", err)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (c *EvidenceClient) FetchAll(ctx context.Context, request FetchRequest, rep
 func (c *EvidenceClient) Import(ctx context.Context, item format.Item) (added int, err error) {
 	body, err := json.Marshal(item)
 	if err != nil {
-		return 0, fmt.Errorf("asking the daemon: %w", err)
+		return 0, fmt.Errorf("calling the daemon: %w", err)
 	}
 	response, err := c.Socket.Post(ctx, importEndpoint, "application/json", bytes.NewReader(body))
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *EvidenceClient) Import(ctx context.Context, item format.Item) (added in
 	defer response.Body.Close()
 	var answer importAnswer
 	if err := json.NewDecoder(io.LimitReader(response.Body, socket.MaxMessage)).Decode(&answer); err != nil {
-		return 0, fmt.Errorf("asking the daemon: its answer: %w", err)
+		return 0, fmt.Errorf("calling the daemon: its answer: %w", err)
 	}
 	return answer.Added, nil
 }

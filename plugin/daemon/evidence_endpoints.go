@@ -14,21 +14,20 @@ import (
 
 // Endpoints of the evidence service.
 const (
-	// fetchEndpoint takes a [FetchRequest] and answers with a [FetchReport] for each image, each on one line of JSON, and
-	// with a [socket.Error] as the last if it cannot continue.
+	// fetchEndpoint takes a [FetchRequest] and answers with a [FetchReport] for each image, each on one line of JSON,
+	// followed by a [socket.Error] if it cannot continue.
 	fetchEndpoint = "/v1/evidence/fetch"
 	// importEndpoint takes an [format.Item] and answers with an [importAnswer].
 	importEndpoint = "/v1/evidence/import"
 )
 
-// maxFetchRequest bounds the references of one request, in bytes, and maxImportRequest an item, whose files are in
-// base64.
+// maxFetchRequest limits the references of one request, in bytes, and maxImportRequest an item, whose files are base64.
 const (
 	maxFetchRequest  = 4 << 20
 	maxImportRequest = format.MaxTotal/3*4 + 64<<10
 )
 
-// importAnswer has the number of files of an item that are new.
+// importAnswer has the number of the item's files that are new.
 type importAnswer struct {
 	Added int `json:"added"`
 }
@@ -47,7 +46,7 @@ func (s *EvidenceService) serveFetch(response http.ResponseWriter, request *http
 	response.Header().Set("Content-Type", "application/x-ndjson")
 	encoder, flush := json.NewEncoder(response), http.NewResponseController(response)
 	err := s.FetchAll(request.Context(), wanted, func(report FetchReport) error {
-		// The client may have disconnected, after which the rest is not fetched.
+		// The client may have disconnected; the rest is then not fetched.
 		return errors.Join(encoder.Encode(report), flush.Flush())
 	})
 	if err != nil {
@@ -70,11 +69,11 @@ func (s *EvidenceService) serveImport(response http.ResponseWriter, request *htt
 		return
 	}
 	response.Header().Set("Content-Type", "application/json")
-	// The client may have disconnected.
+	// An error here means that the client has disconnected.
 	_ = json.NewEncoder(response).Encode(importAnswer{Added: added})
 }
 
-// decodeRequest reads a document of at most limit bytes. If that fails, it answers with the error and returns false.
+// decodeRequest decodes a document of at most limit bytes. If that fails, it answers with the error and returns false.
 func decodeRequest(response http.ResponseWriter, request *http.Request, limit int64, into any) bool {
 	err := json.NewDecoder(http.MaxBytesReader(response, request.Body, limit)).Decode(into)
 	if err != nil {

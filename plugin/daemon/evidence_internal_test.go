@@ -24,7 +24,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// fakeNode is a node with images and a registry. Only the images are made up.
+// fakeNode is a node with images and a registry. Only the images are fake.
 type fakeNode struct {
 	mu      sync.Mutex
 	held    []origin.Held
@@ -42,7 +42,7 @@ func normalized(t *testing.T, s string) reference.Named {
 	return ref
 }
 
-// hold has an image on the node.
+// hold adds an image to the node.
 func (w *fakeNode) hold(t *testing.T, name string, manifests ...string) {
 	t.Helper()
 	held := origin.Held{Reference: normalized(t, name)}
@@ -106,12 +106,12 @@ func TestWhatIsFetchedAndReported(t *testing.T) {
 			}},
 			2,
 		},
-		"an image that is not here": {
+		"an image that is not on the node": {
 			FetchRequest{References: []string{"registry.example/app:v2"}},
 			[]FetchReport{{Reference: "registry.example/app:v2", Manifests: 1, Signatures: 2, Bundles: 1}},
 			1,
 		},
-		"whatever no policy asks for, by name": {
+		"an image of which no policy requires a signature, by name": {
 			FetchRequest{References: []string{"busybox"}},
 			[]FetchReport{{Reference: "busybox", Manifests: 1, Signatures: 2, Bundles: 1}},
 			1,
@@ -128,7 +128,7 @@ func TestWhatIsFetchedAndReported(t *testing.T) {
 			},
 			1,
 		},
-		"all of which a policy asks a signature": {
+		"all of which a policy requires a signature": {
 			FetchRequest{All: true},
 			[]FetchReport{
 				{Reference: "registry.example/app:v1", Manifests: 2, Signatures: 4, Bundles: 2},
@@ -162,7 +162,7 @@ func TestWhatIsFetchedAndReported(t *testing.T) {
 	}
 }
 
-func TestFetchingEndsWithWhoWaitsForIt(t *testing.T) {
+func TestAFetchEndsWhenItsClientDisconnects(t *testing.T) {
 	w := &fakeNode{}
 	w.hold(t, "registry.example/a", "a")
 	w.hold(t, "registry.example/b", "b")
@@ -178,14 +178,14 @@ func TestFetchingEndsWithWhoWaitsForIt(t *testing.T) {
 	}
 }
 
-func TestAllCannotBeFetchedWhereNobodyKnowsWhatThatIs(t *testing.T) {
+func TestAllCannotBeFetchedWhileTheImagesAreUnknown(t *testing.T) {
 	w := &fakeNode{unknown: ErrImagesUnknown}
 	if err := w.service().FetchAll(t.Context(), FetchRequest{All: true}, nil); !errors.Is(err, ErrImagesUnknown) {
 		t.Error(err)
 	}
 }
 
-// serve has a service answer at a socket, and returns a client.
+// serve serves a service at a socket, and returns a client.
 func serve(t *testing.T, service *EvidenceService) *EvidenceClient {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -207,7 +207,7 @@ func serve(t *testing.T, service *EvidenceService) *EvidenceClient {
 	return &EvidenceClient{socket.NewClient(path)}
 }
 
-func TestTheDaemonFetchesForWhoAsksIt(t *testing.T) {
+func TestTheDaemonFetchesForItsClients(t *testing.T) {
 	w := &fakeNode{}
 	w.hold(t, "registry.example/app:v1", "platform", "index")
 	remote := serve(t, w.service())
@@ -218,16 +218,16 @@ func TestTheDaemonFetchesForWhoAsksIt(t *testing.T) {
 		remote.FetchAll(t.Context(), request, func(r FetchReport) error { there = append(there, r); return nil }),
 	)
 	if diff := cmp.Diff(here, there); diff != "" || err != nil || len(there) != 2 {
-		t.Errorf("%v; by itself and by the daemon (-itself +daemon):\n%s", err, diff)
+		t.Errorf("%v; without and with the daemon (-without +with):\n%s", err, diff)
 	}
 	w.unknown = ErrImagesUnknown
 	err = remote.FetchAll(t.Context(), FetchRequest{All: true}, nil)
 	if err == nil || !strings.Contains(err.Error(), ErrImagesUnknown.Error()) {
-		t.Errorf("what goes wrong is not said: %v", err)
+		t.Errorf("the error is %v", err)
 	}
 }
 
-func TestTheDaemonImportsForWhoAsksIt(t *testing.T) {
+func TestTheDaemonImportsForItsClients(t *testing.T) {
 	keeper, err := evidence.Open(evidence.Config{Directory: t.TempDir(), MaxSize: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
@@ -249,11 +249,11 @@ func TestTheDaemonImportsForWhoAsksIt(t *testing.T) {
 	_, err = remote.Import(t.Context(), item)
 	failed, ok := errors.AsType[*socket.Error](err)
 	if !ok || failed.Status != http.StatusBadRequest || !strings.Contains(err.Error(), "not the full name") {
-		t.Errorf("what is refused is answered by %v", err)
+		t.Errorf("a refused item is answered with %v", err)
 	}
 }
 
-func TestWhatIsNoRequestIsRefused(t *testing.T) {
+func TestInvalidRequestsAreRefused(t *testing.T) {
 	remote := serve(t, (&fakeNode{}).service())
 	large, err := json.Marshal(FetchRequest{References: []string{strings.Repeat("x", maxFetchRequest)}})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // guarded answers a panic of a handler with status 500, and calls panicked. net/http recovers too, but it only closes
-// the connection and writes to standard error, and no metric counts that.
+// the connection and writes to standard error, and no metric counts it.
 func guarded(part string, panicked policy.PanicFunc, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -21,7 +21,7 @@ func guarded(part string, panicked policy.PanicFunc, next http.Handler) http.Han
 				panic(cause)
 			}
 			_ = policy.Recovered(part, panicked, cause)
-			socket.Fail(w, errors.New("the daemon failed to answer: a fault of countersign, see its log"))
+			socket.Fail(w, errors.New("the daemon failed: this is a bug in countersign, see its log"))
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -17,7 +17,7 @@ func TestAPanicOfAnEndpointIsCountedAndAnswered(t *testing.T) {
 	asked := 0
 	handler := guarded("a request", count, socket.Endpoint(func(context.Context, struct{}) (string, error) {
 		if asked++; asked == 1 {
-			panic("a fault")
+			panic("a bug")
 		}
 		return "an answer", nil
 	}))
@@ -25,7 +25,7 @@ func TestAPanicOfAnEndpointIsCountedAndAnswered(t *testing.T) {
 		status int
 		body   string
 	}{
-		{http.StatusInternalServerError, `{"error":"the daemon failed to answer`},
+		{http.StatusInternalServerError, `{"error":"the daemon failed: this is a bug`},
 		{http.StatusOK, `"an answer"`},
 	} {
 		answer := httptest.NewRecorder()
@@ -34,13 +34,13 @@ func TestAPanicOfAnEndpointIsCountedAndAnswered(t *testing.T) {
 			t.Errorf("%d %s; want %d %s", answer.Code, answer.Body, want.status, want.body)
 		}
 	}
-	if len(told) != 1 || told[0] != "panic in a request: a fault" {
-		t.Errorf("told of %q", told)
+	if len(told) != 1 || told[0] != "panic in a request: a bug" {
+		t.Errorf("panicked was called with %q", told)
 	}
 }
 
-func TestAnAbortedAnswerIsNoFault(t *testing.T) {
-	count := func(failure *policy.PanicError) { t.Errorf("told of %v", failure) }
+func TestAnAbortedAnswerIsNotCounted(t *testing.T) {
+	count := func(failure *policy.PanicError) { t.Errorf("panicked was called with %v", failure) }
 	server := httptest.NewServer(guarded("a request", count, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	})))

@@ -25,7 +25,7 @@ func (d *daemon) reportPolicies(status files.Status) {
 	d.metrics.Set(metrics.Keys, keys.status, keys.cause)
 }
 
-// registerProbes registers what metrics and health checks read when they are requested.
+// registerProbes registers the functions that metrics and health checks call for each request.
 func (d *daemon) registerProbes() {
 	d.metrics.Probe(metrics.Evidence, evidenceHealth(d.keeper))
 	d.metrics.Probe(metrics.Registries, registriesHealth(d.registries))
@@ -35,7 +35,7 @@ func (d *daemon) registerProbes() {
 	})
 }
 
-// policyHealth answers the checks of policy documents and of the key files that they name.
+// policyHealth answers the checks of policy documents and of their key files.
 func policyHealth(status files.Status) (documents, keys healthAnswer) {
 	documents = healthAnswer{metrics.Yes, fmt.Sprintf("%d documents", status.Documents)}
 	keys = healthAnswer{metrics.Yes, ""}
@@ -46,7 +46,7 @@ func policyHealth(status files.Status) (documents, keys healthAnswer) {
 	for _, problem := range status.Problems {
 		ofKey := func(key files.KeyProblem) bool { return problem.Path == "" && key.Cause == problem.Text }
 		if slices.ContainsFunc(status.Keys, ofKey) {
-			continue // The check of key files has it, with its document and scope.
+			continue // The check of key files reports it, with document and scope.
 		}
 		if invalid++; invalid == 1 {
 			documents = healthAnswer{metrics.No, describeProblem(problem)}
@@ -79,7 +79,7 @@ func more(cause string, problems int) string {
 	return fmt.Sprintf("%s; and %d more, see the log", cause, problems-1)
 }
 
-// registriesHealth answers the check of the files that configure registries.
+// registriesHealth answers the check of the registry configuration.
 func registriesHealth(registries *evidencefetch.Fetcher) metrics.ProbeFunc {
 	return func() (metrics.Status, string) {
 		problems := registries.Problems()

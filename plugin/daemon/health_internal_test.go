@@ -8,7 +8,7 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-func TestPolicyAndKeyProblemsAreToldApart(t *testing.T) {
+func TestPolicyAndKeyProblemsAreReportedSeparately(t *testing.T) {
 	document := files.Problem{Text: "/p/prod.json: no JSON", Path: "/p/prod.json", Namespace: "prod"}
 	key := files.Problem{Text: "reading key /k/prod.pub: permission denied"}
 	watching := files.Problem{Text: "watching: too many open files", Kept: true}
@@ -40,7 +40,7 @@ func TestPolicyAndKeyProblemsAreToldApart(t *testing.T) {
 	}
 }
 
-// keysOf returns the requirement that a problem with a key closes, if there is such a problem.
+// keysOf returns the requirement whose key has a problem, if there is one.
 func keysOf(problems []files.Problem) (keys []files.KeyProblem) {
 	for _, problem := range problems {
 		if strings.Contains(problem.Text, "reading key") {
@@ -52,7 +52,7 @@ func keysOf(problems []files.Problem) (keys []files.KeyProblem) {
 	return keys
 }
 
-func TestAContainerdThatCannotBeAskedIsUnknownAndNotANo(t *testing.T) {
+func TestIfContainerdDoesNotAnswerTheStatusIsUnknown(t *testing.T) {
 	var r reloading
 	r.reloader = newReloading(t, "").reloader
 	status := &containerdStatus{
@@ -65,7 +65,7 @@ func TestAContainerdThatCannotBeAskedIsUnknownAndNotANo(t *testing.T) {
 			t.Errorf("%s is %s (%s)", check.Check, check.Status, check.Cause)
 		}
 	}
-	r.says(t, `"level":"WARN","msg":"it is unknown whether containerd requires countersign"`,
+	r.says(t, `"level":"WARN","msg":"cannot determine whether containerd requires countersign"`,
 		`countersign_health_check{check="required",status="unknown"} 1`,
 		`countersign_health_check{check="required",status="no"} 0`)
 }

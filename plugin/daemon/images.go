@@ -8,10 +8,10 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// ErrImagesUnknown is the error of what needs to know all images of this node before containerd has listed them.
+// ErrImagesUnknown is returned by functions that need all images of this node before containerd has listed them.
 var ErrImagesUnknown = errors.New("the images on this node are not known yet")
 
-// AwaitImages waits until it is known which images are on this node. If the context ends before, the error is
+// AwaitImages waits until all images on this node are known. If the context ends before that, the error is
 // [ErrImagesUnknown].
 func AwaitImages(ctx context.Context, images *origin.Containerd) error {
 	for {

@@ -1,11 +1,11 @@
 package daemon
 
-// notifier tells one goroutine that something changed. Several notifications before it receives one are one.
+// notifier notifies one goroutine of changes. Several notifications count as one until the goroutine receives it.
 type notifier chan struct{}
 
 func newNotifier() notifier { return make(notifier, 1) }
 
-// notify does not wait.
+// notify does not block.
 func (n notifier) notify() {
 	select {
 	case n <- struct{}{}:

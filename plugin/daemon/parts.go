@@ -51,7 +51,7 @@ func (d *daemon) newPlugin() *nri.Plugin {
 	}
 }
 
-// Documents returns how a configuration has policy documents read, whose requirements are of these kinds, without what
+// Documents returns the configuration for reading policy documents with these kinds of requirements. It leaves out what
 // only a daemon has.
 func Documents(config *conf.Config, kinds policy.Kinds) files.Config {
 	return files.Config{
@@ -73,8 +73,8 @@ func (d *daemon) openDocuments() *files.Documents {
 	return files.Open(config)
 }
 
-// Registries returns the registries as the node of this configuration reaches them. The function requested, which may
-// be nil, is called for each request.
+// Registries returns a fetcher for the registries, with the registry configuration of the node. It calls requested,
+// which may be nil, for each request.
 func Registries(config *conf.Config, requested func(host string, result registry.Result)) *evidencefetch.Fetcher {
 	return evidencefetch.New(evidencefetch.Config{
 		Registries: registry.New(registry.Config{
@@ -109,8 +109,7 @@ func (d *daemon) openEvidence() (*evidence.Keeper, error) {
 	return keeper, nil
 }
 
-// RequirementKinds returns the table of all kinds of requirements. A new kind is one more row. The function
-// panicked may be nil.
+// RequirementKinds returns the table of all kinds of requirements. A new kind is one more row. panicked may be nil.
 func RequirementKinds(panicked policy.PanicFunc) policy.Kinds {
 	signatures, bundles := signature.NewJudge(), bundle.NewJudge()
 	signatures.Panicked, bundles.Panicked = panicked, panicked

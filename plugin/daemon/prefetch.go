@@ -12,51 +12,51 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// The rate of prefetching. A manifest takes about three requests to its registry, while decisions and pulls go on, on
-// what may be a small node.
+// The rate of prefetching. A manifest takes about three requests to its registry; meanwhile the node, which may be
+// small, decides about containers and pulls.
 const (
-	// fetchInterval is the pause between two fetches, which never run at the same time.
+	// fetchInterval is the pause between two fetches, which never run concurrently.
 	fetchInterval = 100 * time.Millisecond
-	// imagesDebounce joins the changes of a pull that makes several names.
+	// imagesDebounce combines the changes of a pull that creates several names.
 	imagesDebounce = time.Second
-	// policiesInterval is the least time between two evaluations of what policies require, each of which selects a scope
-	// per reference and document: on a busy cluster they change all the time.
+	// policiesInterval is the minimum time between two evaluations of what policies require, each of which selects a scope
+	// per reference and document: on a busy cluster policies change all the time.
 	policiesInterval = 10 * time.Second
-	// retryInterval is when fetches that failed are retried. A decision that lacks evidence does not wait for that.
+	// retryInterval is when failed fetches are retried. Decisions that lack evidence request their own fetch.
 	retryInterval = 15 * time.Minute
-	// maxFailures is how many failures in a row a registry may have before its other images wait for the retry, too.
+	// maxFailures is how many failures in a row a registry may have before its other images wait for the retry too.
 	maxFailures = 3
 	// progressInterval is how often progress is logged.
 	progressInterval = time.Minute
-	// expireInterval is how often evidence of images that left the node expires, and expireFirst how soon after a start: a
-	// daemon that is often restarted has to expire evidence, too.
+	// expireInterval is how often evidence of images that left the node expires, and expireFirst how long after the start,
+	// so that a daemon that is restarted often expires evidence too.
 	expireInterval = time.Hour
 	expireFirst    = 5 * time.Minute
 )
 
 // prefetch fetches evidence before a container needs it: of every image that is on the node when the daemon starts, the
-// newest first; then of those that come without the pull gate, by an import, another client or a new tag; and of those
-// for which changed policies require a signature.
+// newest first; then of images that arrive without the pull gate, by an import, another client or a new tag; and of
+// images for which changed policies require a signature.
 //
-// It lists images rather than following events, so that it misses none. It fetches no evidence that is stored, or that
-// was found not to exist: a decision for which this is not enough refetches it.
+// It lists images instead of following events, so that it misses none. It does not fetch evidence that is stored, or
+// that was found not to exist: a decision that needs more requests a refetch.
 type prefetch struct {
-	// images, state, changed and present are those of [origin.Containerd].
+	// images, state, changed and present are methods of [origin.Containerd].
 	images  func() []origin.Held
 	state   func() origin.State
 	changed func() <-chan struct{}
 	present func(digest.Digest) bool
-	// requiresSignature is that of a [policy.Decider].
+	// requiresSignature is a method of [policy.Decider].
 	requiresSignature func(reference.Named) bool
-	// lookup reads stored evidence, and starts nothing.
+	// lookup reads stored evidence, and requests nothing.
 	lookup policy.LookupFunc
-	// fetch fetches the evidence of a manifest now, and expire removes that of manifests that are not present.
+	// fetch fetches the evidence of a manifest now; expire removes the evidence of manifests that are not present.
 	fetch  func(context.Context, digest.Digest, reference.Named) error
 	expire func(present func(digest.Digest) bool) (int, error)
-	// fetched counts a fetch, and waiting receives how many manifests wait for one.
+	// fetched counts a fetch; waiting receives how many manifests are still to be fetched.
 	fetched func(failed bool)
 	waiting func(manifests int)
-	// panicked is called for each panic, after which the next round goes on. It may be nil.
+	// panicked is called for each panic, after which the next round continues. It may be nil.
 	panicked policy.PanicFunc
 	log      *slog.Logger
 	// policiesChanged notifies of changed policies.
@@ -102,7 +102,7 @@ func (p *prefetch) run(ctx context.Context) {
 	}
 }
 
-// round fetches what is missing, the newest first, and reports whether there is more. It ends early when something
+// round fetches missing evidence, the newest first, and reports whether more is missing. It ends early if something
 // changes, because new images come first, but not before it has fetched something.
 func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan struct{}) (more bool) {
 	if !p.state().Following {
@@ -138,7 +138,7 @@ func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan
 	return false
 }
 
-// interrupted reports whether something changed, so that other manifests may come first.
+// interrupted reports whether something changed, so that other manifests may have become first.
 func (p *prefetch) interrupted(changed <-chan struct{}) bool {
 	select {
 	case <-changed:
@@ -157,17 +157,17 @@ func (p *prefetch) interrupted(changed <-chan struct{}) bool {
 	}
 }
 
-// expireAbsent removes evidence of images that left the node, if it is known which images are on it.
+// expireAbsent removes evidence of images that left the node, if all images on the node are known.
 func (p *prefetch) expireAbsent(ctx context.Context) {
 	if !p.state().Complete() {
 		return
 	}
 	expired, err := p.expire(p.present)
 	if err != nil {
-		p.log.WarnContext(ctx, "evidence of images that left this node is not removed", "error", err)
+		p.log.WarnContext(ctx, "cannot remove evidence of images that left this node", "error", err)
 	}
 	if expired > 0 {
-		p.log.InfoContext(ctx, "evidence of images that left this node is removed", "manifests", expired)
+		p.log.InfoContext(ctx, "removed evidence of images that left this node", "manifests", expired)
 	}
 }
 

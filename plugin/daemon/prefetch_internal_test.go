@@ -22,7 +22,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// aheadNode is a node whose images have evidence fetched ahead, in fields.
+// aheadNode simulates a node for prefetching, by its fields.
 type aheadNode struct {
 	mu       sync.Mutex
 	held     []origin.Held
@@ -40,7 +40,7 @@ type aheadNode struct {
 	policies notifier
 }
 
-// startAhead starts fetching ahead for images, which are named from the newest to the oldest.
+// startAhead starts to prefetch images, whose names are given from the newest to the oldest.
 func startAhead(t *testing.T, n *aheadNode, names ...string) {
 	t.Helper()
 	n.changed, n.policies, n.state = make(chan struct{}), newNotifier(), origin.State{Following: true}
@@ -112,7 +112,7 @@ func (n *aheadNode) fetch(_ context.Context, _ digest.Digest, ref reference.Name
 	return nil
 }
 
-// change puts other images on the node.
+// change replaces the images on the node.
 func (n *aheadNode) change(held []origin.Held) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -121,10 +121,10 @@ func (n *aheadNode) change(held []origin.Held) {
 	n.changed = make(chan struct{})
 }
 
-// settle lets all be fetched that is going to be without further cause.
+// settle waits until nothing more is fetched without another change.
 func settle() { pass(time.Minute) }
 
-// pass lets time pass.
+// pass advances the clock.
 func pass(length time.Duration) {
 	time.Sleep(length)
 	synctest.Wait()
@@ -140,7 +140,7 @@ func (n *aheadNode) want(t *testing.T, want ...string) {
 	n.fetched = nil
 }
 
-func TestAllImagesAreFetchedAheadSlowlyTheNewestFirst(t *testing.T) {
+func TestAllImagesArePrefetchedSlowlyTheNewestFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n aheadNode
 		startAhead(t, &n, "a.example/new:1", "b.example/middle:1", "a.example/old:1")
@@ -152,12 +152,12 @@ func TestAllImagesAreFetchedAheadSlowlyTheNewestFirst(t *testing.T) {
 			}
 		}
 		if n.waiting != 0 || strings.Count(n.log.String(), `msg="prefetch`) != 2 {
-			t.Errorf("%d are waiting, and the log says:\n%s", n.waiting, &n.log)
+			t.Errorf("%d are waiting; log:\n%s", n.waiting, &n.log)
 		}
 	})
 }
 
-func TestNothingIsFetchedWithoutNeed(t *testing.T) {
+func TestStoredEvidenceIsNotPrefetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := aheadNode{
 			asked: func(ref reference.Named) bool { return reference.Domain(ref) != "free.example" },
@@ -172,12 +172,12 @@ func TestNothingIsFetchedWithoutNeed(t *testing.T) {
 		settle()
 		n.want(t)
 		if strings.Count(n.log.String(), `msg="prefetch`) != 2 {
-			t.Errorf("the log says:\n%s", &n.log)
+			t.Errorf("log:\n%s", &n.log)
 		}
 	})
 }
 
-func TestWhatComesIsFetchedBeforeWhatWaits(t *testing.T) {
+func TestANewImageIsPrefetchedBeforeWaitingOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n aheadNode
 		var names []string
@@ -211,7 +211,7 @@ func TestTheSameManifestUnderTwoTagsIsFetchedOnce(t *testing.T) {
 	})
 }
 
-func TestChangedPoliciesHaveWhatTheyAskForFetched(t *testing.T) {
+func TestImagesThatChangedPoliciesRequireArePrefetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asking atomic.Bool
 		n := aheadNode{asked: func(reference.Named) bool { return asking.Load() }}
@@ -225,7 +225,7 @@ func TestChangedPoliciesHaveWhatTheyAskForFetched(t *testing.T) {
 	})
 }
 
-func TestARegistryThatFailsIsLeftAloneForAWhile(t *testing.T) {
+func TestAFailingRegistryIsRetriedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var up atomic.Bool
 		n := aheadNode{failing: func(ref reference.Named) bool {
@@ -249,7 +249,7 @@ func TestARegistryThatFailsIsLeftAloneForAWhile(t *testing.T) {
 	})
 }
 
-func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
+func TestNothingIsPrefetchedBeforeTheImagesAreKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n aheadNode
 		startAhead(t, &n)
@@ -261,7 +261,7 @@ func TestNothingIsFetchedBeforeItIsKnownWhatIsHere(t *testing.T) {
 		n.want(t)
 		pass(3 * expireInterval)
 		if locked(&n, func() int { return n.expired }) != 0 {
-			t.Error("evidence expires although it is not known what is here")
+			t.Error("evidence expires although the images are not known")
 		}
 		n.mu.Lock()
 		n.state.Following = true

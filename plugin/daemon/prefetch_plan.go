@@ -13,13 +13,13 @@ import (
 
 // prefetchPlan selects what to fetch.
 type prefetchPlan struct {
-	// outcomes are the results of earlier fetches; 0: there was none.
+	// outcomes are the results of earlier fetches; 0: not fetched.
 	outcomes map[evidenceKey]outcome
-	// required caches whether a reference requires a signature: there may be thousands of references and of documents.
+	// required caches whether a reference requires a signature: there may be thousands of references and documents.
 	required map[string]bool
-	// since is when policies were last evaluated anew.
+	// since is when policies were last evaluated again.
 	since time.Time
-	// failing is how often each registry failed in a row.
+	// failing counts the consecutive failures of each registry.
 	failing map[string]int
 }
 
@@ -31,13 +31,13 @@ const (
 	failed
 )
 
-// evidenceKey is what evidence is stored under.
+// evidenceKey is the key under which evidence is stored.
 type evidenceKey struct {
 	manifest   digest.Digest
 	repository string
 }
 
-// fetchJob is one fetch that is to be done.
+// fetchJob is one fetch to do.
 type fetchJob struct {
 	manifest  digest.Digest
 	reference reference.Named
@@ -51,14 +51,14 @@ func newPrefetchPlan() prefetchPlan {
 	}
 }
 
-// todo returns the fetches that images lack, in the order of the images, and forgets images that are not listed.
+// todo returns the missing fetches, in the order of the images, and drops the state of images that are not listed.
 func (p *prefetchPlan) todo(
 	images []origin.Held, requiresSignature func(reference.Named) bool, lookup policy.LookupFunc,
 ) (todo []fetchJob) {
 	required := map[string]bool{}
 	outcomes := map[evidenceKey]outcome{}
 	for _, image := range images {
-		// There may be thousands, and containers wait for the one processor.
+		// There may be thousands of images, and containers wait for the one processor.
 		runtime.Gosched()
 		name := image.Reference.String()
 		if _, known := p.required[name]; !known {
@@ -82,7 +82,7 @@ func (p *prefetchPlan) todo(
 	return todo
 }
 
-// outcome returns the result of the last fetch, also of one before this process started, and 0 if there was none.
+// outcome returns the result of the last fetch, including one before this process started, or 0 if there was none.
 func (p *prefetchPlan) outcome(job fetchJob, manifest policy.Manifest, lookup policy.LookupFunc) outcome {
 	if known := p.outcomes[job.key()]; known != 0 || !isStored(lookup, manifest, job.reference) {
 		return known
@@ -124,7 +124,7 @@ func (p *prefetchPlan) failures() bool {
 	return false
 }
 
-// retryFailed has failed fetches done again.
+// retryFailed schedules failed fetches again.
 func (p *prefetchPlan) retryFailed() {
 	clear(p.failing)
 	for key, outcome := range p.outcomes {
@@ -134,7 +134,7 @@ func (p *prefetchPlan) retryFailed() {
 	}
 }
 
-// policiesChanged has policies evaluated again for each reference.
+// policiesChanged discards the cached requirements, so that policies are evaluated again for each reference.
 func (p *prefetchPlan) policiesChanged() {
 	clear(p.required)
 	p.since = time.Now()

@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/countersign/plugin/internal/metrics"
 )
 
-// recorder writes the audit record of every decision outside the callback: whoever reads the daemon's standard error
-// may stop reading, and containerd must not wait for that.
+// recorder writes the audit record of every decision outside the callback: the reader of the daemon's standard error
+// may stop reading, and containerd must not wait for it.
 type recorder struct {
 	log     *audit.Log
 	metrics *metrics.Metrics
@@ -18,7 +18,7 @@ type recorder struct {
 	pulls   chan audit.Pull
 }
 
-// Bounds of the records that wait to be written. A node creates about ten containers a second.
+// Limits of the queued records. A node creates about ten containers a second.
 const (
 	queuedRecords = 4096
 	queuedPulls   = 256
@@ -32,8 +32,8 @@ func newRecorder(log *audit.Log, metrics *metrics.Metrics) *recorder {
 	}
 }
 
-// record records a decision before it is answered. It never waits: it drops a record for which the queue has no room,
-// and counts that.
+// record queues the record of a decision before containerd receives the answer. It never blocks: if the queue is full,
+// it drops and counts the record.
 func (r *recorder) record(_ context.Context, report nri.Report) {
 	record := recordOf(report)
 	r.metrics.Decided(record)
@@ -48,7 +48,7 @@ func (r *recorder) record(_ context.Context, report nri.Report) {
 	}
 }
 
-// recordPull records the answer about a pull. It never waits either.
+// recordPull queues the record of an answer about a pull. It never blocks either.
 func (r *recorder) recordPull(pull audit.Pull) {
 	r.metrics.Pulled(pull)
 	select {
@@ -58,7 +58,7 @@ func (r *recorder) recordPull(pull audit.Pull) {
 	}
 }
 
-// start starts to write records. The function stop ends that, after every record in the queues is written.
+// start starts to write records. The function stop writes all queued records and then stops.
 func (r *recorder) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -66,7 +66,7 @@ func (r *recorder) start(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// run writes records until the context ends, and then those that are still in the queues.
+// run writes records until the context ends, and then those that are still queued.
 func (r *recorder) run(ctx context.Context) {
 	for {
 		select {

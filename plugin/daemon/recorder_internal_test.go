@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// TestTheRecorderWritesEveryRecordBeforeItStops is about pulls and containers that are answered while all else stops.
+// TestTheRecorderWritesEveryRecordBeforeItStops answers pulls and containers while the daemon stops.
 func TestTheRecorderWritesEveryRecordBeforeItStops(t *testing.T) {
 	var output bytes.Buffer
 	recorder := newRecorder(audit.New(slog.New(slog.NewJSONHandler(&output, nil))), metrics.New(nil))

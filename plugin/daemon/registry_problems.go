@@ -7,9 +7,8 @@ import (
 	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
-// logRegistryProblems logs at the start which files of the node's registry configuration cannot be used. The default of
-// registry.config_path, which is containerd's, has directories that most nodes do not have: their absence is not
-// logged.
+// logRegistryProblems logs at start which files of the node's registry configuration cannot be used. It does not log
+// missing directories of registry.config_path if that has its default (containerd's): most nodes do not have them.
 func (d *daemon) logRegistryProblems(ctx context.Context, registries *evidencefetch.Fetcher) {
 	for _, problem := range registries.Problems() {
 		d.log.WarnContext(ctx, "a file of the node's registry configuration cannot be used", "error", problem)

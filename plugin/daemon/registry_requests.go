@@ -9,17 +9,17 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// maxNamedRegistries bounds how many registries have a series of their own.
+// maxNamedRegistries limits how many registries have a series of their own.
 const maxNamedRegistries = 200
 
 // registryRequests counts requests to registries: separately for each registry that policy documents name, and together
-// for all others, because whoever has an image pulled chooses its registry.
+// for all others, because any tenant can choose a registry.
 type registryRequests struct {
 	metrics   *metrics.Metrics
 	documents func() *policy.Set
 
 	mu sync.Mutex
-	// set is the snapshot of the documents from which named was read.
+	// set is the snapshot of the documents from which named was computed.
 	set   *policy.Set
 	named map[string]bool
 }
@@ -41,7 +41,7 @@ func (r *registryRequests) isNamed(registry string) bool {
 	return r.named[registry]
 }
 
-// namedRegistries returns the registries that scopes of documents name, without wildcards.
+// namedRegistries returns the registries in the scopes of documents, without wildcards.
 func namedRegistries(set *policy.Set) map[string]bool {
 	named := map[string]bool{}
 	add := func(source policy.Source) {

@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// TestOnlyRegistriesThatDocumentsNameHaveASeries: a tenant who pulls from a thousand registries makes no thousand
-// series.
+// TestOnlyRegistriesThatDocumentsNameHaveASeries: a tenant who pulls from a thousand registries does not create a
+// thousand series.
 func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
 	counted := metrics.New(nil)
 	set := &policy.Set{}

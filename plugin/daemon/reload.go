@@ -13,7 +13,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// current is the configuration in force, which a reload replaces. Whatever follows reloads reads it each time.
+// current is the current configuration, which a reload replaces. Settings that can be reloaded are read from it each
+// time.
 type current struct{ pointer atomic.Pointer[conf.Config] }
 
 func newCurrent(config *conf.Config) *current {
@@ -32,8 +33,8 @@ func (c *current) noIdentity(namespace string) bool {
 	return c.config().Identity(namespace) == conf.IdentityDigest
 }
 
-// reloader replaces the configuration in force by the one in the file, as far as that is possible while the daemon
-// runs: see [conf.Reload].
+// reloader replaces the current configuration by the one in the file, as far as that is possible while the daemon runs:
+// see [conf.Reload].
 type reloader struct {
 	current *current
 	// path is the value of --config.
@@ -62,7 +63,7 @@ func (r *reloader) reload(ctx context.Context) {
 	next, applied, restart, err := conf.Reload(r.current.config(), r.path)
 	r.metrics.ConfigRead(err == nil)
 	if err != nil {
-		r.log.ErrorContext(ctx, "configuration not reloaded: the running one stays in force", "error", err)
+		r.log.ErrorContext(ctx, "cannot reload the configuration: the current one stays in force", "error", err)
 		return
 	}
 	r.current.pointer.Store(next)
@@ -78,7 +79,7 @@ func (r *reloader) reload(ctx context.Context) {
 		"needs_restart", nonNil(restart))
 }
 
-// apply sets what does not read the configuration each time.
+// apply sets what does not read the current configuration each time.
 func (r *reloader) apply(config *conf.Config) {
 	r.level.Set(config.Log.Level.Level())
 	r.deadline.Set(config.Enforce.DecisionTimeout)
@@ -89,14 +90,14 @@ func (r *reloader) apply(config *conf.Config) {
 	r.metrics.Enforcing(config.Enforce.Mode != conf.ModeAudit, named)
 }
 
-// started logs the configuration that the daemon starts with. It warns about defaults that may be unintended: a node in
-// audit mode that lost its file enforces.
+// started logs the configuration at the start. It warns about defaults that may be unintended: a node in audit mode
+// whose file is missing enforces.
 func (r *reloader) started(ctx context.Context, version string) {
 	config := r.current.config()
 	r.metrics.ConfigRead(true)
 	r.apply(config)
 	if config.File == "" {
-		r.log.WarnContext(ctx, "no configuration file: the defaults are in force", "file", conf.DefaultPath)
+		r.log.WarnContext(ctx, "no configuration file: using the defaults", "file", conf.DefaultPath)
 	}
 	var exceptions []string
 	for _, namespace := range slices.Sorted(maps.Keys(config.Enforce.Namespaces)) {
@@ -108,7 +109,7 @@ func (r *reloader) started(ctx context.Context, version string) {
 		"mode", config.Enforce.Mode.String(), "namespaces_of_other_mode", nonNil(exceptions))
 }
 
-// nonNil returns an empty list for nil, which is logged as null.
+// nonNil returns an empty list for nil, which would be logged as null.
 func nonNil(list []string) []string {
 	if list == nil {
 		return []string{}

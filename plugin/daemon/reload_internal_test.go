@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// reloading is a daemon's configuration, as its file says.
+// reloading is a daemon's configuration and its file.
 type reloading struct {
 	*reloader
 	output  bytes.Buffer
@@ -50,7 +50,7 @@ func (*reloading) write(t *testing.T, path, text string) {
 	}
 }
 
-// says wants all of these in the log and in the metrics.
+// says checks that the log and the metrics contain all of these.
 func (r *reloading) says(t *testing.T, log string, lines ...string) {
 	t.Helper()
 	if !strings.Contains(r.output.String(), log) {
@@ -66,7 +66,7 @@ func (r *reloading) says(t *testing.T, log string, lines ...string) {
 	r.output.Reset()
 }
 
-func TestReloadReplacesWhatIsInForceAndNamesWhatIsNot(t *testing.T) {
+func TestReloadAppliesSettingsAndNamesThoseThatNeedARestart(t *testing.T) {
 	r := newReloading(t, "[enforce.namespaces]\ndev = \"audit\"\nprod = \"enforce\"\n")
 	r.says(t, `"mode":"enforce","namespaces_of_other_mode":["dev"]`, `countersign_enforcing{namespace="*"} 1`,
 		`countersign_enforcing{namespace="dev"} 0`, `countersign_enforcing{namespace="prod"} 1`,
@@ -84,12 +84,12 @@ func TestReloadReplacesWhatIsInForceAndNamesWhatIsNot(t *testing.T) {
 	}
 }
 
-func TestReloadOfAnInvalidFileKeepsWhatIsInForce(t *testing.T) {
+func TestReloadOfAnInvalidFileChangesNothing(t *testing.T) {
 	r := newReloading(t, "[enforce]\nmode = \"audit\"\n")
 	running := r.current.config()
 	r.write(t, r.path, "[enforce\n")
 	r.reload(t.Context())
-	r.says(t, `"level":"ERROR","msg":"configuration not reloaded: the running one stays in force"`,
+	r.says(t, `"level":"ERROR","msg":"cannot reload the configuration: the current one stays in force"`,
 		"countersign_config_last_reload_successful 0", `countersign_enforcing{namespace="*"} 0`)
 	if r.current.config() != running || r.changes != 0 {
 		t.Error("another configuration is in force")
@@ -99,7 +99,7 @@ func TestReloadOfAnInvalidFileKeepsWhatIsInForce(t *testing.T) {
 	r.says(t, `"applied":[],"needs_restart":[]`, "countersign_config_last_reload_successful 1")
 }
 
-func TestDefaultsThatNobodyWroteAreAWarning(t *testing.T) {
-	newReloading(t, "").says(t, `"level":"WARN","msg":"no configuration file: the defaults are in force"`)
+func TestDefaultsWithoutAFileAreAWarning(t *testing.T) {
+	newReloading(t, "").says(t, `"level":"WARN","msg":"no configuration file: using the defaults"`)
 	newReloading(t, "[log]\nlevel = \"info\"\n").says(t, `"msg":"starting","version":"countersign `)
 }

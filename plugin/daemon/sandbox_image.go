@@ -15,42 +15,41 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// sandboxTimeout bounds one check of the sandbox image. No request waits for it.
+// sandboxTimeout limits one check of the sandbox image. No request waits for it.
 const sandboxTimeout = 30 * time.Second
 
-// sandboxDebounce joins several changes of policies.
+// sandboxDebounce combines several changes of policies.
 const sandboxDebounce = time.Second
 
-// sandboxImage checks in advance whether a pull of the sandbox (pause) image would be refused, after which no pod would
-// start. NRI validates no sandbox, so that nothing else decides about this image.
+// sandboxImage checks in advance whether a pull of the sandbox (pause) image would be refused, because then no pod
+// would start. NRI does not validate sandboxes, so this image is evaluated only when it is pulled.
 type sandboxImage struct {
-	// awaitImages waits until it is known which images are on this node.
+	// awaitImages waits until all images on this node are known.
 	awaitImages func(context.Context)
-	// target returns the digest that containerd has under a name, and false if it has none; resolve requests it from the
-	// registry.
+	// target returns the digest that containerd has under a name, or false; resolve requests it from the registry.
 	target  func(context.Context, string) (digest.Digest, bool)
 	resolve func(context.Context, reference.Named) (digest.Digest, error)
-	// judge and judgeReference are those of a [pull.Gate].
+	// judge and judgeReference are methods of [pull.Gate].
 	judge          func(context.Context, reference.Named, digest.Digest) policy.Verdict
 	judgeReference func(context.Context, reference.Named) policy.Verdict
-	// audit reports whether some namespace is in audit mode, in which case no pull is refused.
+	// audit reports whether some namespace is in audit mode; in that case no pull is refused.
 	audit func() bool
-	// report receives whether a pull of the image is allowed, and the cause.
+	// report receives whether a pull of the image would be allowed, and the cause.
 	report func(status metrics.Status, cause string)
-	// panicked is called for each panic, after which it is unknown whether a pull would be refused. It may be nil.
+	// panicked is called for each panic, after which the result is unknown. It may be nil.
 	panicked policy.PanicFunc
 	log      *slog.Logger
-	// changed notifies of changes that require another check: of policies, for example.
+	// changed notifies of changes that require another check, such as changed policies.
 	changed notifier
 
 	mu sync.Mutex
-	// image is the reference as containerd is configured with it; empty: not known yet.
+	// image is the reference in containerd's configuration; empty: not known yet.
 	image string
-	// lastLogged is what was logged for this image. It is not logged again when a change leaves it the same.
+	// lastLogged is what was last logged for this image. The same result is not logged again.
 	lastLogged string
 }
 
-// configured sets the image that containerd is configured with, and has it checked. It does not wait.
+// configured sets the image in containerd's configuration, and requests a check. It does not block.
 func (s *sandboxImage) configured(image string) {
 	s.mu.Lock()
 	s.image, s.lastLogged = image, ""
@@ -124,20 +123,20 @@ func (s *sandboxImage) reportVerdict(ctx context.Context, image string, verdict 
 		s.report(metrics.Yes, image)
 		log.InfoContext(ctx, "a policy admits the sandbox image", attributes...)
 	case pull.Final(verdict) && s.audit():
-		s.report(metrics.No, detail+"; admitted while a namespace is in audit mode")
+		s.report(metrics.No, detail+"; allowed while a namespace is in audit mode")
 		log.WarnContext(ctx, "no policy admits the sandbox image: outside of audit mode no pod would start",
 			attributes...)
 	case pull.Final(verdict):
-		s.report(metrics.No, detail+"; give it a scope of its own in a policy")
-		log.ErrorContext(ctx, "no policy admits the sandbox image: where it has to be pulled, no pod will start; "+
-			"give it a scope of its own in a policy", attributes...)
+		s.report(metrics.No, detail+"; add a scope for it to a policy")
+		log.ErrorContext(ctx, "no policy admits the sandbox image: if it has to be pulled, no pod starts; "+
+			"add a scope for it to a policy", attributes...)
 	default:
 		s.report(metrics.Unknown, detail)
-		log.WarnContext(ctx, "it is unknown whether a policy admits the sandbox image", attributes...)
+		log.WarnContext(ctx, "cannot determine whether a policy admits the sandbox image", attributes...)
 	}
 }
 
-// logged reports whether a verdict is the one that was logged last, and remembers it.
+// logged reports whether a verdict is the last one that was logged, and records it.
 func (s *sandboxImage) logged(detail string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
+func TestTheSandboxImageIsCheckedInAdvance(t *testing.T) {
 	const pause = "registry.k8s.io/pause:3.10"
 	for name, test := range map[string]struct {
 		accept, judged policy.Verdict
@@ -27,7 +27,7 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 		status         metrics.Status
 		log            string
 	}{
-		"a scope lets it in": {
+		"a scope admits it": {
 			accept: policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}, status: metrics.Yes, log: "level=INFO",
 		},
 		"it is signed": {
@@ -39,16 +39,16 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 			judged: policy.Verdict{Reason: policy.Rejected, Document: "/etc/containers/policy.json"},
 			status: metrics.No, log: "level=ERROR",
 		},
-		"it is not signed, says its registry": {
+		"its registry has no signature": {
 			accept: policy.Verdict{Reason: policy.Pending},
-			judged: policy.Verdict{Reason: policy.Unsigned}, status: metrics.No, log: "no pod will start",
+			judged: policy.Verdict{Reason: policy.Unsigned}, status: metrics.No, log: "no pod starts",
 		},
 		"no policy admits it, in audit mode": {
 			accept: policy.Verdict{Reason: policy.Rejected}, here: true, auditing: true,
 			judged: policy.Verdict{Reason: policy.Rejected}, status: metrics.No, log: "level=WARN",
 		},
 		"its registry does not answer": {
-			accept: policy.Verdict{Reason: policy.Pending}, resolveErr: errors.New("refused"), log: "it is unknown whether",
+			accept: policy.Verdict{Reason: policy.Pending}, resolveErr: errors.New("refused"), log: "cannot determine whether",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,14 +79,14 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				ended := make(chan struct{})
 				go func() { defer close(ended); s.run(ctx) }()
-				s.changed.notify() // Nothing is known of the image yet, and nothing is said.
+				s.changed.notify() // The image is not known yet, so nothing is logged.
 				pass(time.Minute)
 				if log.Len() > 0 {
-					t.Errorf("said of no image: %s", &log)
+					t.Errorf("logged without an image: %s", &log)
 				}
 				s.configured(pause)
 				pass(time.Minute)
-				s.changed.notify() // And nothing new is said of the same.
+				s.changed.notify() // The same result is not logged again.
 				pass(time.Minute)
 				cancel()
 				<-ended
@@ -94,7 +94,7 @@ func TestWhetherTheSandboxImageIsAdmittedIsSaidBefore(t *testing.T) {
 					t.Errorf("admitted: %s (%s), want %s", status, detail, test.status)
 				}
 				if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), test.log) {
-					t.Errorf("the log says %swant %q", &log, test.log)
+					t.Errorf("log: %swant %q", &log, test.log)
 				}
 			})
 		})

@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-// serveSocket answers programs of this node.
+// serveSocket serves the daemon's socket to other programs of this node.
 func (d *daemon) serveSocket(ctx context.Context, group *errgroup.Group) error {
 	listener, err := socket.Listen(ctx, d.config.Listen.Socket)
 	if err != nil {

@@ -13,20 +13,20 @@ import (
 	"github.com/countersign/countersign/plugin/internal/metrics"
 )
 
-// configTimeout bounds how long containerd's configuration may take to read.
+// configTimeout limits the time to read containerd's configuration.
 const configTimeout = 5 * time.Second
 
-// verifierInterval is how often the daemon checks whether the verifier is where containerd runs it. containerd itself
-// looks at each pull, so a verifier counts as soon as it is installed, without a restart.
+// verifierInterval is how often the daemon checks whether the verifier is installed where containerd runs it.
+// containerd checks at each pull, so a verifier takes effect without a restart.
 const verifierInterval = time.Minute
 
-// firstRetry is when containerd is asked again if it did not answer; the interval doubles each time.
+// firstRetry is when containerd is called again if it did not answer; the interval doubles each time.
 const firstRetry = time.Second
 
-// containerdStatus reports what the running containerd makes of countersign: whether it requires the plugin, and
-// whether it verifies pulls.
+// containerdStatus reports how the running containerd uses countersign: whether it requires the plugin, and whether it
+// verifies pulls.
 type containerdStatus struct {
-	// address is containerd's, and pullTimeout returns how long the verifier may take.
+	// address is containerd's address; pullTimeout returns how long the verifier may take.
 	address     string
 	pullTimeout func() time.Duration
 	// sandboxImage receives the reference of the sandbox image.
@@ -34,14 +34,14 @@ type containerdStatus struct {
 	metrics      *metrics.Metrics
 	log          *slog.Logger
 
-	// config is that of containerd; nil: not known.
+	// config is containerd's configuration; nil: not known.
 	config *containerd.Config
-	// required and pulls are the answers that were logged last.
+	// required and pulls are the answers that were last logged.
 	required, pulls healthAnswer
 }
 
-// reportStatus tells systemd that the daemon is ready once it has registered for the first time. It reports to metrics,
-// health checks and log whether the plugin is registered, and what containerd does without it.
+// reportStatus notifies systemd that the daemon is ready after its first registration. It reports to metrics, health
+// checks and the log whether the plugin is registered, and what containerd does while it is not.
 func (d *daemon) reportStatus(ctx context.Context, group *errgroup.Group) {
 	registered, disconnected := newNotifier(), newNotifier()
 	d.metrics.Set(metrics.Registered, metrics.No, "not registered with NRI yet")
@@ -64,7 +64,7 @@ func (d *daemon) reportStatus(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { status.run(ctx, registered, disconnected); return nil })
 }
 
-// run checks containerd after each registration and each attempt that failed, until the context ends.
+// run checks containerd after each registration and each failed attempt, until the context ends.
 func (s *containerdStatus) run(ctx context.Context, registered, disconnected notifier) {
 	verifier := time.NewTicker(verifierInterval)
 	defer verifier.Stop()
@@ -76,7 +76,7 @@ func (s *containerdStatus) run(ctx context.Context, registered, disconnected not
 			_, _ = systemd.SdNotify(false, systemd.SdNotifyStopping)
 			return
 		case <-registered:
-			// Without systemd there is no socket to notify, which is no error.
+			// Without systemd there is no socket to notify; that is not an error.
 			_, _ = systemd.SdNotify(false, systemd.SdNotifyReady)
 			s.required, wait = healthAnswer{}, firstRetry
 			retry = s.checkRegistered(ctx, wait)
@@ -92,8 +92,8 @@ func (s *containerdStatus) run(ctx context.Context, registered, disconnected not
 	}
 }
 
-// checkRegistered checks containerd while the plugin is registered, and returns when to check again if containerd could
-// not be asked: it starts to serve NRI and its own API one after the other.
+// checkRegistered checks containerd while the plugin is registered. If containerd did not answer, it returns when to
+// check again: containerd starts to serve NRI and its API one after the other.
 func (s *containerdStatus) checkRegistered(ctx context.Context, wait time.Duration) <-chan time.Time {
 	s.check(ctx, true)
 	if s.required.status != metrics.Unknown {
@@ -102,8 +102,8 @@ func (s *containerdStatus) checkRegistered(ctx context.Context, wait time.Durati
 	return time.After(wait)
 }
 
-// check reads containerd's configuration and reports what it means. It is called after each registration, because
-// containerd reads its configuration only when it starts, and after each attempt that failed, because the plugin never
+// check reads containerd's configuration and reports its effects. It is called after each registration, because
+// containerd reads its configuration only when it starts, and after each failed attempt, because the plugin never
 // registers with a containerd that runs without NRI.
 func (s *containerdStatus) check(ctx context.Context, registered bool) {
 	ctx, cancel := context.WithTimeout(ctx, configTimeout)
@@ -123,7 +123,7 @@ func (s *containerdStatus) check(ctx context.Context, registered bool) {
 		answer = healthAnswer{metrics.No, err.Error()}
 	}
 	s.metrics.Set(metrics.Required, answer.status, answer.cause)
-	// An attempt every two seconds logs the same answer once.
+	// An attempt every two seconds would log the same answer each time.
 	repeated := answer == s.required
 	s.required = answer
 	switch {
@@ -136,12 +136,12 @@ func (s *containerdStatus) check(ctx context.Context, registered bool) {
 		s.log.ErrorContext(ctx, "containerd does not require countersign: containers start unchecked while the "+
 			"daemon is not registered", "error", answer.cause)
 	default:
-		s.log.WarnContext(ctx, "it is unknown whether containerd requires countersign", "error", answer.cause)
+		s.log.WarnContext(ctx, "cannot determine whether containerd requires countersign", "error", answer.cause)
 	}
 }
 
-// checkPulls reports whether containerd verifies pulls, and has the sandbox image checked. Neither affects enforcement:
-// the decision about a container does not depend on it. The error is why the configuration is not known.
+// checkPulls reports whether containerd verifies pulls, and requests a check of the sandbox image. Neither affects
+// decisions about containers. err is why the configuration is not known.
 func (s *containerdStatus) checkPulls(ctx context.Context, err error) {
 	if err != nil {
 		s.metrics.Set(metrics.Pulls, metrics.Unknown, err.Error())
@@ -152,8 +152,8 @@ func (s *containerdStatus) checkPulls(ctx context.Context, err error) {
 	s.checkVerifier(ctx, true)
 }
 
-// checkVerifier reports whether containerd runs the verifier for each pull. It logs an answer that is new, and any
-// other if always is set.
+// checkVerifier reports whether containerd runs the verifier for each pull. It logs the answer if it changed or if
+// always is set.
 func (s *containerdStatus) checkVerifier(ctx context.Context, always bool) {
 	if s.config == nil {
 		return

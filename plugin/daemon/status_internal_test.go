@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/metrics"
 )
 
-func TestAVerifierThatComesOrGoesIsNoticed(t *testing.T) {
+func TestInstallingAndRemovingTheVerifierIsReported(t *testing.T) {
 	directory := t.TempDir()
 	program := filepath.Join(directory, "countersign-verifier")
 	var log bytes.Buffer
@@ -46,8 +46,8 @@ func TestAVerifierThatComesOrGoesIsNoticed(t *testing.T) {
 			t.Errorf("log %q, want %q", log.String(), logged)
 		}
 	}
-	check(true, "no (nothing in ", "verifier is not active")
-	check(false, "no (nothing in ", "")
+	check(true, "no ("+directory+" does not contain ", "verifier is not active")
+	check(false, "no ("+directory+" does not contain ", "")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestAVerifierThatComesOrGoesIsNoticed(t *testing.T) {
 	check(true, refused, "cannot be executed: its mode is 0644")
 }
 
-func TestNothingIsSaidOfAContainerdThatIsNotKnown(t *testing.T) {
+func TestNothingIsReportedWhileContainerdIsUnknown(t *testing.T) {
 	var log bytes.Buffer
 	s := &containerdStatus{log: slog.New(slog.NewTextHandler(&log, nil)), metrics: metrics.New(&debug.BuildInfo{})}
 	s.checkVerifier(t.Context(), true)

@@ -15,8 +15,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// The page tells operators how to find in the journal what was refused, and what would be in audit mode. gojq stands
-// for jq.
+// The page contains a jq filter that finds refusals in the journal, also of audit mode. The test uses gojq instead of
+// jq.
 func TestTheFilterInTheDocsFindsEveryRefusal(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {
@@ -47,7 +47,7 @@ func TestTheFilterInTheDocsFindsEveryRefusal(t *testing.T) {
 	}
 }
 
-// filtered returns the pods of the records that a filter for `jq -R` lets pass.
+// filtered returns the pods of the records that a filter for `jq -R` selects.
 func filtered(t *testing.T, filter string, journal []byte) (pods []any) {
 	t.Helper()
 	query, err := gojq.Parse(filter)

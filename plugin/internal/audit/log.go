@@ -12,16 +12,16 @@ type Log struct {
 	handler slog.Handler
 }
 
-// New returns a log that writes where the logger does, but at any level: what an operator sets to hear less of the
-// daemon takes nothing from the account of its decisions.
+// New returns a log that writes to the logger's handler, but ignores its level: the log level must not suppress audit
+// records.
 func New(logger *slog.Logger) *Log {
 	return &Log{handler: logger.Handler()}
 }
 
-// schema is the version of a record's keys. It changes when a key is removed, or means something else.
+// schema is the version of a record's keys. It changes if a key is removed or changes its meaning.
 const schema = 1
 
-// level is warn for what was refused, or would have been but for audit mode.
+// level is warn if the decision refused, or would have refused outside audit mode.
 func level(outcome policy.Outcome, wouldDeny bool) slog.Level {
 	if outcome != policy.Admit || wouldDeny {
 		return slog.LevelWarn
@@ -29,8 +29,8 @@ func level(outcome policy.Outcome, wouldDeny bool) slog.Level {
 	return slog.LevelInfo
 }
 
-// Write writes one record, as the message "decision", at level warn if it denies or would have. Its time is the
-// record's own. The error is the handler's: a decision that could not be put on record is still the decision.
+// Write writes one record with the message "decision", at level warn if it denies or would deny. Its time is the
+// record's own. It returns the handler's error; the decision stands regardless.
 func (l *Log) Write(ctx context.Context, r Record) error {
 	record := slog.NewRecord(r.Time, level(r.Outcome(), r.WouldDeny()), "decision", 0)
 	record.AddAttrs(

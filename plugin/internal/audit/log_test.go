@@ -19,7 +19,7 @@ const (
 	manifest = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 )
 
-// written returns what a daemon whose log is set to a level puts on record.
+// written returns the audit record that a daemon writes at a log level.
 func written(t *testing.T, level slog.Level, r audit.Record) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
@@ -37,7 +37,7 @@ func written(t *testing.T, level slog.Level, r audit.Record) map[string]any {
 	return got
 }
 
-func TestRecordSaysEverything(t *testing.T) {
+func TestARecordContainsEverything(t *testing.T) {
 	got := written(t, slog.LevelInfo, audit.Record{
 		Time:  time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC),
 		Took:  312 * time.Microsecond,
@@ -71,7 +71,7 @@ func TestRecordSaysEverything(t *testing.T) {
 func TestEveryRecordHasEveryKey(t *testing.T) {
 	full := written(t, slog.LevelInfo, audit.Record{Time: time.Unix(1, 0), Pod: "app-0"})
 	if len(full) != 24 {
-		t.Errorf("a record with nothing to say has %d keys, want 24: %v", len(full), full)
+		t.Errorf("an empty record has %d keys, want 24: %v", len(full), full)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestAttributesOfTheLoggerAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(out.Bytes(), []byte(`"node":"n1"`)) {
-		t.Errorf("the record lost what the logger adds to each: %s", out.Bytes())
+		t.Errorf("the record lacks the logger's attributes: %s", out.Bytes())
 	}
 }
 

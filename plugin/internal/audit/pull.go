@@ -8,30 +8,29 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Pull is what is known of one pull that containerd's image verifier asked about. Its zero value is of a pull that
-// was refused.
+// Pull is the record of one pull. Its zero value describes a refused pull.
 type Pull struct {
-	// Time is when the question arrived, and Took how long the answer took.
+	// Time is when the request arrived, and Took how long the answer took.
 	Time time.Time
 	Took time.Duration
-	// Name and Digest are what is pulled, as containerd resolved it.
+	// Name and Digest are the reference and digest of the image, as containerd resolved them.
 	Name, Digest string
-	// Outcome is what became of the pull. It is admitted with a verdict that denies, too: only one that is final, for
-	// every namespace of this node, refuses a pull.
+	// Outcome is what happened to the pull. A pull may be admitted although the verdict denies: only a verdict that is
+	// final for every namespace of this node refuses a pull.
 	Outcome policy.Outcome
-	// Mode is [Audit] where some namespace is in that mode: then no pull is refused.
+	// Mode is [Audit] if some namespace is in audit mode: then no pull is refused.
 	Mode Mode
-	// Verdict is that of the document that comes nearest to admitting the image.
+	// Verdict is the verdict of the document that is closest to admitting the image.
 	Verdict policy.Verdict
 }
 
-// WouldDeny reports whether the pull would have been refused, were no namespace in audit mode.
+// WouldDeny reports whether the pull would have been refused if no namespace were in audit mode.
 func (p Pull) WouldDeny() bool {
 	return p.Outcome == policy.Admit && (p.Verdict.Reason == policy.Rejected || p.Verdict.Reason == policy.Unsigned)
 }
 
-// WritePull writes the record of one pull, as the message "pull", at level warn if it is refused or would have been.
-// Its time is the record's own. The error is the handler's.
+// WritePull writes the record of one pull with the message "pull", at level warn if the pull is refused or would be.
+// Its time is the record's own. It returns the handler's error.
 func (l *Log) WritePull(ctx context.Context, p Pull) error {
 	record := slog.NewRecord(p.Time, level(p.Outcome, p.WouldDeny()), "pull", 0)
 	record.AddAttrs(

@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestThePullsRecordSaysEverythingWhateverTheLevelIs(t *testing.T) {
+func TestAPullsRecordContainsEverythingAtEveryLevel(t *testing.T) {
 	var out bytes.Buffer
 	log := audit.New(slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelError})))
 	err := log.WritePull(t.Context(), audit.Pull{
@@ -44,7 +44,7 @@ func TestThePullsRecordSaysEverythingWhateverTheLevelIs(t *testing.T) {
 	}
 }
 
-func TestAPullThatIsAdmittedInDoubtWouldNotBeDenied(t *testing.T) {
+func TestAnUndeterminedPullWouldNotBeDenied(t *testing.T) {
 	for reason, want := range map[policy.Reason]bool{
 		policy.Accepted: false, policy.Rejected: true, policy.Unsigned: true, policy.Pending: false,
 		policy.Unavailable: false, policy.InvalidPolicy: false, policy.Internal: false, policy.BadRequest: false,

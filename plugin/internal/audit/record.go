@@ -6,70 +6,68 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Mode is what a verdict means for the containers of a namespace.
+// Mode is whether denials are enforced in a namespace.
 type Mode string
 
-// The two modes. Anything else, the zero Mode too, means what Enforce does.
+// The two modes. Every other value, including the zero value, means Enforce.
 const (
-	// Enforce: what the policy denies is refused.
+	// Enforce refuses containers that the policy denies.
 	Enforce Mode = "enforce"
-	// Audit: what the policy denies is admitted, and reported.
+	// Audit reports containers that the policy denies, and admits them.
 	Audit Mode = "audit"
 )
 
 // Modes returns both modes, for metrics that start at zero.
 func Modes() []Mode { return []Mode{Enforce, Audit} }
 
-// Stage is the moment in a container's life at which the policy was asked.
+// Stage is the moment in a container's life at which it was evaluated.
 type Stage string
 
-// The stages. Anything else, the zero Stage too, means what Creation does.
+// The stages. Every other value, including the zero value, means Creation.
 const (
-	// Creation: the runtime asks before it creates the container, and obeys.
+	// Creation is before the runtime creates the container; the runtime applies the verdict.
 	Creation Stage = "creation"
-	// Running: the container was there before the daemon registered. The verdict is reported and stops nothing.
+	// Running is when the container already ran as the daemon registered. The verdict is reported and has no effect.
 	Running Stage = "running"
 )
 
 // Stages returns every stage, for metrics that start at zero.
 func Stages() []Stage { return []Stage{Creation, Running} }
 
-// Record is what is known of one decision. Its zero value is of a container that was refused.
+// Record is the record of one decision. Its zero value describes a refused container.
 type Record struct {
-	// Time is when the question arrived.
+	// Time is when the request arrived.
 	Time time.Time
 	// Took is how long the answer took.
 	Took  time.Duration
 	Stage Stage
 	Mode  Mode
 
-	// Question is what was asked: namespace, reference as the pod's author wrote it, and config digest.
+	// Question is the request: namespace, reference as the pod's author wrote it, and config digest.
 	Question policy.Question
-	// Verdict is what the policy says, whether or not it was enforced.
+	// Verdict is the policy's verdict, whether or not it was enforced.
 	Verdict policy.Verdict
 
-	// Volume is where in the container the image volume is mounted that was judged. It is empty for the container's
-	// own image.
+	// Volume is the mount path of the image volume that was evaluated, or empty for the container's own image.
 	Volume string
 
-	// Pod and Container are names; PodUID and ContainerID tell apart those that share one.
+	// Pod and Container are names, which need not be unique; PodUID and ContainerID are.
 	Pod         string
 	PodUID      string
 	Container   string
 	ContainerID string
 }
 
-// WouldDeny reports whether the policy denies and the container is there all the same. What is pending is not known
-// yet: it is judged again, and then on record once more.
+// WouldDeny reports whether the policy denies a container that exists nevertheless. A pending verdict is not reported:
+// it is evaluated again, and then recorded again.
 func (r Record) WouldDeny() bool {
 	return !r.Verdict.Admitted() && r.there() && r.Verdict.Reason != policy.Pending
 }
 
-// there reports whether the container is there whatever the policy says: its namespace is in audit mode, or it ran
-// already.
+// there reports whether the container exists whatever the verdict: its namespace is in audit mode, or it already ran.
 func (r Record) there() bool { return r.Mode == Audit || r.Stage == Running }
 
-// Outcome is what became of the container, where the verdict's own outcome is what should have.
+// Outcome is what happened to the container; the verdict's own outcome is what should have happened.
 func (r Record) Outcome() policy.Outcome {
 	if r.Verdict.Admitted() || r.there() {
 		return policy.Admit

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestOutcomeIsWhatBecameOfTheContainer(t *testing.T) {
+func TestOutcomeIsWhatHappenedToTheContainer(t *testing.T) {
 	denied := policy.Verdict{Outcome: policy.Deny, Reason: policy.Unsigned}
 	pending := policy.Verdict{Reason: policy.Pending}
 	accepted := policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}
@@ -28,7 +28,7 @@ func TestOutcomeIsWhatBecameOfTheContainer(t *testing.T) {
 		"what is denied in audit mode is admitted and would be refused": {
 			audit.Record{Verdict: denied, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, true,
 		},
-		"what is pending in audit mode is admitted, and nobody knows yet": {
+		"what is pending in audit mode is admitted, and not known yet": {
 			audit.Record{Verdict: pending, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, false,
 		},
 		"what is pending is refused": {
@@ -37,10 +37,10 @@ func TestOutcomeIsWhatBecameOfTheContainer(t *testing.T) {
 		"what is accepted in audit mode would not be refused": {
 			audit.Record{Verdict: accepted, Stage: audit.Creation, Mode: audit.Audit}, policy.Admit, false,
 		},
-		"what runs already stays and would be refused": {
+		"what already runs continues, and would be refused": {
 			audit.Record{Verdict: denied, Stage: audit.Running, Mode: audit.Enforce}, policy.Admit, true,
 		},
-		"a mode nobody knows enforces": {
+		"an unknown mode enforces": {
 			audit.Record{Verdict: denied, Stage: audit.Creation, Mode: "Audit"}, policy.Deny, false,
 		},
 	} {

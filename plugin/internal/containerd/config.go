@@ -17,12 +17,12 @@ import (
 	"github.com/countersign/countersign/nri"
 )
 
-// defaultConfig is the file that containerd reads when its command line names none.
+// defaultConfig is the file that containerd reads if its command line names none.
 const defaultConfig = "/etc/containerd/config.toml"
 
-// Config is containerd's configuration, merged from its main file and the files that this one imports.
+// Config is containerd's configuration, merged from its main file and its imports.
 type Config struct {
-	// path is that of the main file.
+	// path is the path of the main file.
 	path   string
 	merged *config.Config
 }
@@ -58,11 +58,11 @@ func (c *Config) plugin(name string) map[string]any {
 	return section
 }
 
-// configPath asks the running containerd who it is, and its process how it was started.
+// configPath asks the running containerd for its process ID, and reads the command line of that process.
 func configPath(ctx context.Context, service introspection.Service) (string, error) {
 	server, err := service.Server(ctx)
 	if err != nil {
-		return "", fmt.Errorf("asking containerd for its process: %w", err)
+		return "", fmt.Errorf("requesting containerd's process ID: %w", err)
 	}
 	if own, err := os.Stat("/proc/self/ns/pid"); err == nil && inode(own) != server.GetPidns() {
 		return "", errors.New("containerd runs in another PID namespace, where its command line cannot be read")
@@ -70,7 +70,7 @@ func configPath(ctx context.Context, service introspection.Service) (string, err
 	process := fmt.Sprintf("/proc/%d", server.GetPid())
 	cmdline, err := os.ReadFile(filepath.Join(process, "cmdline"))
 	if err != nil {
-		return "", fmt.Errorf("reading how containerd was started: %w", err)
+		return "", fmt.Errorf("reading containerd's command line: %w", err)
 	}
 	path := configFlag(strings.Split(string(bytes.TrimRight(cmdline, "\x00")), "\x00"))
 	if filepath.IsAbs(path) {
@@ -90,7 +90,7 @@ func inode(info os.FileInfo) uint64 {
 	return 0
 }
 
-// configFlag returns the value of --config, of which containerd takes the last.
+// configFlag returns the value of --config; containerd uses the last one.
 func configFlag(arguments []string) string {
 	path := defaultConfig
 	for i, argument := range arguments {
@@ -107,15 +107,15 @@ func configFlag(arguments []string) string {
 	return path
 }
 
-// Required returns nil if containerd refuses containers while countersign is not registered, and else why it does not.
+// Required returns nil if containerd refuses containers while countersign is not registered, or why it does not.
 func (c *Config) Required() error {
-	const advice = "; install 99-countersign.toml as the last of containerd's imports, with every required plugin in it"
+	const advice = "; install 99-countersign.toml as the last import, with every required plugin in its list"
 	section := c.plugin("io.containerd.nri.v1.nri")
 	if section == nil {
 		return fmt.Errorf("%s and its imports do not configure NRI%s", c.path, advice)
 	}
 	if disabled, _ := section["disable"].(bool); disabled {
-		return fmt.Errorf("%s and its imports disable NRI: countersign decides about no container", c.path)
+		return fmt.Errorf("%s and its imports disable NRI: containers start unchecked", c.path)
 	}
 	validator, _ := section["default_validator"].(map[string]any)
 	if enabled, _ := validator["enable"].(bool); !enabled {

@@ -8,8 +8,8 @@ import (
 	"github.com/containerd/containerd/v2/client"
 )
 
-// Connect returns a client of the containerd that listens at an address. It dials the socket once before: the client
-// itself would wait ten seconds for a containerd that does not listen.
+// Connect returns a client of the containerd at an address. It dials the socket once before: the client would wait ten
+// seconds if containerd does not listen.
 func Connect(ctx context.Context, address, namespace string) (*client.Client, error) {
 	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", address)
 	if err != nil {
@@ -23,7 +23,7 @@ func Connect(ctx context.Context, address, namespace string) (*client.Client, er
 	return containerd, nil
 }
 
-// Version returns the version of the containerd that listens at an address.
+// Version returns the version of the containerd at an address.
 func Version(ctx context.Context, address string) (string, error) {
 	containerd, err := Connect(ctx, address, "")
 	if err != nil {
@@ -32,7 +32,7 @@ func Version(ctx context.Context, address string) (string, error) {
 	defer containerd.Close()
 	version, err := containerd.Version(ctx)
 	if err != nil {
-		return "", fmt.Errorf("asking containerd for its version: %w", err)
+		return "", fmt.Errorf("requesting containerd's version: %w", err)
 	}
 	return version.Version, nil
 }

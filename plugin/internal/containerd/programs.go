@@ -14,10 +14,10 @@ import (
 	"strings"
 )
 
-// verifierIn returns nil if containerd runs countersign-verifier from a directory, and else why it does not, or why it
-// refuses every pull. Like containerd v2.4.2 (pkg/imageverifier/bindir) it reads as many entries as the limit allows,
-// in the order of their names; a negative limit is none. containerd runs each entry, and refuses the image if one
-// cannot be executed. An entry may be a script that runs the verifier.
+// verifierIn returns nil if containerd runs countersign-verifier from a directory. Otherwise it returns why containerd
+// does not, or why it refuses every pull. Like containerd v2.4.2 (pkg/imageverifier/bindir) it reads as many entries as
+// the limit allows, sorted by name; a negative limit is no limit. containerd runs each entry, and refuses the image if
+// one cannot be executed. An entry may be a script that runs the verifier.
 func verifierIn(directory string, limit int) error {
 	const advice = "install countersign-verifier there: without it containerd admits every pull"
 	entries, err := os.ReadDir(directory)
@@ -25,7 +25,7 @@ func verifierIn(directory string, limit int) error {
 		return fmt.Errorf("%w; %s", err, advice)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: its directory of image verifiers cannot be read: %w", ErrPullsRefused, err)
+		return fmt.Errorf("%w: cannot read the directory of image verifiers: %w", ErrPullsRefused, err)
 	}
 	var ours string
 	for i, entry := range entries {
@@ -45,13 +45,13 @@ func verifierIn(directory string, limit int) error {
 	}
 	for _, entry := range entries {
 		if strings.Contains(entry.Name(), "countersign") {
-			return fmt.Errorf("%s in %s is not among the first %d: set max_verifiers to more", entry.Name(), directory, limit)
+			return fmt.Errorf("%s in %s is not among the first %d: increase max_verifiers", entry.Name(), directory, limit)
 		}
 	}
-	return fmt.Errorf("nothing in %s is called countersign-verifier; %s", directory, advice)
+	return fmt.Errorf("%s does not contain countersign-verifier; %s", directory, advice)
 }
 
-// executable returns why the kernel would not execute a file for root, without executing it.
+// executable returns why the kernel would not execute a file for root. It does not execute the file.
 func executable(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -75,7 +75,7 @@ func executable(path string) error {
 	if script, found := bytes.CutPrefix(head, []byte("#!")); found {
 		interpreter := strings.Fields(string(script) + " ")
 		if len(interpreter) == 0 {
-			return errors.New("its first line names no interpreter")
+			return errors.New("its first line does not name an interpreter")
 		}
 		_, err := exec.LookPath(interpreter[0])
 		return err
@@ -87,15 +87,15 @@ func executable(path string) error {
 func sameMachine(file *os.File) error {
 	program, err := elf.NewFile(file)
 	if err != nil {
-		return fmt.Errorf("it is neither a program nor a script: %w", err)
+		return fmt.Errorf("it is not a program or a script: %w", err)
 	}
 	self, err := elf.Open("/proc/self/exe")
 	if err != nil {
-		return nil // Without a program to compare with, nothing is known to be wrong.
+		return nil // There is no program to compare it with.
 	}
 	defer self.Close()
 	if program.Machine != self.Machine || program.Class != self.Class {
-		return fmt.Errorf("it is a program for %s, %s; this machine runs %s, %s",
+		return fmt.Errorf("it is a program for %s, %s, but this machine is %s, %s",
 			program.Machine, program.Class, self.Machine, self.Class)
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Plugins of containerd, by their names in its configuration (containerd v2.4.2). Before version 3 of the
-// configuration one plugin had the settings of all CRI plugins.
+// Names of plugins in containerd's configuration (containerd v2.4.2). Before version 3 of the configuration one plugin
+// had the settings of all CRI plugins.
 const (
 	verifierPlugin  = "io.containerd.image-verifier.v1.bindir"
 	transferPlugin  = "io.containerd.transfer.v1.local"
@@ -23,16 +23,16 @@ const (
 	defaultMaxVerifiers    = 10
 	defaultVerifierTimeout = 10 * time.Second
 	defaultDownloads       = 3
-	// defaultSandbox has another tag in each version of containerd.
+	// defaultSandbox has a different tag in each version of containerd.
 	defaultSandbox = "registry.k8s.io/pause:3.10.2"
 )
 
-// ErrPullsRefused is wrapped by an error for which containerd refuses every pull.
+// ErrPullsRefused is wrapped by errors that make containerd refuse every pull.
 var ErrPullsRefused = errors.New("containerd refuses every pull")
 
-// VerifiesPulls returns nil if containerd runs countersign-verifier for each image that its CRI pulls, and else why it
-// does not, by its configuration and the programs in its bin_dir. The timeout is pull.timeout of config.toml, within
-// which the verifier answers.
+// VerifiesPulls returns nil if containerd runs countersign-verifier for each image that its CRI plugin pulls. Otherwise
+// it returns why not, according to its configuration and the programs in its bin_dir. The timeout is pull.timeout of
+// config.toml, within which the verifier answers.
 func (c *Config) VerifiesPulls(timeout time.Duration) error {
 	for _, name := range []string{verifierPlugin, transferPlugin} {
 		if slices.Contains(c.merged.DisabledPlugins, name) {
@@ -40,7 +40,8 @@ func (c *Config) VerifiesPulls(timeout time.Duration) error {
 		}
 	}
 	if why := c.localPull(); why != "" {
-		return fmt.Errorf("containerd's CRI pulls without its transfer service, and so runs no image verifier: %s", why)
+		return fmt.Errorf("containerd's CRI plugin pulls without the transfer service, and so without image verifiers: %s",
+			why)
 	}
 	section := c.plugin(verifierPlugin)
 	directory := text(section["bin_dir"], defaultVerifiers)
@@ -52,14 +53,14 @@ func (c *Config) VerifiesPulls(timeout time.Duration) error {
 		limit = set
 	}
 	if limit <= timeout {
-		return fmt.Errorf("containerd ends image verifiers after %s, and then refuses the pull; set pull.timeout, which is "+
-			"%s, to less", limit, timeout)
+		return fmt.Errorf("containerd ends image verifiers after %s, and then refuses the pull; reduce pull.timeout, which "+
+			"is %s", limit, timeout)
 	}
 	return nil
 }
 
-// localPull returns the setting because of which containerd's CRI pulls without the transfer service, or nothing
-// (containerd v2.4.2, internal/cri/config, CheckLocalImagePullConfigs).
+// localPull returns the setting that makes containerd's CRI plugin pull without the transfer service, or the empty
+// string (containerd v2.4.2, internal/cri/config, CheckLocalImagePullConfigs).
 func (c *Config) localPull() string {
 	images := c.criImages()
 	for _, name := range []string{"use_local_image_pull", "discard_unpacked_layers", "image_pull_with_sync_fs"} {
@@ -82,7 +83,7 @@ func (c *Config) localPull() string {
 	return ""
 }
 
-// SandboxImage returns the reference of the sandbox (pause) image, with which every pod starts.
+// SandboxImage returns the reference of the sandbox (pause) image, which every pod needs.
 func (c *Config) SandboxImage() string {
 	images := c.criImages()
 	if pinned, ok := images["pinned_images"].(map[string]any); ok {
@@ -91,8 +92,9 @@ func (c *Config) SandboxImage() string {
 	return text(images["sandbox_image"], defaultSandbox)
 }
 
-// criImages returns the image settings of the CRI plugin. Files of version 2 have them in another section, and may be
-// merged with newer files; then the newer section takes precedence, whatever containerd does with the older one.
+// criImages returns the image settings of the CRI plugin. Configuration files of version 2 have them in another
+// section, and may be merged with newer files. If both sections exist, the newer one is used, although containerd may
+// use the older one.
 func (c *Config) criImages() map[string]any {
 	all := map[string]any{}
 	old := c.plugin(criOldPlugin)

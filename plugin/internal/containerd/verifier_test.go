@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/containerd"
 )
 
-// merged returns a configuration of containerd as it is merged from a main file and drop-ins.
+// merged returns containerd's configuration, merged from a main file and drop-ins.
 func merged(t *testing.T, main, dropIns string) *containerd.Config {
 	t.Helper()
 	config, err := containerd.LoadConfig(t.Context(), writeContainerd(t, main, dropIns))
@@ -27,7 +27,7 @@ func merged(t *testing.T, main, dropIns string) *containerd.Config {
 	return config
 }
 
-// binDirectory returns a directory with executables of these names, in which names with a * are not executable.
+// binDirectory returns a directory with executables of these names; names with a * are not executable.
 func binDirectory(t *testing.T, names ...string) string {
 	t.Helper()
 	directory := t.TempDir()
@@ -44,7 +44,7 @@ func binDirectory(t *testing.T, names ...string) string {
 	return directory
 }
 
-// TestProgramsThatCannotBeExecuted holds what is said to what the kernel does.
+// TestProgramsThatCannotBeExecuted compares the result with what the kernel does.
 func TestProgramsThatCannotBeExecuted(t *testing.T) {
 	foreign := elf.EM_AARCH64
 	if runtime.GOARCH == "arm64" {
@@ -52,11 +52,11 @@ func TestProgramsThatCannotBeExecuted(t *testing.T) {
 	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		t.Skip("there is no /proc here")
+		t.Skip("there is no /proc")
 	}
 	other := slices.Clone(self[:1<<12])
 	binary.NativeEndian.PutUint16(other[18:], uint16(foreign))
-	binary.NativeEndian.PutUint64(other[40:], 0) // Section headers are further on, and needed by nobody.
+	binary.NativeEndian.PutUint64(other[40:], 0) // The section headers, which nothing reads.
 	binary.NativeEndian.PutUint16(other[60:], 0)
 	binary.NativeEndian.PutUint16(other[62:], 0)
 	file := func(contents string, mode os.FileMode) func(string) error {
@@ -70,8 +70,8 @@ func TestProgramsThatCannotBeExecuted(t *testing.T) {
 		"a script with an argument":    {file("#! /bin/sh -e\nexit 0\n", 0o755), ""},
 		"a symlink to a program":       {func(path string) error { return os.Symlink("/bin/true", path) }, ""},
 		"mode 0644":                    {file("#!/bin/sh\n", 0o644), "its mode is 0644"},
-		"an empty file":                {file("", 0o755), "neither a program nor a script"},
-		"a text":                       {file("hello\n", 0o755), "neither a program nor a script"},
+		"an empty file":                {file("", 0o755), "not a program or a script"},
+		"a text":                       {file("hello\n", 0o755), "not a program or a script"},
 		"a script without interpreter": {file("#!/absent/sh\n", 0o755), "/absent/sh"},
 		"a directory":                  {func(path string) error { return os.Mkdir(path, 0o755) }, "not a regular file"},
 		"a dangling symlink":           {func(path string) error { return os.Symlink("/absent", path) }, "no such file"},
@@ -83,7 +83,7 @@ func TestProgramsThatCannotBeExecuted(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := exec.CommandContext(t.Context(), path).Run(); (err == nil) != (test.want == "") {
-				t.Fatalf("the kernel says %v", err)
+				t.Fatalf("the kernel returns %v", err)
 			}
 			err := containerd.VerifierIn(filepath.Dir(path), 10)
 			if test.want == "" && err != nil {
@@ -111,9 +111,9 @@ func TestVerified(t *testing.T) {
 	}{
 		"installed":             {in(ours, ""), "", ""},
 		"installed by a script": {in(binDirectory(t, "10-countersign-verifier.sh", "other"), ""), "", ""},
-		"beside others":         {in(binDirectory(t, "countersign-verifier", "other"), ""), "", ""},
-		"nothing there":         {in(t.TempDir(), ""), "", "nothing in"},
-		"only others":           {in(binDirectory(t, "other"), ""), "", "is called countersign-verifier"},
+		"among others":          {in(binDirectory(t, "countersign-verifier", "other"), ""), "", ""},
+		"nothing there":         {in(t.TempDir(), ""), "", "does not contain"},
+		"only others":           {in(binDirectory(t, "other"), ""), "", "does not contain countersign-verifier"},
 		"no directory":          {in("/absent", ""), "", "open /absent"},
 		"not executable":        {in(binDirectory(t, "countersign-verifier*"), ""), "", "cannot be executed"},
 		"after ten others":      {in(binDirectory(t, many...), ""), "", "not among the first 10"},

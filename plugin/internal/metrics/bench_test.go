@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// BenchmarkCounting is what a decision pays for its figures while the runtime waits.
+// BenchmarkCounting measures what a decision pays for its metrics while the runtime waits.
 func BenchmarkCounting(b *testing.B) {
 	m := metrics.New(nil)
 	r := audit.Record{Stage: audit.Creation, Mode: audit.Enforce}

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// buildInfo is always 1; its labels say which program this is, so that figures of two versions can be told apart.
+// buildInfo is always 1; its labels identify the build, so that metrics of two versions can be compared.
 func buildInfo(build *debug.BuildInfo) prometheus.Collector {
 	labels := prometheus.Labels{"version": "unknown", "revision": "unknown", "go_version": "unknown"}
 	if build != nil {

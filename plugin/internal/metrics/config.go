@@ -7,11 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// defaultNamespace is the label of every namespace that the configuration does not name. No namespace of Kubernetes
-// can be called so.
+// defaultNamespace is the label of every namespace that the configuration does not name. It is not a valid namespace of
+// Kubernetes.
 const defaultNamespace = "*"
 
-// config holds what is in force of the configuration and of the policies.
+// config holds the metrics of the configuration and the policies.
 type config struct {
 	enforcing *prometheus.GaugeVec
 	succeeded prometheus.Gauge
@@ -30,13 +30,13 @@ func newConfig() config {
 			Help: "1 if denials are enforced, 0 in audit mode, for each namespace that config.toml names, and * for all others.",
 		}, []string{"namespace"}),
 		succeeded: gauge("countersign_config_last_reload_successful",
-			"1 if the configuration was valid when it was last read, else 0, and an earlier one is in force."),
+			"1 if config.toml was valid when it was last read; if 0, an earlier configuration is in force."),
 		reloaded: gauge("countersign_config_last_reload_success_timestamp_seconds",
-			"When the configuration in force was read."),
+			"When the current configuration was loaded."),
 		documents: gauge("countersign_policy_documents",
-			"Policy documents: the system policy and those of namespaces."),
+			"Policy documents, including the system policy."),
 		invalid: gauge("countersign_policy_documents_invalid",
-			"Policy documents that cannot be loaded as they are on disk."),
+			"Policy documents whose version on disk cannot be loaded."),
 	}
 }
 
@@ -57,7 +57,7 @@ func (m *Metrics) Enforcing(others bool, named map[string]bool) {
 	}
 }
 
-// ConfigRead records that the configuration was read: successfully, so that it is in force, or not.
+// ConfigRead records that the configuration was read, and whether it was valid; a valid one is now in force.
 func (m *Metrics) ConfigRead(valid bool) {
 	m.config.succeeded.Set(oneIf(valid))
 	if valid {
@@ -65,28 +65,28 @@ func (m *Metrics) ConfigRead(valid bool) {
 	}
 }
 
-// PolicyLoaded records how many policy documents there are, the system policy among them, and how many of these cannot
-// be loaded as they are on disk, whether or not an earlier version of them is still in force.
+// PolicyLoaded records the number of policy documents, including the system policy, and how many of them cannot be
+// loaded as they are on disk, whether or not an earlier version is still in force.
 func (m *Metrics) PolicyLoaded(documents, invalid int) {
 	m.config.documents.Set(float64(documents))
 	m.config.invalid.Set(float64(invalid))
 }
 
-// Gauges are figures that others keep, read when somebody asks. Each must be set.
+// Gauges are functions that return values of other parts of the daemon when metrics are requested. All are required.
 type Gauges struct {
-	// PolicyGood is when all policy documents and keys were last found valid; zero: never.
+	// PolicyGood is when all policy documents and keys were last valid; zero: never.
 	PolicyGood func() time.Time
 	// EvidenceBytes is the size of the stored evidence.
 	EvidenceBytes func() int64
 }
 
-// Register adds figures that others keep. It is called once.
+// Register adds the gauges. It is called once.
 func (m *Metrics) Register(g Gauges) {
 	gauge := func(name, help string, value func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	gauge("countersign_policy_last_reload_success_timestamp_seconds",
-		"When all policy documents and key files were last found valid; 0: never.",
+		"When all policy documents and key files were last valid; 0 if never.",
 		func() float64 {
 			if good := g.PolicyGood(); !good.IsZero() {
 				return float64(good.Unix())

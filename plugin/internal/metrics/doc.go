@@ -1,6 +1,6 @@
-// Package metrics counts what the daemon decides and shows how it stands: /metrics for Prometheus, /healthz for
-// whatever restarts or replaces the daemon. Nothing in it is global: each [Metrics] has a registry of its own.
+// Package metrics counts the daemon's decisions and reports its health: /metrics for Prometheus, and /healthz and
+// /readyz for supervisors and operators. It has no global state: each [Metrics] has its own registry.
 //
-// No label takes a value that the author of a pod may choose, so that the number of series is fixed when the daemon
-// starts, and each of them starts at zero: a first refusal is an increase that an alert can see.
+// No label has a value that the author of a pod can choose. So the number of series is fixed when the daemon starts,
+// and each starts at zero: an alert detects the first refusal as an increase.
 package metrics

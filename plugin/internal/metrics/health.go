@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/text"
 )
 
-// Check is one question about the daemon's health, as it is called in JSON and in the label "check".
+// Check is one question about the daemon's health, by its name in JSON and in the label "check".
 type Check string
 
 // The checks, in the order in which they are reported.
@@ -27,7 +27,7 @@ const (
 	Evidence   Check = "evidence"
 )
 
-// question is what a check asks, in the words of the text report.
+// question is the text of a check in the text report.
 type question struct {
 	check Check
 	text  string
@@ -46,17 +46,17 @@ func questions() []question {
 	}
 }
 
-// Status is the answer to a [Check]. Its zero value is the one that claims nothing.
+// Status is the answer to a [Check]. Its zero value is Unknown.
 type Status uint8
 
-// The three answers. Unknown is a value of its own: what could not be determined is neither of the others.
+// The three answers. If the answer could not be determined, it is Unknown and not No.
 const (
 	Unknown Status = iota
 	No
 	Yes
 )
 
-// String returns the answer as it is written in reports and in the label "status".
+// String returns the answer as in reports and in the label "status".
 func (s Status) String() string {
 	switch s {
 	case Yes:
@@ -70,10 +70,10 @@ func (s Status) String() string {
 
 func statuses() []Status { return []Status{Yes, No, Unknown} }
 
-// ProbeFunc answers a check at the time it is called, with the cause. It may read files.
+// ProbeFunc answers a check when it is called, with the cause. It may read files.
 type ProbeFunc func() (Status, string)
 
-// health holds the answers. The gauges, /healthz and /readyz read the same ones, so they cannot disagree.
+// health contains the answers. The gauges, /healthz and /readyz read the same answers, so they cannot disagree.
 type health struct {
 	mu      sync.Mutex // guards all below
 	answers map[Check]answer
@@ -94,21 +94,21 @@ func newHealth() *health {
 	return h
 }
 
-// Set records the answer to a check; the cause says why, or with what.
+// Set records the answer to a check, and its cause.
 func (m *Metrics) Set(check Check, status Status, cause string) {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
 	m.health.set(check, status, cause)
 }
 
-// Probe has a check answered by a function, whenever somebody asks.
+// Probe registers a function that answers a check each time health is requested.
 func (m *Metrics) Probe(check Check, probe ProbeFunc) {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
 	m.health.probes[check] = probe
 }
 
-// set keeps the time of an answer that stays the same, whatever its cause.
+// set records an answer. The time remains that of the last change of status.
 func (h *health) set(check Check, status Status, cause string) {
 	since := time.Now()
 	if before := h.answers[check]; before.status == status {
@@ -117,7 +117,7 @@ func (h *health) set(check Check, status Status, cause string) {
 	h.answers[check] = answer{status, cause, since}
 }
 
-// probe asks those that are asked each time, without the lock: it must not keep anyone from recording an answer.
+// probe calls the probes without holding the lock, which would block other parts that record answers.
 func (h *health) probe() {
 	h.mu.Lock()
 	probes := maps.Clone(h.probes)
@@ -130,23 +130,23 @@ func (h *health) probe() {
 	}
 }
 
-// Result is one check and its answer, as JSON has it.
+// Result is one check and its answer, in JSON.
 type Result struct {
 	Check  Check  `json:"check"`
 	Status string `json:"status"`
 	// Cause is one line, and may be empty for "yes".
 	Cause string `json:"cause"`
-	// Since is when the status last changed, as far as the daemon has seen.
+	// Since is when the daemon last saw the status change.
 	Since time.Time `json:"since"`
 
 	question string
 }
 
-// Report is the whole of the daemon's health.
+// Report is the health of the daemon.
 type Report struct {
-	// Healthy is what /healthz answers: the plugin is registered. A restart repairs nothing else.
+	// Healthy is the answer of /healthz: whether the plugin is registered. A restart repairs nothing else.
 	Healthy bool `json:"healthy"`
-	// Ready is what /readyz answers: every check is answered with yes.
+	// Ready is the answer of /readyz: whether every check is answered with yes.
 	Ready  bool     `json:"ready"`
 	Checks []Result `json:"checks"`
 }
@@ -190,8 +190,8 @@ func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- registeredDescription()
 }
 
-// Collect implements [prometheus.Collector]. As kube-state-metrics does with conditions, each possible status is a
-// series, of which one is 1: an unknown is not mistaken for a no.
+// Collect implements [prometheus.Collector]. Each possible status is a series, of which one is 1, as kube-state-metrics
+// does for conditions: an alert can tell unknown from no.
 func (m *Metrics) Collect(collected chan<- prometheus.Metric) {
 	report := m.Health()
 	gauge := func(description *prometheus.Desc, is bool, labels ...string) {
@@ -212,7 +212,7 @@ func checkDescription() *prometheus.Desc {
 
 func registeredDescription() *prometheus.Desc {
 	return prometheus.NewDesc("countersign_nri_registered",
-		"1 while the plugin is registered with NRI, and so asked about each container.", nil, nil)
+		"1 while the plugin is registered with NRI.", nil, nil)
 }
 
 func oneIf(b bool) float64 {

@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Metrics holds the daemon's figures and its state of health. Its methods may be called from several goroutines.
+// Metrics contains the daemon's metrics and its health. Its methods are safe for concurrent use.
 type Metrics struct {
 	registry   *prometheus.Registry
 	decisions  *prometheus.CounterVec
@@ -27,30 +27,30 @@ type Metrics struct {
 	health     *health
 }
 
-// New returns metrics of a daemon of which nothing is known yet. The build is what
-// [debug.ReadBuildInfo] returned; nil is a build of which nothing is known.
+// New returns the metrics of a daemon, all zero or unknown. The build is what [debug.ReadBuildInfo] returned; it may be
+// nil.
 func New(build *debug.BuildInfo) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "countersign_decisions_total",
-			Help: "Decisions, by what became of the container, the verdict's reason, when it was asked, and mode.",
+			Help: "Decisions, by outcome, reason, stage and mode.",
 		}, []string{"outcome", "reason", "stage", "mode"}),
 		wouldDeny: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_would_deny_total",
-			Help: "Decisions that deny and were not enforced: audit mode, or a container that ran already.",
+			Help: "Decisions that deny but were not enforced: audit mode, or a container that already ran.",
 		}),
 		callback: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "countersign_callback_duration_seconds",
-			Help:    "How long the runtime waited for an answer about a container it is about to create.",
+			Help:    "Time for which the runtime waited for an answer about a container.",
 			Buckets: callbackBuckets(),
-			// Neighbouring native buckets lie less than 10 % apart.
+			// Adjacent native buckets differ by less than 10 %.
 			NativeHistogramBucketFactor:    1.1,
 			NativeHistogramMaxBucketNumber: 200,
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_audit_records_dropped_total",
-			Help: "Decisions that are missing from the audit log, because it could not be written.",
+			Help: "Decisions that are missing from the audit log because it could not be written.",
 		}),
 		panics:     newPanics(),
 		registries: newRegistries(),
@@ -58,8 +58,8 @@ func New(build *debug.BuildInfo) *Metrics {
 		config:     newConfig(),
 		health:     newHealth(),
 	}
-	// The daemon runs on one processor (docs/decisions/0005-answer-on-one-processor.md). What that costs is the time
-	// for which goroutines that could run wait for it.
+	// The daemon runs on one processor (docs/decisions/0005-answer-on-one-processor.md). The cost is the time for which
+	// runnable goroutines wait for it.
 	waiting := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(
 		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, m.registries, buildInfo(build), m,
@@ -75,7 +75,7 @@ func New(build *debug.BuildInfo) *Metrics {
 // Gather implements [prometheus.Gatherer].
 func (m *Metrics) Gather() ([]*dto.MetricFamily, error) { return m.registry.Gather() }
 
-// startAtZero makes the series of every decision there can be: increase() does not see a series' first value.
+// startAtZero creates the series of every possible decision: increase() ignores the first value of a series.
 func (m *Metrics) startAtZero() {
 	for _, stage := range audit.Stages() {
 		for _, mode := range audit.Modes() {
@@ -105,18 +105,18 @@ func (m *Metrics) Decided(r audit.Record) {
 	}
 }
 
-// Answered notes how long the runtime waited for one answer.
+// Answered records how long the runtime waited for one answer.
 func (m *Metrics) Answered(took time.Duration) {
 	m.callback.Observe(took.Seconds())
 }
 
-// RecordDropped counts a decision that could not be put on record.
+// RecordDropped counts a decision that could not be written to the audit log.
 func (m *Metrics) RecordDropped() {
 	m.dropped.Inc()
 }
 
-// callbackBuckets are 50 µs to 2 s, the time after which the runtime gives up. They are few, for servers that do not
-// read native histograms.
+// callbackBuckets range from 50 µs to 2 s, the time after which the runtime gives up. They are few, for servers without
+// native histograms.
 func callbackBuckets() []float64 {
 	return []float64{
 		50e-6, 100e-6, 150e-6, 250e-6, 400e-6, 600e-6, 1e-3, 1.5e-3, 2.5e-3, 5e-3,

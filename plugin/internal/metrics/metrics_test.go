@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// serve returns the address at which figures are served.
+// serve returns the address at which metrics are served.
 func serve(t *testing.T, m *metrics.Metrics) (url string) {
 	t.Helper()
 	server := httptest.NewServer(m.Handler())
@@ -43,7 +43,7 @@ func get(t *testing.T, url string) (status int, body string) {
 	return response.StatusCode, string(raw)
 }
 
-// expect compares the families called by these names, whole, with what is served.
+// expect compares complete metric families, by name, with what is served.
 func expect(t *testing.T, m *metrics.Metrics, want string, names ...string) {
 	t.Helper()
 	if err := testutil.ScrapeAndCompare(serve(t, m)+"/metrics", strings.NewReader(want), names...); err != nil {
@@ -51,7 +51,7 @@ func expect(t *testing.T, m *metrics.Metrics, want string, names ...string) {
 	}
 }
 
-func TestEveryDecisionThereCanBeStartsAtZero(t *testing.T) {
+func TestEveryPossibleDecisionStartsAtZero(t *testing.T) {
 	_, body := get(t, serve(t, metrics.New(nil))+"/metrics")
 	for _, reason := range policy.Reasons() {
 		outcome := "deny"
@@ -109,7 +109,7 @@ func TestLostRecordsAreCounted(t *testing.T) {
 		"countersign_audit_records_dropped_total")
 }
 
-func TestGaugesSayWhatIsInForce(t *testing.T) {
+func TestGaugesShowTheCurrentConfiguration(t *testing.T) {
 	m := metrics.New(nil)
 	m.Enforcing(true, map[string]bool{"dev": false, "gone": true})
 	m.Enforcing(false, map[string]bool{"dev": false, "prod": true})
@@ -148,7 +148,7 @@ func TestBuildInfoNamesTheProgram(t *testing.T) {
 		"countersign_build_info")
 }
 
-func TestTheCallbacksHistogramIsFineNativelyAndHasFewClassicBuckets(t *testing.T) {
+func TestTheCallbackHistogramHasFineNativeAndFewClassicBuckets(t *testing.T) {
 	m := metrics.New(nil)
 	m.Answered(260 * time.Microsecond)
 	_, body := get(t, serve(t, m)+"/metrics")
@@ -172,7 +172,7 @@ func TestTheCallbacksHistogramIsFineNativelyAndHasFewClassicBuckets(t *testing.T
 	t.Error("there is no histogram of the callback")
 }
 
-func TestFiguresFollowPrometheusConventions(t *testing.T) {
+func TestMetricsFollowPrometheusConventions(t *testing.T) {
 	m := metrics.New(nil)
 	m.Enforcing(true, nil)
 	m.Register(metrics.Gauges{PolicyGood: time.Now, EvidenceBytes: func() int64 { return 1 }})

@@ -7,8 +7,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// pull holds the figures of what is done before a container is created: pulls are answered, and evidence is fetched
-// ahead.
+// pull contains the metrics of pulls and of prefetching.
 type pull struct {
 	pulls      *prometheus.CounterVec
 	took       prometheus.Histogram
@@ -20,20 +19,20 @@ func newPull() pull {
 	p := pull{
 		pulls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "countersign_pulls_total",
-			Help: "Pulls that containerd's image verifier asked about, by what became of them and the verdict's reason.",
+			Help: "Pulls that the image verifier checked, by outcome and reason.",
 		}, []string{"outcome", "reason"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "countersign_pull_duration_seconds",
-			Help:    "How long pulls waited for an answer, evidence being fetched meanwhile.",
+			Help:    "Time for which pulls waited for an answer, including the fetch of evidence.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		prefetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "countersign_prefetches_total",
-			Help: "Images for whose evidence registries were asked before a container wanted it, by how that ended.",
+			Help: "Images whose evidence was prefetched from registries, by result.",
 		}, []string{"result"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "countersign_prefetch_images_waiting",
-			Help: "Images, by manifest and repository, whose evidence is yet to be looked for.",
+			Help: "Images, by manifest and repository, whose evidence has not been prefetched yet.",
 		}),
 	}
 	for _, outcome := range []policy.Outcome{policy.Admit, policy.Deny} {
@@ -51,16 +50,16 @@ func (p *pull) collectors() []prometheus.Collector {
 	return []prometheus.Collector{p.pulls, p.took, p.prefetches, p.waiting}
 }
 
-// Pulled counts a pull that was asked about.
+// Pulled counts a pull that the image verifier checked.
 func (m *Metrics) Pulled(p audit.Pull) {
 	m.pull.pulls.WithLabelValues(p.Outcome.String(), string(p.Verdict.Reason)).Inc()
 	m.pull.took.Observe(p.Took.Seconds())
 }
 
-// Prefetched counts a registry that was asked for evidence before a container wanted it.
+// Prefetched counts a fetch of evidence before a container needed it.
 func (m *Metrics) Prefetched(failed bool) { m.pull.prefetches.WithLabelValues(result(failed)).Inc() }
 
-// PrefetchWaiting says for how many images that is yet to be done.
+// PrefetchWaiting records how many images are still to be prefetched.
 func (m *Metrics) PrefetchWaiting(images int) { m.pull.waiting.Set(float64(images)) }
 
 func result(failed bool) string {

@@ -36,6 +36,6 @@ func TestPullsAndPrefetchesAreCounted(t *testing.T) {
 		}
 	}
 	if strings.Count(before, "countersign_p") != strings.Count(after, "countersign_p") {
-		t.Error("what was counted made new series")
+		t.Error("counting created new series")
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// OtherRegistries stands for all registries that no document names: anybody who has an image pulled names one.
+// OtherRegistries is the label of all registries that no document names: any tenant can name one.
 const OtherRegistries = "other"
 
 func newRegistries() *prometheus.CounterVec {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "countersign_registry_requests_total",
-		Help: "Requests for signatures, by registry, if a policy document names it, and by what came of them.",
+		Help: "Requests for signatures, by registry (one that a policy document names, or other) and result.",
 	}, []string{"registry", "result"})
 	for _, result := range registry.Results() {
 		requests.WithLabelValues(OtherRegistries, string(result))
@@ -20,7 +20,7 @@ func newRegistries() *prometheus.CounterVec {
 	return requests
 }
 
-// RegistryRequested counts a request to a registry. The caller bounds how many registries there are.
+// RegistryRequested counts a request to a registry. The caller limits the number of registries.
 func (m *Metrics) RegistryRequested(registry, result string) {
 	m.registries.WithLabelValues(registry, result).Inc()
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler answers /metrics in Prometheus's formats, /healthz and /readyz. /healthz is 200 while the plugin is
-// registered with NRI, /readyz while every check is answered with yes; else they are 503. Both have the same body: a
-// line of text for each check, or JSON for whoever accepts that (Accept: application/json, or ?format=json).
+// Handler serves /metrics in Prometheus's formats, /healthz and /readyz. /healthz answers 200 while the plugin is
+// registered with NRI, /readyz while every check is answered with yes; otherwise they answer 503. Both have the same
+// body: a line of text for each check, or JSON if the client requests it (Accept: application/json, or ?format=json).
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
@@ -38,13 +38,13 @@ func (m *Metrics) answer(ok func(Report) bool) http.HandlerFunc {
 		if !ok(report) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		// The client may have disconnected, which is not our concern.
+		// An error here means that the client has disconnected.
 		_, _ = w.Write(body)
 	}
 }
 
-// Listen listens on a TCP address of the loopback interface, and refuses any other: what this package serves says
-// which nodes do not enforce.
+// Listen listens on a TCP address of the loopback interface. It refuses any other address, because metrics reveal which
+// nodes do not enforce.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
@@ -56,15 +56,15 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", resolved.String())
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			err = fmt.Errorf("%w; another countersign may be running, or choose another port (listen.metrics)", err)
+			err = fmt.Errorf("%w; is another countersign daemon running? Otherwise set another port (listen.metrics)", err)
 		}
 		return nil, fmt.Errorf("listening for metrics on %q: %w", address, err)
 	}
 	return listener, nil
 }
 
-// Serve answers requests until the context ends, then lets those in progress finish, for five seconds at most. It
-// closes the listener, and returns nil if all went well.
+// Serve answers requests until the context ends, then waits up to five seconds for those in progress. It closes the
+// listener, and returns nil on success.
 func (m *Metrics) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           m.Handler(),
@@ -91,7 +91,7 @@ func (m *Metrics) Serve(ctx context.Context, listener net.Listener) error {
 		err = errors.Join(err, served)
 	}
 	if err != nil {
-		return fmt.Errorf("stopping to serve metrics: %w", err)
+		return fmt.Errorf("shutting down the metrics server: %w", err)
 	}
 	return nil
 }

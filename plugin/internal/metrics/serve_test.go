@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/metrics"
 )
 
-// wellExcept sets every check to yes but those in the map.
+// wellExcept sets every check to yes, except those in the map.
 func wellExcept(m *metrics.Metrics, others map[metrics.Check]metrics.Status) {
 	for _, check := range m.Health().Checks {
 		if status, ok := others[check.Check]; ok {
@@ -206,7 +206,7 @@ func TestPortInUseIsReported(t *testing.T) {
 		second.Close()
 		t.Fatal("two listen on one port")
 	}
-	if !strings.Contains(err.Error(), "address already in use; another countersign may be running") {
+	if !strings.Contains(err.Error(), "address already in use; is another countersign daemon running?") {
 		t.Errorf("error %q", err)
 	}
 }
