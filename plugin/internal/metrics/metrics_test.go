@@ -103,7 +103,7 @@ func TestLostRecordsAreCounted(t *testing.T) {
 	m := metrics.New(nil)
 	m.RecordDropped()
 	expect(t, m,
-		"# HELP countersign_audit_records_dropped_total Decisions that are missing from the audit log, because it "+
+		"# HELP countersign_audit_records_dropped_total Decisions that are missing from the audit log because it "+
 			"could not be written.\n# TYPE countersign_audit_records_dropped_total counter\n"+
 			"countersign_audit_records_dropped_total 1\n",
 		"countersign_audit_records_dropped_total")
