@@ -19,7 +19,7 @@ func unguarded() map[string]string {
 		"policy/deadline.go:Answer":                    "guarded recovers, and makes a verdict of it",
 		"policy/files/look.go:look":                    "the parser runs under a guard; the rest reads and hashes files",
 		"policy/evidence/keeper.go:open":               "watch handles times and paths of ours, and the sweep is guarded",
-		"policy/evidence/queue_run.go:dispatch":        "run has its fetch and its storing guarded",
+		"policy/evidence/queue_run.go:start":           "run has its fetch and its storing guarded",
 		"plugin/countersign/evidence_local.go:list":    "a command's own process, and the parts of origin are guarded",
 		"plugin/daemon/recorder.go:start":              "writes records, and parses nothing",
 		"plugin/daemon/daemon.go:serve":                "each part guards what it does for one image, document or record",

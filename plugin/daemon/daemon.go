@@ -46,6 +46,8 @@ type daemon struct {
 	panicked policy.PanicFunc
 	// kinds is the table of all kinds of requirements, for the parser of documents and for decisions.
 	kinds policy.Kinds
+	// named are the registries that documents name.
+	named namedRegistries
 	// policiesChanged and sandboxChanged notify prefetch and sandbox of changed policies or configuration.
 	policiesChanged, sandboxChanged notifier
 

@@ -67,10 +67,15 @@ func (d *daemon) openDocuments() *files.Documents {
 	config.Panicked, config.Logger = d.panicked, d.log
 	config.Notify = func(status files.Status) {
 		d.reportPolicies(status)
+		if d.documents != nil {
+			d.named.update(d.documents.Current())
+		}
 		d.policiesChanged.notify()
 		d.sandboxChanged.notify()
 	}
-	return files.Open(config)
+	documents := files.Open(config)
+	d.named.update(documents.Current())
+	return documents
 }
 
 // Registries returns a fetcher for the registries, with the registry configuration of the node. It calls requested,
@@ -89,7 +94,7 @@ func Registries(config *conf.Config, requested func(host string, result registry
 }
 
 func (d *daemon) newRegistries(ctx context.Context) *evidencefetch.Fetcher {
-	requests := &registryRequests{metrics: d.metrics, documents: d.documents.Current}
+	requests := &registryRequests{metrics: d.metrics, named: d.named.by}
 	registries := Registries(d.config, requests.count)
 	d.logRegistryProblems(ctx, registries)
 	return registries
@@ -100,6 +105,7 @@ func (d *daemon) openEvidence() (*evidence.Keeper, error) {
 		Directory: d.config.Evidence.Directory,
 		MaxSize:   int64(d.config.Evidence.MaxSize),
 		Fetcher:   d.registries,
+		Named:     d.named.contains,
 		Panicked:  d.panicked,
 		Logger:    d.log,
 	})

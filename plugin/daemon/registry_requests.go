@@ -1,63 +1,71 @@
 package daemon
 
 import (
-	"strings"
 	"sync"
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
-	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// maxNamedRegistries limits how many registries have a series of their own.
-const maxNamedRegistries = 200
+// Bounds of the registries with a series of their own: those that namespaces' documents name leave room for those that
+// the system policy names.
+const (
+	maxSeries            = 200
+	maxSeriesOfNamespace = 150
+)
 
 // registryRequests counts requests to registries: separately for each registry that policy documents name, and together
 // for all others, because any tenant can choose a registry.
 type registryRequests struct {
-	metrics   *metrics.Metrics
-	documents func() *policy.Set
+	metrics *metrics.Metrics
+	named   func(registry string) namedBy
 
-	mu sync.Mutex
-	// set is the snapshot of the documents from which named was computed.
-	set   *policy.Set
-	named map[string]bool
+	mu     sync.Mutex
+	series map[string]bool
 }
 
 // count counts a request.
 func (r *registryRequests) count(host string, result registry.Result) {
-	if !r.isNamed(host) {
+	if !r.hasSeries(host) {
 		host = metrics.OtherRegistries
 	}
 	r.metrics.RegistryRequested(host, string(result))
 }
 
-func (r *registryRequests) isNamed(registry string) bool {
+// hasSeries reports whether a registry has a series of its own, which it gets if there is room.
+func (r *registryRequests) hasSeries(host string) bool {
+	by := r.named(host)
+	if by == unnamed {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if set := r.documents(); set != r.set {
-		r.set, r.named = set, namedRegistries(set)
+	if r.series[host] {
+		return true
 	}
-	return r.named[registry]
+	limit := maxSeriesOfNamespace
+	if by == bySystem {
+		limit = maxSeries
+	}
+	if len(r.series) >= limit {
+		r.removeUnnamed()
+	}
+	if len(r.series) >= limit {
+		return false
+	}
+	if r.series == nil {
+		r.series = map[string]bool{}
+	}
+	r.series[host] = true
+	return true
 }
 
-// namedRegistries returns the registries in the scopes of documents, without wildcards.
-func namedRegistries(set *policy.Set) map[string]bool {
-	named := map[string]bool{}
-	add := func(source policy.Source) {
-		if source.Document == nil {
-			return
-		}
-		for scope := range source.Document.Scopes {
-			registry, _, _ := strings.Cut(scope, "/")
-			if registry != "" && !strings.HasPrefix(registry, "*") && len(named) < maxNamedRegistries {
-				named[registry] = true
-			}
+// removeUnnamed removes the series of registries that no document names any more.
+func (r *registryRequests) removeUnnamed() {
+	for host := range r.series {
+		if r.named(host) == unnamed {
+			delete(r.series, host)
+			r.metrics.RemoveRegistry(host)
 		}
 	}
-	add(set.System)
-	for _, source := range set.Namespaces {
-		add(source)
-	}
-	return named
 }

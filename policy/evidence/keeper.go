@@ -24,6 +24,9 @@ type Config struct {
 	Exclusive bool
 	// Fetcher fetches it. Nil: one without any configuration.
 	Fetcher *fetch.Fetcher
+	// Named reports whether a policy document names a registry in a scope: its fetches come before those from registries
+	// of which nothing is known. It is called for each fetch, must not block, and may be nil: none is named.
+	Named func(registry string) bool
 	// Panicked is told of panics in a fetch, which then counts as failed. It may be nil.
 	Panicked policy.PanicFunc
 	// Logger receives what an operator should know. Nil: nothing is logged.
@@ -87,7 +90,7 @@ func open(config Config, fetchEvidence fetchFunc) (*Keeper, error) {
 		watched: map[*entry]struct{}{},
 		failing: map[string]struct{}{},
 		paused:  map[string]time.Time{}, pauseLimit: minPauseLimit,
-		queue: newQueue(),
+		queue: newQueue(config.Named),
 		wake:  make(chan struct{}, 1),
 	}
 	if k.log == nil {

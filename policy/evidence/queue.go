@@ -3,151 +3,232 @@ package evidence
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/distribution/reference"
+
+	"github.com/countersign/countersign/policy/internal/domain"
 )
 
 const (
-	// maxFetches is how many fetches run at once, maxFetchesPerHost how many of them for one registry, and maxSlowFetches
-	// how many for slow ones: others find a place at once.
+	// maxFetches is how many fetches run at once, and maxFetchesPerHost how many of them from one registry. How many of
+	// them are from registries up to a rank: see [rank].
 	maxFetches        = 8
 	maxFetchesPerHost = 4
-	maxSlowFetches    = 6
 	// maxWaiting is how many fetches wait for their turn, and maxWaitingPerHost how many of them for one registry.
 	maxWaiting        = 1024
 	maxWaitingPerHost = 256
-	// slowFetch is how long a fetch takes that makes its registry a slow one, and maxSlow how many of these are known.
+	// slowFetch is how long a fetch takes that shows that its registry does not answer in time.
 	slowFetch = 2 * time.Second
-	maxSlow   = 4096
 )
 
 // job is one fetch, waiting or running.
 type job struct {
 	entry  *entry
-	host   string
 	urgent bool
-	// slow says that its registry was slow when it began to run.
-	slow bool
+	// registry, domain and project are what the queue knows of where it fetches from.
+	registry        *registryState
+	domain, project *group
 	// done is closed when the fetch has ended; err is why it failed, and may be read from then on.
 	done chan struct{}
 	err  error
 }
 
-// queue says which fetch is next. The Keeper's lock guards it.
+// queue determines which fetch is next. The Keeper's lock guards it.
 type queue struct {
-	waiting []*job
-	running map[string]int
-	total   int
-	// slow are the registries whose last fetch took long.
-	slow        map[string]struct{}
-	slowRunning int
-	closed      bool
+	waiting, running []*job
+	registries       registryStates
+	// domains and projects have the groups that take turns: the registries of a domain, and the repositories of a registry
+	// that have the same first path component.
+	domains, projects groups
+	closed            bool
 }
 
-func newQueue() queue { return queue{running: map[string]int{}, slow: map[string]struct{}{}} }
+// newQueue returns an empty queue. The function reports whether a policy document names a registry in a scope.
+func newQueue(named func(registry string) bool) queue {
+	return queue{registries: newRegistryStates(named), domains: groups{}, projects: groups{}}
+}
 
-// add lets a job wait, or returns false where too many do.
-func (q *queue) add(j *job) bool {
+// add adds a job to those that wait, or returns false if there is no room.
+func (q *queue) add(e *entry, urgent bool) (*job, bool) {
 	if q.closed {
-		return false
+		return nil, false
 	}
-	waiting := map[string]int{}
-	for _, other := range q.waiting {
-		waiting[other.host]++
+	host := reference.Domain(e.repository)
+	j := &job{
+		entry: e, urgent: urgent, done: make(chan struct{}),
+		registry: q.registries.of(host),
+		domain:   q.domains.of(domain.Of(host)),
+		project:  q.projects.of(projectOf(e.repository)),
 	}
-	if waiting[j.host] >= maxWaitingPerHost || len(q.waiting) >= maxWaiting && !q.giveWay(waiting, waiting[j.host]) {
-		return false
+	isSameHost := func(other *job) bool { return other.registry == j.registry }
+	full := j.registry.waiting >= maxWaitingPerHost && !q.makeRoom(j, isSameHost)
+	full = full || len(q.waiting) >= maxWaiting && !q.makeRoom(j, func(*job) bool { return true })
+	if full {
+		q.release(j)
+		return nil, false
 	}
 	q.waiting = append(q.waiting, j)
+	j.registry.waiting++
+	j.domain.waiting++
+	j.project.waiting++
+	return j, true
+}
+
+// projectOf returns the registry of a repository with its first path component. On a registry that several tenants
+// share, these are usually theirs.
+func projectOf(repository reference.Named) string {
+	first, _, _ := strings.Cut(reference.Path(repository), "/")
+	return reference.Domain(repository) + "/" + first
+}
+
+// makeRoom removes the most dispensable of some waiting jobs if a new one takes precedence over it. A caller that still
+// wants what is removed requests it again.
+func (q *queue) makeRoom(j *job, among func(*job) bool) bool {
+	at := -1
+	for i, other := range q.waiting {
+		if among(other) && (at < 0 || !q.waiting[at].isMoreDispensable(other)) {
+			at = i
+		}
+	}
+	if at < 0 || !j.takesPrecedence(q.waiting[at]) {
+		return false
+	}
+	q.waiting[at].end(errBusy)
+	q.remove(at)
 	return true
 }
 
-// giveWay sends away the last job of the registry for which the most are waiting, if those are more than another's: a
-// few registries that hang cannot keep others from waiting. Who still wants it asks again.
-func (q *queue) giveWay(waiting map[string]int, others int) bool {
-	crowded, most := "", others+1
-	for host, count := range waiting {
-		if count > most {
-			crowded, most = host, count
-		}
+// isMoreDispensable reports whether a waiting job is removed before another: one of a registry of a lower rank, then
+// one of a domain or project for which more are waiting. Of equal ones, the later one is.
+func (j *job) isMoreDispensable(other *job) bool {
+	switch a, b := j.registry.rank(), other.registry.rank(); {
+	case a != b:
+		return a < b
+	case j.domain.waiting != other.domain.waiting:
+		return j.domain.waiting > other.domain.waiting
+	default:
+		return j.project.waiting > other.project.waiting
 	}
-	if crowded == "" {
-		return false
-	}
-	for i, j := range slices.Backward(q.waiting) {
-		if j.host == crowded {
-			q.waiting = slices.Delete(q.waiting, i, i+1)
-			j.entry.job, j.err = nil, errBusy
-			close(j.done)
-			return true
-		}
-	}
-	return false
 }
 
-// next takes the job whose turn it is, or nil: one that a container waits for before others, then one of a registry
-// that is not slow, then of that which has the fewest running, then the one that waits longest. Registries that hang
-// cannot hold up others, however many they are.
+// takesPrecedence reports whether a waiting job is removed for a new one: so that many names of one party do not keep
+// others from waiting.
+func (j *job) takesPrecedence(over *job) bool {
+	switch a, b := j.registry.rank(), over.registry.rank(); {
+	case a != b:
+		return a > b
+	case j.domain != over.domain:
+		return over.domain.waiting > j.domain.waiting+1
+	default:
+		return over.project.waiting > j.project.waiting+1
+	}
+}
+
+// end ends a job that never ran.
+func (j *job) end(err error) {
+	j.entry.job, j.err = nil, err
+	close(j.done)
+}
+
+// remove removes a job from those that wait.
+func (q *queue) remove(at int) {
+	j := q.waiting[at]
+	q.waiting = slices.Delete(q.waiting, at, at+1)
+	j.registry.waiting--
+	j.domain.waiting--
+	j.project.waiting--
+	q.release(j)
+}
+
+// release removes what is known only because of a job.
+func (q *queue) release(j *job) {
+	q.registries.release(j.registry)
+	q.domains.release(j.domain)
+	q.projects.release(j.project)
+}
+
+// begin starts the job that was added last, if it may run, and reports whether it does. No other can: it could have
+// before.
+func (q *queue) begin(j *job) bool {
+	if !q.hasPlace(j) {
+		return false
+	}
+	q.start(len(q.waiting) - 1)
+	return true
+}
+
+// next starts the job whose turn it is, and returns it, or nil: one that a container waits for first, then one of a
+// registry of a higher rank, then one of a domain and of a project of which fewer run, then the one that waits longest.
 func (q *queue) next() *job {
-	if q.closed || q.total >= maxFetches {
+	if q.closed || len(q.running) >= maxFetches {
 		return nil
 	}
 	best := -1
 	for i, j := range q.waiting {
-		if q.hasPlace(j) && (best < 0 || q.before(j, q.waiting[best])) {
+		if q.hasPlace(j) && (best < 0 || j.before(q.waiting[best])) {
 			best = i
 		}
 	}
 	if best < 0 {
 		return nil
 	}
-	j := q.waiting[best]
-	q.waiting = slices.Delete(q.waiting, best, best+1)
-	q.running[j.host]++
-	q.total++
-	if j.slow = q.isSlow(j.host); j.slow {
-		q.slowRunning++
+	return q.start(best)
+}
+
+func (j *job) before(other *job) bool {
+	if j.urgent != other.urgent {
+		return j.urgent
 	}
+	switch a, b := j.registry.rank(), other.registry.rank(); {
+	case a != b:
+		return a > b
+	case j.domain.running != other.domain.running:
+		return j.domain.running < other.domain.running
+	default:
+		return j.project.running < other.project.running
+	}
+}
+
+// hasPlace reports whether a job may run.
+func (q *queue) hasPlace(j *job) bool {
+	if j.registry.running >= maxFetchesPerHost {
+		return false
+	}
+	for limit := j.registry.rank(); limit < ranks; limit++ {
+		running := 0
+		for _, other := range q.running {
+			if other.registry.rank() <= limit {
+				running++
+			}
+		}
+		if running >= limit.places() {
+			return false
+		}
+	}
+	return true
+}
+
+func (q *queue) start(at int) *job {
+	j := q.waiting[at]
+	q.running = append(q.running, j)
+	j.registry.running++
+	j.domain.running++
+	j.project.running++
+	q.remove(at)
 	return j
 }
 
-// hasPlace reports whether a job may run, as far as that depends on its registry.
-func (q *queue) hasPlace(j *job) bool {
-	return q.running[j.host] < maxFetchesPerHost && (q.slowRunning < maxSlowFetches || !q.isSlow(j.host))
-}
-
-func (q *queue) before(a, b *job) bool {
-	if a.urgent != b.urgent {
-		return a.urgent
-	}
-	if slow := q.isSlow(a.host); slow != q.isSlow(b.host) {
-		return !slow
-	}
-	return q.running[a.host] < q.running[b.host]
-}
-
-func (q *queue) isSlow(host string) bool {
-	_, slow := q.slow[host]
-	return slow
-}
-
-// finished frees a job's place, and notes how long it took.
-func (q *queue) finished(j *job, took time.Duration) {
-	if j.slow {
-		q.slowRunning--
-	}
-	switch {
-	case took < slowFetch:
-		delete(q.slow, j.host)
-	case len(q.slow) >= maxSlow:
-		clear(q.slow)
-		fallthrough
-	default:
-		q.slow[j.host] = struct{}{}
-	}
-	q.total--
-	if q.running[j.host]--; q.running[j.host] == 0 {
-		delete(q.running, j.host)
-	}
+// finished removes a job that has ended, and records how long its registry took to answer, or why it did not.
+func (q *queue) finished(j *job, took time.Duration, err error) {
+	at := slices.Index(q.running, j)
+	q.running = slices.Delete(q.running, at, at+1)
+	j.registry.running--
+	j.domain.running--
+	j.project.running--
+	j.registry.record(took, err)
+	q.release(j)
 }
 
 // errClosed says that the Keeper has been closed.
@@ -157,8 +238,7 @@ var errClosed = errors.New("the evidence store is closed")
 func (q *queue) close() {
 	q.closed = true
 	for _, j := range q.waiting {
-		j.entry.job, j.err = nil, errClosed
-		close(j.done)
+		j.end(errClosed)
 	}
 	q.waiting = nil
 }

@@ -21,21 +21,25 @@ func (k *Keeper) submit(e *entry, urgent bool) bool {
 		e.due = until
 		return false
 	}
-	j := &job{entry: e, host: e.key.Host(), urgent: urgent, done: make(chan struct{})}
-	if !k.queue.add(j) {
+	j, ok := k.queue.add(e, urgent)
+	if !ok {
 		return false
 	}
 	e.job = j
-	k.dispatch()
+	if k.queue.begin(j) {
+		k.start(j)
+	}
 	return true
 }
 
 // dispatch starts the jobs whose turn it is. The caller holds mu.
 func (k *Keeper) dispatch() {
 	for j := k.queue.next(); j != nil; j = k.queue.next() {
-		k.running.Go(func() { k.run(k.ctx, j) })
+		k.start(j)
 	}
 }
+
+func (k *Keeper) start(j *job) { k.running.Go(func() { k.run(k.ctx, j) }) }
 
 // run fetches, keeps what was found and enters it.
 func (k *Keeper) run(ctx context.Context, j *job) {
@@ -83,7 +87,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	case ctx.Err() == nil:
 		k.fail(e, err)
 	}
-	k.queue.finished(j, took)
+	k.queue.finished(j, took, asked)
 	close(j.done)
 	k.dispatch()
 	k.nudge()

@@ -24,3 +24,8 @@ func newRegistries() *prometheus.CounterVec {
 func (m *Metrics) RegistryRequested(registry, result string) {
 	m.registries.WithLabelValues(registry, result).Inc()
 }
+
+// RemoveRegistry removes the series of a registry.
+func (m *Metrics) RemoveRegistry(registry string) {
+	m.registries.DeletePartialMatch(prometheus.Labels{"registry": registry})
+}

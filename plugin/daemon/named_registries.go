@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Bounds of the registries that documents name: of one namespace's document, whose author may be a tenant, and of all.
+const (
+	maxNamedByDocument = 64
+	maxNamedRegistries = 16384
+)
+
+// namedBy is by which document a registry is named.
+type namedBy uint8
+
+const (
+	unnamed namedBy = iota
+	byNamespace
+	bySystem
+)
+
+// namedRegistries are the registries that policy documents name in a scope for which a signature is required. They are
+// what an operator has chosen, whereas anyone who can have an image pulled chooses its registry.
+type namedRegistries struct {
+	names atomic.Pointer[map[string]namedBy]
+}
+
+// update reads the documents. There may be thousands, and containers wait for the one processor.
+func (r *namedRegistries) update(set *policy.Set) {
+	names := map[string]namedBy{}
+	add := func(source policy.Source, by namedBy, limit int) {
+		for _, name := range scopeRegistries(source.Document) {
+			if limit == 0 || len(names) >= maxNamedRegistries {
+				return
+			}
+			limit--
+			names[name] = max(names[name], by)
+		}
+	}
+	if set != nil {
+		add(set.System, bySystem, maxNamedRegistries)
+		for _, namespace := range slices.Sorted(maps.Keys(set.Namespaces)) {
+			runtime.Gosched()
+			add(set.Namespaces[namespace], byNamespace, maxNamedByDocument)
+		}
+	}
+	r.names.Store(&names)
+}
+
+// scopeRegistries returns the registries that scopes name, in their order: a host, or "*." with a domain.
+func scopeRegistries(document *policy.Document) []string {
+	if document == nil {
+		return nil
+	}
+	var names []string
+	for scope, requirements := range document.Scopes {
+		needsEvidence := func(r *policy.Requirement) bool { return r.NeedsEvidence }
+		if name, _, _ := strings.Cut(scope, "/"); name != "" && slices.ContainsFunc(requirements, needsEvidence) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// contains reports whether a document names a registry, or a domain that it is in.
+func (r *namedRegistries) contains(registry string) bool {
+	names := r.names.Load()
+	if names == nil {
+		return false
+	}
+	if (*names)[registry] != unnamed {
+		return true
+	}
+	// As in policy.RepositoryScopes, the port belongs to the host.
+	host, _, _ := strings.Cut(registry, ":")
+	for _, parent, found := strings.Cut(host, "."); found; _, parent, found = strings.Cut(parent, ".") {
+		if (*names)["*."+parent] != unnamed {
+			return true
+		}
+	}
+	return false
+}
+
+// by returns which document names a registry itself.
+func (r *namedRegistries) by(registry string) namedBy {
+	if names := r.names.Load(); names != nil {
+		return (*names)[registry]
+	}
+	return unnamed
+}

@@ -1,0 +1,187 @@
+package evidence
+
+import (
+	"errors"
+	"time"
+
+	"github.com/countersign/countersign/policy/evidence/fetch"
+	"github.com/countersign/countersign/policy/internal/domain"
+)
+
+// rank orders registries by what is known of them. Whoever can have an image pulled chooses the name of its registry,
+// and can choose thousands: so one of which nothing is known ranks hardly above those that do not answer.
+type rank uint8
+
+const (
+	// slow: its last fetch failed by taking too long, or its first one took long.
+	slow rank = iota
+	// unknown: it has not answered yet.
+	unknown
+	// answering: a fetch was answered in time, and none has failed by taking too long since.
+	answering
+	// named: a policy document names the registry in a scope, and it is not slow.
+	named
+
+	ranks
+)
+
+// places returns how many fetches from registries up to a rank run at once. The others are for higher ranks.
+func (r rank) places() int {
+	switch r {
+	case slow:
+		return 3
+	case unknown:
+		return 4
+	case answering:
+		return 6
+	default:
+		return maxFetches
+	}
+}
+
+// registryState is what the queue knows of a registry.
+type registryState struct {
+	host             string
+	waiting, running int
+	// isNamed reports whether a document names it; hasAnswered whether it answered in time; isSlow whether it is
+	// known to take long.
+	isNamed, hasAnswered, isSlow bool
+	// used orders states by their last use.
+	used uint64
+}
+
+func (s *registryState) rank() rank {
+	switch {
+	case s.isSlow:
+		return slow
+	case s.isNamed:
+		return named
+	case s.hasAnswered:
+		return answering
+	default:
+		return unknown
+	}
+}
+
+// record records how a fetch ended. One that fails at once tells nothing, and costs nothing. One that was answered, and
+// took long, may have had much to read: it does not count against a registry that is known for better, because tenants
+// choose what they push there.
+func (s *registryState) record(took time.Duration, err error) {
+	_, unfinished := errors.AsType[*fetch.UnfinishedError](err)
+	switch {
+	case err == nil && took < slowFetch:
+		s.hasAnswered, s.isSlow = true, false
+	case took < slowFetch:
+	case err != nil && !unfinished, s.rank() == unknown:
+		s.hasAnswered, s.isSlow = false, true
+	}
+}
+
+// isMarked reports whether there is something to remember.
+func (s *registryState) isMarked() bool { return s.hasAnswered || s.isSlow }
+
+// maxMarked bounds of how many registries without fetches something is remembered.
+const maxMarked = 1024
+
+// registryStates are those with fetches, and those of which something is remembered.
+type registryStates struct {
+	isNamed func(registry string) bool
+	all     map[string]*registryState
+	uses    uint64
+}
+
+func newRegistryStates(isNamed func(registry string) bool) registryStates {
+	if isNamed == nil {
+		isNamed = func(string) bool { return false }
+	}
+	return registryStates{isNamed: isNamed, all: map[string]*registryState{}}
+}
+
+// of returns the state of a registry. It must be released.
+func (r *registryStates) of(host string) *registryState {
+	s, ok := r.all[host]
+	if !ok {
+		s = &registryState{host: host}
+		r.all[host] = s
+	}
+	r.uses++
+	s.used, s.isNamed = r.uses, r.isNamed(host)
+	return s
+}
+
+// release forgets a registry that has no fetches and of which there is nothing to remember, and another if too much is
+// remembered.
+func (r *registryStates) release(s *registryState) {
+	if s.waiting > 0 || s.running > 0 {
+		return
+	}
+	if !s.isMarked() {
+		delete(r.all, s.host)
+		return
+	}
+	if len(r.all) > maxMarked {
+		r.evict()
+	}
+}
+
+// evict forgets one registry without fetches: of the lowest rank, of those one of the domain with the most registries,
+// and of those the least recently used. So names below one domain only replace each other.
+func (r *registryStates) evict() {
+	crowds := map[string]int{}
+	for host := range r.all {
+		crowds[domain.Of(host)]++
+	}
+	var evicted *registryState
+	for _, s := range r.all {
+		if s.waiting == 0 && s.running == 0 && (evicted == nil || s.isEvictedBefore(evicted, crowds)) {
+			evicted = s
+		}
+	}
+	if evicted != nil {
+		delete(r.all, evicted.host)
+	}
+}
+
+func (s *registryState) isEvictedBefore(other *registryState, crowds map[string]int) bool {
+	if a, b := s.evictionRank(), other.evictionRank(); a != b {
+		return a < b
+	}
+	if a, b := crowds[domain.Of(s.host)], crowds[domain.Of(other.host)]; a != b {
+		return a > b
+	}
+	return s.used < other.used
+}
+
+// evictionRank is the rank, except that a slow registry that documents name stays: it must not become a fast one by
+// being forgotten.
+func (s *registryState) evictionRank() rank {
+	if s.isNamed {
+		return named
+	}
+	return s.rank()
+}
+
+// group counts the fetches of registries or repositories that take turns.
+type group struct {
+	name             string
+	waiting, running int
+}
+
+// groups are those with fetches.
+type groups map[string]*group
+
+// of returns a group by its name. It must be released.
+func (g groups) of(name string) *group {
+	if found, ok := g[name]; ok {
+		return found
+	}
+	g[name] = &group{name: name}
+	return g[name]
+}
+
+// release forgets a group without fetches.
+func (g groups) release(of *group) {
+	if of.waiting == 0 && of.running == 0 {
+		delete(g, of.name)
+	}
+}
