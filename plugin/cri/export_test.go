@@ -1,0 +1,4 @@
+package cri
+
+// Decode is decode, for the fuzz test.
+func Decode(message []byte) (Pull, bool) { return decode(message) }

@@ -1,0 +1,106 @@
+package cri
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// Pull is what the kubelet asks containerd to pull.
+type Pull struct {
+	// Reference is the image's, as the kubelet sends it: with a tag or digest, but not normalised.
+	Reference string
+	// Namespace and Pod are those of the pod that needs the image. They are empty if the request names no pod, like that
+	// of crictl pull.
+	Namespace, Pod string
+	// Credentials are those of the request. They must serve no other request.
+	Credentials Credentials
+}
+
+// Credentials are what a pull authenticates with, as CRI has them. All fields are empty if it has none.
+type Credentials struct {
+	Username, Password string
+	// IdentityToken is exchanged for an access token, and RegistryToken is sent to the registry as it is.
+	IdentityToken, RegistryToken string
+	// Server is the URL of the registry that they are for. If it is empty, they are for the image's registry.
+	Server string
+}
+
+// IsZero reports whether there are no credentials.
+func (c Credentials) IsZero() bool { return c == Credentials{} }
+
+// refusal decides about a pull, and returns the error with which it is refused, or nil. The code is Unknown: with any
+// other, the kubelet ignores the reason at the start of the text.
+func (p *Proxy) refusal(ctx context.Context, request *frame) error {
+	pull, ok := decode(request.data.Materialize())
+	if !ok {
+		// containerd answers what it makes of such a request.
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout())
+	defer cancel()
+	var text string
+	err := policy.Guard("a decision on a pull of the kubelet", p.config.Panicked, func() error {
+		text = p.config.Decide(ctx, pull)
+		return nil
+	})
+	if err != nil || text == "" {
+		// A panic was counted. It passes the pull through: the decision follows when a container is created.
+		return nil
+	}
+	return status.Error(codes.Unknown, text)
+}
+
+// decode reads what a decision needs of a PullImageRequest, and false if it cannot be decoded.
+func decode(message []byte) (Pull, bool) {
+	request := &runtime.PullImageRequest{}
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(message, request); err != nil {
+		return Pull{}, false
+	}
+	pod := request.GetSandboxConfig().GetMetadata()
+	return Pull{
+		Reference:   request.GetImage().GetImage(),
+		Namespace:   pod.GetNamespace(),
+		Pod:         pod.GetName(),
+		Credentials: credentials(request.GetAuth()),
+	}, true
+}
+
+// credentials reads an AuthConfig as containerd does (containerd v2.4.2, internal/cri/server/images, ParseAuth): a
+// username, else an identity token, else the base64 form of docker's config.json. containerd ignores registry tokens,
+// which CRI has too. What cannot be decoded is none.
+func credentials(auth *runtime.AuthConfig) Credentials {
+	server := auth.GetServerAddress()
+	switch {
+	case auth.GetUsername() != "":
+		return Credentials{Username: auth.GetUsername(), Password: auth.GetPassword(), Server: server}
+	case auth.GetIdentityToken() != "":
+		return Credentials{IdentityToken: auth.GetIdentityToken(), Server: server}
+	case auth.GetAuth() != "":
+		username, password, ok := decodeAuth(auth.GetAuth())
+		if !ok {
+			return Credentials{}
+		}
+		return Credentials{Username: username, Password: password, Server: server}
+	case auth.GetRegistryToken() != "":
+		return Credentials{RegistryToken: auth.GetRegistryToken(), Server: server}
+	default:
+		return Credentials{}
+	}
+}
+
+func decodeAuth(auth string) (username, password string, ok bool) {
+	decoded, err := base64.StdEncoding.DecodeString(auth)
+	if err != nil {
+		return "", "", false
+	}
+	username, password, ok = strings.Cut(string(decoded), ":")
+	return username, strings.Trim(password, "\x00"), ok
+}
