@@ -47,12 +47,10 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 		return nil
 	}
 	process, err := start(program{
-		path:      filepath.Join(n.release.directory, "containerd"),
-		arguments: []string{"--config", n.ContainerdConfig()},
-		environment: []string{
-			"PATH=" + n.release.directory + ":" + n.Tools.Directory + ":" + os.Getenv("PATH"), "OTEL_TRACES_EXPORTER=none",
-		},
-		directory: n.directory.path, output: n.ContainerdLog(),
+		path:        filepath.Join(n.release.directory, "containerd"),
+		arguments:   []string{"--config", n.ContainerdConfig()},
+		environment: []string{"PATH=" + n.programs(), "OTEL_TRACES_EXPORTER=none"},
+		directory:   n.directory.path, output: n.ContainerdLog(),
 	})
 	if err != nil {
 		return err
@@ -62,6 +60,15 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 		return fmt.Errorf("%w\n%s", err, tail(n.ContainerdLog()))
 	}
 	return nil
+}
+
+// programs returns where containerd looks for programs.
+func (n *Node) programs() string {
+	path := n.release.directory + ":" + n.Tools.Directory + ":" + os.Getenv("PATH")
+	if n.config.Programs != "" {
+		path = n.config.Programs + ":" + path
+	}
+	return path
 }
 
 // StopContainerd stops containerd. Containers keep running.

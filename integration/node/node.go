@@ -24,6 +24,8 @@ type Config struct {
 	DropIns map[string]string
 	// Snapshotter stores root filesystems: overlayfs, or native if the disk itself is an overlay.
 	Snapshotter string
+	// Programs is a directory of programs, such as runc, that containerd prefers to those of the tools.
+	Programs string
 }
 
 // Node is containerd with everything that it needs, in its own directory. Its methods are safe for concurrent use.

@@ -1,0 +1,107 @@
+package kubernetes
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// token authenticates everybody at the API server, which listens on the loopback address and authorises all.
+const token = "test"
+
+func (c *Cluster) startEtcd(ctx context.Context) error {
+	client, err := node.FreePort(ctx)
+	if err != nil {
+		return err
+	}
+	peer, err := node.FreePort(ctx)
+	if err != nil {
+		return err
+	}
+	c.etcd = client
+	clientURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
+	return c.start(node.Program{Path: c.config.Tools.Path("etcd"), Log: c.Log("etcd"), Arguments: []string{
+		"--data-dir=" + c.path("etcd"), "--unsafe-no-fsync",
+		"--listen-client-urls=" + clientURL, "--advertise-client-urls=" + clientURL,
+		"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=default=" + peerURL,
+	}})
+}
+
+// start starts a program of the control plane.
+func (c *Cluster) start(program node.Program) error {
+	process, err := c.StartProgram(program)
+	if err != nil {
+		return err
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.controlPlane = append(c.controlPlane, process)
+	return nil
+}
+
+// startAPIServer starts the API server, and waits until it is ready.
+func (c *Cluster) startAPIServer(ctx context.Context) error {
+	port, err := node.FreePort(ctx)
+	if err != nil {
+		return err
+	}
+	c.apiserver = port
+	if err := c.writeCredentials(); err != nil {
+		return err
+	}
+	key := c.path("service-account.key")
+	err = c.start(node.Program{Path: c.config.Tools.Path("kube-apiserver"), Log: c.Log("kube-apiserver"), Arguments: []string{
+		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.etcd),
+		fmt.Sprintf("--secure-port=%d", port), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		"--cert-dir=" + c.path("apiserver"), "--token-auth-file=" + c.path("tokens.csv"),
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
+		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=AlwaysAllow",
+		"--disable-admission-plugins=ServiceAccount",
+	}})
+	if err != nil {
+		return err
+	}
+	err = node.Until(ctx, "the API server to be ready", func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "get", "--raw", "/readyz")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, node.Tail(c.Log("kube-apiserver")))
+	}
+	return nil
+}
+
+// writeCredentials writes what the API server and its clients identify each other with.
+func (c *Cluster) writeCredentials() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	kubeconfig := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "test",
+"clusters": [{"name": "test", "cluster": {"server": "https://127.0.0.1:%d", "insecure-skip-tls-verify": true}}],
+"users": [{"name": "test", "user": {"token": %q}}],
+"contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]}`, c.apiserver, token)
+	files := map[string][]byte{
+		"service-account.key": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
+		"tokens.csv":          []byte(token + `,admin,admin,"system:masters"` + "\n"),
+		"kubeconfig":          []byte(kubeconfig),
+	}
+	for name, contents := range files {
+		if err := os.WriteFile(c.path(name), contents, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

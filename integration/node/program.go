@@ -1,0 +1,48 @@
+package node
+
+import "context"
+
+// Program is a program that runs next to a node, such as a kubelet.
+type Program struct {
+	Path        string
+	Arguments   []string
+	Environment []string // In addition to this process's.
+	// Log is the file to which its standard output and error are appended.
+	Log string
+}
+
+// Process is a running [Program].
+type Process struct{ process *process }
+
+// StartProgram starts a program in the node's directory. The kernel kills it when this process dies. The caller must end
+// it before the node is closed.
+func (n *Node) StartProgram(p Program) (*Process, error) {
+	process, err := start(program{
+		path: p.Path, arguments: p.Arguments, environment: p.Environment, directory: n.directory.path, output: p.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Process{process}, nil
+}
+
+// Exited returns an error once the process has ended.
+func (p *Process) Exited() error { return p.process.exited() }
+
+// Stop sends SIGTERM and waits. It kills the process if that takes too long, and returns how the process ended.
+func (p *Process) Stop(ctx context.Context) error { return p.process.stop(ctx, grace) }
+
+// Kill kills the process with SIGKILL, unless it has ended.
+func (p *Process) Kill() { p.process.kill() }
+
+// Until checks a condition repeatedly until it holds or the context ends, and at most a minute. The error says what was
+// waited for, and includes the last error of the condition.
+func Until(ctx context.Context, what string, condition func(context.Context) error) error {
+	return until(ctx, what, condition)
+}
+
+// FreePort returns a TCP port of the loopback address that is free at this moment.
+func FreePort(ctx context.Context) (int, error) { return freePort(ctx) }
+
+// Tail returns the end of a log for error output.
+func Tail(path string) string { return tail(path) }
