@@ -57,7 +57,8 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		return err
 	}
 	key := c.path("service-account.key")
-	err = c.start(node.Program{Path: c.config.Tools.Path("kube-apiserver"), Log: c.Log("kube-apiserver"), Arguments: []string{
+	const program = "kube-apiserver"
+	err = c.start(node.Program{Path: c.config.Tools.Path(program), Log: c.Log(program), Arguments: []string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.etcd),
 		fmt.Sprintf("--secure-port=%d", port), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--cert-dir=" + c.path("apiserver"), "--token-auth-file=" + c.path("tokens.csv"),

@@ -94,7 +94,9 @@ func (c *Cluster) Events(ctx context.Context, namespace, pod string) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	list := struct{ Items []struct{ Reason, Message string } }{}
+	list := struct {
+		Items []struct{ Reason, Message string }
+	}{}
 	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		return nil, fmt.Errorf("reading events: %w", err)
 	}

@@ -33,8 +33,8 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	return &Tools{tools}, nil
 }
 
-// NewTools returns the tools for a test. If no node can be booted on this machine, it skips the test, or fails it if the
-// environment variable CI is true.
+// NewTools returns the tools for a test. If no node can be booted on this machine, it skips the test, or fails it if
+// the environment variable CI is true.
 func NewTools(t testing.TB) *Tools {
 	t.Helper()
 	node.NewTools(t)

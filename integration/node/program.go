@@ -14,8 +14,8 @@ type Program struct {
 // Process is a running [Program].
 type Process struct{ process *process }
 
-// StartProgram starts a program in the node's directory. The kernel kills it when this process dies. The caller must end
-// it before the node is closed.
+// StartProgram starts a program in the node's directory. The kernel kills it when this process dies. The caller must
+// end it before the node is closed.
 func (n *Node) StartProgram(p Program) (*Process, error) {
 	process, err := start(program{
 		path: p.Path, arguments: p.Arguments, environment: p.Environment, directory: n.directory.path, output: p.Log,
