@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// The code admits in exactly one place. Whatever else could make an outcome that admits is looked for here: the
-// constant used for anything but a comparison, an outcome converted from a number, an outcome set by its field or in
-// a literal, and a literal of a verdict without field names.
+// The code admits in exactly one place. This test finds every other way to create an outcome that admits: the constant
+// used for anything but a comparison, an outcome converted from a number, an outcome set by its field or in a literal,
+// and a literal of a verdict without field names.
 func TestTheCodeAdmitsInExactlyOnePlace(t *testing.T) {
 	var admitting []string
 	for fset, file := range parsePackage(t) {
@@ -30,11 +30,11 @@ func TestTheCodeAdmitsInExactlyOnePlace(t *testing.T) {
 		})
 	}
 	if len(admitting) != 1 || !strings.HasPrefix(admitting[0], "evaluate.go:") {
-		t.Errorf("Admit is given in %q, want one place, in evaluate.go", admitting)
+		t.Errorf("Admit is used in %q, want one place, in evaluate.go", admitting)
 	}
 }
 
-// comparedOrDeclared returns the identifiers of a file that stand right of == or in a declaration.
+// comparedOrDeclared returns the identifiers of a file that are right of == or in a declaration.
 func comparedOrDeclared(file *ast.File) map[ast.Node]bool {
 	found := make(map[ast.Node]bool)
 	ast.Inspect(file, func(node ast.Node) bool {
@@ -53,7 +53,7 @@ func comparedOrDeclared(file *ast.File) map[ast.Node]bool {
 	return found
 }
 
-// checkOutcome fails for every way to make an outcome but by the names of the constants.
+// checkOutcome fails for every way to create an outcome other than the names of the constants.
 func checkOutcome(t *testing.T, at string, node ast.Node) {
 	t.Helper()
 	switch node := node.(type) {
@@ -80,7 +80,7 @@ func parsePackage(t *testing.T) map[*token.FileSet]*ast.File {
 	t.Helper()
 	names, err := filepath.Glob("*.go")
 	if err != nil || len(names) == 0 {
-		t.Fatalf("no source is found here: %v", err)
+		t.Fatalf("found no source: %v", err)
 	}
 	files := make(map[*token.FileSet]*ast.File)
 	for _, name := range names {
@@ -101,7 +101,7 @@ func parsePackage(t *testing.T) map[*token.FileSet]*ast.File {
 	return files
 }
 
-// checkAssignment lets an outcome be set to Admit alone, which the caller counts.
+// checkAssignment allows setting an outcome to Admit only, which the caller counts.
 func checkAssignment(t *testing.T, at string, node *ast.AssignStmt) {
 	t.Helper()
 	for i, left := range node.Lhs {

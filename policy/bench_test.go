@@ -9,32 +9,32 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestADecisionFromMemoryAllocatesNothing(t *testing.T) {
+func TestACachedDecisionAllocatesNothing(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.signed(map[string]string{tagged: "alice"})
 	decider := n.decider(t)
 	q, ctx := ask(tagged), t.Context()
 	wantReason(t, decider.Decide(ctx, q), policy.Accepted)
 	if allocated := testing.AllocsPerRun(1000, func() { decider.Decide(ctx, q) }); allocated != 0 {
-		t.Errorf("a decision from memory allocates %v times, want 0", allocated)
+		t.Errorf("a cached decision allocates %v times, want 0", allocated)
 	}
 }
 
-// BenchmarkDecideRemembered is a question that was answered before. Bound: 10 µs and no allocation.
+// BenchmarkDecideRemembered answers a question whose answer is cached. Bound: 10 µs and no allocation.
 func BenchmarkDecideRemembered(b *testing.B) {
 	n := newNode(b, signedBy("alice"))
 	n.signed(map[string]string{tagged: "alice"})
 	benchmarkDecide(b, n, policy.Accepted)
 }
 
-// BenchmarkDecideRememberedWithExpiry reads the clock besides.
+// BenchmarkDecideRememberedWithExpiry also reads the clock.
 func BenchmarkDecideRememberedWithExpiry(b *testing.B) {
 	n := newNode(b, signedBy("alice"))
 	n.judge = answering(policy.Finding{Met: true, ExpiresAt: time.Now().Add(24 * time.Hour)})
 	benchmarkDecide(b, n, policy.Accepted)
 }
 
-// BenchmarkDecideFindingsRemembered is a question that is worked out anew from what the judges said before.
+// BenchmarkDecideFindingsRemembered evaluates a question with cached findings.
 func BenchmarkDecideFindingsRemembered(b *testing.B) {
 	for _, manifests := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("manifests=%d", manifests), func(b *testing.B) {
@@ -51,7 +51,7 @@ func BenchmarkDecideFindingsRemembered(b *testing.B) {
 	}
 }
 
-// BenchmarkAnswerRemembered adds what it costs to hold a decision to its time.
+// BenchmarkAnswerRemembered adds the cost of the deadline.
 func BenchmarkAnswerRemembered(b *testing.B) {
 	decider := newDecider(b, newNode(b, acceptAnything()).sources())
 	deadline := policy.NewDeadline(within)
@@ -73,6 +73,6 @@ func benchmarkDecide(b *testing.B, n *node, want policy.Reason) {
 	}
 	b.StopTimer()
 	if n.judged.Load() > 64 {
-		b.Fatalf("the judge was asked %d times", n.judged.Load())
+		b.Fatalf("the judge was called %d times", n.judged.Load())
 	}
 }

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// cache is a map that is bounded in entries and in bytes, and drops the older half when it is full. What it holds
-// cannot go stale: whatever an entry depends on is part of its key, or compared when it is read.
+// cache is a map with limits on its entries and bytes. When it is full, it drops its older half. Entries cannot become
+// stale: everything that an entry depends on is part of its key, or is compared when the entry is read.
 type cache[K comparable, V any] struct {
 	limit int
-	// maxBytes bounds what size says of all entries together; size returns what one takes, but for a constant.
+	// maxBytes limits the sum of the sizes that size returns; size leaves out a constant per entry.
 	maxBytes int
 	size     func(K, V) int
 
 	mu     sync.Mutex
 	recent map[K]V
 	older  map[K]V
-	// bytes is what the entries of recent take.
+	// bytes is the size of the entries of recent.
 	bytes int
 }
 
@@ -59,7 +59,7 @@ func (c *cache[K, V]) set(key K, value V) {
 	c.bytes += size
 }
 
-// size returns what an answer takes in bytes, with its question.
+// size returns the size of an answer and its question in bytes.
 func (a answer) size(q Question) int {
 	const fixed = 512
 	v := a.verdict
@@ -67,13 +67,13 @@ func (a answer) size(q Question) int {
 		len(v.Digest) + len(v.Document) + len(v.Scope)
 }
 
-// size returns what a judgement takes in bytes, with its key.
+// size returns the size of a judgement and its key in bytes.
 func (j judgement) size(key findingKey) int {
 	const fixed, ofFinding = 256, 96
 	size := fixed + len(key.requirement) + len(key.reference) + len(key.manifest) + len(key.mediaType) + len(j.Detail)
 	for _, finding := range j.each {
 		size += ofFinding
-		// The detail of a single finding is the one of all.
+		// If there is one finding only, its detail is shared.
 		if len(j.each) > 1 {
 			size += len(finding.Detail)
 		}
@@ -81,8 +81,8 @@ func (j judgement) size(key findingKey) int {
 	return size
 }
 
-// answer is a verdict and what it depends on. Only an answer that admits is cached: every refusal is decided anew, from
-// findings that are cached.
+// answer is a verdict and what it depends on. Only answers that admit are cached: every refusal is decided again, from
+// cached findings.
 type answer struct {
 	document    *Document
 	generations [maxGenerations]uint64
@@ -90,8 +90,8 @@ type answer struct {
 	verdict     Verdict
 }
 
-// findingKey is all that a finding depends on but the clock: the manifest and the requirement by their hashes, the
-// evidence by a number that is not used twice. The hash of a manifest does not cover the media type it is taken for.
+// findingKey contains everything that a finding depends on except the time: the manifest and the requirement by their
+// hashes, the evidence by a number that is never used twice. The hash of a manifest does not cover its media type.
 type findingKey struct {
 	requirement string
 	reference   string
@@ -100,12 +100,12 @@ type findingKey struct {
 	evidence    uint64
 }
 
-// notExpired reports whether a finding or answer that expires then is still true; zero: it never expires.
+// notExpired reports whether a finding or answer with this time of expiry is still valid; zero: it never expires.
 func notExpired(expiresAt time.Time) bool {
 	return expiresAt.IsZero() || time.Now().Before(expiresAt)
 }
 
-// earlier returns the earlier of two times of expiry, of which zero is never.
+// earlier returns the earlier of two times of expiry; zero means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

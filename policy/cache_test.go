@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestAnAcceptedQuestionIsAnsweredFromMemory(t *testing.T) {
+func TestAnAcceptedQuestionIsAnsweredFromTheCache(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.signed(map[string]string{tagged: "alice"})
 	decider := n.decider(t)
@@ -26,11 +26,11 @@ func TestAnAcceptedQuestionIsAnsweredFromMemory(t *testing.T) {
 		t.Errorf("the second answer is\n%+v\nwant\n%+v", second, first)
 	}
 	if n.images.Load() != 1 || n.looks.Load() != 1 || n.judged.Load() != 1 {
-		t.Errorf("%d images, %d looks, %d judgements, want one of each", n.images.Load(), n.looks.Load(), n.judged.Load())
+		t.Errorf("%d images, %d lookups, %d judgements, want one of each", n.images.Load(), n.looks.Load(), n.judged.Load())
 	}
 }
 
-func TestWhatChangesMakesTheAnswerAnew(t *testing.T) {
+func TestAChangeInvalidatesTheAnswer(t *testing.T) {
 	cases := map[string]struct {
 		change         func(*node, *policy.Question)
 		images, judged int64
@@ -75,7 +75,7 @@ func (n *node) store(d *policy.Document) {
 	n.set.Store(&policy.Set{System: policy.Source{Document: d}})
 }
 
-func TestEachThingAFindingDependsOnAsksTheJudgeAgain(t *testing.T) {
+func TestEveryInputOfAFindingIsPartOfItsKey(t *testing.T) {
 	manifest := policy.Manifest{Digest: digestOf("m"), MediaType: "one", Repositories: []string{repository}}
 	kept := policy.Evidence{Manifest: manifest.Digest, Generation: 1, State: policy.Found, Directory: "bob"}
 	type world struct {
@@ -121,13 +121,13 @@ func TestEachThingAFindingDependsOnAsksTheJudgeAgain(t *testing.T) {
 			verdict := decideOn()
 			wantReason(t, verdict, policy.Rejected)
 			if again := n.judged.Load() == 2; again != c.again || verdict.Cached == c.again {
-				t.Errorf("judged %d times, remembered=%t, want again=%t", n.judged.Load(), verdict.Cached, c.again)
+				t.Errorf("judged %d times, cached=%t, want again=%t", n.judged.Load(), verdict.Cached, c.again)
 			}
 		})
 	}
 }
 
-func TestFindingsWithoutAGenerationAreNotRemembered(t *testing.T) {
+func TestFindingsWithoutAGenerationAreNotCached(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.keeps(policy.Evidence{Manifest: digestOf("manifest of " + tagged), State: policy.Found, Directory: "bob"})
 	decider := n.decider(t)
@@ -136,7 +136,7 @@ func TestFindingsWithoutAGenerationAreNotRemembered(t *testing.T) {
 	wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
 }
 
-func TestAFailureIsNeverRemembered(t *testing.T) {
+func TestAFailureIsNeverCached(t *testing.T) {
 	broken := map[string]func(*node){
 		"the image cannot be found out": func(n *node) {
 			n.image = func(context.Context, policy.Question) (*policy.Image, error) { return nil, errors.New("refused") }
@@ -150,15 +150,15 @@ func TestAFailureIsNeverRemembered(t *testing.T) {
 		"the policy is broken": func(n *node) {
 			n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}})
 		},
-		"the evidence cannot be looked at": func(n *node) { n.signed(map[string]string{tagged: "!"}) },
-		"the evidence is being looked for": func(n *node) { n.signed(map[string]string{tagged: "?"}) },
-		"the judge cannot tell":            func(n *node) { n.judge = answering(policy.Finding{Reason: policy.Unavailable}) },
-		"the judge says nothing":           func(n *node) { n.judge = answering(policy.Finding{}) },
+		"the evidence cannot be fetched": func(n *node) { n.signed(map[string]string{tagged: "!"}) },
+		"the evidence is being fetched":  func(n *node) { n.signed(map[string]string{tagged: "?"}) },
+		"the judge cannot decide":        func(n *node) { n.judge = answering(policy.Finding{Reason: policy.Unavailable}) },
+		"the judge returns nothing":      func(n *node) { n.judge = answering(policy.Finding{}) },
 		"the judge finds the key unusable": func(n *node) {
 			n.judge = answering(policy.Finding{Reason: policy.InvalidPolicy})
 		},
-		"the judge panics":          func(n *node) { n.judge = nil },
-		"the evidence is another's": func(n *node) { n.keeps(policy.Evidence{State: policy.Found, Generation: 1}) },
+		"the judge panics":                    func(n *node) { n.judge = nil },
+		"the evidence is of another manifest": func(n *node) { n.keeps(policy.Evidence{State: policy.Found, Generation: 1}) },
 	}
 	for name, breakIt := range broken {
 		t.Run(name, func(t *testing.T) {
@@ -177,19 +177,19 @@ func TestAFailureIsNeverRemembered(t *testing.T) {
 	}
 }
 
-func TestARefusalIsWorkedOutAnewFromRememberedFindings(t *testing.T) {
+func TestARefusalIsDecidedAgainFromCachedFindings(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	decider := n.decider(t)
 	for range 3 {
 		wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Unsigned)
 	}
 	if n.images.Load() != 3 || n.looks.Load() != 3 || n.asked.Load() != 3 || n.judged.Load() != 1 {
-		t.Errorf("%d images, %d looks, %d asked again, %d judgements, want 3, 3, 3, 1",
+		t.Errorf("%d images, %d lookups, %d refetches, %d judgements, want 3, 3, 3, 1",
 			n.images.Load(), n.looks.Load(), n.asked.Load(), n.judged.Load())
 	}
 }
 
-func TestAFindingLastsUntilItsTime(t *testing.T) {
+func TestAFindingExpires(t *testing.T) {
 	const hour = time.Hour
 	type says struct {
 		met    bool
@@ -229,7 +229,7 @@ func TestAFindingLastsUntilItsTime(t *testing.T) {
 	}
 }
 
-// wantAskedEveryHour runs in the bubble's own time, up to the last nanosecond of an hour and past it.
+// wantAskedEveryHour advances the fake clock to the last nanosecond of an hour and past it.
 func wantAskedEveryHour(t *testing.T, decider *policy.Decider, asked *int) {
 	t.Helper()
 	for _, step := range []struct {
@@ -239,7 +239,7 @@ func wantAskedEveryHour(t *testing.T, decider *policy.Decider, asked *int) {
 		time.Sleep(step.wait)
 		decider.Decide(t.Context(), ask(tagged))
 		if *asked != step.want {
-			t.Fatalf("after another %s the judge was asked %d times, want %d", step.wait, *asked, step.want)
+			t.Fatalf("after another %s the judge was called %d times, want %d", step.wait, *asked, step.want)
 		}
 	}
 }

@@ -7,19 +7,20 @@ import (
 	"github.com/distribution/reference"
 )
 
-// MaxManifests bounds how many manifests of one image are judged for one reference. A tenant can have any number of
-// manifests around another's configuration; the ones obtained from the reference's own repository come first.
+// MaxManifests limits how many manifests of one image are judged for one reference. A tenant can create any number of
+// manifests with the config of another tenant's image; manifests that were obtained from the reference's own repository
+// come first.
 const MaxManifests = 64
 
-// candidates returns the references an image may be judged under, any one of which is enough.
+// candidates returns the references under which an image may be judged, any one of which is enough.
 //
-// That is the pod's own when the image was obtained from that repository, and, where the pod names a digest, when
-// that digest is one of the image's. A pod that names an image ID names no repository: then each reference the image
-// was obtained under is judged separately.
+// This is the pod's own reference if the image was obtained from its repository and, if it has a digest, the digest is
+// one of the image's. An image ID names no repository: then each reference under which the image was obtained is judged
+// separately.
 func candidates(q Question, image *Image) ([]reference.Named, error) {
 	if hexadecimal, ok := q.ImageID(); ok {
 		if !strings.HasPrefix(q.Config.String(), "sha256:"+hexadecimal) {
-			return nil, refuse(UnknownOrigin, "image ID %s is not that of the image that runs, %s", q.Reference, q.Config)
+			return nil, refuse(UnknownOrigin, "image ID %s is not the ID of the image that runs, %s", q.Reference, q.Config)
 		}
 		if len(image.PulledAs) == 0 {
 			return nil, refuse(UnknownOrigin, "no reference is known under which image %s was obtained", q.Config)
@@ -36,15 +37,15 @@ func candidates(q Question, image *Image) ([]reference.Named, error) {
 			q.Config, named.Name(), list(image.PulledAs))
 	}
 	if canonical, ok := named.(reference.Canonical); ok && !image.has(canonical) {
-		return nil, refuse(UnknownOrigin, "%s is neither a manifest of image %s nor an index that lists one",
+		return nil, refuse(UnknownOrigin, "%s is not a manifest of image %s or an index that lists one",
 			canonical.Digest(), q.Config)
 	}
 	return []reference.Named{named}, nil
 }
 
-// obtainedFor returns an error where the scope that governs a reference names its tag, and the image was not obtained
-// under that tag: what such a scope says of one tag holds for no other image of the repository. A tag that was moved
-// after the pull leads to another image.
+// obtainedFor returns an error if the scope of a reference contains its tag, and the image was not obtained under that
+// tag: such a scope covers one tag, and no other image of the repository. After the pull, the tag may have been moved
+// to another image.
 func (i *Image) obtainedFor(scope string, ref reference.Named) error {
 	tagged, ok := ref.(reference.NamedTagged)
 	if !ok || scope != tagged.String() {
@@ -62,7 +63,7 @@ func (i *Image) has(ref reference.Canonical) bool {
 	return slices.ContainsFunc(i.Manifests, func(m Manifest) bool { return m.Digest == ref.Digest() })
 }
 
-// manifestsFor returns the manifests to judge under a reference, those obtained from its repository first.
+// manifestsFor returns the manifests to judge under a reference; those obtained from its repository come first.
 func (i *Image) manifestsFor(ref reference.Named) []Manifest {
 	own := make([]Manifest, 0, len(i.Manifests))
 	var others []Manifest

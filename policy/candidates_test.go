@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestTheReferenceToJudgeIsBorneOutByAnOriginalOne(t *testing.T) {
+func TestTheReferenceToJudgeHasAnOriginalReference(t *testing.T) {
 	index, foreign := digestOf("index"), digestOf("foreign")
 	manifest := digestOf("manifest of " + tagged)
 	config := digestOf("config").String()
@@ -31,10 +31,10 @@ func TestTheReferenceToJudgeIsBorneOutByAnOriginalOne(t *testing.T) {
 		"a digest that is an index's": {
 			repository + "@" + index.String(), []string{tagged}, policy.Accepted, repository + "@" + index.String(),
 		},
-		"a tag beside a digest": {
+		"a tag and a digest": {
 			tagged + "@" + index.String(), []string{tagged}, policy.Accepted, repository + "@" + index.String(),
 		},
-		"a digest that is no manifest of it": {
+		"a digest that is not one of its manifests": {
 			repository + "@" + foreign.String(), []string{tagged}, policy.UnknownOrigin, "",
 		},
 		"a digest that is the config's": {repository + "@" + config, []string{tagged}, policy.UnknownOrigin, ""},
@@ -51,7 +51,7 @@ func TestTheReferenceToJudgeIsBorneOutByAnOriginalOne(t *testing.T) {
 		"a repository above it":              {"registry.example/app/sub:v1", []string{tagged}, policy.UnknownOrigin, ""},
 		"the same path on another port":      {"registry.example:5000/app:v1", []string{tagged}, policy.UnknownOrigin, ""},
 		"no original at all":                 {tagged, nil, policy.UnknownOrigin, ""},
-		"a reference that is none":           {"App?", []string{tagged}, policy.BadRequest, ""},
+		"an invalid reference":               {"App?", []string{tagged}, policy.BadRequest, ""},
 		"the full image ID":                  {config, []string{tagged}, policy.Accepted, tagged},
 		"a prefix of the image ID":           {config[:12], []string{tagged}, policy.Accepted, tagged},
 		"the image ID without its algorithm": {config[7:], []string{tagged}, policy.Accepted, tagged},
@@ -82,7 +82,7 @@ func TestTheReferenceToJudgeIsBorneOutByAnOriginalOne(t *testing.T) {
 	}
 }
 
-// notPrefix returns two hexadecimal digits that the digest does not begin with.
+// notPrefix returns two hexadecimal digits with which the digest does not begin.
 func notPrefix(config string) string {
 	if strings.HasPrefix(config, "sha256:00") {
 		return "11"
@@ -106,7 +106,7 @@ func TestAnImageIDIsJudgedUnderEachOriginalReferenceAndOneIsEnough(t *testing.T)
 		"one that may still be": {
 			[]string{evil, good}, map[string]string{good: "?", evil: "?"}, policy.Pending, good,
 		},
-		"one that could not be looked": {
+		"one whose evidence could not be fetched": {
 			[]string{evil, good}, map[string]string{good: "!", evil: "!"}, policy.Unavailable, good,
 		},
 	}
@@ -125,8 +125,8 @@ func TestAnImageIDIsJudgedUnderEachOriginalReferenceAndOneIsEnough(t *testing.T)
 	}
 }
 
-// TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder: a repository is enough elsewhere.
-func TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder(t *testing.T) {
+// TestATagInAScopeMustBeATagTheImageWasObtainedUnder: for other scopes the repository suffices.
+func TestATagInAScopeMustBeATagTheImageWasObtainedUnder(t *testing.T) {
 	const v1, v2 = repository + ":v1", repository + ":v2"
 	manifest := repository + "@" + digestOf("manifest of "+v1).String()
 	cases := map[string]struct {
@@ -142,7 +142,7 @@ func TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder(t *testing.T) {
 		"the tag, obtained from another repository": {
 			[]string{v1}, v1, []string{"evil.example/app:v1"}, policy.UnknownOrigin,
 		},
-		"the tag, beside a scope for the repository": {
+		"the tag, and another scope for the repository": {
 			[]string{v2, repository}, v2, []string{v1}, policy.UnknownOrigin,
 		},
 		"another tag, which the repository's governs": {
@@ -189,9 +189,9 @@ func TestATagThatAScopeNamesIsTheOneTheImageWasObtainedUnder(t *testing.T) {
 	}
 }
 
-// TestWhatIsNearestToAcceptanceIsReported: a valid signature that lacks only a name comes before one of another key,
-// whichever reference, document or manifest is looked at first.
-func TestWhatIsNearestToAcceptanceIsReported(t *testing.T) {
+// TestTheRefusalNearestToAcceptanceIsReported: a valid signature that lacks only a name comes before one of another
+// key, regardless of the order of references, documents and manifests.
+func TestTheRefusalNearestToAcceptanceIsReported(t *testing.T) {
 	const one, two = "one.example/app:v1", "two.example/app:v1"
 	for _, signed := range []map[string]string{
 		{one: "nameless", two: "mallory"}, {one: "mallory", two: "nameless"},
@@ -210,7 +210,7 @@ func TestWhatIsNearestToAcceptanceIsReported(t *testing.T) {
 	}
 }
 
-func TestAnImageThatIsNotTheOneAskedAboutIsDenied(t *testing.T) {
+func TestAnotherImageThanTheQuestionsIsDenied(t *testing.T) {
 	cases := map[string]*policy.Image{
 		"no image and no error": nil,
 		"the zero image":        {},
@@ -228,7 +228,7 @@ func TestAnImageThatIsNotTheOneAskedAboutIsDenied(t *testing.T) {
 			got := decide(t, n, tagged)
 			wantReason(t, got, policy.Internal)
 			if strings.Contains(got.Detail, "panic") {
-				t.Errorf("detail = %s, want what is wrong with the image", got.Detail)
+				t.Errorf("detail = %s, want the problem of the image", got.Detail)
 			}
 		})
 	}

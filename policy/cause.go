@@ -2,25 +2,25 @@ package policy
 
 import "slices"
 
-// Cause is the reason a requirement is not met, in one word: what there is to do about it follows from that and
-// from the requirement, see [Kinds.Advice].
+// Cause is why a requirement is not met, in one word. The cause and the requirement determine what can be done about
+// it, see [Kinds.Advice].
 type Cause string
 
-// The causes. The zero Cause says nothing, so that there is no advice.
+// The causes. For the zero Cause there is no advice.
 const (
-	// NoSignature: none was found.
+	// NoSignature: no signature was found.
 	NoSignature Cause = "no-signature"
-	// OnlyAttestations: what was found states something about the image, and does not sign it.
+	// OnlyAttestations: the files that were found are attestations, which do not sign the image.
 	OnlyAttestations Cause = "only-attestations"
-	// Malformed: what was found cannot be read as a signature.
+	// Malformed: what was found cannot be parsed as a signature.
 	Malformed Cause = "malformed"
-	// OtherImage: what was found signs another manifest.
+	// OtherImage: the signatures that were found sign another manifest.
 	OtherImage Cause = "other-image"
-	// OtherKey: it is signed by another key than those of the requirement, or was changed since.
+	// OtherKey: none of the requirement's keys made the signature, or it was modified.
 	OtherKey Cause = "other-key"
-	// OtherSigner: its certificate is of another person, or by another authority, than the requirement wants.
+	// OtherSigner: the certificate has another identity, or another issuer, than the requirement.
 	OtherSigner Cause = "other-signer"
-	// NotLogged: it lacks what the requirement wants of a transparency log.
+	// NotLogged: the transparency log entry that the requirement needs is missing.
 	NotLogged Cause = "not-logged"
 	// OtherName: it is valid and by the right signer, for a name that signedIdentity does not accept.
 	OtherName Cause = "other-name"
@@ -28,15 +28,15 @@ const (
 	NoName Cause = "no-name"
 )
 
-// Causes returns all causes, what is furthest from acceptance first.
+// Causes returns all causes, the furthest from acceptance first.
 func Causes() []Cause {
 	return []Cause{
 		NoSignature, OnlyAttestations, Malformed, OtherImage, OtherKey, OtherSigner, NotLogged, OtherName, NoName,
 	}
 }
 
-// Nearer returns that of two causes which is nearer to acceptance: where several signatures are found, what to do about
-// the best of them is worth more than what is wrong with the others.
+// Nearer returns the cause that is nearer to acceptance: if several signatures are found, the advice about the best one
+// is the most useful.
 func (c Cause) Nearer(other Cause) Cause {
 	if slices.Index(Causes(), other) > slices.Index(Causes(), c) {
 		return other

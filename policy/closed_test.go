@@ -43,7 +43,7 @@ func TestRequirementsWithoutAnIDDoNotShareAFinding(t *testing.T) {
 	wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Internal)
 }
 
-func TestWhatAJudgeMaySay(t *testing.T) {
+func TestFindingsOfAJudgeAreValidated(t *testing.T) {
 	past := time.Now().Add(-time.Second)
 	cases := map[string]struct {
 		finding    policy.Finding
@@ -57,8 +57,8 @@ func TestWhatAJudgeMaySay(t *testing.T) {
 		},
 		"rejected":                       {policy.Finding{Reason: policy.Rejected}, policy.Rejected, true},
 		"unsigned":                       {policy.Finding{Reason: policy.Unsigned}, policy.Unsigned, true},
-		"could not tell yet":             {policy.Finding{Reason: policy.Pending}, policy.Pending, false},
-		"could not tell":                 {policy.Finding{Reason: policy.Unavailable}, policy.Unavailable, false},
+		"not known yet":                  {policy.Finding{Reason: policy.Pending}, policy.Pending, false},
+		"could not be determined":        {policy.Finding{Reason: policy.Unavailable}, policy.Unavailable, false},
 		"could not read the requirement": {policy.Finding{Reason: policy.InvalidPolicy}, policy.InvalidPolicy, false},
 		"nothing, the zero finding":      {policy.Finding{}, policy.Internal, false},
 		"accepted, but not met":          {policy.Finding{Reason: policy.Accepted}, policy.Internal, false},
@@ -67,11 +67,11 @@ func TestWhatAJudgeMaySay(t *testing.T) {
 		"rejected, but that is over": {
 			policy.Finding{Reason: policy.Rejected, ExpiresAt: past}, policy.Rejected, false,
 		},
-		"a fault of its own":                  {policy.Finding{Reason: policy.Internal}, policy.Internal, false},
-		"a reason that is not a judge's":      {policy.Finding{Reason: policy.UnknownOrigin}, policy.Internal, false},
-		"another that is not a judge's":       {policy.Finding{Reason: policy.BadRequest}, policy.Internal, false},
-		"a word that is no reason":            {policy.Finding{Reason: "maybe"}, policy.Internal, false},
-		"met, but for a word that is no such": {policy.Finding{Met: true, Reason: "maybe"}, policy.Internal, false},
+		"a bug in the judge":             {policy.Finding{Reason: policy.Internal}, policy.Internal, false},
+		"a reason that is not a judge's": {policy.Finding{Reason: policy.UnknownOrigin}, policy.Internal, false},
+		"another that is not a judge's":  {policy.Finding{Reason: policy.BadRequest}, policy.Internal, false},
+		"an unknown reason":              {policy.Finding{Reason: "maybe"}, policy.Internal, false},
+		"met, with an unknown reason":    {policy.Finding{Met: true, Reason: "maybe"}, policy.Internal, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestWhatAJudgeMaySay(t *testing.T) {
 				wantReason(t, decider.Decide(t.Context(), ask(tagged)), c.want)
 			}
 			if again := n.judged.Load() == 2; again == c.remembered {
-				t.Errorf("the judge was asked %d times, want remembered=%t", n.judged.Load(), c.remembered)
+				t.Errorf("the judge was called %d times, want cached=%t", n.judged.Load(), c.remembered)
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func answering(finding policy.Finding) policy.JudgeFunc {
 	}
 }
 
-func TestOfSeveralJudgesOneYesIsEnoughAndADoubtIsNoAnswer(t *testing.T) {
+func TestOneYesOfSeveralJudgesIsEnoughAndAFailureIsNotCached(t *testing.T) {
 	met := policy.Finding{Met: true}
 	rejected, unsigned := policy.Finding{Reason: policy.Rejected}, policy.Finding{Reason: policy.Unsigned}
 	cases := map[string]struct {
@@ -132,7 +132,7 @@ func TestOfSeveralJudgesOneYesIsEnoughAndADoubtIsNoAnswer(t *testing.T) {
 				wantReason(t, decider.Decide(t.Context(), ask(tagged)), c.want)
 			}
 			if again := asked == 2; again == c.remembered {
-				t.Errorf("the first judge was asked %d times, want remembered=%t", asked, c.remembered)
+				t.Errorf("the first judge was called %d times, want cached=%t", asked, c.remembered)
 			}
 		})
 	}
@@ -144,10 +144,10 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 		"in image": func(s *policy.Sources) {
 			s.Image = func(context.Context, policy.Question) (*policy.Image, error) { panic("here") }
 		},
-		"in kept": func(s *policy.Sources) {
+		"in lookup": func(s *policy.Sources) {
 			s.Lookup = func([]policy.Manifest, reference.Named) policy.StoredEvidence { panic("here") }
 		},
-		"in ask": func(s *policy.Sources) { s.Refetch = func([]policy.Manifest, reference.Named) { panic("here") } },
+		"in refetch": func(s *policy.Sources) { s.Refetch = func([]policy.Manifest, reference.Named) { panic("here") } },
 		"in a judge": func(s *policy.Sources) {
 			s.Kinds[policy.SignedBy].Judges[0].Func = func(
 				context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
@@ -171,7 +171,7 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 				verdict := decider.Decide(t.Context(), ask(tagged))
 				wantReason(t, verdict, policy.Internal)
 				if !strings.Contains(verdict.Detail, "panic: here") {
-					t.Errorf("detail = %q, want what the panic said", verdict.Detail)
+					t.Errorf("detail = %q, want the panic's value", verdict.Detail)
 				}
 			}
 		})

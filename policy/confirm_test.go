@@ -40,7 +40,7 @@ func TestARefusalIsNotFinalBeforeTheImageIsConfirmed(t *testing.T) {
 				wantReason(t, first, policy.Pending)
 			}
 			if got := n.confirmed.Load(); got != c.confirmed {
-				t.Fatalf("confirmation was asked for %d times, want %d", got, c.confirmed)
+				t.Fatalf("confirmation was requested %d times, want %d", got, c.confirmed)
 			}
 			n.runs(imageOf(t, tagged)) // confirmed
 			wantReason(t, decider.Decide(t.Context(), ask(c.reference)), c.final)
@@ -51,7 +51,7 @@ func TestARefusalIsNotFinalBeforeTheImageIsConfirmed(t *testing.T) {
 	}
 }
 
-func TestWithoutConfirmationEveryImageIsTakenForConfirmed(t *testing.T) {
+func TestWithoutConfirmEveryImageCountsAsConfirmed(t *testing.T) {
 	n := newNode(t, rejectAll())
 	image := imageOf(t, tagged)
 	image.Confirmed = false
@@ -61,7 +61,7 @@ func TestWithoutConfirmationEveryImageIsTakenForConfirmed(t *testing.T) {
 	wantReason(t, newDecider(t, sources).Decide(t.Context(), ask(tagged)), policy.Rejected)
 }
 
-func TestAConfirmationThatBringsAnotherReferenceAdmits(t *testing.T) {
+func TestAConfirmationThatFindsAnotherReferenceAdmits(t *testing.T) {
 	n := newNode(t, acceptAnything())
 	stale := imageOf(t, "evil.example/app")
 	stale.Confirmed = false
@@ -80,7 +80,7 @@ func TestAConfirmationThatBringsAnotherReferenceAdmits(t *testing.T) {
 	wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
 }
 
-func TestWithoutAWayToAskAgainARefusalIsStillARefusal(t *testing.T) {
+func TestWithoutRefetchARefusalIsStillARefusal(t *testing.T) {
 	sources := newNode(t, signedBy("alice")).sources()
 	sources.Refetch = nil
 	wantReason(t, newDecider(t, sources).Decide(t.Context(), ask(tagged)), policy.Unsigned)

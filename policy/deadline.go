@@ -10,15 +10,15 @@ import (
 // Deadline answers decisions in time, whatever blocks them: a decision that takes too long is answered with [Pending]
 // and continues in the background, so that the next attempt finds its result in the cache.
 type Deadline struct {
-	// Panicked is told of panics in what [Deadline.Answer] is given. Set it before the first answer; it may be nil.
+	// Panicked is called for panics in the function passed to [Deadline.Answer]. Set it before the first answer; it may be
+	// nil.
 	Panicked PanicFunc
 
 	answerWithin atomic.Int64
 	inFlight     chan struct{}
 }
 
-// maxInFlight bounds how many decisions run at a time. While a disk or the runtime blocks forever, every retry adds
-// another.
+// maxInFlight limits the number of concurrent decisions. While a disk or the runtime blocks, every retry adds another.
 const maxInFlight = 64
 
 // NewDeadline returns a Deadline that answers within that time.
@@ -31,8 +31,8 @@ func NewDeadline(answerWithin time.Duration) *Deadline {
 // Set changes the time for later answers.
 func (d *Deadline) Set(answerWithin time.Duration) { d.answerWithin.Store(int64(answerWithin)) }
 
-// Answer runs decide and returns its verdict, or a verdict that denies when there is none in time. The context that
-// decide gets outlives the answer and the caller's context: it ends some seconds later.
+// Answer runs decide and returns its verdict, or a verdict that denies if there is none in time. The context of decide
+// outlives the answer and the caller's context: it ends some seconds later.
 func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verdict) Verdict {
 	within := time.Duration(d.answerWithin.Load())
 	timer := time.NewTimer(within)
@@ -40,7 +40,7 @@ func (d *Deadline) Answer(ctx context.Context, decide func(context.Context) Verd
 	select {
 	case d.inFlight <- struct{}{}:
 	default:
-		return Verdict{Reason: Pending, Detail: fmt.Sprintf("%d earlier decisions have not come to an end yet", maxInFlight)}
+		return Verdict{Reason: Pending, Detail: fmt.Sprintf("%d earlier decisions are still in progress", maxInFlight)}
 	}
 	answer := make(chan Verdict, 1)
 	go func() {
@@ -68,7 +68,7 @@ func (d *Deadline) guarded(ctx context.Context, decide func(context.Context) Ver
 	return decide(ctx)
 }
 
-// panicked is the verdict of a decision that ended in a panic. It is called while that unwinds.
+// panicked returns the verdict of a decision that panicked. It is called while the panic unwinds.
 func panicked(told PanicFunc, cause any) Verdict {
 	failure := told.report("a decision", cause)
 	return Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, failure.Stack)}

@@ -16,7 +16,7 @@ func admit(context.Context) policy.Verdict {
 	return policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}
 }
 
-// hang is a decision that does not listen to its context, until the channel is closed.
+// hang returns a decision that ignores its context and ends when the channel is closed.
 func hang(until <-chan struct{}) func(context.Context) policy.Verdict {
 	return func(ctx context.Context) policy.Verdict {
 		<-until
@@ -51,7 +51,7 @@ func TestADecisionThatHangsIsAnsweredInTime(t *testing.T) {
 	})
 }
 
-func TestWhatADecisionFindsTooLateIsThereForTheNextTry(t *testing.T) {
+func TestTheResultOfALateDecisionIsCachedForTheNextAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, signedBy("alice"))
 		n.signed(map[string]string{tagged: "alice"})
@@ -73,12 +73,12 @@ func TestWhatADecisionFindsTooLateIsThereForTheNextTry(t *testing.T) {
 		verdict := deadline.Answer(t.Context(), decide)
 		wantReason(t, verdict, policy.Accepted)
 		if !verdict.Cached || n.images.Load() != 1 {
-			t.Errorf("remembered=%t after %d images, want what the first try found", verdict.Cached, n.images.Load())
+			t.Errorf("cached=%t after %d images, want the result of the first attempt", verdict.Cached, n.images.Load())
 		}
 	})
 }
 
-func TestALateDecisionIsGivenUp(t *testing.T) {
+func TestALateDecisionIsCancelled(t *testing.T) {
 	cases := map[string]struct{ within, want time.Duration }{
 		"after ten seconds":                 {within, 10 * time.Second},
 		"after twice a time that is longer": {time.Minute, 2 * time.Minute},
@@ -101,7 +101,7 @@ func TestALateDecisionIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestNoMoreThan64DecisionsAreUnderWay(t *testing.T) {
+func TestAtMost64DecisionsAreInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deadline := policy.NewDeadline(within)
 		release := make(chan struct{})
@@ -115,7 +115,7 @@ func TestNoMoreThan64DecisionsAreUnderWay(t *testing.T) {
 		})
 		wantReason(t, answer, policy.Pending)
 		if took := time.Since(start); took != 0 || !strings.Contains(answer.Detail, "64 earlier decisions") {
-			t.Errorf("answered after %s with %q, want at once, and why", took, answer.Detail)
+			t.Errorf("answered after %s with %q, want an immediate answer with the cause", took, answer.Detail)
 		}
 		close(release)
 		synctest.Wait()
@@ -123,7 +123,7 @@ func TestNoMoreThan64DecisionsAreUnderWay(t *testing.T) {
 	})
 }
 
-func TestWhenTheRuntimeStopsWaitingSoDoWe(t *testing.T) {
+func TestAnAnswerEndsWithTheRuntimesContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -143,9 +143,9 @@ func TestADecisionThatPanicsDenies(t *testing.T) {
 		answer := deadline.Answer(t.Context(), func(context.Context) policy.Verdict { panic("here") })
 		wantReason(t, answer, policy.Internal)
 		if !strings.Contains(answer.Detail, "panic: here") {
-			t.Errorf("detail = %q, want what the panic said", answer.Detail)
+			t.Errorf("detail = %q, want the panic's value", answer.Detail)
 		}
-		for range 65 { // more than may be under way: each gives its place back
+		for range 65 { // more than maxInFlight: each must be released
 			answer = deadline.Answer(t.Context(), func(context.Context) policy.Verdict { panic("here") })
 			synctest.Wait()
 		}

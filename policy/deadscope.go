@@ -9,13 +9,13 @@ import (
 
 // DeadScope is a scope that no image reference can ever select.
 type DeadScope struct {
-	// Why says what is wrong with it.
+	// Why is what is wrong with it.
 	Why string
-	// Instead is the scope that was probably meant, where one can be told. It can match.
+	// Instead is the scope that was probably meant, or empty. It can match.
 	Instead string
 }
 
-// String says what is wrong and what to write.
+// String describes what is wrong and what to write.
 func (d *DeadScope) String() string {
 	if d.Instead == "" {
 		return d.Why
@@ -23,8 +23,8 @@ func (d *DeadScope) String() string {
 	return fmt.Sprintf("%s; write %q", d.Why, d.Instead)
 }
 
-// CheckScope returns nil if some reference selects a scope of the transport "docker", and else what is wrong with it.
-// containers/image loads such scopes without a word (docker_transport.go, ValidatePolicyConfigurationScope, v5.42.0).
+// CheckScope returns nil if some reference selects a scope of the transport "docker", or what is wrong with it.
+// containers/image loads such scopes without an error (docker_transport.go, ValidatePolicyConfigurationScope, v5.42.0).
 func CheckScope(scope string) *DeadScope {
 	if scopeMatches(scope) {
 		return nil
@@ -36,8 +36,8 @@ func CheckScope(scope string) *DeadScope {
 	return dead
 }
 
-// scopeMatches looks for a reference that selects the scope. These cover all: the scope is one, or it is a repository,
-// or a prefix of repositories, or a wildcard over hosts.
+// scopeMatches reports whether some reference selects the scope. These candidates are sufficient: the scope itself, a
+// repository, a prefix of repositories, or a wildcard for hosts.
 func scopeMatches(scope string) bool {
 	if scope == "" {
 		return true
@@ -68,18 +68,18 @@ func whyDead(scope string) string {
 	case strings.Contains(scope, "*"):
 		return "a wildcard is written *.DOMAIN, without a port or a path"
 	case strings.HasPrefix(scope, "index.docker.io"):
-		return "index.docker.io is called docker.io in image references"
+		return "image references contain docker.io instead of index.docker.io"
 	case hasDigest && strings.Contains(digest, ":") && tagOf(scope) != "":
-		return "an image is looked up by its tag or by its digest, never by both"
+		return "a scope has a tag or a digest, not both"
 	case hasDigest:
-		return "it is no image reference with a digest"
+		return "it is not an image reference with a digest"
 	case strings.ToLower(scope) != scope:
-		return "the path of a repository is in lower case"
+		return "repository paths must be lower case"
 	default:
 		if ref, err := Normalize(scope); err == nil {
-			return "image names are looked up in full, and this one is " + ref.Name()
+			return "scopes contain full image names, such as " + ref.Name()
 		}
-		return "it is no host, no repository and no image reference"
+		return "it is not a host, a repository or an image reference"
 	}
 }
 
@@ -93,7 +93,7 @@ func tagOf(scope string) string {
 	return tag
 }
 
-// correctScope removes what image references do not have, and completes a familiar name.
+// correctScope removes what image references do not contain, and completes a short name.
 func correctScope(scope string) string {
 	s := strings.TrimSpace(scope)
 	if _, rest, ok := strings.Cut(s, "://"); ok {
@@ -130,7 +130,7 @@ func correctScope(scope string) string {
 	return ref.Name()
 }
 
-// missedScopes says which scopes of the document were probably meant for the reference and can never match.
+// missedScopes describes the scopes of the document that were probably meant for the reference and can never match.
 func (d *Document) missedScopes(scopes []string) string {
 	var missed []string
 	for scope, dead := range d.Dead {

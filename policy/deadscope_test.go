@@ -13,7 +13,7 @@ import (
 
 const scopeDigest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// deadScopes are scopes that nothing selects, and what to write instead; empty: nobody can tell.
+// deadScopes returns scopes that nothing selects, and what to write instead; empty: unknown.
 func deadScopes() map[string]string {
 	return map[string]string{
 		"nginx":                                 "docker.io/library/nginx",
@@ -63,7 +63,7 @@ func TestScopesThatCanNeverMatch(t *testing.T) {
 	for scope, instead := range deadScopes() {
 		dead := policy.CheckScope(scope)
 		if dead == nil {
-			t.Errorf("%q is said to match something", scope)
+			t.Errorf("%q counts as a scope that can match", scope)
 			continue
 		}
 		if dead.Why == "" || dead.Instead != instead {
@@ -78,12 +78,12 @@ func TestScopesThatCanNeverMatch(t *testing.T) {
 		"registry.example/a/b/c/d", "registry.example/" + strings.Repeat("a", 255),
 	} {
 		if dead := policy.CheckScope(scope); dead != nil {
-			t.Errorf("%q is said to be dead: %s", scope, dead)
+			t.Errorf("%q counts as dead: %s", scope, dead)
 		}
 	}
 }
 
-// FuzzScopes: containers/image finds no reference for a scope that is said to be dead.
+// FuzzScopes: containers/image finds no reference for a dead scope.
 func FuzzScopes(f *testing.F) {
 	for scope := range deadScopes() {
 		f.Add(scope, scope)
@@ -101,13 +101,13 @@ func FuzzScopes(f *testing.F) {
 				continue
 			}
 			if selects(ref, scope) && dead != nil {
-				t.Errorf("%q is selected by %q and said to be dead: %s", scope, ref, dead)
+				t.Errorf("%q is selected by %q but counts as dead: %s", scope, ref, dead)
 			}
 		}
 	})
 }
 
-// selects reports whether containers/image, which knows no IPv6 hosts, looks for the scope.
+// selects reports whether containers/image, which supports no IPv6 hosts, looks up the scope.
 func selects(named reference.Named, scope string) bool {
 	ref, err := docker.NewReference(named)
 	if err != nil {

@@ -10,33 +10,33 @@ import (
 	"github.com/distribution/reference"
 )
 
-// Sources are where a [Decider] learns what it decides on.
+// Sources provide the data for the decisions of a [Decider].
 type Sources struct {
-	// Documents returns the present snapshot of all documents.
+	// Documents returns the current snapshot of all documents.
 	Documents func() *Set
-	// Image finds what runs.
+	// Image returns the image that runs.
 	Image ImageFunc
-	// Confirm has the facts about a question's image compared with the runtime, in the background; the next Image for
-	// that question is then confirmed. Nil: images are always confirmed.
+	// Confirm requests a comparison of the data about a question's image with the runtime, in the background; the next
+	// Image for that question is then confirmed. Nil: images are always confirmed.
 	Confirm func(Question)
-	// Lookup and Refetch are the evidence. Refetch may be nil.
+	// Lookup and Refetch return and refresh the evidence. Refetch may be nil.
 	Lookup  LookupFunc
 	Refetch RefetchFunc
 	// Kinds is the table of the kinds of requirements, each with its judges.
 	Kinds Kinds
 	// NoIdentity reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
 	NoIdentity func(namespace string) bool
-	// Panicked is told of panics in a decision, which denies as [Internal]. It may be nil.
+	// Panicked is called for panics in a decision, which denies as [Internal]. It may be nil.
 	Panicked PanicFunc
-	// Generations, at most two, return numbers that change whenever an answer of Image or Lookup could. With none,
+	// Generations, at most two, return numbers that change whenever an answer of Image or Lookup may change. Without any,
 	// answers are not cached.
 	Generations []func() uint64
 }
 
 const maxGenerations = 2
 
-// Bounds of the caches: a node runs at most some hundred pods, with a policy and a handful of containers each. Bytes
-// are bounded separately, because the detail of a finding is as long as hostile signatures make it.
+// Limits of the caches: a node runs at most some hundred pods, with a policy and a few containers each. Bytes are
+// limited separately, because hostile signatures determine the length of a finding's detail.
 const (
 	maxAnswers      = 8192
 	maxAnswerBytes  = 8 << 20
@@ -44,7 +44,7 @@ const (
 	maxFindingBytes = 16 << 20
 )
 
-// Decider answers questions. Make one with [NewDecider].
+// Decider answers questions. Create one with [NewDecider].
 type Decider struct {
 	sources  Sources
 	answers  *cache[Question, answer]
@@ -55,16 +55,16 @@ type Decider struct {
 // NewDecider returns a Decider with empty caches.
 func NewDecider(sources Sources) (*Decider, error) {
 	if sources.Documents == nil || sources.Image == nil || sources.Lookup == nil {
-		return nil, errors.New("a decider needs documents, images and evidence")
+		return nil, errors.New("documents, image or lookup is missing")
 	}
 	if err := sources.Kinds.validate(); err != nil {
 		return nil, err
 	}
 	if slices.ContainsFunc(sources.Generations, func(generation func() uint64) bool { return generation == nil }) {
-		return nil, errors.New("a decider cannot ask a generation that is nil")
+		return nil, errors.New("a generation is nil")
 	}
 	if len(sources.Generations) > maxGenerations {
-		return nil, fmt.Errorf("a decider takes at most %d generations", maxGenerations)
+		return nil, fmt.Errorf("more than %d generations", maxGenerations)
 	}
 	return &Decider{
 		sources: sources,
@@ -76,12 +76,12 @@ func NewDecider(sources Sources) (*Decider, error) {
 	}, nil
 }
 
-// Advice is [Kinds.Advice] by the table that the Decider was given.
+// Advice calls [Kinds.Advice] of the Decider's table.
 func (d *Decider) Advice(v Verdict) string { return d.sources.Kinds.Advice(v) }
 
-// Decide answers a question. There is no error in addition to a verdict: what fails denies.
+// Decide answers a question. There is no error in addition to a verdict: failures deny.
 func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
-	// The zero verdict denies, so a panic can only deny; this gives it a reason, and the daemon continues.
+	// The zero verdict denies, so a panic can only deny; this function adds a reason, and the daemon continues.
 	defer func() {
 		if cause := recover(); cause != nil {
 			verdict = d.panicked(cause)
@@ -96,8 +96,8 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 		notExpired(known.expiresAt) {
 		return known.verdict
 	}
-	// The generations were read before anything that depends on them: an answer that a change overtakes is
-	// cached under the old numbers, and so never found again.
+	// The generations were read before anything that depends on them: an answer that is overtaken by a change is cached
+	// under the old numbers, and is never found.
 	verdict, expiresAt := d.decide(ctx, q, document, nil)
 	if verdict.Admitted() && len(d.sources.Generations) > 0 {
 		cached := verdict
@@ -107,7 +107,7 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	return verdict
 }
 
-// panicked is the verdict of a decision that ended in a panic, of a nil Decider too.
+// panicked returns the verdict of a decision that panicked, also if the Decider is nil.
 func (d *Decider) panicked(cause any) Verdict {
 	if d == nil {
 		return panicked(nil, cause)
@@ -122,8 +122,8 @@ func (d *Decider) generations() (numbers [maxGenerations]uint64) {
 	return numbers
 }
 
-// decide makes the decision that no cache has: it finds the image and the references it may be judged under, and
-// evaluates each of these. The recorder may be nil.
+// decide makes a decision that is not cached: it finds the image and the references under which it may be judged, and
+// evaluates each of them. The recorder may be nil.
 func (d *Decider) decide(
 	ctx context.Context, q Question, document *Document, record *recorder,
 ) (verdict Verdict, expiresAt time.Time) {
@@ -167,8 +167,8 @@ func (d *Decider) decide(
 	return d.confirmed(q, image, best, record), time.Time{}
 }
 
-// candidates returns the image that a question is about, and the references it may be judged under. With an error, the
-// image is nil unless it was found.
+// candidates returns the image of a question, and the references under which it may be judged. With an error, the image
+// is nil unless it was found.
 func (d *Decider) candidates(ctx context.Context, q Question) (*Image, []reference.Named, error) {
 	if err := q.Validate(); err != nil {
 		return nil, nil, err
@@ -181,23 +181,23 @@ func (d *Decider) candidates(ctx context.Context, q Question) (*Image, []referen
 	return image, refs, err
 }
 
-// image finds the image that runs, and checks that it is the one in question.
+// image returns the image that runs, and checks that it is the one in the question.
 func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
 	image, err := d.sources.Image(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	if image == nil || len(image.Manifests) == 0 {
-		return nil, refuse(Internal, "image %s was found without a manifest", q.Config)
+		return nil, refuse(Internal, "image %s has no manifest", q.Config)
 	}
 	if image.Config != q.Config {
-		return nil, refuse(Internal, "image %s was asked for and %s was found", q.Config, image.Config)
+		return nil, refuse(Internal, "image %s was requested and %s was returned", q.Config, image.Config)
 	}
 	return image, nil
 }
 
-// refetch has the registry asked once more when its evidence was not sufficient: whoever signs then, or signs again,
-// has the next attempt admitted.
+// refetch requests the evidence from the registry again if it was not sufficient: if somebody has signed the image by
+// then, the next attempt admits it.
 func (d *Decider) refetch(image *Image, refs []reference.Named) {
 	if d.sources.Refetch == nil {
 		return
@@ -207,14 +207,14 @@ func (d *Decider) refetch(image *Image, refs []reference.Named) {
 	}
 }
 
-// confirmed turns a refusal into [Pending] while the facts about the image may lag behind the runtime: a pull can be
-// over, and its container be created, before the event of that pull arrives. The image may be nil, when none was found.
+// confirmed turns a refusal into [Pending] while the data about the image may be older than the runtime's: a pull can
+// be over, and its container be created, before the event of that pull arrives. The image may be nil if none was found.
 func (d *Decider) confirmed(q Question, image *Image, verdict Verdict, record *recorder) Verdict {
 	if image == nil || image.Confirmed || d.sources.Confirm == nil || verdict.Reason == Pending {
 		return verdict
 	}
 	d.sources.Confirm(q)
-	verdict.Detail = fmt.Sprintf("not final before it is confirmed with the runtime: %s: %s",
+	verdict.Detail = fmt.Sprintf("not confirmed with the runtime yet: %s: %s",
 		verdict.Reason, verdict.Detail)
 	verdict.Reason = Pending
 	record.denied(verdict)
@@ -226,7 +226,7 @@ func (v Verdict) withDocument(document *Document) Verdict {
 	return v
 }
 
-// withMissedScopes adds the scopes to a refusal that were probably meant for the reference and can never match it.
+// withMissedScopes adds to a refusal the scopes that were probably meant for the reference and can never match it.
 func (v Verdict) withMissedScopes(document *Document, ref reference.Named, record *recorder) Verdict {
 	missed := document.missedScopes(scopesOf(ref))
 	if missed != "" {

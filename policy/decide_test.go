@@ -25,12 +25,12 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 		ask    policy.Question
 		want   policy.Reason
 	}{
-		"signed as the policy asks":     {evidence("alice"), ask(tagged), policy.Accepted},
-		"signed by another":             {evidence("mallory"), ask(tagged), policy.Rejected},
-		"not signed":                    {func(*node) {}, ask(tagged), policy.Unsigned},
-		"signatures not looked for yet": {evidence("?"), ask(tagged), policy.Pending},
-		"signatures looked for in vain": {evidence("!"), ask(tagged), policy.Unavailable},
-		"no policy loaded":              {func(n *node) { n.set.Store(nil) }, ask(tagged), policy.InvalidPolicy},
+		"signed as required":         {evidence("alice"), ask(tagged), policy.Accepted},
+		"signed by another":          {evidence("mallory"), ask(tagged), policy.Rejected},
+		"not signed":                 {func(*node) {}, ask(tagged), policy.Unsigned},
+		"signatures not fetched yet": {evidence("?"), ask(tagged), policy.Pending},
+		"signatures not fetchable":   {evidence("!"), ask(tagged), policy.Unavailable},
+		"no policy loaded":           {func(n *node) { n.set.Store(nil) }, ask(tagged), policy.InvalidPolicy},
 		"a policy that does not parse": {
 			func(n *node) { n.set.Store(&policy.Set{System: policy.Source{Err: errors.New("bad")}}) }, ask(tagged),
 			policy.InvalidPolicy,
@@ -56,26 +56,26 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 		"the image refused, wrapped": {
 			failing(fmt.Errorf("finding it: %w", policy.Refuse(policy.Pending, "reading"))), ask(tagged), policy.Pending,
 		},
-		"the image not found out": {failing(errors.New("connection refused")), ask(tagged), policy.Internal},
+		"the image cannot be determined": {failing(errors.New("connection refused")), ask(tagged), policy.Internal},
 		"the image not found out in time": {
 			failing(fmt.Errorf("asking: %w", context.DeadlineExceeded)), ask(tagged), policy.Pending,
 		},
-		"the image given up": {failing(context.Canceled), ask(tagged), policy.Pending},
-		"a refusal that calls itself accepted": {
+		"the image's context cancelled": {failing(context.Canceled), ask(tagged), policy.Pending},
+		"a refusal with reason accepted": {
 			failing(policy.Refuse(policy.Accepted, "fine")), ask(tagged), policy.Internal,
 		},
 		"a refusal without a reason": {failing(&policy.Refusal{}), ask(tagged), policy.Internal},
 		"a refusal that is nil":      {failing((*policy.Refusal)(nil)), ask(tagged), policy.Internal},
-		"the kept evidence is shorter than asked": {
+		"too little evidence is returned": {
 			func(n *node) {
 				n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence { return nil }
 			}, ask(tagged),
 			policy.Pending,
 		},
-		"the kept evidence is of another manifest": {func(n *node) {
+		"the evidence is of another manifest": {func(n *node) {
 			n.keeps(policy.Evidence{Manifest: digestOf("x"), Generation: 1, State: policy.Found, Directory: "alice"})
 		}, ask(tagged), policy.Internal},
-		"the kept evidence is in no known state": {func(n *node) {
+		"the evidence has an unknown state": {func(n *node) {
 			n.keeps(policy.Evidence{Manifest: digestOf("manifest of " + tagged), Generation: 1, State: 9, Directory: "alice"})
 		}, ask(tagged), policy.Internal},
 	}
@@ -95,7 +95,7 @@ func TestEveryReasonHasItsCause(t *testing.T) {
 	}
 }
 
-// keeps has the node keep that, whatever it is asked for.
+// keeps makes the node return this evidence for every lookup.
 func (n *node) keeps(evidence ...policy.Evidence) {
 	n.kept = func([]policy.Manifest, reference.Named) policy.StoredEvidence { return evidence }
 }

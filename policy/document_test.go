@@ -19,16 +19,16 @@ func TestTheDocumentOfANamespace(t *testing.T) {
 	}
 	cases := map[string]struct {
 		set  *policy.Set
-		want string // the document's name, or else what the refusal says
+		want string // the document's name, or the text of the refusal
 	}{
-		"it has none: the system's": {set(policy.Source{Document: system}, nil), "/system.json"},
-		"another's is not taken for it": {
+		"it has none: the system policy": {set(policy.Source{Document: system}, nil), "/system.json"},
+		"another namespace's does not apply": {
 			set(policy.Source{Document: system}, namespace("default", policy.Source{Document: own})), "/system.json",
 		},
 		"its own replaces the system's": {
 			set(policy.Source{Document: system}, namespace("prod", policy.Source{Document: own})), "/policies/prod.json",
 		},
-		"its own holds where the system's is bad": {
+		"its own applies although the system policy is invalid": {
 			set(policy.Source{Err: errors.New("bad")}, namespace("prod", policy.Source{Document: own})), "/policies/prod.json",
 		},
 		"its own broken one is not passed over": {
@@ -71,13 +71,13 @@ func TestTheDocumentOfANamespace(t *testing.T) {
 				t.Errorf("For(prod) = %v, %v, want nothing and a refusal for invalid policy", got, err)
 			}
 			if !strings.Contains(err.Error(), c.want) {
-				t.Errorf("For(prod) says %q, want it to say %q", err, c.want)
+				t.Errorf("For(prod) returns %q, want %q", err, c.want)
 			}
 		})
 	}
 }
 
-func TestANamespaceCalledDefaultIsANamespaceLikeOthers(t *testing.T) {
+func TestNamespaceDefaultIsLikeAnyOther(t *testing.T) {
 	n := newNode(t, rejectAll())
 	n.set.Store(&policy.Set{
 		System:     policy.Source{Document: document("/system.json", rejectAll())},
@@ -90,7 +90,7 @@ func TestANamespaceCalledDefaultIsANamespaceLikeOthers(t *testing.T) {
 	wantReason(t, decider.Decide(t.Context(), q), policy.Accepted)
 }
 
-func TestANamespaceWithoutADocumentIsCheckedAgainstTheSystems(t *testing.T) {
+func TestTheSystemPolicyAppliesToANamespaceWithoutADocument(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.set.Load().Namespaces = map[string]policy.Source{"dev": {Document: document("/dev.json", acceptAnything())}}
 	decider := n.decider(t)
@@ -104,7 +104,7 @@ func TestANamespaceWithoutADocumentIsCheckedAgainstTheSystems(t *testing.T) {
 	}
 }
 
-func TestABrokenDocumentIsNamedInTheVerdict(t *testing.T) {
+func TestAnInvalidDocumentIsNamedInTheVerdict(t *testing.T) {
 	set := &policy.Set{Namespaces: map[string]policy.Source{
 		"prod": {Name: "/policies/prod.json", Err: errors.New("invalid character")},
 	}}

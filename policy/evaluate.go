@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// evaluation is that of the requirements of one scope, for one image under one reference.
+// evaluation evaluates the requirements of one scope, for one image under one reference.
 type evaluation struct {
 	*Decider
 	// recorder collects the steps, or is nil.
@@ -17,9 +17,9 @@ type evaluation struct {
 	reference reference.Named
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
-	// manifestsUnknown reports whether the image is not known, so that nothing can be said of its signatures.
+	// manifestsUnknown reports whether the manifests were not read, so that nothing is known about signatures.
 	manifestsUnknown bool
-	// stored is the evidence of the manifests, in their order, once it is needed.
+	// stored is the evidence of the manifests, in their order. It is looked up when it is first needed.
 	stored StoredEvidence
 }
 
@@ -27,8 +27,8 @@ func (d *Decider) evaluation(image *Image, ref reference.Named) *evaluation {
 	return &evaluation{Decider: d, manifests: image.manifestsFor(ref), reference: ref}
 }
 
-// evaluate decides on the image under the reference by the list of requirements of one scope. The evidence was
-// sufficient unless a requirement is not met for lack of better evidence.
+// evaluate evaluates the image under the reference by the requirements of one scope. sufficient is false if a
+// requirement is not met for lack of better evidence.
 func (e *evaluation) evaluate(
 	ctx context.Context, scope string, requirements []*Requirement,
 ) (verdict Verdict, expiresAt time.Time, sufficient bool) {
@@ -41,7 +41,7 @@ func (e *evaluation) evaluate(
 		e.recorder.denied(verdict)
 		return verdict, time.Time{}, true
 	}
-	// Requirements that need no evidence come first: one that is not met spares the registry a request.
+	// Requirements that need no evidence come first: if one is not met, no request to the registry is necessary.
 	for _, needsEvidence := range []bool{false, true} {
 		for i, requirement := range requirements {
 			if requirement.needsEvidence() != needsEvidence {
@@ -65,15 +65,15 @@ func (e *evaluation) evaluate(
 	return verdict, expiresAt, true
 }
 
-// result is a finding, and where it comes from.
+// result is a finding, and its source.
 type result struct {
 	Finding
 	manifest digest.Digest
 	cached   bool
 }
 
-// merge returns what two manifests, neither of which meets the requirement, say together, see [Finding.merge]. It is
-// said of the manifest with the better finding.
+// merge returns one result for two manifests of which neither meets the requirement, see [Finding.merge]. It has the
+// manifest of the better finding.
 func (r result) merge(other result) result {
 	if r.Reason == "" || other.retryRank() > r.retryRank() {
 		r.manifest = other.manifest
@@ -82,12 +82,12 @@ func (r result) merge(other result) result {
 	return r
 }
 
-// evaluateRequirement reports whether a requirement is met by any of the manifests and the evidence of that manifest.
-// Any manifest with the image's configuration may be the signed one, and so may an index that lists it.
+// evaluateRequirement reports whether any of the manifests, with the evidence of that manifest, meets a requirement.
+// Any manifest with the image's config may be the signed one, and so may an index that lists it.
 func (e *evaluation) evaluateRequirement(ctx context.Context, requirement *Requirement) result {
 	first := e.manifests[0]
 	if requirement.ID == "" {
-		finding := Finding{Reason: Internal, Detail: "a requirement without an ID cannot be told from another"}
+		finding := Finding{Reason: Internal, Detail: "a requirement has no ID"}
 		return e.notJudged(first.Digest, finding)
 	}
 	if requirement.Problem != "" {
@@ -116,13 +116,13 @@ func (e *evaluation) evaluateRequirement(ctx context.Context, requirement *Requi
 	return best
 }
 
-// notJudged is the result where no judge needs to be asked to know it.
+// notJudged is the result if it is known without a judge.
 func (e *evaluation) notJudged(manifest digest.Digest, finding Finding) result {
 	e.recorder.add("", finding, false)
 	return result{Finding: finding, manifest: manifest, cached: true}
 }
 
-// at returns the evidence of the manifest at that index. Nothing is known of one that was left out.
+// at returns the evidence of the manifest at an index, or the zero Evidence if there is none.
 func (k StoredEvidence) at(i int) Evidence {
 	if i < len(k) {
 		return k[i]

@@ -8,40 +8,40 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// StoredEvidence is the evidence that this node stores for an image, as found in one repository: an element for each of
-// the image's manifests, in their order.
+// StoredEvidence is the evidence that this node stores for an image in one repository: one element for each of the
+// image's manifests, in their order.
 type StoredEvidence []Evidence
 
-// Evidence is what is stored of signatures for one manifest in one repository.
+// Evidence is the stored evidence of one manifest in one repository.
 type Evidence struct {
 	Manifest digest.Digest
-	// Generation changes whenever the bytes in the directory do, or anything else here but Source and FetchedAt; it is
-	// not used twice. What is found under zero is not cached.
+	// Generation changes whenever the bytes in the directory change, or any other field except Source and FetchedAt; a
+	// number is never used twice. With zero, findings are not cached.
 	Generation uint64
 	State      State
-	// Directory holds the signatures in the format of containers/image's dir: transport, and Sigstore bundles as
+	// Directory contains the signatures in the format of containers/image's dir: transport, and Sigstore bundles as
 	// bundle-1.json, bundle-2.json, ….
 	Directory string
-	// Instance, where set, is the manifest of an index copied whole: its signatures are called <hex>.signature-N.
+	// Instance, if set, is the manifest of an index that was copied whole: its signatures are called <hex>.signature-N.
 	Instance digest.Digest
-	// Signatures is how many signatures there are, and Bundles how many bundles.
+	// Signatures and Bundles are the numbers of files.
 	Signatures, Bundles int
-	// Partial reports, with [Found], whether some signatures could not be read: that none of those that are here
-	// is sufficient is no answer then.
+	// Partial reports, with [Found], whether some signatures could not be read: if none of the others is sufficient, the
+	// result is unknown.
 	Partial bool
-	// Unusable reports, with [None], whether there is something, none of which can be read as a signature or a bundle,
-	// so that another fetch would find the same.
+	// Unusable reports, with [None], whether files were found, none of which can be parsed as a signature or a bundle.
+	// Another fetch would find the same.
 	Unusable bool
 	// Detail is why the fetch failed, or what is missing.
 	Detail string
-	// Source names where it was fetched from or that it was imported, and FetchedAt is when the registry last had
-	// anything new; empty and zero where that is not known. Decisions do not depend on them.
+	// Source is where the evidence was fetched from or that it was imported, and FetchedAt when the registry last had
+	// something new; empty and zero if that is not known. Decisions do not depend on them.
 	Source    string
 	FetchedAt time.Time
 }
 
-// Judgeable reports whether there is something to judge, and returns the finding where there is not; what names what is
-// looked for, a signature or a bundle.
+// Judgeable reports whether there is something to judge, and if not, returns the finding; what is what is needed, a
+// signature or a bundle.
 func (e Evidence) Judgeable(manifest digest.Digest, what string) (finding Finding, ok bool) {
 	switch e.State {
 	case Found:
@@ -49,13 +49,13 @@ func (e Evidence) Judgeable(manifest digest.Digest, what string) (finding Findin
 	case None:
 		return e.Lacks(manifest, what), false
 	case Failed:
-		return Finding{Reason: Unavailable, Detail: "looking for signatures: " + e.Detail}, false
+		return Finding{Reason: Unavailable, Detail: "fetching signatures: " + e.Detail}, false
 	default:
-		return Finding{Reason: Pending, Detail: fmt.Sprintf("nothing is known of signatures of %s yet", manifest)}, false
+		return Finding{Reason: Pending, Detail: fmt.Sprintf("the signatures of %s are not known yet", manifest)}, false
 	}
 }
 
-// Lacks is the finding where no signature, or no bundle, is among what was found.
+// Lacks returns the finding if no signature, or no bundle, was found.
 func (e Evidence) Lacks(manifest digest.Digest, what string) Finding {
 	if e.Unusable {
 		return Finding{
@@ -75,7 +75,7 @@ func (e Evidence) Lacks(manifest digest.Digest, what string) Finding {
 // State distinguishes "fetched and found none", "fetch failed" and "not fetched yet".
 type State uint8
 
-// The zero State is that nothing is known.
+// The zero State means that nothing is known.
 const (
 	Unknown State = iota
 	Found
@@ -83,10 +83,10 @@ const (
 	Failed
 )
 
-// LookupFunc looks up the stored evidence of an image's manifests in the repository of a reference. It never waits;
-// where nothing is stored it may start a fetch, and returns [Unknown].
+// LookupFunc returns the stored evidence of an image's manifests in the repository of a reference. It never waits; if
+// nothing is stored it may start a fetch, and returns [Unknown].
 type LookupFunc func([]Manifest, reference.Named) StoredEvidence
 
-// RefetchFunc fetches evidence again, because the stored evidence is not sufficient and someone waits. It does not
-// wait; the callee limits how often the registry is asked.
+// RefetchFunc requests a new fetch, because the stored evidence is not sufficient and someone waits. It does not wait;
+// the implementation limits how often it calls the registry.
 type RefetchFunc func([]Manifest, reference.Named)

@@ -10,12 +10,12 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// A namespace that asks for a signature refuses the image that another namespace, which asks for none, has pulled.
+// A namespace that requires a signature refuses the image that another namespace, which requires none, has pulled.
 func ExampleDecider_Decide() {
 	const pulledAs = "registry.example/app:v1"
 	config, manifest := digest.FromString("the config"), digest.FromString("the manifest")
 
-	// What the operator wrote: the system accepts anything, and namespace prod asks for a signature.
+	// The documents: the system policy accepts anything, and namespace prod requires a signature.
 	anything := &policy.Requirement{ID: digest.FromString("anything"), Kind: policy.InsecureAcceptAnything}
 	signature := &policy.Requirement{ID: digest.FromString("signature"), Kind: policy.SigstoreSigned, NeedsEvidence: true}
 	documents := &policy.Set{
@@ -29,7 +29,7 @@ func ExampleDecider_Decide() {
 
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return documents },
-		// What runs: an image that was pulled under one name.
+		// The image that runs was pulled under one name.
 		Image: func(context.Context, policy.Question) (*policy.Image, error) {
 			original, err := policy.Normalize(pulledAs)
 			if err != nil {
@@ -41,7 +41,7 @@ func ExampleDecider_Decide() {
 				PulledAs:  []reference.Named{original},
 			}, nil
 		},
-		// What this node keeps of its signatures: they were looked for, and there is none.
+		// The stored evidence: the registry was asked, and there is no signature.
 		Lookup: func([]policy.Manifest, reference.Named) policy.StoredEvidence {
 			return policy.StoredEvidence{{Manifest: manifest, Generation: 1, State: policy.None}}
 		},
@@ -66,7 +66,7 @@ func ExampleDecider_Decide() {
 	// prod: deny (unsigned) by /etc/countersign/policies/prod.json
 }
 
-// judge knows two types of requirements, and meets no signature: package signature has the real one.
+// judge supports two kinds of requirements and meets no signature; package signature has the real judge.
 func judge(
 	_ context.Context, requirement *policy.Requirement, _ reference.Named, _ policy.Manifest, evidence policy.Evidence,
 ) policy.Finding {
@@ -74,7 +74,7 @@ func judge(
 	case requirement.Kind == policy.InsecureAcceptAnything:
 		return policy.Finding{Met: true}
 	case evidence.State == policy.None:
-		return policy.Finding{Reason: policy.Unsigned, Detail: "a signature is asked for and none was found"}
+		return policy.Finding{Reason: policy.Unsigned, Detail: "a signature is required and none was found"}
 	default:
 		return policy.Finding{Reason: policy.Rejected}
 	}

@@ -6,31 +6,30 @@ import (
 	"time"
 )
 
-// Finding is a judge's answer. The zero Finding says that the requirement is not met.
+// Finding is a judge's answer. The zero Finding means that the requirement is not met.
 type Finding struct {
 	Met bool
-	// Reason is [Rejected] or [Unsigned] when the judge looked and the requirement is not met. When it could not find
-	// out it is [Pending], [Unavailable], [InvalidPolicy] or [Internal], for which any other is taken: such a finding
-	// is never cached. With Met it is empty or [Accepted].
+	// Reason is [Rejected] or [Unsigned] if the judge could decide and the requirement is not met. If it could not, the
+	// reason is [Pending], [Unavailable], [InvalidPolicy] or [Internal]; such a finding is never cached. Any other value
+	// counts as [Internal]. With Met it is empty or [Accepted].
 	Reason Reason
 	// Detail is for the operator.
 	Detail string
 	// Cause is why the requirement is not met, with [Rejected] and [Unsigned].
 	Cause Cause
-	// NoIdentity reports, with [Rejected], whether all that the requirement needs was found but a name: a valid signature
-	// of this very manifest that names no repository, so that nothing ties it to the reference. The operator decides
-	// whether the digest alone is enough: see [Sources].
+	// NoIdentity reports, with [Rejected], whether only a name is missing: there is a valid signature of this manifest
+	// that names no repository, so nothing ties it to the reference. The operator decides whether the digest is enough:
+	// see [Sources].
 	NoIdentity bool
 	// ExpiresAt is when the finding expires; zero: never.
 	ExpiresAt time.Time
 }
 
-// maxDetails bounds, in bytes, the merged details of findings.
+// maxDetails limits the merged details of findings, in bytes.
 const maxDetails = 4 << 10
 
-// merge returns what two findings, neither of which is met, say together: the one after which a retry is more likely to
-// succeed. Two of the same rank become one with the details of both: the detail of a verdict is what the best of its
-// steps say.
+// merge returns one finding for two that are not met: the one after which a retry is more likely to succeed. If both
+// have the same rank, the result has both details.
 func (f Finding) merge(other Finding) Finding {
 	switch {
 	case f.Reason == "" || other.retryRank() > f.retryRank():
@@ -41,7 +40,7 @@ func (f Finding) merge(other Finding) Finding {
 	return f
 }
 
-// appendDetail returns the finding's detail, with another appended that is not in it yet.
+// appendDetail returns the finding with a further detail, unless it already contains it.
 func (f Finding) appendDetail(detail string) string {
 	switch {
 	case detail == "" || strings.Contains(f.Detail, detail) || len(f.Detail) > maxDetails:
@@ -54,7 +53,7 @@ func (f Finding) appendDetail(detail string) string {
 }
 
 // retryRank orders findings that are not met, as [Reason.retryRank] does. A signature that lacks only a name is the
-// nearest that a rejection comes to acceptance, and what to do about it is worth more than what is wrong with others.
+// rejection that is nearest to acceptance, and advice about it is the most useful.
 func (f Finding) retryRank() int {
 	if f.NoIdentity {
 		return 2*f.Reason.retryRank() + 1
@@ -62,8 +61,8 @@ func (f Finding) retryRank() int {
 	return 2 * f.Reason.retryRank()
 }
 
-// validated returns a finding that says what a judge may say, and else that something is wrong with the judge: what it
-// could not find out must not pass for what it found.
+// validated returns the finding if its fields are consistent, or one that reports a bug of the judge: a failure must
+// not be taken for a result.
 func (f Finding) validated() Finding {
 	switch f.Reason {
 	case "", Accepted:

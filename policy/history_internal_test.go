@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// BenchmarkRememberAfter is what remembering one more thing costs after so many earlier ones.
+// BenchmarkRememberAfter measures one more entry after so many earlier ones.
 func BenchmarkRememberAfter(b *testing.B) {
 	for _, earlier := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("earlier=%d", earlier), func(b *testing.B) {

@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// bundles is a judge that sees a valid signature without a name wherever "nameless" has signed, and one with the right
-// name where "bundle" has.
+// bundles is a judge that finds a valid signature without a name if "nameless" has signed, and one with the right name
+// if "bundle" has.
 func bundles(
 	_ context.Context, _ *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
 ) policy.Finding {
@@ -28,7 +28,7 @@ func bundles(
 	}
 }
 
-func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) {
+func TestASignatureWithoutANameSufficesOnlyIfConfigured(t *testing.T) {
 	const one, two = repository + ":v1", repository + ":v2"
 	cases := map[string]struct {
 		signed        map[string]string
@@ -45,7 +45,7 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 		"no name on the second manifest": {
 			map[string]string{two: "nameless"}, policy.Rejected, policy.Accepted, true, "it names no repository",
 		},
-		"no name beside a rejected one": {
+		"no name, and a rejected one": {
 			map[string]string{one: "mallory", two: "nameless"},
 			policy.Rejected, policy.Accepted, true,
 			"it names no repository",
@@ -59,7 +59,7 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 			"not signed by alice; another key's bundle",
 		},
 		"nothing": {nil, policy.Unsigned, policy.Unsigned, false, "no signature; no bundle"},
-		"no name, and the other manifest is being looked for": {
+		"no name, and the other manifest's evidence is being fetched": {
 			map[string]string{one: "nameless", two: "?"}, policy.Pending, policy.Accepted, false, "",
 		},
 	}
@@ -73,7 +73,7 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 			sources.NoIdentity = func(namespace string) bool { return namespace == "legacy" }
 			decider := newDecider(t, sources)
 			question := ask(one)
-			// Twice, in either order: neither namespace is given what was remembered for the other.
+			// Twice, in either order: no namespace gets an answer that was cached for the other.
 			for range 2 {
 				strict := decider.Decide(t.Context(), question)
 				wantReason(t, strict, c.strict)
@@ -91,17 +91,17 @@ func TestASignatureWithoutANameIsEnoughOnlyWhereTheOperatorSaysSo(t *testing.T) 
 	}
 }
 
-func TestAJudgeMayNotCallNamelessWhatIsNoRejection(t *testing.T) {
+func TestOnlyARejectionMayLackANameOnly(t *testing.T) {
 	past := time.Now().Add(-time.Second)
 	for name, finding := range map[string]policy.Finding{
-		"met":                         {Met: true, NoIdentity: true, Reason: policy.Rejected},
-		"unsigned":                    {Reason: policy.Unsigned, NoIdentity: true},
-		"unavailable":                 {Reason: policy.Unavailable, NoIdentity: true},
-		"pending":                     {Reason: policy.Pending, NoIdentity: true},
-		"without a reason":            {NoIdentity: true},
-		"rejected, but no longer so":  {Reason: policy.Rejected, NoIdentity: true, ExpiresAt: past},
-		"of a broken policy":          {Reason: policy.InvalidPolicy, NoIdentity: true},
-		"of a judge that went astray": {Reason: policy.Internal, NoIdentity: true},
+		"met":                        {Met: true, NoIdentity: true, Reason: policy.Rejected},
+		"unsigned":                   {Reason: policy.Unsigned, NoIdentity: true},
+		"unavailable":                {Reason: policy.Unavailable, NoIdentity: true},
+		"pending":                    {Reason: policy.Pending, NoIdentity: true},
+		"without a reason":           {NoIdentity: true},
+		"rejected, but no longer so": {Reason: policy.Rejected, NoIdentity: true, ExpiresAt: past},
+		"of a broken policy":         {Reason: policy.InvalidPolicy, NoIdentity: true},
+		"of a judge with a bug":      {Reason: policy.Internal, NoIdentity: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, signedBy("alice"))

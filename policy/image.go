@@ -7,38 +7,38 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Image is what is known of the image a container runs, found from its config digest by package origin.
+// Image describes the image that a container runs. Package origin finds it by its config digest.
 type Image struct {
-	// Config is the digest of the configuration.
+	// Config is the digest of the config.
 	Config digest.Digest
-	// Manifests are those whose config that is, and the indexes that list them. An Image has at least one.
+	// Manifests are the manifests with that config, and the indexes that list them. An Image has at least one.
 	Manifests []Manifest
-	// PulledAs are the references this image was pulled or imported under, normalised; image IDs are not among them.
+	// PulledAs are the references under which this image was pulled or imported, normalised, without image IDs.
 	PulledAs []reference.Named
-	// Confirmed reports whether the facts above were compared with the runtime for this very question, after the last
-	// event that arrived. A refusal that rests on cached facts alone is not final.
+	// Confirmed reports whether the data above was compared with the runtime for this question, after the last event. A
+	// refusal that rests on cached data alone is not final.
 	Confirmed bool
 }
 
-// Manifest is an image manifest or an index, as its bytes stand in the content store.
+// Manifest is an image manifest or an index, with its bytes in the content store.
 type Manifest struct {
 	Digest    digest.Digest
 	MediaType string
-	// Bytes hash to Digest: whoever makes a Manifest has checked.
+	// Bytes have the hash Digest; whoever creates a Manifest must have checked that.
 	Bytes []byte
-	// Repositories are the names (without tag or digest) of the originals that lead to this manifest.
+	// Repositories are the names, without tag or digest, of the original references that lead to this manifest.
 	Repositories []string
 }
 
-// ImageFunc finds the image a question is about. An error that is a [*Refusal] carries its reason; any other is a
-// failure to find out.
+// ImageFunc returns the image of a question. If the error is a [*Refusal], it contains the reason; any other error
+// means that the image could not be determined.
 type ImageFunc func(context.Context, Question) (*Image, error)
 
 // Container identifies a container whose root filesystem is prepared.
 type Container struct {
 	// ID is the runtime's identifier of the container.
 	ID string
-	// Config is the digest of the configuration that the runtime reports. It is empty if the runtime reports none.
+	// Config is the digest of the config that the runtime reports, or empty if it reports none.
 	Config digest.Digest
 }
 

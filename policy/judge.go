@@ -8,14 +8,14 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// judgement is what the judges of a requirement found about one manifest: all of it as one finding, and the finding of
-// each, in the order of the judges.
+// judgement is what the judges of a requirement found about one manifest: the merged finding, and the finding of each
+// judge, in order.
 type judgement struct {
 	Finding
 	each []Finding
 }
 
-// evaluateManifest asks the judges about one manifest, unless what they found is cached.
+// evaluateManifest calls the judges for one manifest, unless their findings are cached.
 func (e *evaluation) evaluateManifest(
 	ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence,
 ) result {
@@ -39,7 +39,7 @@ func (e *evaluation) evaluateManifest(
 			return result{Finding: finding, manifest: manifest.Digest}
 		}
 		defer release()
-		// Whoever held the limiter before may have had the same question.
+		// The previous holder of the limiter may have answered the same question.
 		if found, ok := e.cachedFinding(key, cacheable); ok {
 			return e.judged(requirement.Kind, manifest.Digest, found, true)
 		}
@@ -60,7 +60,7 @@ func (e *evaluation) cachedFinding(key findingKey, cacheable bool) (found judgem
 	return found, ok && notExpired(found.ExpiresAt)
 }
 
-// judged records what each judge found, and returns it as one result.
+// judged records each judge's finding, and returns the merged result.
 func (e *evaluation) judged(kind Kind, manifest digest.Digest, found judgement, cached bool) result {
 	if e.recorder != nil {
 		judges := e.sources.Kinds[kind].Judges
@@ -74,7 +74,8 @@ func (e *evaluation) judged(kind Kind, manifest digest.Digest, found judgement, 
 	return result{Finding: found.Finding, manifest: manifest, cached: cached}
 }
 
-// askJudges asks each judge in turn; one yes is enough. Several noes are merged, and last as long as all of them do.
+// askJudges calls each judge in order; one yes is enough. Several refusals are merged, and expire with the first of
+// them.
 func (e *evaluation) askJudges(
 	ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence,
 ) judgement {
@@ -99,15 +100,15 @@ func (e *evaluation) askJudges(
 	return found
 }
 
-// notUsableFor returns why no judge is asked about evidence, and the zero Finding when one is.
+// notUsableFor returns why no judge is called about evidence, or the zero Finding if one is.
 func (e Evidence) notUsableFor(manifest Manifest) Finding {
 	switch {
 	case e.State == Unknown:
-		return Finding{Reason: Pending, Detail: "signatures of " + manifest.Digest.String() + " are being looked for"}
+		return Finding{Reason: Pending, Detail: "the signatures of " + manifest.Digest.String() + " are being fetched"}
 	case e.State == Failed:
 		return Finding{Reason: Unavailable, Detail: e.Detail}
 	case e.State != Found && e.State != None:
-		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence is in state %d, which is none", e.State)}
+		return Finding{Reason: Internal, Detail: fmt.Sprintf("evidence has the invalid state %d", e.State)}
 	case e.Manifest != manifest.Digest:
 		detail := fmt.Sprintf("evidence of %s was stored for %s", e.Manifest, manifest.Digest)
 		return Finding{Reason: Internal, Detail: detail}
@@ -115,8 +116,8 @@ func (e Evidence) notUsableFor(manifest Manifest) Finding {
 	return Finding{}
 }
 
-// orUnavailableIfPartial returns a finding as it stands, or as [Unavailable] where not all signatures could be read: a
-// good one may be among the others. One that lacks only a name is left as it is: what it says to do helps in any case.
+// orUnavailableIfPartial returns a finding, or [Unavailable] if not all signatures could be read: a sufficient one may
+// be among the others. A finding that lacks only a name is returned unchanged, because its advice is useful anyway.
 func (e Evidence) orUnavailableIfPartial(finding Finding) Finding {
 	if !e.Partial || finding.Met || finding.NoIdentity || finding.Reason != Rejected && finding.Reason != Unsigned {
 		return finding

@@ -17,7 +17,7 @@ func TestARequirementOfAKindThatIsNotInTheTableDenies(t *testing.T) {
 		"after one that is met":   {acceptAnything(), foreign},
 		"before one that is met":  {foreign, acceptAnything()},
 		"before a rejection":      {foreign, rejectAll()},
-		"of no kind":              {{ID: digestOf("none")}},
+		"without a kind":          {{ID: digestOf("none")}},
 		"that needs evidence too": {{ID: digestOf("needs"), Kind: "foreign", NeedsEvidence: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestARequirementOfAKindThatIsNotInTheTableDenies(t *testing.T) {
 	}
 }
 
-func TestOnlyTheJudgesOfAKindAreAsked(t *testing.T) {
+func TestOnlyTheJudgesOfAKindAreCalled(t *testing.T) {
 	var asked []string
 	judge := func(name string) policy.Judge {
 		return policy.Judge{Name: name, Func: func(
@@ -47,6 +47,6 @@ func TestOnlyTheJudgesOfAKindAreAsked(t *testing.T) {
 	}
 	wantReason(t, newDecider(t, sources).Decide(t.Context(), ask(tagged)), policy.Rejected)
 	if got := strings.Join(asked, " "); got != "one two" {
-		t.Errorf("asked %s, want one two", got)
+		t.Errorf("called %s, want one two", got)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// bench is a judge that takes its time with one namespace's image, and counts how many it judges at once.
+// bench is a judge that is slow for one namespace's image, and counts concurrent judgements.
 type bench struct {
 	now, most atomic.Int64
 	goOn      chan struct{}
@@ -32,9 +32,10 @@ func (b *bench) judge(
 	return policy.Finding{Met: true}
 }
 
-// TestFewJudgeAtOnceAndLittleDoesNotWaitForMuch: whoever may push can have signatures judged that take seconds, by
-// forty containers at once, and others must still be answered within a quarter of a second on the same processor.
-func TestFewJudgeAtOnceAndLittleDoesNotWaitForMuch(t *testing.T) {
+// TestFewJudgementsRunAtOnceAndCheapOnesDoNotWaitForExpensiveOnes: anyone who may push can cause judgements that take
+// seconds, for forty containers at once, and others must still be answered within a quarter of a second on the same
+// processor.
+func TestFewJudgementsRunAtOnceAndCheapOnesDoNotWaitForExpensiveOnes(t *testing.T) {
 	for name, test := range map[string]struct {
 		signatures, bundles, bytes int
 		atOnce                     int64
@@ -76,16 +77,16 @@ func TestFewJudgeAtOnceAndLittleDoesNotWaitForMuch(t *testing.T) {
 				}
 				synctest.Wait()
 				if most := b.most.Load(); most != test.atOnce {
-					t.Errorf("%d are judged at once, want %d", most, test.atOnce)
+					t.Errorf("%d judgements at once, want %d", most, test.atOnce)
 				}
 				if test.atOnce == 1 {
 					wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
 				}
-				// Where nobody looks at signatures there is nothing to wait for.
+				// If no signature is judged there is nothing to wait for.
 				n.set.Load().Namespaces = map[string]policy.Source{"lax": {Document: document("/lax.json", acceptAnything())}}
 				lax := policy.Question{Namespace: "lax", Reference: "hostile.example/1:v1", Config: digestOf("config")}
 				wantReason(t, decider.Decide(t.Context(), lax), policy.Accepted)
-				// Whose time is over is told to come again.
+				// A decision whose time is over is told to retry.
 				late, end := context.WithTimeout(t.Context(), time.Second)
 				defer end()
 				wantReason(t, decider.Decide(late, ask("hostile.example/0:v1")), policy.Pending)
@@ -98,8 +99,8 @@ func TestFewJudgeAtOnceAndLittleDoesNotWaitForMuch(t *testing.T) {
 	}
 }
 
-// TestWhoWaitedForTheSameQuestionTakesItsAnswer rather than work it out once more.
-func TestWhoWaitedForTheSameQuestionTakesItsAnswer(t *testing.T) {
+// TestADecisionThatWaitedForAnEqualOneUsesItsFinding instead of judging again.
+func TestADecisionThatWaitedForAnEqualOneUsesItsFinding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{goOn: make(chan struct{})}
 		n := newNode(t, signedBy("alice"))

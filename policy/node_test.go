@@ -14,8 +14,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// node is a node as a Decider sees it, held in fields: what is signed is plain text in Evidence.Directory, because
-// real signatures are for the tests of the packages that read them. It counts what it is asked.
+// node is a node as a Decider sees it: signatures are plain text in Evidence.Directory, because the tests of other
+// packages use real ones. It counts calls.
 type node struct {
 	set        atomic.Pointer[policy.Set]
 	image      policy.ImageFunc
@@ -33,8 +33,8 @@ const (
 
 func digestOf(s string) digest.Digest { return digest.FromString(s) }
 
-// newNode returns a node where namespace prod, and every other, needs that list of requirements, and whose one image
-// was pulled as tagged, has one manifest, and is not signed.
+// newNode returns a node on which that list of requirements applies to every namespace. Its one image was pulled as
+// tagged, has one manifest, and is not signed.
 func newNode(t testing.TB, requirements ...*policy.Requirement) *node {
 	t.Helper()
 	n := &node{judge: readSigners}
@@ -75,8 +75,8 @@ func normalized(t testing.TB, s string) reference.Named {
 	return ref
 }
 
-// signed has the node keep, for each original reference's manifest, the names of those who signed it. A manifest that
-// is not in the map has no signature; "?" is one nothing is known of, and "!" one that could not be looked up.
+// signed sets, for each original reference's manifest, the names of its signers. A manifest that is not in the map has
+// no signature; "?" means not known, and "!" that fetching failed.
 func (n *node) signed(signers map[string]string) {
 	n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
 		kept := make(policy.StoredEvidence, len(manifests))
@@ -103,7 +103,7 @@ func evidenceOf(manifest digest.Digest, signers string) policy.Evidence {
 	return evidence
 }
 
-// signedBy is met by a manifest that has that signer's signature.
+// signedBy returns a requirement that a manifest with that signer's signature meets.
 func signedBy(name string) *policy.Requirement {
 	return &policy.Requirement{
 		ID: digestOf("signed by " + name), Kind: policy.SignedBy, JSON: []byte(name), NeedsEvidence: true,
@@ -136,7 +136,7 @@ func readSigners(
 	}
 }
 
-// kindsOf is a table of the kinds that the tests use, each judged by the same judges.
+// kindsOf returns a table of the kinds that the tests use, all with the same judges.
 func kindsOf(judges ...policy.JudgeFunc) policy.Kinds {
 	kinds := policy.Kinds{}
 	for _, kind := range []policy.Kind{policy.SignedBy, policy.InsecureAcceptAnything, policy.Reject} {
@@ -147,7 +147,7 @@ func kindsOf(judges ...policy.JudgeFunc) policy.Kinds {
 	return kinds
 }
 
-// sources are the node's, each of them counting.
+// sources returns the node's sources, which count calls.
 func (n *node) sources() policy.Sources {
 	return policy.Sources{
 		Documents: n.set.Load,
@@ -185,7 +185,7 @@ func newDecider(t testing.TB, sources policy.Sources) *policy.Decider {
 	return decider
 }
 
-// ask is the question of namespace prod about the node's image under that reference.
+// ask returns the question of namespace prod about the node's image under that reference.
 func ask(ref string) policy.Question {
 	return policy.Question{Namespace: "prod", Reference: ref, Config: digestOf("config")}
 }
@@ -195,7 +195,7 @@ func decide(t testing.TB, n *node, ref string) policy.Verdict {
 	return n.decider(t).Decide(t.Context(), ask(ref))
 }
 
-// wantReason fails unless the verdict has that reason, and admits if and only if that is accepted.
+// wantReason fails unless the verdict has that reason, and admits if and only if the reason is accepted.
 func wantReason(t testing.TB, got policy.Verdict, want policy.Reason) {
 	t.Helper()
 	if got.Reason != want {

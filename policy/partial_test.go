@@ -9,15 +9,15 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestWhatCouldBeLookedAtInPartIsNoRefusal(t *testing.T) {
+func TestPartialEvidenceDoesNotCauseARefusal(t *testing.T) {
 	for name, c := range map[string]struct {
 		signed  string
 		partial bool
 		want    policy.Reason
 	}{
-		"all was looked at, and none is good":    {"mallory", false, policy.Rejected},
-		"a part was looked at, and none is good": {"mallory", true, policy.Unavailable},
-		"a part was looked at, and one is good":  {"mallory alice", true, policy.Accepted},
+		"all was read, and none is good":    {"mallory", false, policy.Rejected},
+		"a part was read, and none is good": {"mallory", true, policy.Unavailable},
+		"a part was read, and one is good":  {"mallory alice", true, policy.Accepted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, signedBy("alice"))
@@ -33,7 +33,7 @@ func TestWhatCouldBeLookedAtInPartIsNoRefusal(t *testing.T) {
 			got := decide(t, n, tagged)
 			wantReason(t, got, c.want)
 			if c.want == policy.Unavailable && !strings.HasPrefix(got.Detail, "the registry failed; ") {
-				t.Errorf("it says %q", got.Detail)
+				t.Errorf("the detail is %q", got.Detail)
 			}
 		})
 	}

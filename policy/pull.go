@@ -8,8 +8,8 @@ import (
 	"github.com/distribution/reference"
 )
 
-// RequiresSignature reports whether some document of this node requires a signature of images with that reference.
-// Where none does there is nothing to fetch.
+// RequiresSignature reports whether some document of this node requires a signature of images with that reference. If
+// none does, there is nothing to fetch.
 func (d *Decider) RequiresSignature(ref reference.Named) bool {
 	for _, rule := range d.sources.Documents().rules(ref) {
 		if slices.ContainsFunc(rule, (*Requirement).needsEvidence) {
@@ -20,12 +20,12 @@ func (d *Decider) RequiresSignature(ref reference.Named) bool {
 }
 
 // DecidePull decides whether any document of this node could admit an image that is about to be pulled under a
-// reference, and admits if one does. nameless reports whether there are namespaces in which a signature that names no
-// repository is enough. The image may be nil where [Decider.RequiresSignature] reports that no signature is required: a
-// requirement that needs one after all is then [Pending].
+// reference, and admits if one does. nameless reports whether some namespaces accept a signature that names no
+// repository. The image may be nil if [Decider.RequiresSignature] reports that no signature is required: a requirement
+// that needs one nevertheless is then [Pending].
 //
 // Of several refusals it returns the one after which a retry is most likely to succeed. Only [Rejected] and [Unsigned]
-// justify refusing a pull: with any other, some document may well admit the image by the time a container is created
+// justify refusing a pull: with any other reason, some document may admit the image by the time a container is created
 // from it. Lists of requirements that documents share are judged once.
 func (d *Decider) DecidePull(
 	ctx context.Context, ref reference.Named, image *Image, nameless bool,
@@ -54,7 +54,7 @@ func (d *Decider) DecidePull(
 		if found.Admitted() {
 			return found
 		}
-		// A document that rejects whatever is signed comes last: whoever signs can still meet another.
+		// A document that rejects regardless of signatures comes last: a signature can still satisfy another document.
 		if verdict.Reason == "" || !found.RejectsAll() && (verdict.RejectsAll() || found.retryRank() > verdict.retryRank()) {
 			verdict = found
 		}
@@ -62,10 +62,10 @@ func (d *Decider) DecidePull(
 	return verdict
 }
 
-// listPosition is where a list of requirements is: in which document, and under which scope.
+// listPosition is the position of a list of requirements: its document and its scope.
 type listPosition struct{ document, name string }
 
-// rules yields the lists of requirements by which some document judges a reference, each of them once.
+// rules yields the lists of requirements that apply to a reference in some document, each of them once.
 func (s *Set) rules(ref reference.Named) iter.Seq2[listPosition, []*Requirement] {
 	return func(yield func(listPosition, []*Requirement) bool) {
 		if s == nil {
@@ -93,7 +93,7 @@ func (s *Set) rules(ref reference.Named) iter.Seq2[listPosition, []*Requirement]
 	}
 }
 
-// sources yields the system's document and those of all namespaces.
+// sources yields the system policy and the documents of all namespaces.
 func (s *Set) sources() iter.Seq[Source] {
 	return func(yield func(Source) bool) {
 		if !yield(s.System) {
@@ -107,7 +107,7 @@ func (s *Set) sources() iter.Seq[Source] {
 	}
 }
 
-// unusable returns why not every document can be used, or nil.
+// unusable returns why some document cannot be used, or nil.
 func (s *Set) unusable() error {
 	if s == nil {
 		return refuse(InvalidPolicy, "no policy has been loaded yet")

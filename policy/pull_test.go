@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// documents has the node know a system's document and one for each namespace, by their lists of requirements.
+// documents sets a system policy and a document for each namespace, by their lists of requirements.
 func (n *node) documents(system []*policy.Requirement, namespaces map[string][]*policy.Requirement) {
 	set := &policy.Set{
 		System:     policy.Source{Document: document("/system.json", system...)},
@@ -29,7 +29,7 @@ func decidePull(t testing.TB, n *node, nameless bool) policy.Verdict {
 	return n.decider(t).DecidePull(t.Context(), ref, imageOf(t, tagged), nameless)
 }
 
-// lists writes lists of requirements down shortly.
+// lists abbreviates lists of requirements.
 type lists = map[string][]*policy.Requirement
 
 func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
@@ -38,20 +38,20 @@ func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
 	for name, test := range map[string]struct {
 		system     []*policy.Requirement
 		namespaces lists
-		signed     string // "-" is nobody
+		signed     string // "-": not signed
 		want       policy.Reason
 		document   string
 	}{
 		"the system's admits":                  {alice, nil, "alice", policy.Accepted, "/system.json"},
 		"only a namespace's admits":            {reject, lists{"a": bob, "b": alice}, "alice", policy.Accepted, "/b.json"},
-		"one takes anything":                   {reject, lists{"dev": {acceptAnything()}}, "-", policy.Accepted, "/dev.json"},
+		"one accepts anything":                 {reject, lists{"dev": {acceptAnything()}}, "-", policy.Accepted, "/dev.json"},
 		"all reject":                           {reject, lists{"dev": reject}, "alice", policy.Rejected, "/system.json"},
-		"nobody signed":                        {alice, lists{"dev": bob}, "-", policy.Unsigned, ""},
-		"nobody signed, and another rejects":   {reject, lists{"dev": bob}, "-", policy.Unsigned, "/dev.json"},
+		"not signed":                           {alice, lists{"dev": bob}, "-", policy.Unsigned, ""},
+		"not signed, and another rejects":      {reject, lists{"dev": bob}, "-", policy.Unsigned, "/dev.json"},
 		"another signed, and one rejects":      {reject, lists{"dev": bob}, "carol", policy.Rejected, "/dev.json"},
 		"another signed":                       {alice, lists{"dev": bob}, "carol", policy.Rejected, ""},
 		"nothing is known of signatures yet":   {reject, lists{"dev": alice}, "?", policy.Pending, "/dev.json"},
-		"signatures could not be looked up":    {reject, lists{"dev": alice}, "!", policy.Unavailable, "/dev.json"},
+		"signatures could not be fetched":      {reject, lists{"dev": alice}, "!", policy.Unavailable, "/dev.json"},
 		"one of two requirements":              {append(alice, bob...), nil, "alice", policy.Rejected, "/system.json"},
 		"both requirements":                    {append(alice, bob...), nil, "alice bob", policy.Accepted, "/system.json"},
 		"a key that cannot be read":            {lost, lists{"dev": reject}, "alice", policy.InvalidPolicy, "/system.json"},
@@ -69,7 +69,7 @@ func TestAPullIsWhatSomeDocumentCouldAdmit(t *testing.T) {
 				t.Errorf("document %s decided, want %s", verdict.Document, test.document)
 			}
 			if verdict.Reference != tagged {
-				t.Errorf("judged %s, want %s", verdict.Reference, tagged)
+				t.Errorf("evaluated %s, want %s", verdict.Reference, tagged)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func problem() *policy.Requirement {
 	return &policy.Requirement{ID: digestOf("problem"), Kind: "signedBy", NeedsEvidence: true, Problem: "no such key"}
 }
 
-// TestADocumentThatCannotBeUsedRefusesNoPull: nobody knows what it will say once it is repaired.
+// TestADocumentThatCannotBeUsedRefusesNoPull: it is unknown what it will require once it is valid.
 func TestADocumentThatCannotBeUsedRefusesNoPull(t *testing.T) {
 	broken := policy.Source{Name: "/broken.json", Err: errors.New("line 3: no JSON")}
 	for name, change := range map[string]func(*policy.Set){
@@ -110,19 +110,19 @@ func TestADocumentThatCannotBeUsedRefusesNoPull(t *testing.T) {
 	})
 }
 
-func TestASignatureWithoutANameIsEnoughForAPullWhereItIsForSomeNamespace(t *testing.T) {
+func TestASignatureWithoutANameSufficesForAPullIfSomeNamespaceAcceptsIt(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.judge = bundles
 	n.signed(map[string]string{tagged: "nameless"})
 	strict := decidePull(t, n, false)
 	wantReason(t, strict, policy.Rejected)
 	if !strict.NoIdentity {
-		t.Error("the verdict does not say that only a name is lacking")
+		t.Error("the verdict does not report that only a name is missing")
 	}
 	wantReason(t, decidePull(t, n, true), policy.Accepted)
 }
 
-func TestOnlySignaturesAreAskedFor(t *testing.T) {
+func TestRequiresSignature(t *testing.T) {
 	const elsewhere = "registry.example/other:v1"
 	for name, test := range map[string]struct {
 		system     []*policy.Requirement
@@ -130,11 +130,11 @@ func TestOnlySignaturesAreAskedFor(t *testing.T) {
 		want       bool
 	}{
 		"nothing is signed anywhere":   {[]*policy.Requirement{rejectAll()}, lists{"dev": {acceptAnything()}}, false},
-		"the system's asks":            {[]*policy.Requirement{signedBy("alice")}, nil, true},
-		"one namespace's asks":         {[]*policy.Requirement{rejectAll()}, lists{"dev": {signedBy("bob")}}, true},
+		"the system policy requires":   {[]*policy.Requirement{signedBy("alice")}, nil, true},
+		"one namespace requires":       {[]*policy.Requirement{rejectAll()}, lists{"dev": {signedBy("bob")}}, true},
 		"its key cannot be read":       {[]*policy.Requirement{problem()}, nil, false},
-		"it rejects and asks":          {[]*policy.Requirement{signedBy("a"), rejectAll()}, nil, true},
-		"it asks of another only":      {[]*policy.Requirement{rejectAll()}, lists{"scoped": nil}, false},
+		"it rejects and requires":      {[]*policy.Requirement{signedBy("a"), rejectAll()}, nil, true},
+		"it requires for another only": {[]*policy.Requirement{rejectAll()}, lists{"scoped": nil}, false},
 		"it has no requirement at all": {nil, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,27 +146,26 @@ func TestOnlySignaturesAreAskedFor(t *testing.T) {
 			}
 			decider := n.decider(t)
 			if got := decider.RequiresSignature(normalized(t, tagged)); got != test.want {
-				t.Errorf("asks %t, want %t", got, test.want)
+				t.Errorf("required: %t, want %t", got, test.want)
 			}
 			if test.want {
 				return
 			}
 			verdict := decider.DecidePull(t.Context(), normalized(t, tagged), nil, false)
 			if n.looks.Load() != 0 || verdict.Reason == policy.Pending {
-				t.Errorf("%d looks for evidence, and %s", n.looks.Load(), verdict.Reason)
+				t.Errorf("%d lookups of evidence, and %s", n.looks.Load(), verdict.Reason)
 			}
 		})
 	}
 }
 
-// TestAnImageThatWasNotReadIsNotRefusedForItsSignatures: documents may change between the question whether a signature
-// is asked for and this one.
+// TestAnImageThatWasNotReadIsNotRefusedForItsSignatures: documents may change between RequiresSignature and DecidePull.
 func TestAnImageThatWasNotReadIsNotRefusedForItsSignatures(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	decider := n.decider(t)
 	wantReason(t, decider.DecidePull(t.Context(), normalized(t, tagged), nil, true), policy.Pending)
 	if n.looks.Load() != 0 || n.judged.Load() != 0 {
-		t.Errorf("%d looks and %d judgements of nothing", n.looks.Load(), n.judged.Load())
+		t.Errorf("%d lookups and %d judgements", n.looks.Load(), n.judged.Load())
 	}
 	wantReason(t, decider.DecidePull(t.Context(), normalized(t, tagged), &policy.Image{}, true), policy.Internal)
 }
@@ -182,7 +181,7 @@ func TestListsThatDocumentsShareAreJudgedOnce(t *testing.T) {
 	n.documents(shared, namespaces)
 	wantReason(t, decidePull(t, n, false), policy.Unsigned)
 	if n.judged.Load() != 2 || n.looks.Load() != 1 {
-		t.Errorf("%d judgements and %d looks for evidence, want one for each list and one look",
+		t.Errorf("%d judgements and %d lookups of evidence, want one for each list and one lookup",
 			n.judged.Load(), n.looks.Load())
 	}
 }
@@ -197,7 +196,7 @@ func TestAJudgeThatPanicsRefusesNoPull(t *testing.T) {
 	wantReason(t, decidePull(t, n, false), policy.Internal)
 }
 
-// BenchmarkDecidePullOf10000Documents is a pull on a node with as many namespaces that share their requirements.
+// BenchmarkDecidePullOf10000Documents decides a pull on a node with 10,000 namespaces that share their requirements.
 func BenchmarkDecidePullOf10000Documents(b *testing.B) {
 	n := newNode(b)
 	shared := []*policy.Requirement{signedBy("alice")}

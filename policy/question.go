@@ -1,7 +1,7 @@
 package policy
 
 import (
-	// A digest of an algorithm that the program does not link is no valid digest.
+	// A digest is valid only if the program links its algorithm.
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"strings"
@@ -9,40 +9,40 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Question is what is asked of a policy: may this namespace run this image, which its pod calls by this reference?
-// It is comparable, so that one question has one answer.
+// Question asks whether a namespace may run an image under the reference in its pod. It is comparable, so that it can
+// be a key of caches.
 type Question struct {
 	// Namespace is the pod's Kubernetes namespace, a DNS label.
 	Namespace string
 	// Reference is what the pod's author wrote, not normalised: a name, or an image ID such as sha256:ab12….
 	Reference string
-	// Config is the digest of the image's configuration, which the runtime says it runs.
+	// Config is the digest of the config of the image that the runtime reports to run.
 	Config digest.Digest
 }
 
-// maxReference has room for the longest reference there is: 255 bytes of name, 128 of tag and the longest digest.
+// maxReference has room for the longest possible reference: 255 bytes of name, 128 of tag and the longest digest.
 const maxReference = 1024
 
-// Validate returns a [*Refusal] when the question cannot be asked: it is denied rather than guessed at.
+// Validate returns a [*Refusal] if the question is invalid.
 func (q Question) Validate() error {
 	if !isDNSLabel(q.Namespace) {
 		return refuse(BadRequest, "the pod's namespace %q is not a DNS label", q.Namespace)
 	}
 	if q.Reference == "" {
-		return refuse(BadRequest, "the container names no image reference")
+		return refuse(BadRequest, "the container has no image reference")
 	}
 	if len(q.Reference) > maxReference {
-		return refuse(BadRequest, "the image reference has %d bytes and may have %d", len(q.Reference), maxReference)
+		return refuse(BadRequest, "the image reference has %d bytes; the maximum is %d", len(q.Reference), maxReference)
 	}
 	if err := q.Config.Validate(); err != nil {
-		return refuse(BadRequest, "the image has no usable config digest %q: %v", q.Config, err)
+		return refuse(BadRequest, "invalid config digest %q: %v", q.Config, err)
 	}
 	return nil
 }
 
-// ImageID returns the hexadecimal digits of an image ID, when that is what the pod wrote: sha256:<hex>, in full or
-// as a prefix, or all 64 digits without the algorithm. The kubelet and containerd both accept these where a name
-// could stand, although sha256:ab12 would also parse as a repository of Docker Hub with a tag.
+// ImageID returns the hexadecimal digits if the pod's reference is an image ID: sha256:<hex>, complete or as a prefix,
+// or all 64 digits without the algorithm. The kubelet and containerd accept both instead of a name, although
+// sha256:ab12 could also be a repository of Docker Hub with a tag.
 func (q Question) ImageID() (hexadecimal string, ok bool) {
 	if rest, found := strings.CutPrefix(q.Reference, "sha256:"); found {
 		return rest, isHexadecimal(rest) && len(rest) <= 64
@@ -62,5 +62,5 @@ func isDNSLabel(s string) bool {
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// ValidNamespace reports whether s can be the name of a Kubernetes namespace, and so of a document's file.
+// ValidNamespace reports whether s can be the name of a Kubernetes namespace, and therefore of a document's file.
 func ValidNamespace(s string) bool { return isDNSLabel(s) }

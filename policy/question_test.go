@@ -10,13 +10,13 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestQuestionIsValidatedBeforeItIsAsked(t *testing.T) {
+func TestQuestionsAreValidated(t *testing.T) {
 	good := policy.Question{Namespace: "prod", Reference: "app", Config: digestOf("config")}
 	cases := map[string]struct {
 		change func(*policy.Question)
 		want   string
 	}{
-		"a question that says all": {func(*policy.Question) {}, ""},
+		"a complete question":      {func(*policy.Question) {}, ""},
 		"a namespace of one digit": {func(q *policy.Question) { q.Namespace = "7" }, ""},
 		"a namespace of 63 characters": {
 			func(q *policy.Question) { q.Namespace = strings.Repeat("a", 63) }, "",
@@ -31,7 +31,7 @@ func TestQuestionIsValidatedBeforeItIsAsked(t *testing.T) {
 			func(q *policy.Question) { q.Reference = "" }, "no image reference",
 		},
 		"a reference longer than any can be": {
-			func(q *policy.Question) { q.Reference = strings.Repeat("a", 1025) }, "has 1025 bytes and may have 1024",
+			func(q *policy.Question) { q.Reference = strings.Repeat("a", 1025) }, "has 1025 bytes; the maximum is 1024",
 		},
 		"no config digest": {func(q *policy.Question) { q.Config = "" }, "config digest"},
 		"a config digest cut short": {
@@ -72,28 +72,28 @@ func TestQuestionIsValidatedBeforeItIsAsked(t *testing.T) {
 	}
 }
 
-func TestImageIDIsToldFromAName(t *testing.T) {
+func TestAnImageIDIsNotAName(t *testing.T) {
 	full := strings.Repeat("0123456789abcdef", 4)
 	cases := map[string]struct {
 		reference string
 		want      string
 	}{
-		"a full image ID":                         {"sha256:" + full, full},
-		"a prefix of one":                         {"sha256:ab12", "ab12"},
-		"a prefix of one digit":                   {"sha256:a", "a"},
-		"64 digits alone":                         {full, full},
-		"63 digits alone are a name":              {full[1:], ""},
-		"65 digits after the algorithm":           {"sha256:" + full + "a", ""},
-		"an algorithm alone":                      {"sha256:", ""},
-		"a tag of the repository sha256":          {"sha256:latest", ""},
-		"digits in upper case":                    {"sha256:AB12", ""},
-		"64 digits in upper case":                 {strings.ToUpper(full), ""},
-		"another algorithm":                       {"sha512:" + full, ""},
-		"the algorithm in upper case":             {"SHA256:" + full, ""},
-		"a repository called sha256 in full":      {"docker.io/library/sha256:ab12", ""},
-		"a name with a digest":                    {"app@sha256:" + full, ""},
-		"a prefix and a space":                    {"sha256:ab12 ", ""},
-		"a prefix with a letter that is no digit": {"sha256:ab1g", ""},
+		"a full image ID":                            {"sha256:" + full, full},
+		"a prefix of one":                            {"sha256:ab12", "ab12"},
+		"a prefix of one digit":                      {"sha256:a", "a"},
+		"64 digits alone":                            {full, full},
+		"63 digits alone are a name":                 {full[1:], ""},
+		"65 digits after the algorithm":              {"sha256:" + full + "a", ""},
+		"an algorithm alone":                         {"sha256:", ""},
+		"a tag of the repository sha256":             {"sha256:latest", ""},
+		"digits in upper case":                       {"sha256:AB12", ""},
+		"64 digits in upper case":                    {strings.ToUpper(full), ""},
+		"another algorithm":                          {"sha512:" + full, ""},
+		"the algorithm in upper case":                {"SHA256:" + full, ""},
+		"a repository called sha256 in full":         {"docker.io/library/sha256:ab12", ""},
+		"a name with a digest":                       {"app@sha256:" + full, ""},
+		"a prefix and a space":                       {"sha256:ab12 ", ""},
+		"a prefix with a letter that is not a digit": {"sha256:ab1g", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -11,13 +11,13 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-func TestAChangeDuringADecisionIsNotRememberedUnderTheNewNumber(t *testing.T) {
+func TestAChangeDuringADecisionIsNotCachedUnderTheNewNumber(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.signed(map[string]string{tagged: "alice"})
 	image := n.image
 	n.image = func(ctx context.Context, q policy.Question) (*policy.Image, error) {
 		found, err := image(ctx, q)
-		n.generation.Add(1) // what was found has just gone out of date
+		n.generation.Add(1) // the data is now outdated
 		n.image = image
 		return found, err
 	}
@@ -26,7 +26,7 @@ func TestAChangeDuringADecisionIsNotRememberedUnderTheNewNumber(t *testing.T) {
 		verdict := decider.Decide(t.Context(), ask(tagged))
 		wantReason(t, verdict, policy.Accepted)
 		if fromMemory := n.images.Load() <= int64(i); fromMemory != want {
-			t.Errorf("decision %d came from memory: %t, want %t", i+1, fromMemory, want)
+			t.Errorf("decision %d was cached: %t, want %t", i+1, fromMemory, want)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestASecondGenerationCountsToo(t *testing.T) {
 	}
 }
 
-func TestWithoutGenerationsNoAnswerIsRemembered(t *testing.T) {
+func TestWithoutGenerationsNoAnswerIsCached(t *testing.T) {
 	n := newNode(t, acceptAnything())
 	sources := n.sources()
 	sources.Generations = nil
@@ -61,7 +61,7 @@ func TestWithoutGenerationsNoAnswerIsRemembered(t *testing.T) {
 }
 
 func TestAReloadDuringADecisionDoesNotMixTwoPolicies(t *testing.T) {
-	// The old policy wants alice and bob, the new one carol and dave. The image is signed by alice and dave: only half
+	// The old policy requires alice and bob, the new one carol and dave. The image is signed by alice and dave: only half
 	// of each would admit it.
 	old := document("/old.json", signedBy("alice"), signedBy("bob"))
 	fresh := document("/new.json", signedBy("carol"), signedBy("dave"))
@@ -108,7 +108,7 @@ func TestAReloadDuringADecisionDoesNotMixTwoPolicies(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOfTheOldPolicyIsNotGivenUnderTheNew(t *testing.T) {
+func TestAnAnswerUnderTheOldPolicyIsNotReusedUnderTheNew(t *testing.T) {
 	n := newNode(t, acceptAnything())
 	decider := n.decider(t)
 	image := n.image
@@ -157,7 +157,7 @@ func TestManyDecideWhileDocumentsAndEvidenceChange(t *testing.T) {
 	changer.Wait()
 }
 
-func TestADecisionAsksForTheDocumentsOnce(t *testing.T) {
+func TestADecisionUsesOneSnapshotOfTheDocuments(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.signed(map[string]string{tagged: "alice"})
 	sources := n.sources()
@@ -170,7 +170,7 @@ func TestADecisionAsksForTheDocumentsOnce(t *testing.T) {
 	for i := range 3 { // worked out, then remembered
 		wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
 		if asked != i+1 {
-			t.Fatalf("the documents were asked for %d times in %d decisions", asked, i+1)
+			t.Fatalf("the documents were requested %d times in %d decisions", asked, i+1)
 		}
 	}
 }

@@ -8,39 +8,37 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Requirement is one element of a list of policy requirements (containers-policy.json(5), "POLICY REQUIREMENTS"),
-// with the contents of every key file it names in place of the path.
+// Requirement is one element of a list of policy requirements (containers-policy.json(5), "POLICY REQUIREMENTS"), with
+// the contents of every key file instead of its path.
 type Requirement struct {
-	// ID is the hash of all that follows: equal requirements have equal IDs, in whatever document they stand. One
+	// ID is the hash of Kind, JSON and Problem: equal requirements of different documents have equal IDs. A requirement
 	// without an ID is never met.
 	ID digest.Digest
 	// Kind is the requirement's "type".
 	Kind Kind
-	// JSON is the policy requirement, with the keys themselves in place of their paths. It is empty where Problem is
-	// not.
+	// JSON is the policy requirement, with the keys instead of their paths. It is empty if Problem is set.
 	JSON []byte
 	// NeedsEvidence reports whether signatures decide whether it is met.
 	NeedsEvidence bool
-	// KeyFiles are the paths of the key files it names, for whoever reads a denial. They are not part of the ID.
+	// KeyFiles are the paths of its key files, for the detail of a denial. They are not part of the ID.
 	KeyFiles []string
-	// Problem is why no signature can meet the requirement, such as a key file that cannot be read. It is empty when
-	// there is none. Other scopes of the document are not affected.
+	// Problem is why no signature can meet the requirement, such as a key file that cannot be read. It is empty if there
+	// is none. Other scopes of the document are not affected.
 	Problem string
 }
 
-// withKeyFiles adds the key files to a detail about signatures that the requirement does not accept. A finding cannot
-// name them: it is shared by all requirements of the same content, whatever files that was read from.
+// withKeyFiles adds the paths of the key files to the detail of a finding. Findings do not contain them, because all
+// requirements with the same keys share them, whatever files the keys were read from.
 func (r *Requirement) withKeyFiles(detail string) string {
 	if !r.needsEvidence() || len(r.KeyFiles) == 0 || detail == "" {
 		return detail
 	}
-	return detail + " (the requirement's keys are those of " + strings.Join(r.KeyFiles, ", ") + ")"
+	return detail + " (the requirement's keys are in " + strings.Join(r.KeyFiles, ", ") + ")"
 }
 
-// needsEvidence reports whether signatures have to be looked at to say whether the requirement is met.
+// needsEvidence reports whether the requirement cannot be evaluated without signatures.
 func (r *Requirement) needsEvidence() bool { return r.NeedsEvidence && r.Problem == "" }
 
-// JudgeFunc finds whether one requirement is met by one manifest and the stored evidence of that manifest, when the
-// image has that reference. For a requirement that needs no evidence the evidence is
-// zero.
+// JudgeFunc decides whether one manifest of an image with that reference meets one requirement with its stored
+// evidence. For a requirement that needs no evidence the evidence is zero.
 type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Evidence) Finding

@@ -7,8 +7,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// TestKeyFilesAreNamedByTheRequirementAndNotByItsFinding: two requirements of the same content share findings, and each
-// names its own files.
+// TestKeyFilesAreNamedByTheRequirementAndNotByItsFinding: two requirements with the same content share findings, and
+// each names its own files.
 func TestKeyFilesAreNamedByTheRequirementAndNotByItsFinding(t *testing.T) {
 	one, two := *signedBy("alice"), *signedBy("alice")
 	one.KeyFiles, two.KeyFiles = []string{"/keys/one.pub"}, []string{"/keys/two.pub"}
@@ -25,7 +25,7 @@ func TestKeyFilesAreNamedByTheRequirementAndNotByItsFinding(t *testing.T) {
 	second := decider.Decide(t.Context(), question)
 	for _, verdict := range []policy.Verdict{first, second} {
 		file := map[string]string{"/prod.json": "/keys/one.pub", "/system.json": "/keys/two.pub"}[verdict.Document]
-		if !strings.HasSuffix(verdict.Detail, "(the requirement's keys are those of "+file+")") {
+		if !strings.HasSuffix(verdict.Detail, "(the requirement's keys are in "+file+")") {
 			t.Errorf("of %s: %s", verdict.Document, verdict.Detail)
 		}
 	}

@@ -20,28 +20,28 @@ func TestARequirementIsMetByAnyManifestAndTheListByAll(t *testing.T) {
 		want   policy.Reason
 		digest digest.Digest
 	}{
-		"one asks, the first manifest has it": {
+		"one requirement, the first manifest meets it": {
 			list(alice), map[string]string{one: "alice"}, policy.Accepted, digestOf("manifest of " + one),
 		},
-		"one asks, the second manifest has it": {
+		"one requirement, the second manifest meets it": {
 			list(alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two),
 		},
-		"two ask, one manifest has both": {
+		"two requirements, one manifest meets both": {
 			list(alice, bob), map[string]string{two: "alice bob"}, policy.Accepted, digestOf("manifest of " + two),
 		},
-		"two ask, each manifest has one": {
+		"two requirements, each manifest meets one": {
 			list(alice, bob), map[string]string{one: "bob", two: "alice"}, policy.Accepted, digestOf("manifest of " + one),
 		},
-		"two ask, one is given": {
+		"two requirements, one is met": {
 			list(alice, bob), map[string]string{one: "alice"}, policy.Rejected, "",
 		},
-		"two ask, one is given, the other way round": {
+		"two requirements, the other is met": {
 			list(bob, alice), map[string]string{one: "alice"}, policy.Rejected, "",
 		},
-		"two ask, none is given":                     {list(alice, bob), nil, policy.Unsigned, ""},
+		"two requirements, none is met":              {list(alice, bob), nil, policy.Unsigned, ""},
 		"accept anything does not loosen a list":     {list(acceptAnything(), alice), nil, policy.Unsigned, ""},
 		"accept anything at the end does not either": {list(alice, acceptAnything()), nil, policy.Unsigned, ""},
-		"accept anything beside one that is met": {
+		"accept anything, and one that is met": {
 			list(acceptAnything(), alice), map[string]string{two: "alice"}, policy.Accepted, digestOf("manifest of " + two),
 		},
 		"reject at the end of a list that is met": {
@@ -97,7 +97,7 @@ func TestARequirementIsMetByAnyManifestAndTheListByAll(t *testing.T) {
 	}
 }
 
-func TestAProblemOfOneScopeLeavesTheOthersAlone(t *testing.T) {
+func TestAProblemOfOneScopeDoesNotAffectOthers(t *testing.T) {
 	broken := signedBy("alice")
 	broken.Problem = "reading key /etc/keys/alice.pub: permission denied"
 	d := document("/prod.json", acceptAnything())
@@ -109,10 +109,10 @@ func TestAProblemOfOneScopeLeavesTheOthersAlone(t *testing.T) {
 	verdict := decide(t, n, "broken.example/app:v1")
 	wantReason(t, verdict, policy.InvalidPolicy)
 	if verdict.Detail != broken.Problem || verdict.Scope != "broken.example" {
-		t.Errorf("scope %q: %q, want that of the problem", verdict.Scope, verdict.Detail)
+		t.Errorf("scope %q: %q, want the scope with the problem", verdict.Scope, verdict.Detail)
 	}
 	if n.judged.Load() != 0 || n.looks.Load() != 0 || n.asked.Load() != 0 {
-		t.Error("a requirement that nothing can meet had evidence looked for")
+		t.Error("evidence was looked up for a requirement that nothing can meet")
 	}
 	wantReason(t, decide(t, n, tagged), policy.Accepted)
 }
@@ -149,11 +149,11 @@ func TestManifestsOfTheOwnRepositoryComeFirstAndNoMoreThan64AreJudged(t *testing
 	n.judged.Store(0)
 	wantReason(t, decide(t, n, tagged), policy.Unsigned)
 	if got := n.judged.Load(); got != 64 {
-		t.Errorf("the judge was asked %d times, want 64", got)
+		t.Errorf("the judge was called %d times, want 64", got)
 	}
 }
 
-func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
+func TestEvidenceIsRefetchedOnlyIfItCouldChangeTheVerdict(t *testing.T) {
 	const good, evil = "good.example/app:v1", "evil.example/app:v1"
 	id := digestOf("config").String()
 	cases := map[string]struct {
@@ -176,15 +176,15 @@ func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
 		"pending": {
 			[]*policy.Requirement{signedBy("alice")}, good, map[string]string{good: "?"}, policy.Pending, 1, 0,
 		},
-		"two requirements, one look": {
+		"two requirements, one lookup": {
 			[]*policy.Requirement{signedBy("alice"), signedBy("bob")},
 			good,
 			map[string]string{good: "alice bob"},
 			policy.Accepted, 1, 0,
 		},
-		"anything goes": {[]*policy.Requirement{acceptAnything()}, good, nil, policy.Accepted, 0, 0},
-		"nothing goes":  {[]*policy.Requirement{rejectAll()}, good, nil, policy.Rejected, 0, 0},
-		"nothing goes, said last": {
+		"accept anything": {[]*policy.Requirement{acceptAnything()}, good, nil, policy.Accepted, 0, 0},
+		"reject":          {[]*policy.Requirement{rejectAll()}, good, nil, policy.Rejected, 0, 0},
+		"reject, as the last requirement": {
 			[]*policy.Requirement{signedBy("alice"), rejectAll()}, good, nil, policy.Rejected, 0, 0,
 		},
 		"unknown origin": {
@@ -197,7 +197,7 @@ func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
 		"by ID, one is being fetched": {
 			[]*policy.Requirement{signedBy("alice")}, id, map[string]string{good: "?"}, policy.Pending, 2, 0,
 		},
-		"by ID, nothing goes for both": {[]*policy.Requirement{rejectAll()}, id, nil, policy.Rejected, 0, 0},
+		"by ID, both are rejected": {[]*policy.Requirement{rejectAll()}, id, nil, policy.Rejected, 0, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -210,13 +210,13 @@ func TestTheRegistryIsAskedOnlyWhereAnAnswerCouldHelp(t *testing.T) {
 			}
 			wantReason(t, decide(t, n, c.reference), c.want)
 			if n.looks.Load() != c.looks || n.asked.Load() != c.asked {
-				t.Errorf("looked %d times and asked %d times, want %d and %d", n.looks.Load(), n.asked.Load(), c.looks, c.asked)
+				t.Errorf("%d lookups and %d refetches, want %d and %d", n.looks.Load(), n.asked.Load(), c.looks, c.asked)
 			}
 		})
 	}
 }
 
-// keepOnlyItsOwn has each repository hold signatures of the manifests obtained from it alone.
+// keepOnlyItsOwn makes each repository store only the signatures of the manifests obtained from it.
 func (n *node) keepOnlyItsOwn() {
 	kept := n.kept
 	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {

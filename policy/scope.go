@@ -7,8 +7,8 @@ import (
 	"github.com/distribution/reference"
 )
 
-// Normalize parses a reference as containerd and CRI-O do: familiar names are completed, latest is the tag of a name
-// without tag and digest, and a tag in addition to a digest is dropped, because a policy identity has one of them.
+// Normalize parses a reference as containerd and CRI-O do: short names are completed, a name without tag and digest
+// gets the tag latest, and a tag in addition to a digest is dropped, because a policy identity has only one of them.
 func Normalize(s string) (reference.Named, error) {
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
@@ -20,13 +20,14 @@ func Normalize(s string) (reference.Named, error) {
 	return reference.TagNameOnly(named), nil
 }
 
-// scopesOf lists the scopes that match a reference, most specific first.
+// scopesOf returns the scopes that match a reference, most specific first.
 func scopesOf(ref reference.Named) []string {
 	return appendRepositoryScopes([]string{ref.String()}, ref)
 }
 
-// RepositoryScopes lists the scopes that match a repository, most specific first: itself, what is above it, its host,
-// and that host's domains by a wildcard. registries.d has the same (containers/image, docker/policyconfiguration).
+// RepositoryScopes returns the scopes that match a repository, most specific first: the repository, its namespaces, its
+// host, and wildcards for the domains of the host. registries.d has the same (containers/image,
+// docker/policyconfiguration).
 func RepositoryScopes(repository reference.Named) []string {
 	return appendRepositoryScopes(nil, repository)
 }
@@ -41,7 +42,7 @@ func appendRepositoryScopes(scopes []string, repository reference.Named) []strin
 		}
 		name = name[:slash]
 	}
-	// A wildcard stands for one label or more, so a name of one label has none. The port belongs to the host.
+	// A wildcard stands for at least one label, so a name of one label has none. The port belongs to the host.
 	host, _, _ := strings.Cut(name, ":")
 	for {
 		_, parent, found := strings.Cut(host, ".")

@@ -23,7 +23,7 @@ func TestNormalizeCompletesAsContainerdDoes(t *testing.T) {
 		"a host with a port and a tag":  {"registry.example:5000/app:v1", "registry.example:5000/app:v1"},
 		"localhost is a host":           {"localhost/app", "localhost/app:latest"},
 		"a host by address":             {"[::1]:5000/app", "[::1]:5000/app:latest"},
-		"a tag beside a digest is dropped": {
+		"a tag in addition to a digest is dropped": {
 			"registry.example:5000/app:v1@" + someDigest, "registry.example:5000/app@" + someDigest,
 		},
 		"a repository called sha256":        {"sha256:latest", "docker.io/library/sha256:latest"},
@@ -41,7 +41,7 @@ func TestNormalizeCompletesAsContainerdDoes(t *testing.T) {
 		"a tag of 129 characters":           {"app:" + strings.Repeat("a", 129), ""},
 		"a repository of 300 characters":    {"registry.example/" + strings.Repeat("a", 300), ""},
 		"an image ID that lost its hex":     {"sha256:", ""},
-		"a byte that is no UTF-8":           {"app\xff", ""},
+		"a byte that is not UTF-8":          {"app\xff", ""},
 		"a digest in upper case hex digits": {"app@sha256:" + strings.ToUpper(someDigest[7:]), ""},
 	}
 	for name, c := range cases {
@@ -82,7 +82,7 @@ func FuzzNormalizeTwiceIsOnce(f *testing.F) {
 	})
 }
 
-func TestSelectTakesTheMostSpecificScopeAlone(t *testing.T) {
+func TestSelectUsesOnlyTheMostSpecificScope(t *testing.T) {
 	const name = "registry.sub.example:5000/team/app"
 	pinned := name + "@" + someDigest
 	cases := map[string]struct {
@@ -108,8 +108,8 @@ func TestSelectTakesTheMostSpecificScopeAlone(t *testing.T) {
 		"a wildcard stands for several labels":   {name, []string{"*.example"}, "*.example"},
 		"a wildcard with a port matches nothing": {name, []string{"*.example:5000", ""}, ""},
 		"a wildcard is not the domain itself":    {"sub.example/app", []string{"*.sub.example", ""}, ""},
-		"a wildcard for everything is none":      {name, []string{"*", "*.", ""}, ""},
-		"a wildcard with a path is none":         {name, []string{"*.example/team", ""}, ""},
+		"a wildcard for everything is invalid":   {name, []string{"*", "*.", ""}, ""},
+		"a wildcard with a path is invalid":      {name, []string{"*.example/team", ""}, ""},
 		"half a component is no namespace": {
 			name, []string{"registry.sub.example:5000/te", name + "lication", ""}, "",
 		},
@@ -143,7 +143,7 @@ func TestSelectTakesTheMostSpecificScopeAlone(t *testing.T) {
 	}
 }
 
-func TestSelectFallsToTheDocumentsDefault(t *testing.T) {
+func TestSelectFallsBackToTheDocumentsDefault(t *testing.T) {
 	d := document("d", signedBy("default"))
 	d.Scopes = map[string][]*policy.Requirement{"other.example": {acceptAnything()}}
 	scope, list := d.Select(normalized(t, tagged))

@@ -6,30 +6,30 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Step is one step of an evaluation: what one judge found of one requirement and one manifest, or why no judge was
-// asked, or why the decision ended before a requirement was looked at. What does not apply is zero.
+// Step is one step of an evaluation: what one judge found about one requirement and one manifest, why no judge was
+// called, or why the decision ended before a requirement was evaluated. Fields that do not apply are zero.
 type Step struct {
-	// Reference is the one that is judged, normalised, by Scope of Document.
+	// Reference is the normalised reference that is judged, by Scope of Document.
 	Reference string
 	Document  string
 	Scope     string
-	// Requirement is the kind of the requirement, and Index its place in the scope's list, from zero.
+	// Requirement is the kind of the requirement, and Index its position in the scope's list, from zero.
 	Requirement Kind
 	Index       int
 	Manifest    digest.Digest
-	// Evidence is what the node stores for the manifest, where the requirement needs evidence.
+	// Evidence is the stored evidence of the manifest, if the requirement needs evidence.
 	Evidence Evidence
-	// Judge is the name of the judge that was asked; empty: none was.
+	// Judge is the name of the judge that was called; empty: none was.
 	Judge   string
 	Finding Finding
-	// Cached reports whether the finding is from the cache of findings, so that the judge was not asked this time.
+	// Cached reports whether the finding comes from the cache of findings, so that the judge was not called.
 	Cached bool
 }
 
-// recorder collects the steps of one evaluation. A nil recorder collects nothing, at no cost.
+// recorder collects the steps of one evaluation. A nil recorder collects nothing and allocates nothing.
 type recorder struct {
 	steps []Step
-	// next is what is known of the step that comes next.
+	// next is the step that is being built.
 	next Step
 }
 
@@ -40,7 +40,7 @@ func (r *recorder) document(document *Document) {
 	}
 }
 
-// scope begins a scope of the document, by which a reference is judged.
+// scope begins a scope of the document that applies to a reference.
 func (r *recorder) scope(scope, reference string) {
 	if r != nil {
 		r.next = Step{Document: r.next.Document, Scope: scope, Reference: reference}
@@ -55,7 +55,7 @@ func (r *recorder) requirement(kind Kind, index int) {
 	}
 }
 
-// manifest begins a manifest, by which the requirement may be met.
+// manifest begins a manifest, which may meet the requirement.
 func (r *recorder) manifest(manifest digest.Digest, evidence Evidence) {
 	if r != nil {
 		r.next.Manifest, r.next.Evidence = manifest, evidence
@@ -71,7 +71,7 @@ func (r *recorder) add(judge string, finding Finding, cached bool) {
 	}
 }
 
-// denied adds the step of a verdict that denies before a requirement is looked at, or after all of them were.
+// denied adds the step of a verdict that denies before any requirement is evaluated, or after all of them were.
 func (r *recorder) denied(verdict Verdict) {
 	if r != nil {
 		r.next.Requirement, r.next.Index, r.next.Evidence = "", 0, Evidence{}
@@ -83,8 +83,8 @@ func (r *recorder) denied(verdict Verdict) {
 	}
 }
 
-// Explain decides as [Decider.Decide] does, and returns the steps of the evaluation besides, in their order. It uses
-// the cache of findings, and not that of answers: an answer has no steps.
+// Explain decides like [Decider.Decide], and also returns the steps of the evaluation. It uses the cache of findings,
+// but not the cache of answers, which have no steps.
 func (d *Decider) Explain(ctx context.Context, q Question) (verdict Verdict, steps []Step) {
 	record := &recorder{}
 	defer func() {

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// stepText is a step in one line: what was judged, by what, and what came of it.
+// stepText formats a step in one line: what was judged, by which judge, and the result.
 func stepText(step policy.Step) string {
 	names := map[digest.Digest]string{"": "-"}
 	for _, name := range []string{tagged, repository + ":v2", "other.example/app:v1"} {
@@ -131,7 +131,7 @@ func TestEachRefusalIsExplainedByItsSteps(t *testing.T) {
 			},
 			reason: policy.InvalidPolicy, want: []string{"/bad.json |  |  | - | - | unknown | no judge | invalid-policy"},
 		},
-		"the question is none": {
+		"an invalid question": {
 			list: []*policy.Requirement{acceptAnything()}, ask: "/", reason: policy.BadRequest,
 			want: []string{prefix + " |  | - | - | unknown | no judge | bad-request"},
 		},
@@ -216,7 +216,7 @@ func wantSteps(t *testing.T, steps []policy.Step, want []string) {
 	}
 }
 
-// wantDetailOfSteps fails unless some step says why: it has the verdict's reason and a part of its detail.
+// wantDetailOfSteps fails unless some step explains the verdict: it has the verdict's reason and a part of its detail.
 func wantDetailOfSteps(t *testing.T, verdict policy.Verdict, steps []policy.Step) {
 	t.Helper()
 	says := func(step policy.Step) bool {
@@ -241,7 +241,7 @@ func TestEachReferenceOfAnImageIDHasItsSteps(t *testing.T) {
 	})
 }
 
-func TestStepsSayWhatEachJudgeFoundAndWhetherItWasAsked(t *testing.T) {
+func TestStepsHaveEachJudgesFindingAndWhetherItWasCached(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.signed(map[string]string{tagged: "mallory"})
 	sources := n.sources()
@@ -260,7 +260,7 @@ func TestStepsSayWhatEachJudgeFoundAndWhetherItWasAsked(t *testing.T) {
 		t.Errorf("steps %+v", steps)
 	}
 	if n.judged.Load() != 1 {
-		t.Errorf("the judge was asked %d times", n.judged.Load())
+		t.Errorf("the judge was called %d times", n.judged.Load())
 	}
 }
 
@@ -278,8 +278,8 @@ func TestAnAdmissionIsExplainedFromTheCacheOfFindings(t *testing.T) {
 	})
 }
 
-// TestExplainDecidesAsDecideDoes asks random questions about random nodes, of two deciders that know nothing yet and of
-// one that knows everything.
+// TestExplainDecidesAsDecideDoes compares the verdicts on random questions about random nodes, of two deciders with
+// empty caches and of one with full caches.
 func TestExplainDecidesAsDecideDoes(t *testing.T) {
 	references := []string{tagged, repository + ":v2", "other.example/app:v1", "mirror.example/a/b:x"}
 	signers := []string{"", "alice", "bob", "alice bob", "mallory", "nameless", "bundle", "?", "!"}
@@ -324,7 +324,7 @@ func TestExplainDecidesAsDecideDoes(t *testing.T) {
 	}
 }
 
-// randomNode has some of the references, each signed by somebody, and a policy of one or two requirements a scope.
+// randomNode has some of the references, each with random signers, and a policy of one or two requirements per scope.
 func randomNode(
 	t *testing.T, random *rand.Rand, references, signers []string, requirements []*policy.Requirement,
 ) *node {

@@ -25,7 +25,7 @@ func (o Outcome) String() string {
 	return "deny"
 }
 
-// Reason is one word that says why, the same in events, audit log and metrics.
+// Reason is the reason of a verdict in one word, which is the same in events, audit log and metrics.
 type Reason string
 
 // All reasons.
@@ -38,13 +38,13 @@ const (
 	Unsigned Reason = "unsigned"
 	// Pending: not known yet, and being determined.
 	Pending Reason = "pending"
-	// Unavailable: fetching what is needed failed.
+	// Unavailable: the required data could not be fetched.
 	Unavailable Reason = "unavailable"
-	// InvalidPolicy: the document that governs the namespace cannot be used.
+	// InvalidPolicy: the document of the namespace cannot be used.
 	InvalidPolicy Reason = "invalid-policy"
-	// UnknownOrigin: the image was not obtained under the reference that the pod names, or what runs is not the image.
+	// UnknownOrigin: the image was not obtained under the pod's reference, or the container runs another image.
 	UnknownOrigin Reason = "unknown-origin"
-	// BadRequest: the question makes no sense.
+	// BadRequest: the request is malformed.
 	BadRequest Reason = "bad-request"
 	// Internal: a bug in countersign.
 	Internal Reason = "internal"
@@ -61,30 +61,31 @@ func Reasons() []Reason {
 type Verdict struct {
 	Outcome Outcome
 	Reason  Reason
-	// Reference is the one that was judged, normalised. The pod may not have written it.
+	// Reference is the normalised reference that was judged. The pod may contain another one.
 	Reference string
-	// Digest is the manifest or index that decided, where there is one.
+	// Digest is the manifest or index that decided, if there is one.
 	Digest digest.Digest
-	// Document and Scope name the rule that decided. The scope of a document's default is empty.
+	// Document and Scope are the rule that decided. The scope of a document's default is empty.
 	Document string
 	Scope    string
-	// Requirement is the kind of the requirement that was not met, where one was not.
+	// Requirement is the kind of the requirement that was not met, if there is one.
 	Requirement Kind
-	// Unmet is that requirement, and Cause the reason it is not met.
+	// Unmet is that requirement, and Cause why it is not met.
 	Unmet *Requirement
 	Cause Cause
-	// NoIdentity reports whether a valid signature that names no repository would meet this requirement, were that enough.
+	// NoIdentity reports whether a valid signature that names no repository would meet this requirement if that were
+	// accepted.
 	NoIdentity bool
-	// Detail is for the operator: it may name references and keys that the pod's author must not learn of.
+	// Detail is for the operator: it may contain references and keys that the pod's author must not see.
 	Detail string
-	// Cached reports whether the answer came from a cache, so that no judge was asked.
+	// Cached reports whether the answer came from a cache, so that no judge was called.
 	Cached bool
 }
 
 // Admitted reports whether the container may be created.
 func (v Verdict) Admitted() bool { return v.Outcome == Admit }
 
-// RejectsAll reports whether the policy rejects the image whatever signatures it has.
+// RejectsAll reports whether the policy rejects the image regardless of its signatures.
 func (v Verdict) RejectsAll() bool { return v.Reason == Rejected && v.Requirement == Reject }
 
 // Refusal is an error that denies with a reason. Other errors deny as [Internal].
@@ -92,7 +93,7 @@ type Refusal struct {
 	Reason Reason
 	// Detail is for the operator.
 	Detail string
-	// Document is the path of the document that is the cause, where one is.
+	// Document is the path of the document that caused it, if there is one.
 	Document string
 }
 
@@ -108,8 +109,8 @@ func refuse(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Denial returns the verdict that denies because of an error. Deadlines that passed deny as [Pending]: the next attempt
-// finds the answer, unless what was blocked is blocked still.
+// Denial returns the verdict that denies because of an error. Expired deadlines deny as [Pending]: the next attempt
+// finds the answer, unless the same thing still blocks.
 func Denial(err error) Verdict {
 	if why := (*Refusal)(nil); errors.As(err, &why) && why.Reason != "" && why.Reason != Accepted {
 		return Verdict{Reason: why.Reason, Document: why.Document, Detail: err.Error()}
@@ -120,9 +121,9 @@ func Denial(err error) Verdict {
 	return Verdict{Reason: Internal, Detail: err.Error()}
 }
 
-// Or returns that of two refusals after which a retry is more likely to be admitted, or the first where both are
-// equally likely; the zero Verdict is none. Where several references or images are judged and none is admitted,
-// that one is reported, so that nobody gives up on an image that is about to be admitted.
+// Or returns that of two refusals after which a retry is more likely to succeed, or the first if both are equally
+// likely; the zero Verdict stands for none. If several references or images are judged and none is admitted, the best
+// refusal is reported, because the image may be admitted soon.
 func (v Verdict) Or(other Verdict) Verdict {
 	if v.Reason == "" || other.Reason != "" && other.retryRank() > v.retryRank() {
 		return other
@@ -130,13 +131,13 @@ func (v Verdict) Or(other Verdict) Verdict {
 	return v
 }
 
-// retryRank orders refusals as the findings that they rest on.
+// retryRank orders refusals like the findings that caused them.
 func (v Verdict) retryRank() int {
 	return Finding{Reason: v.Reason, NoIdentity: v.NoIdentity}.retryRank()
 }
 
-// retryRank orders reasons by how likely it is that asking again brings another answer. Of several refusals the
-// best is reported, so that nobody gives up on a container that is about to be admitted.
+// retryRank orders reasons by how likely it is that a retry has another result. Of several refusals the best is
+// reported, because the container may be admitted soon.
 func (r Reason) retryRank() int {
 	switch r {
 	case Pending:
