@@ -147,6 +147,7 @@ func (d *daemon) newGate() *pull.Gate {
 		ReadImage:          d.registries.Image,
 		Lookup:             d.keeper.Lookup,
 		Fetch:              d.keeper.Fetch,
+		Named:              d.named.contains,
 		Report:             d.recorder.recordPull,
 		AuditAnywhere:      func() bool { return d.current.config().ModeAnywhere(conf.ModeAudit) },
 		NoIdentityAnywhere: func() bool { return d.current.config().IdentityAnywhere(conf.IdentityDigest) },

@@ -30,6 +30,8 @@ type Config struct {
 	// Lookup returns the evidence that this node stores. Fetch fetches the evidence of one manifest now.
 	Lookup policy.LookupFunc
 	Fetch  fetch.Func
+	// Named reports whether a policy document names a registry in a scope.
+	Named func(registry string) bool
 	// Report receives the record of each decision. It must not block.
 	Report func(audit.Pull)
 	// AuditAnywhere reports whether some namespace is in audit mode, and NoIdentityAnywhere whether one accepts signatures
@@ -100,12 +102,13 @@ func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 		return policy.Denial(policy.Refuse(policy.BadRequest, "digest %q: %v", request.Target, err))
 	}
 	host := reference.Domain(ref)
-	if !g.limiter.acquire(host) {
+	named := g.config.Named(host)
+	if !g.limiter.acquire(host, named) {
 		return policy.Denial(policy.Refuse(policy.Pending, "too many other pulls are waiting for an answer"))
 	}
 	decided := make(chan policy.Verdict, 1)
 	g.deciding.Go(func() {
-		defer g.limiter.release(host)
+		defer g.limiter.release(host, named)
 		var verdict policy.Verdict
 		err := policy.Guard("a decision on a pull", g.config.Panicked, func() error {
 			verdict = g.Judge(ctx, ref, request.Target)

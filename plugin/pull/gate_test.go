@@ -114,6 +114,7 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 		ReadImage: n.read,
 		Lookup:    n.kept,
 		Fetch:     n.fetch,
+		Named:     func(registry string) bool { return registry == "named.example" },
 		Report: func(p audit.Pull) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -383,6 +384,41 @@ func TestARegistryThatHangsDelaysAPullUntilItsTimeout(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMadeUpRegistriesLeaveRoomForThoseThatDocumentsName: each of them hangs.
+func TestMadeUpRegistriesLeaveRoomForThoseThatDocumentsName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := pullNode{set: signedDocument(), hang: true}
+		endpoint := n.endpoint(t)
+		var all sync.WaitGroup
+		pulls := func(format string, number int) {
+			for i := range number {
+				all.Go(func() {
+					request := pullRequest()
+					request.Name = fmt.Sprintf(format, i)
+					_, _ = endpoint.Answer(t.Context(), request)
+				})
+			}
+			synctest.Wait()
+		}
+		pulls("minted-%d.evil.example/app:v1", 200)
+		if n.reads != 96 {
+			t.Errorf("%d pulls from registries that no document names are decided on at once, want 96", n.reads)
+		}
+		pulls("named.example/app:%d", 16)
+		if n.reads != 96+16 {
+			t.Errorf("%d pulls are decided on at once: those from a registry that a document names are not", n.reads)
+		}
+		all.Wait()
+		n.gate.Wait()
+		pulls("minted-%d.evil.example/app:v1", 200)
+		if n.reads != 2*96+16 {
+			t.Errorf("%d pulls were decided on: not all room is free again", n.reads)
+		}
+		all.Wait()
+		n.gate.Wait()
+	})
 }
 
 func TestARegistryThatHangsDelaysNoOther(t *testing.T) {

@@ -2,11 +2,13 @@ package pull
 
 import "sync"
 
-// Limits of concurrent decisions, in total and for one registry: a registry that hangs delays no other. The kubelet
+// Limits of concurrent decisions, in total, for one registry, and for all registries that no policy document names: one
+// that hangs delays no other, and hundreds, which any tenant can name, delay none that a document names. The kubelet
 // pulls one image at a time, or a few.
 const (
 	maxPulls        = 128
 	maxPullsPerHost = 16
+	maxPullsUnnamed = 96
 )
 
 // limiter limits the number of concurrent decisions on pulls.
@@ -14,14 +16,19 @@ type limiter struct {
 	mu      sync.Mutex
 	perHost map[string]int
 	total   int
+	unnamed int
 }
 
-// acquire reports whether another decision for a host may start; if it may, the caller must call release.
-func (l *limiter) acquire(host string) bool {
+// acquire reports whether another decision for a host may start, which a document names or not; if it may, the caller
+// must call release.
+func (l *limiter) acquire(host string, named bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total >= maxPulls || l.perHost[host] >= maxPullsPerHost {
+	if l.total >= maxPulls || l.perHost[host] >= maxPullsPerHost || !named && l.unnamed >= maxPullsUnnamed {
 		return false
+	}
+	if !named {
+		l.unnamed++
 	}
 	if l.perHost == nil {
 		l.perHost = map[string]int{}
@@ -32,9 +39,12 @@ func (l *limiter) acquire(host string) bool {
 }
 
 // release ends one decision for a host.
-func (l *limiter) release(host string) {
+func (l *limiter) release(host string, named bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !named {
+		l.unnamed--
+	}
 	l.total--
 	if l.perHost[host]--; l.perHost[host] == 0 {
 		delete(l.perHost, host)

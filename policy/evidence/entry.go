@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/distribution/reference"
@@ -26,8 +25,6 @@ const (
 	pollDuration = 60 * time.Second
 	// busyDelay is how long a fetch is delayed if the queue is full.
 	busyDelay = time.Second
-	// minPauseLimit is the least number of paused registries among which those are looked for whose pause is over.
-	minPauseLimit = 64
 	// maxFailure bounds the text of a failure, in bytes.
 	maxFailure = 500
 )
@@ -134,7 +131,7 @@ func (k *Keeper) fail(e *entry, err error) {
 	wait := registry.Backoff(e.failures)
 	if busy, ok := errors.AsType[*registry.BusyError](err); ok {
 		wait = max(wait, min(busy.After, registry.MaxRetryAfter))
-		k.pause(e.key.Host(), wait)
+		k.queue.registries.pause(e.key.Host(), wait)
 	}
 	e.due = time.Now().Add(wait)
 	if e.stored == nil {
@@ -147,16 +144,6 @@ func (k *Keeper) fail(e *entry, err error) {
 			again.FetchedAt.Format(time.RFC3339), e.failingSince.Format(time.RFC3339), e.failure))
 		k.set(e, again)
 	}
-}
-
-// pause pauses a registry. Registries whose pause is over are removed whenever as many more have been added as were
-// left the last time, so that the cost of a pause does not depend on their number.
-func (k *Keeper) pause(host string, wait time.Duration) {
-	if len(k.paused) >= k.pauseLimit {
-		maps.DeleteFunc(k.paused, func(_ string, until time.Time) bool { return time.Now().After(until) })
-		k.pauseLimit = max(minPauseLimit, 2*len(k.paused))
-	}
-	k.paused[host] = time.Now().Add(wait)
 }
 
 // shorten returns an error's text as one line of bounded length.

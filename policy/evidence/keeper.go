@@ -53,13 +53,7 @@ type Keeper struct {
 	recent *list.List
 	// watched are the entries that are fetched again until they suffice.
 	watched map[*entry]struct{}
-	// failing are the registries whose last request failed.
-	failing map[string]struct{}
-	// paused are the registries that asked for a pause, with its end, and pauseLimit is how many of them there may be
-	// before those whose pause is over are removed.
-	paused     map[string]time.Time
-	pauseLimit int
-	queue      queue
+	queue   queue
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -88,10 +82,8 @@ func open(config Config, fetchEvidence fetchFunc) (*Keeper, error) {
 		entries: map[store.Key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
-		failing: map[string]struct{}{},
-		paused:  map[string]time.Time{}, pauseLimit: minPauseLimit,
-		queue: newQueue(config.Named),
-		wake:  make(chan struct{}, 1),
+		queue:   newQueue(config.Named),
+		wake:    make(chan struct{}, 1),
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)

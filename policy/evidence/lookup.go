@@ -109,8 +109,10 @@ func (k *Keeper) lookup(key store.Key, repository reference.Named, refetch bool)
 	state := e.evidence.State
 	if refetch {
 		e.asked = now
-		k.watched[e] = struct{}{}
-		k.nudge()
+		if _, watched := k.watched[e]; !watched {
+			k.watched[e] = struct{}{}
+			k.nudge()
+		}
 	}
 	if (refetch || state == policy.Unknown || state == policy.Failed) && !now.Before(e.due) {
 		k.submit(e, true)

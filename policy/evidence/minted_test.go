@@ -2,6 +2,8 @@ package evidence_test
 
 import (
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +98,42 @@ func TestMintedNamesDoNotMakeAnAnswerForgotten(t *testing.T) {
 		m.ask()
 		if took := s.wait(keeper, image, "new", m.ask); took > time.Second {
 			s.t.Errorf("a decision waited %v", took)
+		}
+	})
+}
+
+// TestMintedNamesDoNotHideARegistryThatFails: what fails is logged, and a pause is honoured, whatever else fails.
+func TestMintedNamesDoNotHideARegistryThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, start: time.Now()}
+		var log strings.Builder
+		config := evidence.Config{
+			Directory: t.TempDir(), MaxSize: 1 << 30, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Named: func(registry string) bool { return registry == "good.example" },
+		}
+		keeper, err := evidence.OpenWith(config, w.look)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer keeper.Close()
+		attack := func() {
+			for i := range 1100 {
+				_ = keeper.Fetch(t.Context(), manifestOf("image"), parse(t, fmt.Sprintf("minted-%d.evil.example/app", i)))
+			}
+		}
+		w.set(evidence.Found{}, evidence.Busy(time.Minute))
+		attack()
+		if err := keeper.Fetch(t.Context(), manifestOf("image"), parse(t, "good.example/app")); err == nil {
+			t.Fatal("the fetch does not fail")
+		}
+		attack()
+		if got := strings.Count(log.String(), "registry=good.example"); got != 1 {
+			t.Errorf("that the registry fails is logged %d times", got)
+		}
+		w.set(evidence.Found{}, nil)
+		err = keeper.Fetch(t.Context(), manifestOf("other"), parse(t, "good.example/app"))
+		if err == nil || !strings.Contains(err.Error(), "asked for a pause") {
+			t.Errorf("the registry is asked in its pause: %v", err)
 		}
 	})
 }

@@ -46,6 +46,9 @@ type registryState struct {
 	// isNamed reports whether a document names it; hasAnswered whether it answered in time; isSlow whether it is
 	// known to take long.
 	isNamed, hasAnswered, isSlow bool
+	// isFailing reports whether its last fetch failed, and pausedUntil is the end of the pause that it asked for.
+	isFailing   bool
+	pausedUntil time.Time
 	// used orders states by their last use.
 	used uint64
 }
@@ -78,7 +81,9 @@ func (s *registryState) record(took time.Duration, err error) {
 }
 
 // isMarked reports whether there is something to remember.
-func (s *registryState) isMarked() bool { return s.hasAnswered || s.isSlow }
+func (s *registryState) isMarked() bool {
+	return s.hasAnswered || s.isSlow || s.isFailing || time.Now().Before(s.pausedUntil)
+}
 
 // maxMarked bounds of how many registries without fetches something is remembered.
 const maxMarked = 1024
@@ -109,6 +114,29 @@ func (r *registryStates) of(host string) *registryState {
 	return s
 }
 
+// rank returns the rank of a registry.
+func (r *registryStates) rank(host string) rank {
+	if s, ok := r.all[host]; ok {
+		return s.rank()
+	}
+	return (&registryState{isNamed: r.isNamed(host)}).rank()
+}
+
+// pausedUntil returns the end of a registry's pause; zero: it is not paused.
+func (r *registryStates) pausedUntil(host string) time.Time {
+	if s, ok := r.all[host]; ok && time.Now().Before(s.pausedUntil) {
+		return s.pausedUntil
+	}
+	return time.Time{}
+}
+
+// pause pauses a registry that has a fetch.
+func (r *registryStates) pause(host string, wait time.Duration) {
+	if s, ok := r.all[host]; ok {
+		s.pausedUntil = time.Now().Add(wait)
+	}
+}
+
 // release forgets a registry that has no fetches and of which there is nothing to remember, and another if too much is
 // remembered.
 func (r *registryStates) release(s *registryState) {
@@ -124,41 +152,24 @@ func (r *registryStates) release(s *registryState) {
 	}
 }
 
-// evict forgets one registry without fetches: of the lowest rank, of those one of the domain with the most registries,
-// and of those the least recently used. So names below one domain only replace each other.
+// evict forgets one registry without fetches: see [domain.Evict]. A registry that documents name stays although it is
+// slow: it must not become a fast one by being forgotten.
 func (r *registryStates) evict() {
-	crowds := map[string]int{}
-	for host := range r.all {
-		crowds[domain.Of(host)]++
-	}
-	var evicted *registryState
-	for _, s := range r.all {
-		if s.waiting == 0 && s.running == 0 && (evicted == nil || s.isEvictedBefore(evicted, crowds)) {
-			evicted = s
+	host, ok := domain.Evict(r.all, func(host string, s *registryState) domain.Candidate {
+		c := domain.Candidate{Rank: int(s.rank()) + 1, Domain: domain.Of(host), Used: s.used}
+		switch {
+		case s.waiting > 0 || s.running > 0:
+			c.Rank = -1
+		case !s.isMarked():
+			c.Rank = 0
+		case s.isNamed:
+			c.Rank = int(named) + 1
 		}
+		return c
+	})
+	if ok {
+		delete(r.all, host)
 	}
-	if evicted != nil {
-		delete(r.all, evicted.host)
-	}
-}
-
-func (s *registryState) isEvictedBefore(other *registryState, crowds map[string]int) bool {
-	if a, b := s.evictionRank(), other.evictionRank(); a != b {
-		return a < b
-	}
-	if a, b := crowds[domain.Of(s.host)], crowds[domain.Of(other.host)]; a != b {
-		return a > b
-	}
-	return s.used < other.used
-}
-
-// evictionRank is the rank, except that a slow registry that documents name stays: it must not become a fast one by
-// being forgotten.
-func (s *registryState) evictionRank() rank {
-	if s.isNamed {
-		return named
-	}
-	return s.rank()
 }
 
 // group counts the fetches of registries or repositories that take turns.

@@ -17,7 +17,7 @@ func (k *Keeper) submit(e *entry, urgent bool) bool {
 		e.job.urgent = e.job.urgent || urgent
 		return true
 	}
-	if until := k.pausedUntil(e.key.Host()); !until.IsZero() {
+	if until := k.queue.registries.pausedUntil(e.key.Host()); !until.IsZero() {
 		e.due = until
 		return false
 	}
@@ -78,7 +78,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	defer k.mu.Unlock()
 	e.job, j.err = nil, err
 	if ctx.Err() == nil {
-		tell = k.recordResult(e.key.Host(), asked)
+		tell = k.recordResult(j.registry, asked)
 	}
 	switch {
 	case err == nil:

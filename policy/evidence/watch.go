@@ -24,22 +24,24 @@ func (k *Keeper) watch() {
 	}
 }
 
+// maxRefused is how often in one round no room is found for fetches from registries of a rank: others of that rank
+// would not fare better, and each attempt looks through all that waits.
+const maxRefused = 16
+
 // askAgain has everything fetched that someone waits for and that is due, and returns when the next is.
 func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	var refused [ranks]int
 	for e := range k.watched {
 		if now.Sub(e.asked) > pollDuration {
 			delete(k.watched, e)
 			continue
 		}
-		if e.job != nil {
-			// It nudges when it is done.
-			continue
+		if e.job == nil && !now.Before(e.due) {
+			k.askOne(e, now, &refused)
 		}
-		if !now.Before(e.due) && !k.submit(e, true) && !now.Before(e.due) {
-			e.due = now.Add(busyDelay)
-		}
+		// It nudges when a job is done.
 		if e.job == nil {
 			next = earlier(next, e.due)
 		}
@@ -47,17 +49,15 @@ func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 	return next
 }
 
-// pausedUntil returns until when a registry wants to be left alone; zero: it does not. The caller holds mu.
-func (k *Keeper) pausedUntil(host string) time.Time {
-	until, ok := k.paused[host]
-	if !ok {
-		return time.Time{}
+// askOne has an entry fetched that is due, unless too many of the rank of its registry were refused in this round.
+func (k *Keeper) askOne(e *entry, now time.Time, refused *[ranks]int) {
+	rank := k.queue.registries.rank(e.key.Host())
+	if refused[rank] < maxRefused && !k.submit(e, true) {
+		refused[rank]++
 	}
-	if !time.Now().Before(until) {
-		delete(k.paused, host)
-		return time.Time{}
+	if e.job == nil && !now.Before(e.due) {
+		e.due = now.Add(busyDelay)
 	}
-	return until
 }
 
 // nudge has watch look again.

@@ -1,12 +1,13 @@
 package registry
 
 import (
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/countersign/countersign/policy/internal/domain"
 )
 
 const (
@@ -23,8 +24,12 @@ const (
 // A host is named with the registry for which it was asked: one registry cannot have another's host left alone.
 type hostBackoff struct {
 	mu    sync.Mutex
-	hosts map[string]*failingHost
+	hosts map[hostKey]*failingHost
+	uses  uint64
 }
+
+// hostKey is a host, and the registry for which it was asked.
+type hostKey struct{ registry, host string }
 
 // failingHost is what is known of a host that fails.
 type failingHost struct {
@@ -32,12 +37,14 @@ type failingHost struct {
 	// failures counts those since the last other answer.
 	failures int
 	until    time.Time
+	// used orders hosts by their last failure.
+	used uint64
 }
 
-func newHostBackoff() *hostBackoff { return &hostBackoff{hosts: map[string]*failingHost{}} }
+func newHostBackoff() *hostBackoff { return &hostBackoff{hosts: map[hostKey]*failingHost{}} }
 
 // check returns an error for a host that is to be left alone.
-func (b *hostBackoff) check(host string) error {
+func (b *hostBackoff) check(host hostKey) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known, ok := b.hosts[host]
@@ -49,7 +56,7 @@ func (b *hostBackoff) check(host string) error {
 
 // answered records an answer, and returns an error where the host wants to be left alone: containerd's resolver would
 // ask it again at once.
-func (b *hostBackoff) answered(host string, response *http.Response) error {
+func (b *hostBackoff) answered(host hostKey, response *http.Response) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	busy := response.StatusCode == http.StatusTooManyRequests
@@ -71,19 +78,27 @@ func (b *hostBackoff) answered(host string, response *http.Response) error {
 	return nil
 }
 
-// of returns what is known of a host, which it adds if it is not there. Where there are too many hosts, those that may
-// be asked again are forgotten, or else all.
-func (b *hostBackoff) of(host string) *failingHost {
+// of returns what is known of a host, which it adds if it is not there. If there are too many hosts, it forgets one:
+// rather one that may be asked, and one of the registries below the domain that has the most. Whoever has made up a
+// registry, or redirects to hosts that he has made up, does not have others asked before their time.
+func (b *hostBackoff) of(host hostKey) *failingHost {
+	b.uses++
 	if known, ok := b.hosts[host]; ok {
+		known.used = b.uses
 		return known
 	}
 	if len(b.hosts) >= maxFailingHosts {
-		maps.DeleteFunc(b.hosts, func(_ string, known *failingHost) bool { return !time.Now().Before(known.until) })
+		now := time.Now()
+		evicted, _ := domain.Evict(b.hosts, func(key hostKey, known *failingHost) domain.Candidate {
+			c := domain.Candidate{Domain: domain.Of(key.registry), Used: known.used}
+			if now.Before(known.until) {
+				c.Rank = 1
+			}
+			return c
+		})
+		delete(b.hosts, evicted)
 	}
-	if len(b.hosts) >= maxFailingHosts {
-		clear(b.hosts)
-	}
-	known := &failingHost{}
+	known := &failingHost{used: b.uses}
 	b.hosts[host] = known
 	return known
 }

@@ -81,6 +81,21 @@ func TestNotAllHostsThatFailAreRemembered(t *testing.T) {
 	}
 }
 
+// TestMadeUpRegistriesDoNotEndAnothersPause: they all want to be left alone, for as long as they can.
+func TestMadeUpRegistriesDoNotEndAnothersPause(t *testing.T) {
+	pauses := registry.NewPauses()
+	_ = pauses.Answered("registry.example", 429, "30")
+	for i := range 5000 {
+		_ = pauses.Answered(fmt.Sprintf("minted-%d.evil.example", i), 429, "60")
+	}
+	if pauses.MayAsk("registry.example") == nil {
+		t.Error("the registry is asked before its time")
+	}
+	if hosts := pauses.Hosts(); hosts > 1024 {
+		t.Errorf("%d hosts are remembered", hosts)
+	}
+}
+
 func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 	now := parseTime(t, "Sun, 22 Nov 2026 12:00:00 GMT")
 	for header, want := range map[string]string{

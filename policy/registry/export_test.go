@@ -41,11 +41,12 @@ func NewPauses() Pauses { return Pauses{newHostBackoff()} }
 
 // Answered notes an answer of a host.
 func (p Pauses) Answered(host string, status int, retryAfter string) error {
-	return p.hosts.answered(host, &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {retryAfter}}})
+	response := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {retryAfter}}}
+	return p.hosts.answered(hostKey{host, host}, response)
 }
 
 // MayAsk returns an error for a host that is to be left alone.
-func (p Pauses) MayAsk(host string) error { return p.hosts.check(host) }
+func (p Pauses) MayAsk(host string) error { return p.hosts.check(hostKey{host, host}) }
 
 // Hosts returns how many hosts are remembered.
 func (p Pauses) Hosts() int { return len(p.hosts.hosts) }

@@ -62,7 +62,7 @@ func (t *restrictedTransport) roundTrip(request *http.Request) (*http.Response, 
 	}
 	// A registry can send us to another's host, or name it as its token server, and a mirror serves many: what a host
 	// answers then must not have others leave it alone.
-	name := t.session.domain + " " + request.URL.Host
+	name := hostKey{t.session.domain, request.URL.Host}
 	if err := t.session.backoff.check(name); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package kubeletcreds
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // What the tests of this package, which are outside it, need to reach within.
 
@@ -38,6 +41,21 @@ func NewProviders(config, directory string) Providers {
 func (p Providers) Lookup(ctx context.Context, image string) (username, password, note string) {
 	found, _, note := p.providers.lookup(ctx, image)
 	return found.Username, found.Password, note
+}
+
+// Keep keeps an answer for an image, its registry, or "*": all, and returns how many are kept.
+func (p Providers) Keep(image string) int {
+	p.providers.mu.Lock()
+	defer p.providers.mu.Unlock()
+	p.providers.keep(answerKey{image: image}, &providerAnswer{keep: time.Hour})
+	return len(p.providers.answers)
+}
+
+// Kept reports whether an answer is kept.
+func (p Providers) Kept(image string) bool {
+	p.providers.mu.Lock()
+	defer p.providers.mu.Unlock()
+	return p.providers.kept(answerKey{image: image}) != nil
 }
 
 // CredentialsIn returns the credentials for an image in a file of them.

@@ -272,3 +272,21 @@ func wait(t *testing.T, condition func() bool) {
 		}
 	}
 }
+
+// TestMadeUpNamesDoNotHaveAnswersForgotten: a provider that is for all registries of a cloud is asked about those that
+// a tenant makes up, too.
+func TestMadeUpNamesDoNotHaveAnswersForgotten(t *testing.T) {
+	p := kubeletcreds.NewProviders("config", "directory")
+	p.Keep("*")
+	p.Keep("registry.example/team/app")
+	most := 0
+	for i := range 5000 {
+		most = max(most, p.Keep("minted-"+strconv.Itoa(i)+".evil.example/app"))
+	}
+	if !p.Kept("*") || !p.Kept("registry.example/team/app") || !p.Kept("minted-4999.evil.example/app") {
+		t.Error("answers are forgotten")
+	}
+	if most > 1024 {
+		t.Errorf("%d answers are kept", most)
+	}
+}

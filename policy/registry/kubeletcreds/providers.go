@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/countersign/countersign/policy/internal/domain"
 )
 
 const (
@@ -31,6 +32,7 @@ type providers struct {
 	// answers are kept by the provider and by what they count for, and running are those that are being made.
 	answers map[answerKey]keptAnswer
 	running map[answerKey]*runningAnswer
+	made    uint64
 }
 
 // answerKey says who gave an answer, and for what it counts. A provider that is configured differently is another one.
@@ -39,6 +41,8 @@ type answerKey struct{ provider, image string }
 type keptAnswer struct {
 	answer *providerAnswer
 	until  time.Time
+	// used orders answers by when they were made.
+	used uint64
 }
 
 // runningAnswer is one that is being made; what follows done may be read when that is closed.
@@ -137,15 +141,31 @@ func (p *providers) produce(ctx context.Context, of *provider, key answerKey, ru
 	delete(p.running, key)
 	close(running.done)
 	if running.err == nil && running.answer.keep > 0 {
-		if len(p.answers) >= maxProviderAnswers {
-			maps.DeleteFunc(p.answers, func(_ answerKey, kept keptAnswer) bool { return !time.Now().Before(kept.until) })
-		}
-		if len(p.answers) >= maxProviderAnswers {
-			clear(p.answers)
-		}
 		key.image = running.answer.cacheKey(key.image)
-		p.answers[key] = keptAnswer{answer: running.answer, until: time.Now().Add(running.answer.keep)}
+		p.keep(key, running.answer)
 	}
+}
+
+// keep keeps an answer, in place of another if there are too many: rather one that counts no more than one that does,
+// and rather one for the domain with the most. The caller holds mu.
+func (p *providers) keep(key answerKey, answer *providerAnswer) {
+	now := time.Now()
+	if _, ok := p.answers[key]; !ok && len(p.answers) >= maxProviderAnswers {
+		evicted, _ := domain.Evict(p.answers, func(key answerKey, kept keptAnswer) domain.Candidate {
+			c := domain.Candidate{Domain: domain.Of(hostOf(key.image)), Used: kept.used}
+			switch {
+			case !now.Before(kept.until):
+			case key.image == globalKey:
+				c.Rank = 2
+			default:
+				c.Rank = 1
+			}
+			return c
+		})
+		delete(p.answers, evicted)
+	}
+	p.made++
+	p.answers[key] = keptAnswer{answer: answer, until: now.Add(answer.keep), used: p.made}
 }
 
 // kept returns an answer that counts for the image, its registry or all; or nil. The caller holds mu.
