@@ -23,24 +23,26 @@ type PanicFunc func(*PanicError)
 // Guard runs f and returns its error, or a [*PanicError] if it panics. Each owner of a goroutine that handles untrusted
 // bytes runs it under a Guard: a panic that is not recovered would end the process, and then no container starts on the
 // node.
-func Guard(part string, told PanicFunc, f func() error) (err error) {
+func Guard(part string, panicked PanicFunc, f func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = told.report(part, cause)
+			err = panicked.report(part, cause)
 		}
 	}()
 	return f()
 }
 
 // report calls the function with a panic. It is called while the panic unwinds.
-func (told PanicFunc) report(part string, cause any) *PanicError {
+func (panicked PanicFunc) report(part string, cause any) *PanicError {
 	failure := &PanicError{Part: part, Value: cause, Stack: string(debug.Stack())}
-	if told != nil {
-		told(failure)
+	if panicked != nil {
+		panicked(failure)
 	}
 	return failure
 }
 
 // Recovered reports a panic that a deferred function has recovered, and returns it as an error. It is for callers that
 // cannot afford the closure of a [Guard].
-func Recovered(part string, told PanicFunc, cause any) *PanicError { return told.report(part, cause) }
+func Recovered(part string, panicked PanicFunc, cause any) *PanicError {
+	return panicked.report(part, cause)
+}

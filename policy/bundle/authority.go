@@ -14,28 +14,28 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
-// authority is who certifies signers, and which signer it must have certified. It accepts what containers/image accepts
-// (fulcio_cert.go, pki_cert.go, v5.42.0).
+// authority is a certificate authority and the identity that its certificate must have. It accepts the certificates
+// that containers/image accepts (fulcio_cert.go, pki_cert.go, v5.42.0).
 //
-// Certificate transparency is not asked for: containers/image does not verify SCTs, and policy.json names no log of
-// certificates. With Fulcio, the signature's own log holds the certificate.
+// Certificate transparency is not verified: containers/image does not verify SCTs, and policy.json cannot name a
+// certificate log. With Fulcio, the entry for the signature contains the certificate.
 type authority struct {
 	roots, intermediates *x509.CertPool
-	// trusted are the certificates in both.
+	// trusted are the certificates in both pools.
 	trusted []*x509.Certificate
-	// validityBounds are when the certificates of the policy begin and end to be valid.
+	// validityBounds are the times at which the policy's certificates become valid and expire.
 	validityBounds []time.Time
-	// issuer is who vouches for the address, with Fulcio. Without one this is a PKI.
+	// issuer is the OIDC issuer that authenticated the address, with Fulcio. Without one this is a private PKI.
 	issuer          string
 	email, hostname string
 }
 
-// newAuthority reads certificates in PEM. All that stand in roots are trusted, whether they are roots or
-// not; those between need not be there.
+// newAuthority parses certificates in PEM. All certificates in roots are trusted, whether they are root certificates or
+// not; intermediates are optional.
 func newAuthority(roots, between []byte) (*authority, error) {
 	a := &authority{roots: x509.NewCertPool(), intermediates: x509.NewCertPool()}
 	if !a.roots.AppendCertsFromPEM(roots) {
-		return nil, errors.New("there is no certificate among those of the authority")
+		return nil, errors.New("the authority has no certificate")
 	}
 	a.trust(roots)
 	if between == nil {
@@ -43,7 +43,7 @@ func newAuthority(roots, between []byte) (*authority, error) {
 	}
 	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(between)
 	if err != nil {
-		return nil, fmt.Errorf("the intermediate certificates cannot be read: %w", err)
+		return nil, fmt.Errorf("parsing the intermediate certificates: %w", err)
 	}
 	for _, certificate := range certificates {
 		a.intermediates.AddCert(certificate)
@@ -52,7 +52,7 @@ func newAuthority(roots, between []byte) (*authority, error) {
 	return a, nil
 }
 
-// trust notes certificates, and when they begin and end. Like a pool, it skips what cannot be read.
+// trust adds certificates and their validity bounds. Like a pool, it skips certificates that cannot be parsed.
 func (a *authority) trust(certificates []byte) {
 	for len(certificates) > 0 {
 		var block *pem.Block
@@ -71,12 +71,13 @@ func (a *authority) trust(certificates []byte) {
 	}
 }
 
-// validityBounds returns when a certificate begins and ends. It is valid at NotAfter, and no longer.
+// validityBounds returns when a certificate becomes valid, and when it is first expired: it is still valid at NotAfter.
 func validityBounds(certificate *x509.Certificate) []time.Time {
 	return []time.Time{certificate.NotBefore, certificate.NotAfter.Add(time.Nanosecond)}
 }
 
-// verifyChain returns nil if the authority certifies the signer of a bundle, at that time, under the right names.
+// verifyChain returns nil if the signer of a bundle has a certificate of the authority, valid at that time, for the
+// right names.
 func (a *authority) verifyChain(bundle *signed, at time.Time) error {
 	leaf := bundle.certificate
 	if a.issuer != "" {
@@ -98,10 +99,9 @@ func (a *authority) verifyChain(bundle *signed, at time.Time) error {
 	return a.checkNames(leaf)
 }
 
-// trustedIntermediates returns those of a bundle's certificates that a trusted one has signed, or one that such a one
-// has. No other
-// can be part of a chain, and with nine that are all called the same, signed by each other and with large keys, looking
-// for one would take a hundred verifications by keys of the attacker's choice.
+// trustedIntermediates returns those of a bundle's certificates that a trusted one has signed, directly or through
+// others. No other can be part of a chain. Without this filter, nine certificates with the same name and large keys,
+// each signed by the others, would cost a hundred verifications by keys of the attacker's choice.
 func (a *authority) trustedIntermediates(certificates []*x509.Certificate) (vouched []*x509.Certificate) {
 	rest, by := slices.Clone(certificates), a.trusted
 	for len(by) > 0 && len(rest) > 0 {
@@ -120,20 +120,20 @@ func (a *authority) trustedIntermediates(certificates []*x509.Certificate) (vouc
 	return vouched
 }
 
-// withoutUnhandledNames returns the certificate, if Go cannot read its alternative names, as one whose names nobody
-// need read: Fulcio writes names of a kind that Go does not know. Whoever compares names finds none in it.
+// withoutUnhandledNames returns the certificate as one without unhandled extensions if Go cannot parse its alternative
+// names: Fulcio writes names of a kind that Go does not support. checkNames then finds no names in it.
 func withoutUnhandledNames(leaf *x509.Certificate) *x509.Certificate {
 	if !slices.ContainsFunc(leaf.UnhandledCriticalExtensions, cryptoutils.SANOID.Equal) {
 		return leaf
 	}
-	// Others may be reading the certificate.
+	// Other goroutines may read the certificate.
 	handled := *leaf
 	handled.UnhandledCriticalExtensions = slices.DeleteFunc(
 		slices.Clone(leaf.UnhandledCriticalExtensions), cryptoutils.SANOID.Equal)
 	return &handled
 }
 
-// checkNames compares what a certificate says with what the policy wants.
+// checkNames compares the names in a certificate with those in the policy.
 func (a *authority) checkNames(leaf *x509.Certificate) error {
 	if a.issuer != "" {
 		issuer, err := issuerIn(leaf)
@@ -141,7 +141,7 @@ func (a *authority) checkNames(leaf *x509.Certificate) error {
 			return err
 		}
 		if issuer != a.issuer {
-			return fmt.Errorf("its certificate was issued to whom %q vouches for, not %q", issuer, a.issuer)
+			return fmt.Errorf("the OIDC issuer in its certificate is %q, not %q", issuer, a.issuer)
 		}
 	}
 	if a.email != "" && !slices.Contains(leaf.EmailAddresses, a.email) {
@@ -155,33 +155,33 @@ func (a *authority) checkNames(leaf *x509.Certificate) error {
 	return nil
 }
 
-// issuerIn returns the OIDC issuer that Fulcio noted in a certificate: as a raw string, as a string in DER, or as both,
-// if they are the same.
+// issuerIn returns the OIDC issuer in a certificate of Fulcio: a raw string, a string in DER, or both if they are
+// equal.
 func issuerIn(leaf *x509.Certificate) (string, error) {
 	var found []string
 	for _, extension := range leaf.Extensions {
 		switch {
-		case extension.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // It is deprecated, and in certificates still.
+		case extension.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // Deprecated, but certificates still have it.
 			found = append(found, string(extension.Value))
 		case extension.Id.Equal(certificate.OIDIssuerV2):
 			var issuer string
 			if rest, err := asn1.Unmarshal(extension.Value, &issuer); err != nil || len(rest) > 0 {
-				return "", errors.New("the OIDC issuer in its certificate cannot be read")
+				return "", errors.New("the OIDC issuer in its certificate is malformed")
 			}
 			found = append(found, issuer)
 		}
 	}
 	switch {
 	case len(found) == 0:
-		return "", errors.New("its certificate names no OIDC issuer")
+		return "", errors.New("its certificate has no OIDC issuer")
 	case slices.ContainsFunc(found, func(issuer string) bool { return issuer != found[0] }):
-		return "", fmt.Errorf("its certificate names several OIDC issuers: %q", found)
+		return "", fmt.Errorf("its certificate has several OIDC issuers: %q", found)
 	default:
 		return found[0], nil
 	}
 }
 
-// until returns when a finding expires, or zero if it does not.
+// until returns when a finding expires, or zero if it never does.
 func (r *requirement) until(now time.Time, kept []*signed) time.Time {
 	if r.authority == nil || r.authority.issuer != "" {
 		return time.Time{}
@@ -204,5 +204,5 @@ func (r *requirement) until(now time.Time, kept []*signed) time.Time {
 	return until
 }
 
-// maxFindingAge is how long a finding lasts that depends on the time of day.
+// maxFindingAge is how long a finding that depends on the time of day is valid.
 const maxFindingAge = time.Hour

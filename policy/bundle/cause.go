@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// causedError is why a bundle does not meet a requirement, and the cause that advice is computed from.
+// causedError is why a bundle does not meet a requirement, with the cause from which advice is derived.
 type causedError struct {
 	cause policy.Cause
 	text  string
@@ -23,7 +23,7 @@ func caused(cause policy.Cause, format string, args ...any) error {
 	return &causedError{cause: cause, text: fmt.Sprintf(format, args...)}
 }
 
-// causeOf returns the cause of an error of verifying. What has none is a signature that is not by the signer.
+// causeOf returns the cause of a verification error. Without an explicit cause, the signer is not the required one.
 func (r *requirement) causeOf(err error) policy.Cause {
 	cause := policy.OtherKey
 	if with, ok := errors.AsType[*causedError](err); ok {
@@ -35,8 +35,8 @@ func (r *requirement) causeOf(err error) policy.Cause {
 	return cause
 }
 
-// hintedFingerprint is a hint as people compare it with a key: openssl pkey -pubin -in KEY -outform DER | sha256sum. It
-// is called only for hints that are fingerprints.
+// hintedFingerprint returns the hint in the form in which people compare keys: openssl pkey -pubin -in KEY -outform DER
+// | sha256sum. The hint must be a fingerprint.
 func hintedFingerprint(hint string) string {
 	raw, err := base64.StdEncoding.DecodeString(hint)
 	if err != nil {
@@ -45,7 +45,7 @@ func hintedFingerprint(hint string) string {
 	return "sha256:" + hex.EncodeToString(raw)
 }
 
-// fingerprints are those of the requirement's keys.
+// fingerprints returns the fingerprints of the requirement's keys.
 func (r *requirement) fingerprints() string {
 	const most = 4
 	var all []string

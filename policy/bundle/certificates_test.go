@@ -166,12 +166,12 @@ func TestTamperedCertificatesAreRefused(t *testing.T) {
 		"a bit of the certificate":  {flipped.JSON(t), policy.Rejected, ""},
 		"half a certificate":        rejected(truncated.JSON(t), "x509: malformed"),
 		"an empty certificate":      rejected(empty.JSON(t), "missing verification material"),
-		"a large certificate":       rejected(large.JSON(t), "a certificate has more than 32768 bytes"),
+		"a large certificate":       rejected(large.JSON(t), "a certificate is larger than 32768 bytes"),
 		"a chain with a root in it": rejected(chain(ours.authority.Certificate, ours.root.Certificate), "self-signed"),
 		"a chain through a signer":  rejected(chain(leaf), "non-CA certificate found"),
 		"ten certificates":          rejected(chain(ten...), "more than 9 certificates"),
 		"a key in the place of the certificate": rejected(
-			bundletest.Sign(t, key, subject, tagged).JSON(t), "it is signed by a key"),
+			bundletest.Sign(t, key, subject, tagged).JSON(t), "it is signed with a key"),
 	})
 }
 
@@ -217,12 +217,12 @@ func TestTheIssuerIsWhatFulcioNoted(t *testing.T) {
 		"raw":                        {fulcioNames(t, builder.Issuer, ""), ""},
 		"encoded":                    {fulcioNames(t, "", builder.Issuer), ""},
 		"both":                       {fulcioNames(t, builder.Issuer, builder.Issuer), ""},
-		"neither":                    {nil, "names no OIDC issuer"},
-		"another":                    {fulcioNames(t, elsewhere, ""), "vouches for"},
-		"another, encoded":           {fulcioNames(t, "", elsewhere), "vouches for"},
+		"neither":                    {nil, "has no OIDC issuer"},
+		"another":                    {fulcioNames(t, elsewhere, ""), "the OIDC issuer in its certificate is"},
+		"another, encoded":           {fulcioNames(t, "", elsewhere), "the OIDC issuer in its certificate is"},
 		"both, and the raw one lies": {fulcioNames(t, elsewhere, builder.Issuer), "several OIDC issuers"},
 		"both, and the other lies":   {fulcioNames(t, builder.Issuer, elsewhere), "several OIDC issuers"},
-		"encoded, with more behind":  {unreadable, "cannot be read"},
+		"encoded, with more behind":  {unreadable, "is malformed"},
 		"a name that Go cannot read": {append(fulcioNames(t, builder.Issuer, ""), otherName), "is for []"},
 	} {
 		t.Run(name, func(t *testing.T) {

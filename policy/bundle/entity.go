@@ -11,16 +11,16 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-// entity is a bundle as sigstore-go is to see it: signed by one key, which may be that of a certificate, and recorded
-// by at most one entry of a log. The certificate's chain and names are looked at by [authority], as containers/image
-// looks at them; whether the log recorded it and whether the key signed what is signed is for sigstore-go to say.
+// entity presents a bundle to sigstore-go: signed with one key, which may be the key of a certificate, and recorded by
+// at most one log entry. [authority] verifies the certificate's chain and names, as containers/image does; sigstore-go
+// verifies the log's entry and the signature.
 type entity struct {
 	content verify.SignatureContent
 	signer  signer
 	entries []*tlog.Entry
 }
 
-// signer is who signed an entity: a key, or a certificate and its key.
+// signer is the signer of an entity: a key, or a certificate and its key.
 type signer struct {
 	certificate *x509.Certificate
 	public      crypto.PublicKey
@@ -37,7 +37,7 @@ func (e *entity) VerificationContent() (verify.VerificationContent, error) { ret
 func (e *entity) TlogEntries() ([]*tlog.Entry, error)                      { return e.entries, nil }
 func (e *entity) Version() (string, error)                                 { return version, nil }
 
-// Timestamps is never asked for: policy.json names no authority that could have made them.
+// Timestamps is never called: policy.json cannot name a timestamp authority.
 func (e *entity) Timestamps() ([][]byte, error) {
 	return nil, errors.New("timestamps are not used")
 }
@@ -50,7 +50,7 @@ func (e *entity) HasInclusionProof() bool {
 	return len(e.entries) > 0 && e.entries[0].HasInclusionProof()
 }
 
-// CompareKey reports whether a log recorded the signature as this signer's.
+// CompareKey reports whether a log recorded the signature for this signer.
 func (s signer) CompareKey(recorded any, _ root.TrustedMaterial) bool {
 	if s.certificate != nil {
 		certificate, ok := recorded.(*x509.Certificate)
@@ -60,12 +60,12 @@ func (s signer) CompareKey(recorded any, _ root.TrustedMaterial) bool {
 	return ok && public.Equal(s.public)
 }
 
-// ValidAtTime reports whether a signature could be made at that time. A key of a policy does not expire.
+// ValidAtTime reports whether a signature at that time is valid. Keys in a policy do not expire.
 func (s signer) ValidAtTime(at time.Time, _ root.TrustedMaterial) bool {
 	return s.certificate == nil || !at.Before(s.certificate.NotBefore) && !at.After(s.certificate.NotAfter)
 }
 
-// Certificate is nil, for sigstore-go would verify its chain otherwise than containers/image does.
+// Certificate returns nil, because sigstore-go would verify its chain differently from containers/image.
 func (s signer) Certificate() *x509.Certificate { return nil }
 
 // Intermediates implements [verify.VerificationContent].
@@ -74,10 +74,10 @@ func (s signer) Intermediates() []*x509.Certificate { return nil }
 // PublicKey implements [verify.VerificationContent].
 func (s signer) PublicKey() verify.PublicKeyProvider { return s }
 
-// Hint implements [verify.PublicKeyProvider]. There is one key to choose from.
+// Hint implements [verify.PublicKeyProvider]. There is only one key.
 func (s signer) Hint() string { return "" }
 
-// material is what one entity is verified by.
+// material is the trusted material for one entity.
 type material struct {
 	root.BaseTrustedMaterial
 	logs     map[string]*root.TransparencyLog

@@ -57,7 +57,7 @@ func TestALogsParserVerifiesNothing(t *testing.T) {
 		}))
 	}
 	good := sigstore.Sign(t, builder, subject, tagged)
-	for kind, detail := range map[string]string{"hashedrekord": "and the entry says", "dsse": "it is a proposal"} {
+	for kind, detail := range map[string]string{"hashedrekord": "but the entry is", "dsse": "it is a proposal"} {
 		hostile := good.Clone()
 		entry := hostile.VerificationMaterial.TlogEntries[0]
 		entry.CanonicalizedBody = body(kind)

@@ -9,13 +9,12 @@ import (
 	"github.com/distribution/reference"
 )
 
-// identity is a signedIdentity of containers-policy.json(5): which names a signature may speak of. What each of the six
-// kinds accepts is what containers/image accepts (policy_reference_match.go, v5.42.0); tests compare the two.
-// References are parsed as containerd parses them: the grammar of containers/image has no host that is an address of
-// IPv6.
+// identity is a signedIdentity of containers-policy.json(5): which names a signature may have. Each of the six kinds
+// accepts what containers/image accepts (policy_reference_match.go, v5.42.0); tests compare the two. References are
+// parsed as in containerd: the grammar of containers/image does not allow IPv6 addresses as hosts.
 type identity struct {
 	kind string
-	// named is the reference of exactReference, and the repository of exactRepository.
+	// named is the reference of exactReference, or the repository of exactRepository.
 	named reference.Named
 	// prefix and signedPrefix belong to remapIdentity.
 	prefix, signedPrefix string
@@ -31,11 +30,11 @@ const (
 	remapIdentity          = "remapIdentity"
 )
 
-// maxReference has room for the longest reference that parses: 255 bytes of name, 128 of tag and the longest
-// digest. Finding out that a longer one does not would take long.
+// maxReference has room for the longest valid reference: 255 bytes of name, 128 of tag and the longest digest. Parsing
+// longer ones would be slow.
 const maxReference = 1024
 
-// parseIdentity parses a signedIdentity. Nothing stands for the default.
+// parseIdentity parses a signedIdentity. An empty one is the default.
 func parseIdentity(raw []byte) (identity, error) {
 	if len(raw) == 0 {
 		return identity{kind: matchRepoDigestOrExact}, nil
@@ -72,14 +71,14 @@ func parseIdentity(raw []byte) (identity, error) {
 	return parsed, err
 }
 
-// strictly decodes JSON that may have no names but those of the value.
+// strictly decodes JSON in which only the fields of the value are allowed.
 func strictly(raw []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(value)
 }
 
-// accepts reports whether an image that is called intended may be signed under the name that is claimed.
+// accepts reports whether a signature with the claimed name is accepted for an image with the intended reference.
 func (i identity) accepts(intended reference.Named, claimed string) bool {
 	if len(claimed) > maxReference {
 		return false
@@ -107,13 +106,13 @@ func (i identity) accepts(intended reference.Named, claimed string) bool {
 	}
 }
 
-// exactly compares with a reference that has a tag or a digest, as an image's and a policy's always have.
+// exactly compares references that have a tag or a digest, as those of images and policies always do.
 func exactly(intended, signed reference.Named) bool {
 	return signed.String() == intended.String()
 }
 
-// repositoryByDigestOrExactly wants no more than the repository where the image is called by its digest: the digest was
-// compared with what runs, and with what is signed.
+// repositoryByDigestOrExactly compares only repositories if the image's reference has a digest: the digest was already
+// compared with the image that runs, and with the signed one.
 func repositoryByDigestOrExactly(intended, signed reference.Named) bool {
 	if reference.IsNameOnly(signed) {
 		return false
@@ -128,7 +127,7 @@ func repositoryByDigestOrExactly(intended, signed reference.Named) bool {
 	}
 }
 
-// remap replaces the prefix of a reference, if it has it.
+// remap replaces the prefix of a reference if it matches.
 func (i identity) remap(intended reference.Named) (reference.Named, error) {
 	rest, ok := strings.CutPrefix(intended.Name(), i.prefix)
 	if !ok || rest != "" && rest[0] != '/' {
@@ -137,7 +136,7 @@ func (i identity) remap(intended reference.Named) (reference.Named, error) {
 	return reference.ParseNamed(strings.Replace(intended.String(), i.prefix, i.signedPrefix, 1))
 }
 
-// wanted is a name that a signature may speak of to be accepted for an image that is called intended.
+// wanted returns a name that a signature may have to be accepted for the image.
 func (i identity) wanted(intended reference.Named) string {
 	switch i.kind {
 	case matchRepository:

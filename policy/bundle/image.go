@@ -1,7 +1,7 @@
 package bundle
 
 import (
-	// A digest of an algorithm that the program does not link is no valid digest.
+	// A digest is valid only if the program links its algorithm.
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 
@@ -12,15 +12,15 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// image is what runs, and what it is called.
+// image is the image that runs, with its reference.
 type image struct {
 	reference reference.Named
 	manifest  policy.Manifest
 }
 
-// check compares the manifest with its digest, and makes sure that signatures on a digest of these bytes are about
-// these bytes. Package signature does the same, and docs/decisions/0010 says why a manifest of schema 1 is refused: it
-// is not for bundles alone to accept what a signature of the old format could not vouch for.
+// check compares the manifest with its digest, and ensures that signatures on the digest of these bytes cover these
+// bytes. Package signature does the same; docs/decisions/0010 explains why a manifest of schema 1 is refused: a bundle
+// must not admit what a signature of the old format cannot cover.
 func (i *image) check() (finding policy.Finding, ok bool) {
 	want := i.manifest.Digest
 	if err := want.Validate(); err != nil {
@@ -31,19 +31,18 @@ func (i *image) check() (finding policy.Finding, ok bool) {
 	}
 	if containers.GuessMIMEType(i.manifest.Bytes) == containers.DockerV2Schema1SignedMediaType {
 		return unmet(policy.Rejected,
-			"manifest %s is of schema 1: a signature on it need not be about what runs", want), false
+			"manifest %s is schema 1: a signature on it may cover another image than the one that runs", want), false
 	}
 	return policy.Finding{}, true
 }
 
-// algorithms are those of a subject's digests that are looked at; in-toto's names of them are those of digests.
+// algorithms are the algorithms of a subject's digests that are compared; in-toto uses the same names.
 func algorithms() []digest.Algorithm {
 	return []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512}
 }
 
-// matchesDigest reports whether a set of digests, in hexadecimal by algorithm, is that of the
-// manifest, and by which digest. They
-// all speak of the same bytes, so that one that is wrong makes all of them wrong.
+// matchesDigest reports whether a set of digests, in hexadecimal by algorithm, is that of the manifest, and returns the
+// digest that matches. All of them describe the same bytes, so a single mismatch invalidates the set.
 func (i *image) matchesDigest(digests map[string]string) (by digest.Digest, ok bool) {
 	for _, algorithm := range algorithms() {
 		claimed, present := digests[algorithm.String()]

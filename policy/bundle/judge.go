@@ -15,19 +15,19 @@ import (
 	"github.com/countersign/countersign/policy/internal/text"
 )
 
-// maxRequirements bounds how many requirements a [Judge] keeps ready for use.
+// maxRequirements limits how many compiled requirements a [Judge] caches.
 const maxRequirements = 4096
 
-// Bounds, in bytes, of what a finding says: hostile bundles can make a library quote a megabyte.
+// Limits of a finding's detail, in bytes: hostile bundles can make a library quote a megabyte.
 const (
 	maxDetail = 4096
 	maxReason = 512
 )
 
-// Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
+// Judge evaluates requirements. It is safe for concurrent use. Create one with [NewJudge].
 type Judge struct {
-	// Panicked is told of panics of the library, which are findings with [policy.Internal]. Set it before the first
-	// question; it may be nil.
+	// Panicked is called for panics of the library, which are findings with [policy.Internal]. Set it before the first
+	// use; it may be nil.
 	Panicked policy.PanicFunc
 
 	requirements *lru.Cache[digest.Digest, *requirement]
@@ -43,35 +43,34 @@ func NewJudge() *Judge {
 	return &Judge{requirements: requirements, parsed: newParsedCache(maxParsedBytes)}
 }
 
-// told returns whom to tell of a panic, which a nil Judge causes too.
-func (j *Judge) told() policy.PanicFunc {
+// panicFunc returns the function for panics; the Judge may be nil.
+func (j *Judge) panicFunc() policy.PanicFunc {
 	if j == nil {
 		return nil
 	}
 	return j.Panicked
 }
 
-// Judge is a [policy.JudgeFunc]: it says whether a sigstoreSigned requirement is met by the Sigstore bundles that are
-// kept of a manifest, when its image is called ref. About requirements of other kinds, which no bundle meets, it is
-// quiet: [policy.Unsigned], without a detail. As with package signature's Judge, a reference has a tag or a digest, not
-// both, and whether its digest is one of the image's is for the caller to have checked.
+// Judge is a [policy.JudgeFunc]: it reports whether the stored Sigstore bundles of a manifest meet a sigstoreSigned
+// requirement for an image with reference ref. For requirements of other kinds, which no bundle meets, the finding is
+// [policy.Unsigned] without a detail. As for package signature's Judge, a reference has a tag or a digest, not both,
+// and the caller has checked that its digest is one of the image's.
 //
-// The reasons of a finding that is not met: [policy.Unsigned] where no bundle is there, or none but attestations;
-// [policy.Rejected] where there are bundles and none meets the requirement, with Nameless if all that one of them lacks
-// is the name of a repository; [policy.InvalidPolicy] where the requirement has a Problem; [policy.Pending] where
-// nothing is known of signatures; [policy.Unavailable] where looking for them failed, where those that are kept cannot
-// all be read, and where ctx has ended; [policy.Internal] where the question makes no sense or sigstore-go panicked.
-// Nothing is met in doubt.
+// The reasons of a finding that is not met: [policy.Unsigned] if there is no bundle, or only attestations;
+// [policy.Rejected] if there are bundles and none meets the requirement, with NoIdentity if one of them lacks only the
+// name of a repository; [policy.InvalidPolicy] if the requirement has a Problem; [policy.Pending] if nothing is known
+// about signatures yet; [policy.Unavailable] if they could not be fetched, if stored files cannot be read, or if ctx
+// has ended; [policy.Internal] if the request is invalid or sigstore-go panicked. In doubt a requirement is not met.
 //
-// Findings on a requirement with pki, whose certificates are judged at the present time, last an hour at most. Keys do
-// not expire, and Fulcio's certificates are judged at the time that the log has signed.
+// Findings on a requirement with pki, whose certificates are verified at the current time, are valid for an hour at
+// most. Keys do not expire, and certificates of Fulcio are verified at the time that the log has signed.
 func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref reference.Named,
 	manifest policy.Manifest, evidence policy.Evidence,
 ) (finding policy.Finding) {
-	// Bundles are hostile bytes, and what verifies them is not ours.
+	// Bundles are untrusted bytes, and a library verifies them.
 	defer func() {
 		if cause := recover(); cause != nil {
-			failure := policy.Recovered("a judge of bundles", j.told(), cause)
+			failure := policy.Recovered("a judge of bundles", j.panicFunc(), cause)
 			finding = unmet(policy.Internal, "panic while judging a bundle: %v\n%s", cause, failure.Stack)
 		}
 	}()
@@ -103,17 +102,17 @@ func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref refere
 	if err != nil {
 		return unmet(policy.Unavailable, "reading bundles of %s: %v", manifest.Digest, err)
 	}
-	// Read before judging, so that a finding does not outlive what it rests on.
+	// Computed before the judgement, so that a finding does not outlive its inputs.
 	until := required.until(time.Now(), kept)
 	finding = required.judge(ctx, kept, image)
 	finding.ExpiresAt = until
 	return finding
 }
 
-// absent returns the finding where there is no bundle to judge.
+// absent returns the finding if there is no bundle to judge.
 func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.Finding, ok bool) {
 	finding, ok = evidence.Judgeable(manifest.Digest, "bundle")
-	// An index that was copied whole is a directory of the dir: transport, which knows no bundles.
+	// An index that was copied whole is stored as a directory of the dir: transport, which has no bundles.
 	if ok && (evidence.Bundles <= 0 || evidence.Instance != "") {
 		finding, ok = evidence.Lacks(manifest.Digest, "bundle"), false
 	}
@@ -121,7 +120,7 @@ func absent(manifest policy.Manifest, evidence policy.Evidence) (finding policy.
 	return finding, ok
 }
 
-// judge looks for one bundle that meets the requirement. Neither their order nor what else is among them matters.
+// judge finds one bundle that meets the requirement. The order and the other bundles do not matter.
 func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) policy.Finding {
 	var reasons []string
 	var nameless *signed
@@ -155,17 +154,17 @@ func (r *requirement) judge(ctx context.Context, kept []*signed, image *image) p
 		finding.Cause = cause
 		return finding
 	default:
-		finding := unmet(policy.Unsigned, "no bundle of %s was found that is a signature; %d %s (%s)", image.manifest.Digest,
+		finding := unmet(policy.Unsigned, "no bundle of %s is a signature; %d %s (%s)", image.manifest.Digest,
 			attestations, plural(attestations, "is an attestation", "are attestations"), kept[0].attestation)
 		finding.Cause = policy.OnlyAttestations
 		return finding
 	}
 }
 
-// wantsName says what is there, what is lacking, and both ways out.
+// wantsName describes what was found, what is missing, and the two solutions.
 func (r *requirement) wantsName(bundle *signed, image *image) string {
-	return fmt.Sprintf("%s is a valid signature of %s by the right %s, but it names no repository, so that nothing ties "+
-		"it to %s: sign again with \"cosign sign -a docker-reference=%s …\", or let the digest be enough with "+
+	return fmt.Sprintf("%s is a valid signature of %s by the right %s, but it names no repository, so nothing ties "+
+		"it to %s: sign again with \"cosign sign -a docker-reference=%s …\", or let the digest suffice with "+
 		"identity = \"digest\" under [bundles] in config.toml, or under [bundles.namespaces] for one namespace",
 		bundle.name, image.manifest.Digest, r.signers(), image.reference, r.identity.wanted(image.reference))
 }

@@ -137,7 +137,7 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Bundles = 2 }, policy.Unavailable, "bundle-2.json",
 		},
 		"more than are read": {
-			func(s *sample, _ *policy.Requirement) { s.evidence.Bundles = 65 }, policy.Unavailable, "no more than 64",
+			func(s *sample, _ *policy.Requirement) { s.evidence.Bundles = 65 }, policy.Unavailable, "the maximum is 64",
 		},
 		"a directory that is not there": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Directory += "x" }, policy.Unavailable, "no such file",
@@ -209,7 +209,7 @@ func TestASchema1ManifestIsRefused(t *testing.T) {
 	key := bundletest.NewKey(t)
 	raw := []byte(`{"schemaVersion":1,"signatures":[{"protected":"e30"}]}`)
 	app := newSample(t, raw, bundletest.Sign(t, key, digest.FromBytes(raw), tagged).JSON(t))
-	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Rejected, "of schema 1")
+	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Rejected, "is schema 1")
 }
 
 // TestAManifestMayBeCalledByAnyDigest of its bytes, as to containers/image.

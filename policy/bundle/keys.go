@@ -19,21 +19,21 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// maxRSA bounds, in bits, the RSA keys that bundles bring along: verifying by one costs the square of its length.
-// It is what crypto/tls allows.
+// maxRSA limits the size of RSA keys in bundles, in bits: the cost of a verification is quadratic. crypto/tls has the
+// same limit.
 const maxRSA = 8192
 
-// key is a public key that a requirement names.
+// key is a public key of a requirement.
 type key struct {
 	*verifier
-	// fingerprint is the hash of the key as cosign and sigstore-go write it into a bundle's hint.
+	// fingerprint is the hash of the key that cosign and sigstore-go write into a bundle's hint.
 	fingerprint [sha256.Size]byte
 }
 
-// publicKeys reads keys in PEM. No keys at all are nil.
+// publicKeys parses keys in PEM. Without any keys it returns nil.
 func publicKeys(one []byte, several [][]byte) ([]crypto.PublicKey, error) {
 	if one != nil && several != nil {
-		return nil, errors.New("there are both one and several")
+		return nil, errors.New("there are both a single key and a list")
 	}
 	if one != nil {
 		several = [][]byte{one}
@@ -48,7 +48,7 @@ func publicKeys(one []byte, several [][]byte) ([]crypto.PublicKey, error) {
 	for i, raw := range several {
 		public, err := cryptoutils.UnmarshalPEMToPublicKey(raw)
 		if err != nil {
-			return nil, fmt.Errorf("public key %d cannot be read: %w", i+1, err)
+			return nil, fmt.Errorf("parsing public key %d: %w", i+1, err)
 		}
 		keys[i] = public
 	}
@@ -66,7 +66,7 @@ func parseKeys(one []byte, several [][]byte) ([]*key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("public key %d: %w", i+1, err)
 		}
-		// A key of a kind that nothing verifies by is no fault: containers/image accepts it in addition to a key of Rekor.
+		// A key of an unsupported kind is no error: containers/image accepts it in addition to a key of Rekor.
 		keys[i] = &key{verifier: newVerifier(public), fingerprint: sha256.Sum256(der)}
 	}
 	return keys, nil
@@ -80,7 +80,7 @@ func marshal(public crypto.PublicKey) ([]byte, error) {
 	return der, nil
 }
 
-// signatureHash is the hash that a log of Rekor signs its checkpoints by. Its promises are always signed by SHA-256.
+// signatureHash returns the hash with which a Rekor log signs its checkpoints. Its promises always use SHA-256.
 func signatureHash(public crypto.PublicKey) (crypto.Hash, error) {
 	ec, ok := public.(*ecdsa.PublicKey)
 	if !ok {
@@ -96,17 +96,18 @@ func signatureHash(public crypto.PublicKey) (crypto.Hash, error) {
 	}
 }
 
-// verifier verifies by one key and any of the algorithms that signers use with its kind, as bundles do not say which.
+// verifier verifies with one key and any of the algorithms that signers use with its kind, because bundles do not
+// contain the algorithm.
 type verifier struct {
 	public     crypto.PublicKey
 	algorithms []signature.Verifier
 }
 
-// newVerifier returns a verifier for a key. It verifies nothing by a key of a kind that is not known.
+// newVerifier returns a verifier for a key. With a key of an unsupported kind it accepts nothing.
 //
-// The first algorithm of each kind is that by which cosign 3.1.3 signs. The others are those of older clients (SHA-256
-// with the larger curves), of sigstore-go and clients made with it (Ed25519 without prehashing), and of whoever chose
-// RSA-PSS from Sigstore's registry of algorithms. None of these makes a signature that another one accepts.
+// The first algorithm of each kind is the one that cosign 3.1.3 uses. The others are those of older clients (SHA-256
+// with the larger curves), of clients based on sigstore-go (Ed25519 without prehashing), and RSA-PSS from Sigstore's
+// registry of algorithms. No signature is valid under two of them.
 func newVerifier(public crypto.PublicKey) *verifier {
 	v := &verifier{public: public}
 	switch public := public.(type) {
@@ -148,9 +149,9 @@ func (v *verifier) VerifySignature(sig, message io.Reader, opts ...signature.Ver
 	}
 	rawMessage, err := io.ReadAll(message)
 	if err != nil {
-		return fmt.Errorf("reading what is signed: %w", err)
+		return fmt.Errorf("reading the message: %w", err)
 	}
-	failure := errors.New("nothing verifies by a key of this kind")
+	failure := errors.New("keys of this kind are not supported")
 	for _, algorithm := range v.algorithms {
 		if failure = algorithm.VerifySignature(
 			bytes.NewReader(rawSignature), bytes.NewReader(rawMessage), opts...); failure == nil {
@@ -165,12 +166,12 @@ func (v *verifier) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, er
 	return v.public, nil
 }
 
-// ValidAtTime implements root.TimeConstrainedVerifier: a key of a policy does not expire, and the time in which a
-// certificate is valid is looked at where its chain is.
+// ValidAtTime implements root.TimeConstrainedVerifier: keys in a policy do not expire, and the validity of a
+// certificate is checked with its chain.
 func (v *verifier) ValidAtTime(time.Time) bool { return true }
 
-// hinted returns the keys that a bundle's hint leaves. A hint is not signed and decides nothing but what is tried:
-// where it is the hash of a key, as cosign writes it, no other key is; where it is anything else, all of them are.
+// hinted returns the keys that a bundle's hint allows. A hint is not signed and only saves attempts: if it is the hash
+// of a key, as cosign writes it, no other key is tried; otherwise all are.
 func (r *requirement) hinted(hint string) []*key {
 	fingerprint, err := base64.StdEncoding.DecodeString(hint)
 	if err != nil || len(fingerprint) != sha256.Size {

@@ -19,33 +19,32 @@ import (
 	"github.com/countersign/countersign/policy/internal/text"
 )
 
-// version is the version of Sigstore's bundle format that cosign 3 writes.
+// version is the version of the bundle format that cosign 3 writes.
 const version = "v0.3"
 
-// Bounds of a bundle. cosign's have some sixty elements and one or two certificates.
+// Limits of a bundle. cosign's have about sixty elements and one or two certificates.
 const (
 	maxElements     = 4096
 	maxCertificates = 9
 	maxCertificate  = 32 << 10
 )
 
-// signed is a bundle, parsed. Nothing in it is verified.
+// signed is a parsed bundle. Nothing in it has been verified.
 type signed struct {
-	// name is that of its file.
+	// name is the name of its file.
 	name string
-	// attestation, where set, says what it states instead of a signature.
+	// attestation, if set, describes the attestation that this bundle is instead of a signature.
 	attestation string
-	// problem, where set, says why it meets no requirement, whatever that is.
+	// problem, if set, is why it meets no requirement.
 	problem string
 
 	statement statement
 	content   verify.SignatureContent
-	// certificate is the signer's, and certificates are those between it and an authority. Without one, hint says which
-	// key it is.
+	// certificate is the signer's, and certificates are the intermediates. Without a certificate, hint identifies the key.
 	certificate  *x509.Certificate
 	certificates []*x509.Certificate
 	hint         string
-	// timestamped says that a timestamp authority has attested the time.
+	// timestamped reports whether it has a timestamp by a timestamp authority.
 	timestamped bool
 
 	log  []*rekor.TransparencyLogEntry
@@ -63,19 +62,19 @@ func parse(name string, raw []byte) *signed {
 }
 
 func (s *signed) parse(raw []byte) error {
-	// Each of these becomes a message or a member: this many bytes of them would take a hundred times the room.
+	// Each of these becomes a message or a member, which takes about a hundred times the memory.
 	if bytes.Count(raw, []byte{'{'})+bytes.Count(raw, []byte{'['})+bytes.Count(raw, []byte{','}) > maxElements {
 		return fmt.Errorf("it has more than %d elements", maxElements)
 	}
 	message := new(protobundle.Bundle)
 	if err := protojson.Unmarshal(raw, message); err != nil {
-		return fmt.Errorf("it is no Sigstore bundle: %w", err)
+		return fmt.Errorf("it is not a Sigstore bundle: %w", err)
 	}
 	material := message.GetVerificationMaterial()
 	if material == nil {
 		return errors.New("it has no verification material")
 	}
-	// The log's entries are read when a requirement needs a log, and not by sigstore-go's bundle: see entries.
+	// The log's entries are parsed when a requirement needs a log, and not by sigstore-go's bundle: see entries.
 	s.log, material.TlogEntries = material.GetTlogEntries(), nil
 	s.timestamped = len(material.GetTimestampVerificationData().GetRfc3161Timestamps()) > 0
 	checked, err := check(message)
@@ -88,7 +87,7 @@ func (s *signed) parse(raw []byte) error {
 	return s.addSigner(checked)
 }
 
-// check has sigstore-go look at a bundle without its log's entries.
+// check validates a bundle with sigstore-go, without the log's entries.
 func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 	material := message.GetVerificationMaterial()
 	certificates := material.GetX509CertificateChain().GetCertificates()
@@ -97,10 +96,10 @@ func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 	}
 	for _, certificate := range slices.Concat(certificates, []*common.X509Certificate{material.GetCertificate()}) {
 		if len(certificate.GetRawBytes()) > maxCertificate {
-			return nil, fmt.Errorf("a certificate has more than %d bytes", maxCertificate)
+			return nil, fmt.Errorf("a certificate is larger than %d bytes", maxCertificate)
 		}
 	}
-	// cosign writes a chain where its user gave it one.
+	// cosign writes a chain if the user provides one.
 	checked, err := bundle.NewBundle(message, bundle.AllowCertificateChain())
 	if err != nil {
 		return nil, err
@@ -111,28 +110,28 @@ func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 	return checked, nil
 }
 
-// addEnvelope reads what is signed.
+// addEnvelope parses the envelope and its statement.
 func (s *signed) addEnvelope(checked *bundle.Bundle) error {
 	envelope := checked.GetDsseEnvelope()
 	if envelope == nil {
-		return errors.New("it holds no DSSE envelope, in which cosign signs images, but the signature of a message")
+		return errors.New("it contains a message signature instead of a DSSE envelope, which cosign uses to sign images")
 	}
 	if envelope.GetPayloadType() != payloadType {
 		return fmt.Errorf("its payload is of type %q, not %s", envelope.GetPayloadType(), payloadType)
 	}
 	var err error
 	if s.statement, err = parseStatement(envelope.GetPayload()); err != nil {
-		return fmt.Errorf("its payload is no in-toto statement: %w", err)
+		return fmt.Errorf("its payload is not an in-toto statement: %w", err)
 	}
 	if s.statement.predicate != signPredicate {
-		s.attestation = fmt.Sprintf("%s states %q", s.name, text.Shorten(s.statement.predicate, maxReason))
+		s.attestation = fmt.Sprintf("%s has predicate %q", s.name, text.Shorten(s.statement.predicate, maxReason))
 		return nil
 	}
 	if s.statement.kind != statementType {
 		return fmt.Errorf("its statement is of type %q, not %s", s.statement.kind, statementType)
 	}
 	if len(envelope.GetPayload()) > maxStatement {
-		return fmt.Errorf("its statement has more than %d bytes", maxStatement)
+		return fmt.Errorf("its statement is larger than %d bytes", maxStatement)
 	}
 	if count := len(envelope.GetSignatures()); count != 1 {
 		return fmt.Errorf("its envelope has %d signatures, and must have one", count)
@@ -141,7 +140,7 @@ func (s *signed) addEnvelope(checked *bundle.Bundle) error {
 	return err
 }
 
-// addSigner reads who claims to have signed.
+// addSigner reads the claimed signer.
 func (s *signed) addSigner(checked *bundle.Bundle) error {
 	content, err := checked.VerificationContent()
 	if err != nil {

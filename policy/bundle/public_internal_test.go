@@ -71,7 +71,7 @@ func TestAPublicBundleIsVerifiedByItsRealRoots(t *testing.T) {
 	}{
 		"as it is":          {"public-good.json", email, issuer, image, ""},
 		"another address":   {"public-good.json", "eve@example.com", issuer, image, "not for the e-mail address"},
-		"another issuer":    {"public-good.json", email, "https://accounts.google.com", image, "vouches for"},
+		"another issuer":    {"public-good.json", email, "https://accounts.google.com", image, "the OIDC issuer"},
 		"another image":     {"public-good.json", email, issuer, digest.FromString("x"), "does not match"},
 		"another authority": {"scaffolding.json", email, issuer, image, "by another log"},
 	} {
@@ -88,9 +88,9 @@ func TestAPublicBundleIsVerifiedByItsRealRoots(t *testing.T) {
 // TestPublicBundlesAreNoSignatures: what they state, and what form they have, is not what cosign 3 makes of images.
 func TestPublicBundlesAreNoSignatures(t *testing.T) {
 	for name, want := range map[string]struct{ attestation, problem string }{
-		"oci-attestation.sigstore.json": {`states "https://cosign.sigstore.dev/attestation/v1"`, ""},
+		"oci-attestation.sigstore.json": {`has predicate "https://cosign.sigstore.dev/attestation/v1"`, ""},
 		"dsse.sigstore.json":            {"", "only supported for bundle v0.3"},
-		"othername.sigstore.json":       {"", "but the signature of a message"},
+		"othername.sigstore.json":       {"", "it contains a message signature"},
 	} {
 		bundle := parse(name, publicFile(t, name))
 		if !strings.Contains(bundle.attestation, want.attestation) || !strings.Contains(bundle.problem, want.problem) ||

@@ -11,20 +11,20 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Bounds of what is read of a manifest's evidence, as package evidence keeps them too.
+// Limits of the files of a manifest's evidence; package evidence has the same.
 const (
 	maxBundles = 64
 	maxBundle  = 1 << 20
 )
 
-// read returns the bundles that are stored for a manifest, parsed: from memory, if this very evidence was read before.
-// All of them must be present.
+// read returns the stored bundles of a manifest, parsed, or from the cache if the same evidence was read before. All of
+// them must exist.
 func (j *Judge) read(evidence policy.Evidence) ([]*signed, error) {
 	if known, ok := j.parsed.get(evidence); ok {
 		return known, nil
 	}
 	if evidence.Bundles > maxBundles {
-		return nil, fmt.Errorf("%d are kept, and no more than %d are read", evidence.Bundles, maxBundles)
+		return nil, fmt.Errorf("there are %d bundles; the maximum is %d", evidence.Bundles, maxBundles)
 	}
 	kept := make([]*signed, evidence.Bundles)
 	size := 0

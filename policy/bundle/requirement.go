@@ -13,12 +13,12 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// requirement is a sigstoreSigned requirement, ready for use. It trusts keys, or an authority.
+// requirement is a compiled sigstoreSigned requirement. It trusts keys, or an authority.
 type requirement struct {
 	keys      []*key
 	authority *authority
-	// logs are those one of which must have recorded the signature, by the hexadecimal ID that entries call them by.
-	// Nil: none need have.
+	// logs are the logs of which one must have recorded the signature, by the hexadecimal ID in entries. Nil: none is
+	// required.
 	logs     map[string]*root.TransparencyLog
 	identity identity
 }
@@ -48,7 +48,7 @@ type pki struct {
 	SubjectHostname     string `json:"subjectHostname"`
 }
 
-// requirement returns a requirement that is ready for use.
+// requirement returns a compiled requirement.
 func (j *Judge) requirement(asked *policy.Requirement) (*requirement, error) {
 	if known, ok := j.requirements.Get(asked.ID); ok && asked.ID != "" {
 		return known, nil
@@ -63,15 +63,15 @@ func (j *Judge) requirement(asked *policy.Requirement) (*requirement, error) {
 	return made, nil
 }
 
-// newRequirement parses a requirement. containers/image and package signature have parsed it before and found no fault
-// with it, so that an error is a fault of ours: a requirement that is read in part would ask for less.
+// newRequirement parses a requirement. containers/image and package signature have parsed it before and found no
+// problem, so an error is a bug: a requirement that is parsed only in part would require less.
 func newRequirement(raw []byte) (*requirement, error) {
 	var d document
 	if err := strictly(raw, &d); err != nil {
 		return nil, fmt.Errorf("reading it: %w", err)
 	}
 	if d.Type != policy.SigstoreSigned {
-		return nil, fmt.Errorf("it is of type %q", d.Type)
+		return nil, fmt.Errorf("its type is %q", d.Type)
 	}
 	made := &requirement{}
 	var err error
@@ -87,7 +87,7 @@ func newRequirement(raw []byte) (*requirement, error) {
 	return made, nil
 }
 
-// addSigners reads whom the requirement trusts: keys, Fulcio or a PKI, and only one of them.
+// addSigners reads the trusted signers: keys, Fulcio or a PKI, and only one of these.
 func (r *requirement) addSigners(d document) (err error) {
 	hasKeys := d.KeyData != nil || d.KeyDatas != nil
 	switch {
@@ -127,14 +127,14 @@ func (p *pki) authority(logged bool) (*authority, error) {
 	return made, nil
 }
 
-// parseLogs reads the keys of Rekor. A log's ID is the hash of its key (RFC 6962, section 3.2).
+// parseLogs parses the keys of Rekor. A log's ID is the hash of its key (RFC 6962, section 3.2).
 func parseLogs(one []byte, several [][]byte) (map[string]*root.TransparencyLog, error) {
 	keys, err := publicKeys(one, several)
 	if err != nil {
 		return nil, fmt.Errorf("keys of Rekor: %w", err)
 	}
 	if keys == nil {
-		return nil, nil //nolint:nilnil // No log is what a requirement without one asks for.
+		return nil, nil //nolint:nilnil // A requirement without keys of Rekor needs no log.
 	}
 	logs := make(map[string]*root.TransparencyLog, len(keys))
 	for i, public := range keys {
@@ -149,14 +149,14 @@ func parseLogs(one []byte, several [][]byte) (map[string]*root.TransparencyLog, 
 		id := sha256.Sum256(der)
 		logs[hex.EncodeToString(id[:])] = &root.TransparencyLog{
 			ID: id[:], PublicKey: public, SignatureHashFunc: hash,
-			// policy.json gives a key no time to be valid in, and sigstore-go insists on a beginning.
+			// policy.json has no validity period for keys, but sigstore-go requires a start.
 			ValidityPeriodStart: time.Unix(1, 0),
 		}
 	}
 	return logs, nil
 }
 
-// signers says in words whom the requirement trusts.
+// signers describes the trusted signers.
 func (r *requirement) signers() string {
 	if r.authority != nil {
 		return "identity"

@@ -37,13 +37,13 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 		requirement map[string]any
 		detail      string
 	}{
-		"another type":                 {set(byKey, "type", "signedBy"), "of type"},
+		"another type":                 {set(byKey, "type", "signedBy"), "its type is"},
 		"nobody":                       {set(byKey, "keyData", nil), "one of keys, fulcio and pki"},
 		"a key and Fulcio":             {set(keyless, "keyData", byKey["keyData"]), "one of keys, fulcio and pki"},
 		"Fulcio and a PKI":             {set(keyless, "pki", byPKI["pki"]), "one of keys, fulcio and pki"},
-		"a key and several":            {set(byKey, "keyDatas", []any{byKey["keyData"]}), "both one and several"},
+		"a key and several":            {set(byKey, "keyDatas", []any{byKey["keyData"]}), "both a single key and a list"},
 		"no keys":                      {set(byKey, "keyData", nil, "keyDatas", []any{}), "the list is empty"},
-		"a key that is none":           {set(byKey, "keyData", []byte("x")), "public key 1 cannot be read"},
+		"a key that is none":           {set(byKey, "keyData", []byte("x")), "parsing public key 1"},
 		"a path":                       {set(byKey, "keyPath", "/etc/key.pub"), "unknown field"},
 		"a member from the future":     {set(byKey, "rekorURL", "https://rekor.example"), "unknown field"},
 		"Fulcio without a log":         {set(keyless, "rekorPublicKeyData", nil), "a key of Rekor"},
@@ -54,7 +54,7 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 		"a PKI with a log":             {set(byPKI, "rekorPublicKeyData", sigstore.LogPEM(t)), "no key of Rekor"},
 		"a PKI of nobody":              {within(byPKI, "pki", "subjectEmail", nil), "or a host name"},
 		"a PKI without roots":          {within(byPKI, "pki", "caRootsData", nil), "no certificate"},
-		"intermediates that are none":  {within(byPKI, "pki", "caIntermediatesData", []byte("-----BEGIN")), "be read"},
+		"intermediates that are none":  {within(byPKI, "pki", "caIntermediatesData", []byte("-----BEGIN")), "intermediate"},
 		"a log that is none":           {set(byKey, "rekorPublicKeyData", []byte("x")), "keys of Rekor"},
 		"a log that signs by RSA":      {set(byKey, "rekorPublicKeyData", rsa.PEM(t)), "not an ECDSA key"},
 		"no logs":                      {set(byKey, "rekorPublicKeyDatas", []any{}), "keys of Rekor: the list is empty"},

@@ -7,41 +7,41 @@ import (
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
-// What cosign signs (pkg/types/predicate.go, v3.1.3): an in-toto statement, version 1, whose predicate is empty.
+// What cosign signs (pkg/types/predicate.go, v3.1.3): an in-toto statement, version 1, with an empty predicate.
 const (
 	payloadType   = "application/vnd.in-toto+json"
 	statementType = "https://in-toto.io/Statement/v1"
 	signPredicate = "https://sigstore.dev/cosign/sign/v1"
 )
 
-// Bounds of a statement; cosign's have one subject with one digest, and the annotations that the signer gave.
+// Limits of a statement; cosign's have one subject with one digest, and the signer's annotations.
 const (
 	maxStatement = 64 << 10
 	maxSubjects  = 64
 	maxDigests   = 16
 )
 
-// referenceAnnotation names the repository that is signed for.
+// referenceAnnotation is the annotation with the name of the image.
 const referenceAnnotation = "docker-reference"
 
-// statement is what is signed.
+// statement is the signed statement.
 type statement struct {
 	kind, predicate string
 	subjects        []subject
 }
 
-// subject is what a statement speaks of.
+// subject is a subject of a statement.
 type subject struct {
 	// digests are in hexadecimal, by the names of their algorithms.
 	digests map[string]string
-	// named says that there is an annotation docker-reference, and reference is its value, which is empty where the
-	// annotation is no string.
+	// named reports whether there is an annotation docker-reference. reference is its value, or empty if it is not a
+	// string.
 	named     bool
 	reference string
 }
 
-// parseStatement parses the payload of an envelope. It reads a predicate, which may be large, without keeping it. Names
-// that in-toto's version 1 does not have are errors, and so are names that occur twice: no two parsers agree on them.
+// parseStatement parses the payload of an envelope. It skips the predicate, which may be large, without storing it.
+// Names that in-toto's version 1 does not define are errors, and so are duplicate names: parsers disagree about them.
 func parseStatement(payload []byte) (statement, error) {
 	p := statementParser{walker: strictjson.NewWalker(payload, strictjson.Leniency{})}
 	if err := p.walker.Object(p.member); err != nil {
@@ -113,7 +113,7 @@ func (p *statementParser) subjectMember(subject *subject, name string) error {
 	}
 }
 
-// reference reads the annotation. One that is no string names no repository that is accepted, but it is there.
+// reference reads the annotation. One that is not a string exists, but names no repository.
 func (p *statementParser) reference(subject *subject) error {
 	subject.named = true
 	value, err := p.walker.Value()

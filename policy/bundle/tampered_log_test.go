@@ -56,7 +56,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 		"Rekor v2 and a timestamp": rejected(recorded(func(b bundletest.Bundle) {
 			ours.RecordSecond(t, b)
 			ours.Timestamp(t, b)
-		}), "policy.json names no timestamp authority"),
+		}), "policy.json cannot name a timestamp authority"),
 		"no promise": rejected(with(func(e *rekor.TransparencyLogEntry) { e.InclusionPromise = nil }), noPromise),
 		"an empty promise": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionPromise.SignedEntryTimestamp = nil
@@ -125,16 +125,16 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 		}), "cannot verify Rekor v2 entry without baseUrl"),
 		"a large checkpoint": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionProof.Checkpoint.Envelope += strings.Repeat("— x AAAAAAAA\n", 2000)
-		}), "its checkpoint more than 16384 bytes"),
+		}), "its checkpoint is larger than 16384 bytes"),
 		"an entry of another kind": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.KindVersion.Kind = "hashedrekord"
-		}), `of kind "hashedrekord", version "0.0.1", which records no envelope`),
-		"an entry of no kind": rejected(with(func(e *rekor.TransparencyLogEntry) { e.KindVersion = nil }), `of kind ""`),
+		}), `its kind "hashedrekord", version "0.0.1" does not record envelopes`),
+		"an entry of no kind": rejected(with(func(e *rekor.TransparencyLogEntry) { e.KindVersion = nil }), `its kind ""`),
 		"an entry of another version": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.KindVersion.Version = "0.0.7"
-		}), `version "0.0.7", which records no envelope`),
-		"a body of another kind":    rejected(replaced(`"dsse"`, `"hashedrekord"`), "and the entry says"),
-		"a body of another version": rejected(replaced(`"0.0.1"`, `"0.0.2"`), "and the entry says"),
+		}), `version "0.0.7" does not record envelopes`),
+		"a body of another kind":    rejected(replaced(`"dsse"`, `"hashedrekord"`), "but the entry is"),
+		"a body of another version": rejected(replaced(`"0.0.1"`, `"0.0.2"`), "but the entry is"),
 		"a body that proposes":      rejected(replaced(`"spec":{`, `"spec":{"proposedContent":{},`), "it is a proposal"),
 		"a body that proposes in disguise": rejected(
 			replaced(`"spec":{`, `"spec":{"\u0070roposedContent":{},`), "it is a proposal"),
@@ -144,13 +144,13 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 		"no body":                          rejected(body(func([]byte) []byte { return nil }), "its body: "),
 		"a large body": rejected(body(func(body []byte) []byte {
 			return append(body, bytes.Repeat([]byte{' '}, 70_000)...)
-		}), "its body has more than 65536 bytes"),
+		}), "its body is larger than 65536 bytes"),
 		"nine entries": rejected(recorded(func(b bundletest.Bundle) {
 			for range 9 {
 				b.VerificationMaterial.TlogEntries = append(b.VerificationMaterial.TlogEntries,
 					good.VerificationMaterial.TlogEntries...)
 			}
-		}), "there are 9 entries of logs"),
+		}), "it has 9 log entries"),
 	})
 }
 
@@ -242,10 +242,10 @@ func TestKeylessNeedsTheRightPartiesAll(t *testing.T) {
 		}, "not for the e-mail address"},
 		"another issuer": {func(_, fulcio map[string]any) {
 			fulcio["oidcIssuer"] = "https://elsewhere.example"
-		}, `"https://issuer.example" vouches for, not "https://elsewhere.example"`},
+		}, `the OIDC issuer in its certificate is "https://issuer.example", not "https://elsewhere.example"`},
 		"an issuer with a slash": {func(_, fulcio map[string]any) {
 			fulcio["oidcIssuer"] = builder.Issuer + "/"
-		}, "vouches for"},
+		}, "the OIDC issuer in its certificate is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			requirement := ours.Requirement(t, builder)
@@ -258,7 +258,7 @@ func TestKeylessNeedsTheRightPartiesAll(t *testing.T) {
 	key := bundletest.NewKey(t)
 	byKey := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	wantFinding(t, byKey.judge(t, required(t, ours.Requirement(t, builder))), policy.Rejected,
-		"it is signed by a key, and the requirement trusts certificates")
+		"it is signed with a key, and the requirement trusts certificates")
 	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Rejected,
 		"it is signed with a certificate, and the requirement trusts keys")
 }

@@ -46,7 +46,7 @@ func TestTamperedEnvelopesAreRefused(t *testing.T) {
 	otherImage := bundletest.Sign(t, key, digest.FromString("other"), tagged)
 	relabelled := otherImage.Clone()
 	relabelled.GetDsseEnvelope().Payload = good.GetDsseEnvelope().Payload
-	const notSigned, anotherImage = "its signature is not by the required signer", "it is a signature of another image"
+	const notSigned, anotherImage = "its signature is not by the required signer", "it signs another image"
 	cases := map[string]tampered{
 		"the name in the payload": rejected(replace("team/app:v1", "team/app:v2"), notSigned),
 		"the name taken out of the payload": rejected(
@@ -71,14 +71,14 @@ func TestTamperedEnvelopesAreRefused(t *testing.T) {
 			theirs := bundletest.Sign(t, other, subject, tagged).GetDsseEnvelope().Signatures[0]
 			e.Signatures = []*protodsse.Signature{theirs, e.Signatures[0]}
 		}), "has 2 signatures"),
-		"no payload": rejected(with(func(e *protodsse.Envelope) { e.Payload = nil }), "no in-toto statement"),
+		"no payload": rejected(with(func(e *protodsse.Envelope) { e.Payload = nil }), "not an in-toto statement"),
 		"another payload type": rejected(
 			with(func(e *protodsse.Envelope) { e.PayloadType = "text/plain" }), `of type "text/plain"`),
 		"a payload type with a space": rejected(
 			with(func(e *protodsse.Envelope) { e.PayloadType += " " }), "its payload is of type"),
 		"no payload type": rejected(with(func(e *protodsse.Envelope) { e.PayloadType = "" }), `of type ""`),
 		"a predicate type that makes it an attestation": {
-			replace("cosign/sign/v1", "cosign/sign/v2"), policy.Unsigned, "1 is an attestation (bundle-1.json states",
+			replace("cosign/sign/v1", "cosign/sign/v2"), policy.Unsigned, "1 is an attestation (bundle-1.json has predicate",
 		},
 		"a signature by another key": rejected(
 			bundletest.Sign(t, other, subject, tagged).JSON(t), "its hint names the key sha256:"),
@@ -109,7 +109,7 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 		return signed(bytes.Replace(good.JSON(t), []byte(old), []byte(by), 1))
 	}
 	otherSubject := bundletest.NewSubject(digest.FromString("other"), tagged)
-	const no, anotherImage = "its payload is no in-toto statement: ", "it is a signature of another image"
+	const no, anotherImage = "its payload is not an in-toto statement: ", "it signs another image"
 	const notAccepted = "does not accept for registry.example/team/app:v1"
 	refuseAll(t, required(t, key.Requirement(t)), bundletest.SignStatement(t, key, good.JSON(t)), map[string]tampered{
 		"another repository": rejected(replace("team/app", "team/other"), notAccepted),
@@ -162,7 +162,7 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 		}), "more than 16 digests"),
 		"a large predicate": rejected(with(func(s *bundletest.Statement) {
 			s.Predicate = map[string]any{"x": strings.Repeat("x", 70_000)}
-		}), "more than 65536 bytes"),
+		}), "larger than 65536 bytes"),
 		"an older statement": rejected(replace("Statement/v1", "Statement/v0.1"), `Statement/v0.1", not https`),
 		"no type":            rejected(replace(`"_type":"https://in-toto.io/Statement/v1",`, ""), `of type ""`),
 		"the type in protobuf's name": rejected(
@@ -202,7 +202,7 @@ func TestTamperedBundlesAreRefused(t *testing.T) {
 		MessageDigest: &common.HashOutput{Algorithm: common.HashAlgorithm_SHA2_256, Digest: []byte(subject.Encoded())},
 		Signature:     []byte("x"),
 	}}
-	const no, unsupported = "it is no Sigstore bundle: ", "unsupported media type"
+	const no, unsupported = "it is not a Sigstore bundle: ", "unsupported media type"
 	refuseAll(t, required(t, key.Requirement(t)), good, map[string]tampered{
 		"empty":              rejected(nil, no),
 		"a null":             rejected([]byte("null"), no),
@@ -213,7 +213,7 @@ func TestTamperedBundlesAreRefused(t *testing.T) {
 		"an unknown key":     rejected(replace(`{"mediaType"`, `{"extra":1,"mediaType"`), no),
 		"a key twice":        rejected(replace(`{"mediaType"`, `{"mediaType":"x","mediaType"`), no),
 		"the envelope twice": rejected(replace(`"dsseEnvelope"`, `"dsseEnvelope":{},"dsseEnvelope"`), no),
-		"a message signature beside the envelope": rejected(
+		"a message signature and an envelope": rejected(
 			replace(`"dsseEnvelope"`, `"messageSignature":{},"dsseEnvelope"`), no),
 		"no base64":         rejected(replace(`"payload":"`, `"payload":"!`), no),
 		"media type v0.1":   rejected(mediaType("application/vnd.dev.sigstore.bundle+json;version=0.1"), "v0.3"),
@@ -223,7 +223,7 @@ func TestTamperedBundlesAreRefused(t *testing.T) {
 		"no media type":     rejected(mediaType(""), unsupported),
 		"a message signature": rejected(with(func(b bundletest.Bundle) {
 			b.Content = message
-		}), "but the signature of a message"),
+		}), "it contains a message signature"),
 		"no content": rejected(with(func(b bundletest.Bundle) { b.Content = nil }), "missing bundle content"),
 		"no verification material": rejected(with(func(b bundletest.Bundle) {
 			b.VerificationMaterial = nil

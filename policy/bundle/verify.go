@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// result says whether a bundle meets a requirement, and if not, whether all it lacks is a name, or else why.
+// result reports whether a bundle meets a requirement; if not, why, and whether only a name is missing.
 type result struct {
 	met, nameless bool
 	reason        string
@@ -30,7 +30,7 @@ func (r *requirement) judgeOne(bundle *signed, image *image) result {
 	about, by := bundle.subjectsFor(image)
 	if len(about) == 0 {
 		return result{
-			reason: "it is a signature of another image than " + image.manifest.Digest.String(), cause: policy.OtherImage,
+			reason: "it signs another image than " + image.manifest.Digest.String(), cause: policy.OtherImage,
 		}
 	}
 	if err := r.verify(bundle, by); err != nil {
@@ -48,7 +48,7 @@ func (r *requirement) judgeOne(bundle *signed, image *image) result {
 			claimed = append(claimed, fmt.Sprintf("%q", subject.reference))
 		}
 	}
-	// Whoever names another repository as well has said where the image belongs.
+	// A signature that also names another repository belongs to that repository.
 	if nameless && len(claimed) == 0 {
 		return result{nameless: true}
 	}
@@ -57,7 +57,7 @@ func (r *requirement) judgeOne(bundle *signed, image *image) result {
 		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
 }
 
-// subjectsFor returns the subjects that are the image, and the digest by which they are.
+// subjectsFor returns the subjects that are the image, and the digest that matches.
 func (s *signed) subjectsFor(image *image) (about []subject, by digest.Digest) {
 	for _, subject := range s.statement.subjects {
 		if is, ok := image.matchesDigest(subject.digests); ok {
@@ -67,8 +67,8 @@ func (s *signed) subjectsFor(image *image) (about []subject, by digest.Digest) {
 	return about, by
 }
 
-// verify returns nil if the bundle was signed by one whom the requirement trusts and recorded where it says, and the
-// statement, which has that digest among its subjects, is what was signed.
+// verify returns nil if a trusted signer signed the bundle, the required log recorded it, and the signature covers the
+// statement, one of whose subjects has that digest.
 func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
 	if r.authority != nil {
 		return r.verifyCertificate(bundle, subject)
@@ -97,11 +97,12 @@ func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
 	return caused(cause, "%s", strings.Join(failures, ", "))
 }
 
-// verifyCertificate verifies by the key of the bundle's certificate, once that is known to be the right signer's.
-// Fulcio certifies for minutes, so that the time must be the log's; a PKI's certificates must be valid now.
+// verifyCertificate verifies with the key of the bundle's certificate, after it has verified that the certificate has
+// the right identity. Certificates of Fulcio are valid for minutes, so the time must be the log's; a PKI's certificates
+// must be valid now.
 func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) error {
 	if bundle.certificate == nil {
-		return caused(policy.OtherSigner, "it is signed by a key, and the requirement trusts certificates")
+		return caused(policy.OtherSigner, "it is signed with a key, and the requirement trusts certificates")
 	}
 	at := time.Now()
 	if r.logs == nil {
@@ -120,8 +121,8 @@ func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) e
 	return nil
 }
 
-// verifyRecorded verifies a signature by a key and, if the requirement needs a log, by any one entry of one of its
-// logs. It returns the time that the log has signed, where one must have.
+// verifyRecorded verifies a signature by a key and, if the requirement needs a log, any one entry of one of its logs.
+// It returns the time that the log has signed, if one is required.
 func (r *requirement) verifyRecorded(
 	bundle *signed, verifier *verifier, by signer, subject digest.Digest,
 ) (at time.Time, err error) {
@@ -155,20 +156,20 @@ func (r *requirement) verifyRecorded(
 	return time.Time{}, caused(cause, "%s", r.explainNotLogged(bundle, failures))
 }
 
-// explainSkipped returns why an entry is not what the requirement needs, before sigstore-go is asked.
+// explainSkipped returns why an entry is not sufficient for the requirement, before sigstore-go verifies it.
 func (r *requirement) explainSkipped(entry *tlog.Entry) string {
 	if _, ok := r.logs[hex.EncodeToString([]byte(entry.LogKeyID()))]; !ok {
 		return "it is recorded by another log than the requirement's"
 	}
 	if r.authority != nil && !entry.HasInclusionPromise() {
-		return "its log entry has an inclusion proof but no inclusion promise: a proof carries no signed time, and " +
-			"policy.json names no timestamp authority"
+		return "its log entry has an inclusion proof but no inclusion promise: a proof has no signed time, and " +
+			"policy.json cannot name a timestamp authority"
 	}
 	return ""
 }
 
-// explainPromise says why an entry was not accepted. sigstore-go skips a promise that is not the log's, and says that
-// it found none.
+// explainPromise returns why an entry was not accepted. sigstore-go skips an invalid promise and then reports that it
+// found none.
 func (r *requirement) explainPromise(entry *tlog.Entry, err error) string {
 	if entry.HasInclusionPromise() {
 		if err := tlog.VerifySET(entry, r.logs); err != nil {
@@ -178,30 +179,31 @@ func (r *requirement) explainPromise(entry *tlog.Entry, err error) string {
 	return err.Error()
 }
 
-// explainNotLogged says why a bundle is not recorded as the requirement needs.
+// explainNotLogged returns why a bundle is not recorded as the requirement needs.
 func (r *requirement) explainNotLogged(bundle *signed, failures []string) string {
 	switch {
 	case len(failures) > 0:
 		return strings.Join(failures, ", ")
 	case bundle.entries().rekorV2 && r.authority != nil:
-		return "it is recorded by Rekor v2, whose entries carry no signed time, and policy.json names no timestamp authority"
+		return "it is recorded by Rekor v2, whose entries have no signed time, and " +
+			"policy.json cannot name a timestamp authority"
 	case bundle.entries().rekorV2:
-		return "it is recorded by Rekor v2, whose entries policy.json cannot name the log of"
+		return "it is recorded by Rekor v2, whose logs policy.json cannot name"
 	case bundle.timestamped:
-		return "it is recorded by no transparency log: its time is attested by a timestamp authority (RFC 3161), and " +
-			"policy.json names no timestamp authority"
+		return "it is recorded by no transparency log: its time is from a timestamp authority (RFC 3161), and " +
+			"policy.json cannot name a timestamp authority"
 	default:
-		return "it is recorded by no transparency log, and the requirement asks for one"
+		return "it is recorded by no transparency log, and the requirement needs one"
 	}
 }
 
-// verifyEntity asks sigstore-go. It returns the time that it verified, which is zero if the options ask for none.
+// verifyEntity calls sigstore-go. It returns the time that it verified, or zero if the options require none.
 func verifyEntity(
 	e *entity, m *material, subject digest.Digest, options ...verify.VerifierOption,
 ) (at time.Time, err error) {
 	raw, err := hex.DecodeString(subject.Encoded())
 	if err != nil {
-		return time.Time{}, fmt.Errorf("the digest %s: %w", subject, err)
+		return time.Time{}, fmt.Errorf("digest %s: %w", subject, err)
 	}
 	options = append(options, verify.WithoutStatementPredicate())
 	verifier, err := verify.NewVerifier(m, options...)
@@ -219,10 +221,10 @@ func verifyEntity(
 	return at, nil
 }
 
-// explain says in words what sigstore-go says in numbers.
+// explain translates errors of sigstore-go.
 func explain(err error) error {
 	if strings.Contains(err.Error(), "could not verify envelope") {
-		return caused(policy.OtherKey, "its signature is not by the required signer, or not of this statement (%v)", err)
+		return caused(policy.OtherKey, "its signature is not by the required signer or not of this statement (%v)", err)
 	}
 	return err
 }

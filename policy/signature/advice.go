@@ -11,17 +11,17 @@ import (
 )
 
 func adviseReject(*policy.Requirement, policy.Cause, reference.Named) string {
-	return "no signature would help: give the image a scope in the policy that accepts it or requires a signature"
+	return "no signature would help: add a scope for the image that accepts it or requires a signature"
 }
 
 func adviseSignedBaseLayer(*policy.Requirement, policy.Cause, reference.Named) string {
-	return "no signature would help: signedBaseLayer is implemented by no tool; use sigstoreSigned or signedBy"
+	return "no signature would help: no tool implements signedBaseLayer; use sigstoreSigned or signedBy"
 }
 
-// adviseSignedBy is about simple signing. cosign makes no such signatures.
+// adviseSignedBy returns advice for simple signing. cosign does not create such signatures.
 func adviseSignedBy(_ *policy.Requirement, cause policy.Cause, _ reference.Named) string {
 	const sign = "sign it with GPG: podman image sign, or skopeo copy --sign-by or skopeo standalone-sign, and publish " +
-		"the signature in the lookaside that registries.d names for the registry; cosign makes no such signatures"
+		"the signature in the lookaside that registries.d names for the registry; cosign does not create such signatures"
 	switch cause {
 	case policy.NoSignature, policy.OnlyAttestations, policy.Malformed, policy.OtherImage:
 		return sign
@@ -29,14 +29,14 @@ func adviseSignedBy(_ *policy.Requirement, cause policy.Cause, _ reference.Named
 		return "sign it with a GPG key that is in the requirement's keyring (podman image sign, skopeo standalone-sign), " +
 			"or add the signer's public key to the keyring"
 	case policy.OtherName, policy.NoName:
-		return "sign it under the name that signedIdentity wants (skopeo standalone-sign MANIFEST REFERENCE …), or change " +
-			"signedIdentity: matchRepository accepts any tag of the repository"
+		return "sign it under the name that signedIdentity requires (skopeo standalone-sign MANIFEST REFERENCE …), or " +
+			"change signedIdentity: matchRepository accepts any tag of the repository"
 	default:
 		return ""
 	}
 }
 
-// wanted is what a sigstoreSigned requirement wants, as far as advice depends on it.
+// wanted contains what a sigstoreSigned requirement needs, as far as advice depends on it.
 type wanted struct {
 	SignedIdentity struct {
 		Type             string `json:"type"`
@@ -55,7 +55,7 @@ type wanted struct {
 	} `json:"pki"`
 }
 
-// readWanted reads a requirement that was parsed before. What cannot be read is not known.
+// readWanted reads a requirement that was parsed before. Fields that cannot be parsed are empty.
 func readWanted(r *policy.Requirement) wanted {
 	var w wanted
 	if json.Unmarshal(r.JSON, &w) != nil {
@@ -71,26 +71,26 @@ func adviseSigstoreSigned(requirement *policy.Requirement, cause policy.Cause, n
 	case policy.NoSignature, policy.Malformed, policy.OtherImage:
 		return "sign it: " + sign
 	case policy.OnlyAttestations:
-		return "sign it: " + sign + "; attestations state something about an image and do not sign it"
+		return "sign it: " + sign + "; attestations do not sign an image"
 	case policy.OtherKey:
-		return "sign it again with the key that the requirement names: " + sign + "; or change the requirement's key"
+		return "sign it again with the key of the requirement: " + sign + "; or change the requirement's key"
 	case policy.OtherSigner:
 		return "sign it again as " + w.signer() + ": " + sign + "; or change the requirement"
 	case policy.NotLogged:
-		return "sign it again with a transparency log whose key the requirement names (without --tlog-upload=false): " +
+		return "sign it again with a transparency log whose key is in the requirement (without --tlog-upload=false): " +
 			sign + "; or remove rekorPublicKey… from the requirement"
 	case policy.NoName:
-		return fmt.Sprintf("sign it again: %s; or let the digest alone suffice, whatever repository the signature was made "+
+		return fmt.Sprintf("sign it again: %s; or let the digest suffice, for whichever repository the signature was made "+
 			"for: identity = \"digest\" under [bundles], or for this namespace under [bundles.namespaces], in config.toml",
 			sign)
 	case policy.OtherName:
-		return "sign it again for that name: " + sign + w.otherwise()
+		return "sign it again under that name: " + sign + w.otherwise()
 	default:
 		return ""
 	}
 }
 
-// command is how to sign so that the requirement accepts it.
+// command returns a command that creates a signature which the requirement accepts.
 func (w wanted) command(named reference.Named) string {
 	options := "--key cosign.key "
 	switch {
@@ -106,21 +106,21 @@ func (w wanted) command(named reference.Named) string {
 	return command
 }
 
-// signer says who has to sign.
+// signer describes who has to sign.
 func (w wanted) signer() string {
 	switch {
 	case w.Fulcio != nil:
 		return fmt.Sprintf("%s, authenticated by %s", w.Fulcio.SubjectEmail, w.Fulcio.OIDCIssuer)
 	case w.PKI != nil && w.PKI.SubjectEmail != "":
-		return w.PKI.SubjectEmail + ", with a certificate of the requirement's authority"
+		return w.PKI.SubjectEmail + ", with a certificate from the requirement's authority"
 	case w.PKI != nil:
-		return w.PKI.SubjectHostname + ", with a certificate of the requirement's authority"
+		return w.PKI.SubjectHostname + ", with a certificate from the requirement's authority"
 	default:
 		return "the owner of the requirement's key"
 	}
 }
 
-// name is the name that a signature has to be for. What signedIdentity wants depends on its type
+// name returns the name that a signature must have. signedIdentity determines it by its type
 // (containers-policy.json(5), "signedIdentity").
 func (w wanted) name(named reference.Named) string {
 	identity := w.SignedIdentity
@@ -139,14 +139,14 @@ func (w wanted) name(named reference.Named) string {
 	return named.String()
 }
 
-// otherwise says how the requirement could accept names as cosign signs them, where it does not.
+// otherwise returns how to change the requirement so that it accepts names as cosign writes them, if it does not.
 func (w wanted) otherwise() string {
 	switch w.SignedIdentity.Type {
 	case "", "matchRepoDigestOrExact", "matchExact":
-		return "; or use signedIdentity matchRepository: cosign's old format names a repository without a tag, which no " +
-			"other signedIdentity of an image's own name accepts"
+		return "; or use signedIdentity matchRepository: cosign's old format contains the repository without a tag, which " +
+			"no other signedIdentity accepts for the image's own name"
 	case "remapIdentity":
-		return "; remapIdentity wants a tag or a digest in the signed name, which cosign's old format has not"
+		return "; remapIdentity requires a tag or a digest in the signed name, which cosign's old format lacks"
 	default:
 		return ""
 	}

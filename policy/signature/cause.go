@@ -17,9 +17,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// phrases are how containers/image (v5.42.0) says what is wrong with a signature, and what that is. It joins the errors
-// of all signatures in one text, and gives them no type that would tell them apart. What is found of these is the
-// cause; of several, the one nearest to acceptance.
+// phrases are the error texts of containers/image (v5.42.0), with their causes. It joins the errors of all signatures
+// in one text and does not export types for them. If several phrases are found, the cause nearest to acceptance counts.
 func phrases() map[string]policy.Cause {
 	return map[string]policy.Cause{
 		"no signature exists":                         policy.NoSignature,
@@ -45,8 +44,7 @@ func phrases() map[string]policy.Cause {
 	}
 }
 
-// causeOf returns what keeps a requirement from being met, by what containers/image says; it is empty where that says
-// something else.
+// causeOf returns the cause of a detail of containers/image, or an empty one if the text is unknown.
 func causeOf(detail string) (cause policy.Cause) {
 	for phrase, of := range phrases() {
 		if strings.Contains(detail, phrase) {
@@ -56,7 +54,8 @@ func causeOf(detail string) (cause policy.Cause) {
 	return cause
 }
 
-// describeKeys says which keys the requirement trusts, where the signatures are by others: containers/image does not.
+// describeKeys lists the keys that the requirement trusts, if signatures are by others: containers/image does not list
+// them.
 func (r *compiled) describeKeys(cause policy.Cause) string {
 	const most = 4
 	if cause != policy.OtherKey || len(r.keys) == 0 {
@@ -69,7 +68,7 @@ func (r *compiled) describeKeys(cause policy.Cause) string {
 	return "; the requirement trusts " + keys
 }
 
-// keyringFingerprints returns the fingerprints of a signedBy requirement's keys, as gpg --list-keys prints them.
+// keyringFingerprints returns the fingerprints of a signedBy requirement's keys, as in gpg --list-keys.
 func keyringFingerprints(requirement *policy.Requirement) (all []string) {
 	var keys trust
 	if json.Unmarshal(requirement.JSON, &keys) != nil {
@@ -86,8 +85,8 @@ func keyringFingerprints(requirement *policy.Requirement) (all []string) {
 }
 
 // publicKeyFingerprints returns the fingerprints of a sigstoreSigned requirement's keys: the SHA-256 of their DER form,
-// as openssl pkey -pubin -outform DER | sha256sum prints it. A key that cannot be read is left out: it has been
-// reported as the requirement's problem.
+// as in openssl pkey -pubin -outform DER | sha256sum. A key that cannot be parsed is skipped: it is the requirement's
+// Problem.
 func publicKeyFingerprints(requirement *policy.Requirement) (all []string) {
 	var keys trust
 	if json.Unmarshal(requirement.JSON, &keys) != nil {
@@ -106,17 +105,17 @@ func publicKeyFingerprints(requirement *policy.Requirement) (all []string) {
 	return all
 }
 
-// limits says of a key that what cosign 3.1.3 signs with it in the old format is not accepted: containers/image v5.42.0
-// verifies each kind of key with SHA-256, and Ed25519 without hashing before (internal/sigstore_payload.go).
+// limits describes whether cosign 3.1.3's signatures with a key in the old format are not accepted: containers/image
+// v5.42.0 verifies each kind of key with SHA-256, and Ed25519 without prehashing (internal/sigstore_payload.go).
 func limits(key crypto.PublicKey) string {
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
 		if size := key.Curve.Params().BitSize; size == 384 || size == 521 {
-			return fmt.Sprintf(" (ECDSA on P-%d, with which cosign's old format has another hash, where containers/image "+
-				"verifies SHA-256: sign with a bundle)", size)
+			return fmt.Sprintf(" (ECDSA on P-%d, for which cosign's old format uses another hash than the SHA-256 that "+
+				"containers/image verifies: sign with a bundle)", size)
 		}
 	case ed25519.PublicKey:
-		return " (Ed25519, with which cosign's old format signs a hash, where containers/image verifies the statement: " +
+		return " (Ed25519, for which cosign's old format signs a hash, but containers/image verifies the statement: " +
 			"sign with a bundle)"
 	}
 	return ""

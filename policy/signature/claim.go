@@ -9,19 +9,19 @@ import (
 	containers "go.podman.io/image/v5/signature"
 )
 
-// Claim is what an OpenPGP message of simple signing says of itself. Nobody has verified any of it.
+// Claim is what an OpenPGP message of simple signing claims. Nothing in it is verified.
 type Claim struct {
-	// Reference is what the image is said to be called, and Manifest its digest.
+	// Reference is the claimed reference of the image, and Manifest its digest.
 	Reference string
 	Manifest  digest.Digest
-	// KeyID is the short identifier of the key that is said to have signed.
+	// KeyID is the short ID of the claimed key.
 	KeyID string
-	// Creator is the program that is said to have made the signature, and Time when; zero: it does not say.
+	// Creator is the program that claims to have created the signature, and Time when; zero: not known.
 	Creator string
 	Time    time.Time
 }
 
-// ReadClaim reads what an OpenPGP message of simple signing claims, for people who look for what is wrong with it.
+// ReadClaim parses the claims in an OpenPGP message of simple signing, for debugging.
 func ReadClaim(message []byte) (Claim, error) {
 	if tooLarge(message) {
 		return Claim{}, errors.New("reading a signature: its message is too large")

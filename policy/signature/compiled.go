@@ -12,29 +12,29 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxFindingAge is how long a finding lasts that depends on the time of day.
+// maxFindingAge is how long a finding that depends on the time of day is valid.
 const maxFindingAge = time.Hour
 
-// Annotations of a sigstore signature in which cosign puts certificates (containers/image internal/signature).
+// Annotations of a sigstore signature in which cosign stores certificates (containers/image internal/signature).
 const (
 	certificateAnnotation = "dev.sigstore.cosign/certificate"
 	chainAnnotation       = "dev.sigstore.cosign/chain"
 )
 
-// compiled is a requirement as containers/image wants it.
+// compiled is a requirement in the form that containers/image evaluates.
 type compiled struct {
 	policy *signature.Policy
 	// expires reports whether the requirement depends on the time of day.
 	expires bool
-	// certificates reports whether it depends on those in the signatures, and validityBounds are when those of the
-	// requirement begin and end.
+	// certificates reports whether it depends on certificates in the signatures; validityBounds are when the requirement's
+	// certificates become valid and expire.
 	certificates   bool
 	validityBounds []time.Time
-	// keys are the fingerprints of the keys it trusts, as people write them.
+	// keys are the fingerprints of the trusted keys, for details.
 	keys []string
 }
 
-// compile returns a requirement as a policy that has it as its default and nothing else.
+// compile returns a requirement as a policy whose default is this requirement alone.
 func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 	if known, ok := j.requirements.Get(requirement.ID); ok && requirement.ID != "" {
 		return known, nil
@@ -59,7 +59,7 @@ func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 	return made, nil
 }
 
-// addCertificates notes when the certificates of a requirement with "pki" begin and end.
+// addCertificates adds the validity bounds of the certificates of a requirement with "pki".
 func (r *compiled) addCertificates(requirement []byte) error {
 	var t trust
 	if err := json.Unmarshal(requirement, &t); err != nil {
@@ -74,7 +74,7 @@ func (r *compiled) addCertificates(requirement []byte) error {
 	return nil
 }
 
-// until returns when a finding expires, or zero if it does not.
+// until returns when a finding expires, or zero if it never does.
 func (r *compiled) until(now time.Time, image *image) time.Time {
 	if !r.expires {
 		return time.Time{}
@@ -103,8 +103,8 @@ func (r *compiled) until(now time.Time, image *image) time.Time {
 	return until
 }
 
-// validityBounds returns when certificates in PEM begin and end. Those that cannot be read do not count: no finding
-// rests on them, unless it is that they cannot be read.
+// validityBounds returns when certificates in PEM become valid and expire. It skips those that cannot be parsed: no
+// finding depends on them, except that they cannot be parsed.
 func validityBounds(pem []byte) []time.Time {
 	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM(pem)
 	if err != nil {
@@ -112,7 +112,7 @@ func validityBounds(pem []byte) []time.Time {
 	}
 	var times []time.Time
 	for _, certificate := range certificates {
-		// A certificate is valid at NotAfter, and no longer.
+		// A certificate is still valid at NotAfter.
 		times = append(times, certificate.NotBefore, certificate.NotAfter.Add(time.Nanosecond))
 	}
 	return times

@@ -17,12 +17,12 @@ import (
 // fields are the members of a JSON object.
 type fields map[string]json.RawMessage
 
-// element is one requirement as it stands in documents. Its text was checked by the parser of its kind.
+// element is one requirement as in documents. The parser of its kind has checked it.
 type element struct {
 	kind policy.Kind
 	spec policy.KindSpec
 	raw  []byte
-	// paths are the key files it names.
+	// paths are its key files.
 	paths []string
 }
 
@@ -40,7 +40,7 @@ func newElement(raw []byte, kinds policy.Kinds) (element, error) {
 		return element{}, fmt.Errorf("type %q is not supported", e.kind)
 	}
 	e.spec = spec
-	// Only to find the paths: the files are read each time a document names them.
+	// This only finds the paths: the files are read each time a document that names them is loaded.
 	_, err := inline(object, func(path string) ([]byte, error) {
 		e.paths = append(e.paths, path)
 		return nil, nil
@@ -76,14 +76,14 @@ func (e element) resolve(files *keyFiles) ([]byte, error) {
 		validate = validateInline
 	}
 	raw, err := validate(e.raw, read)
-	// The keys were checked without the paths, which the operator needs to fix them.
+	// The keys were checked without their paths, which the operator needs to fix them.
 	if unnamed := (*keyError)(nil); errors.As(err, &unnamed) && len(e.paths) > 0 {
 		err = fmt.Errorf("%w (read from %s)", err, strings.Join(e.paths, ", "))
 	}
 	return raw, err
 }
 
-// inlined returns a requirement in JSON with the contents of its key files in place of their paths.
+// inlined returns a requirement in JSON with the contents of its key files instead of their paths.
 func inlined(object fields, read func(path string) ([]byte, error)) ([]byte, error) {
 	object, err := inline(object, read)
 	if err != nil {
@@ -97,8 +97,8 @@ func inlined(object fields, read func(path string) ([]byte, error)) ([]byte, err
 }
 
 // inline replaces every path by the data in the file: keyPath by keyData, rekorPublicKeyPaths by rekorPublicKeyDatas,
-// and so on, also in "fulcio" and "pki". Names that containers/image accepts and ignores go: an empty path or a null
-// may stand next to the data that counts.
+// and so on, also in "fulcio" and "pki". Members that containers/image accepts and ignores are removed: an empty path
+// or a null next to the data that is used.
 func inline(object fields, read func(path string) ([]byte, error)) (fields, error) {
 	inlined := make(fields, len(object))
 	for _, name := range slices.Sorted(maps.Keys(object)) {
@@ -117,7 +117,7 @@ func inline(object fields, read func(path string) ([]byte, error)) (fields, erro
 	return inlined, nil
 }
 
-// inlineField does so for one name. A nil value stands for nothing.
+// inlineField replaces one member. A nil value removes it.
 func inlineField(
 	name string, value json.RawMessage, read func(path string) ([]byte, error),
 ) (newName string, newValue json.RawMessage, err error) {
@@ -152,7 +152,7 @@ func inlinePath(value json.RawMessage, read func(path string) ([]byte, error)) (
 	if err != nil {
 		return nil, err
 	}
-	// A file with nothing in it is data, where a nil slice is none.
+	// An empty file is data, but a nil slice is none.
 	return json.Marshal(append([]byte{}, data...))
 }
 
@@ -172,7 +172,7 @@ func inlinePaths(value json.RawMessage, read func(path string) ([]byte, error)) 
 	return json.Marshal(datas)
 }
 
-// identify hashes what a requirement says.
+// identify returns the hash of a requirement.
 func identify(requirement *policy.Requirement) digest.Digest {
 	raw, err := json.Marshal([]any{requirement.Kind, string(requirement.JSON), requirement.Problem})
 	if err != nil {

@@ -45,11 +45,11 @@ func TestTheHashWithWhichAKeySigns(t *testing.T) {
 	}{
 		"P-256, as cosign":            {ecdsaKey(elliptic.P256()), crypto.SHA256, ""},
 		"RSA, as cosign":              {rsaKey, crypto.SHA256, ""},
-		"P-384, as cosign":            {ecdsaKey(elliptic.P384()), crypto.SHA384, "(ECDSA on P-384, with which"},
+		"P-384, as cosign":            {ecdsaKey(elliptic.P384()), crypto.SHA384, "(ECDSA on P-384, for which"},
 		"P-384 with SHA-256":          {ecdsaKey(elliptic.P384()), crypto.SHA256, ""},
-		"P-521, as cosign":            {ecdsaKey(elliptic.P521()), crypto.SHA512, "(ECDSA on P-521, with which"},
+		"P-521, as cosign":            {ecdsaKey(elliptic.P521()), crypto.SHA512, "(ECDSA on P-521, for which"},
 		"P-521 with SHA-256":          {ecdsaKey(elliptic.P521()), crypto.SHA256, ""},
-		"Ed25519, as cosign":          {edwards, crypto.SHA512, "(Ed25519, with which"},
+		"Ed25519, as cosign":          {edwards, crypto.SHA512, "(Ed25519, for which"},
 		"Ed25519 without hash before": {edwards, crypto.Hash(0), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

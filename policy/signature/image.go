@@ -18,15 +18,15 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxMessage bounds, in bytes, the statement in an OpenPGP signature; usual are some hundred.
+// maxMessage limits the statement in an OpenPGP signature, in bytes; usual ones have some hundred.
 const maxMessage = 1 << 20
 
-// image is what containers/image judges: the signatures in a directory, under the reference and with the manifest
-// that we give.
+// image is the image that containers/image judges: the signatures in a directory, with the reference and the manifest
+// that the caller passes.
 //
 // It embeds the concrete type because containers/image looks for that type's method UntrustedSignatures, whose result
-// no other module can name; without it, sigstore signatures are not seen. In an image of which no evidence is needed
-// the pointer is nil.
+// type no other module can name; without it, sigstore signatures are ignored. If no evidence is needed, the pointer is
+// nil.
 type image struct {
 	*containersimage.UnparsedImage
 	identity   types.ImageReference
@@ -34,20 +34,19 @@ type image struct {
 	signatures []any
 }
 
-// Reference is the identity under which the image is judged.
+// Reference returns the reference under which the image is judged.
 func (i *image) Reference() types.ImageReference { return i.identity }
 
-// Manifest returns the manifest that runs. Its digest has been checked, as the method that this one hides
-// would have done.
+// Manifest returns the manifest that runs. Its digest was checked before, as the method that this one hides would do.
 func (i *image) Manifest(context.Context) ([]byte, string, error) {
 	return i.manifest.Bytes, i.manifest.MediaType, nil
 }
 
-// Signatures returns the signatures of simple signing, which are OpenPGP messages, but for those that are not to be
-// opened: in their place is a message with nothing in it, which is rejected like any other that is wrong.
+// Signatures returns the simple signing signatures, which are OpenPGP messages. Messages that must not be opened are
+// replaced by empty ones, which are rejected like any other invalid message.
 //
-// containers/image reads a whole message into memory before it looks at who signed, and compression makes gigabytes
-// of a megabyte.
+// containers/image reads a whole message into memory before it verifies the signer, and a megabyte can decompress to
+// gigabytes.
 func (i *image) Signatures(ctx context.Context) ([][]byte, error) {
 	signatures, err := i.UnparsedImage.Signatures(ctx)
 	if err != nil {
@@ -61,7 +60,7 @@ func (i *image) Signatures(ctx context.Context) ([][]byte, error) {
 	return signatures, nil
 }
 
-// tooLarge reports whether an OpenPGP message is longer than any statement that one signs about an image.
+// tooLarge reports whether an OpenPGP message is longer than any statement about an image.
 func tooLarge(message []byte) bool {
 	limit := int64(maxMessage)
 	details, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{}, nil,
@@ -72,7 +71,7 @@ func tooLarge(message []byte) bool {
 	return errors.Is(err, openpgperrors.ErrMessageTooLarge)
 }
 
-// open prepares the image for judging. Where there is nothing to judge, it returns the finding.
+// open prepares the image for a judgement. If there is nothing to judge, it returns the finding.
 func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding policy.Finding, ok bool) {
 	if finding, ok := evidence.Judgeable(i.manifest.Digest, "signature"); !ok {
 		return bounded(finding), false
@@ -83,9 +82,9 @@ func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding pol
 	if err := i.read(ctx, evidence); err != nil {
 		return unmet(policy.Unavailable, "reading signatures of %s: %v", i.manifest.Digest, err), false
 	}
-	// dir: stops at the first number that is missing, and takes a directory that has gone for an empty one.
+	// dir: stops at the first missing number, and treats a deleted directory as empty.
 	if len(i.signatures) < evidence.Signatures {
-		return unmet(policy.Unavailable, "%d signatures of %s are kept, but only %d can be read",
+		return unmet(policy.Unavailable, "%d signatures of %s are stored, but only %d can be read",
 			evidence.Signatures, i.manifest.Digest, len(i.signatures)), false
 	}
 	if len(i.signatures) == 0 {
@@ -94,7 +93,7 @@ func (i *image) open(ctx context.Context, evidence policy.Evidence) (finding pol
 	return policy.Finding{}, true
 }
 
-// read reads the signature files. The image keeps what was read, so that what is judged is what was counted.
+// read reads the signature files. The image caches them, so that the same bytes are counted and judged.
 func (i *image) read(ctx context.Context, evidence policy.Evidence) error {
 	directory, err := directory.NewReference(evidence.Directory)
 	if err != nil {
@@ -120,12 +119,12 @@ func (i *image) read(ctx context.Context, evidence policy.Evidence) error {
 	return nil
 }
 
-// checkManifest compares the manifest with its digest, and makes sure that signatures on a digest of these bytes are
-// about these bytes.
+// checkManifest compares the manifest with its digest, and ensures that signatures on the digest of these bytes cover
+// these bytes.
 //
-// To containers/image, the digest of a "schema 1" manifest with signatures is that of a text which one of its own
-// fields holds (manifest.Digest, v5.42.0). containerd takes the same bytes for a manifest like others and runs what
-// its other fields say. Anyone could put a signed manifest of someone else's into that field, and have his own run.
+// For containers/image, the digest of a signed "schema 1" manifest is that of a text in one of its own fields
+// (manifest.Digest, v5.42.0). containerd treats the same bytes as any other manifest and runs what its other fields
+// describe. An attacker could put somebody else's signed manifest into that field and run another image.
 func (i *image) checkManifest() (finding policy.Finding, ok bool) {
 	want := i.manifest.Digest
 	if err := want.Validate(); err != nil {
@@ -136,7 +135,7 @@ func (i *image) checkManifest() (finding policy.Finding, ok bool) {
 	}
 	if manifest.GuessMIMEType(i.manifest.Bytes) == manifest.DockerV2Schema1SignedMediaType {
 		return unmet(policy.Rejected,
-			"manifest %s is of schema 1: a signature on it need not be about what runs", want), false
+			"manifest %s is schema 1: a signature on it may cover another image than the one that runs", want), false
 	}
 	return policy.Finding{}, true
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/countersign/countersign/policy/internal/text"
 )
 
-// maxRequirements bounds how many requirements a [Judge] keeps ready for use.
+// maxRequirements limits how many compiled requirements a [Judge] caches.
 const maxRequirements = 4096
 
-// maxDetail bounds, in bytes, what a finding says: hostile signatures can make containers/image quote a megabyte.
+// maxDetail limits a finding's detail, in bytes: hostile signatures can make containers/image quote a megabyte.
 const maxDetail = 4096
 
-// Judge evaluates requirements. It may be used concurrently. Make one with [NewJudge].
+// Judge evaluates requirements. It is safe for concurrent use. Create one with [NewJudge].
 type Judge struct {
-	// Panicked is told of panics of the library, which are findings with [policy.Internal]. Set it before the first
-	// question; it may be nil.
+	// Panicked is called for panics of the library, which are findings with [policy.Internal]. Set it before the first
+	// use; it may be nil.
 	Panicked policy.PanicFunc
 
 	requirements *lru.Cache[digest.Digest, *compiled]
@@ -37,32 +37,32 @@ func NewJudge() *Judge {
 	return &Judge{requirements: newCache[digest.Digest, *compiled](maxRequirements)}
 }
 
-// told returns whom to tell of a panic, which a nil Judge causes too.
-func (j *Judge) told() policy.PanicFunc {
+// panicFunc returns the function for panics; the Judge may be nil.
+func (j *Judge) panicFunc() policy.PanicFunc {
 	if j == nil {
 		return nil
 	}
 	return j.Panicked
 }
 
-// Judge is a [policy.JudgeFunc]: it says whether a requirement is met by the signatures that are stored for a manifest,
-// when its image is called ref. A reference has a tag or a digest, not both; whether its digest is one of the image's
-// is for the caller to have checked, for a signature on an index's child says nothing of the index.
+// Judge is a [policy.JudgeFunc]: it reports whether the stored signatures of a manifest meet a requirement for an image
+// with reference ref. A reference has a tag or a digest, not both; the caller has checked that its digest is one of the
+// image's, because a signature on an index's child does not cover the index.
 //
-// The reasons of a finding that is not met: [policy.Rejected] and [policy.Unsigned] as the policy package has them;
-// [policy.InvalidPolicy] where the requirement has a Problem; [policy.Pending] where nothing is known of signatures;
-// [policy.Unavailable] where looking for them failed, where those that are kept cannot all be read, and where ctx has
-// ended; [policy.Internal] where the question makes no sense or containers/image panicked. Nothing is met in doubt.
+// The reasons of a finding that is not met: [policy.Rejected] and [policy.Unsigned] as in package policy;
+// [policy.InvalidPolicy] if the requirement has a Problem; [policy.Pending] if nothing is known about signatures yet;
+// [policy.Unavailable] if they could not be fetched, if stored files cannot be read, or if ctx has ended;
+// [policy.Internal] if the request is invalid or containers/image panicked. In doubt a requirement is not met.
 //
-// Findings that depend on the time of day, which are those on signedBy and on sigstoreSigned with pki, last an hour
-// at most. Keys do not expire, and Fulcio's certificates are judged at the time that the log says.
+// Findings that depend on the time of day (on signedBy, and on sigstoreSigned with pki) are valid for an hour at most.
+// Keys do not expire, and certificates of Fulcio are verified at the time in the log's entry.
 func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref reference.Named,
 	manifest policy.Manifest, evidence policy.Evidence,
 ) (finding policy.Finding) {
-	// Signatures are hostile bytes, and what parses them is not ours.
+	// Signatures are untrusted bytes, and a library parses them.
 	defer func() {
 		if cause := recover(); cause != nil {
-			failure := policy.Recovered("a judge of signatures", j.told(), cause)
+			failure := policy.Recovered("a judge of signatures", j.panicFunc(), cause)
 			finding = unmet(policy.Internal, "panic while judging: %v\n%s", cause, failure.Stack)
 		}
 	}()
@@ -72,10 +72,10 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	if err := ctx.Err(); err != nil {
 		return unmet(policy.Unavailable, "judging: %v", err)
 	}
-	// containers/image parses it and then denies everything by it, with a line in the log of the process each time
+	// containers/image parses it and then denies everything, with a line in the process's log each time
 	// (policy_eval_baselayer.go, v5.42.0).
 	if requirement.Kind == policy.SignedBaseLayer {
-		return unmet(policy.Rejected, "signedBaseLayer is not implemented, and so accepts nothing")
+		return unmet(policy.Rejected, "signedBaseLayer is not implemented, so it accepts nothing")
 	}
 	compiled, err := j.compile(requirement)
 	if err != nil {
@@ -92,7 +92,7 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	if finding, ok := image.open(ctx, evidence); !ok {
 		return finding
 	}
-	// Read before judging, so that a finding does not outlive what it rests on.
+	// Computed before the judgement, so that a finding does not outlive its inputs.
 	until := compiled.until(time.Now(), image)
 	finding = compiled.judge(ctx, image)
 	finding.ExpiresAt = until
@@ -104,9 +104,8 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	return finding
 }
 
-// unnameable says that no signature of this format can be accepted for an image of this name, where that is so:
-// containers/image (v5.42.0) parses the name that was signed, and its grammar has no addresses of IPv6 and no hosts in
-// capitals without a dot.
+// unnameable reports if no signature of this format can be accepted for an image with this name: containers/image
+// (v5.42.0) parses the signed name, and its grammar has no IPv6 addresses and no upper-case hosts without a dot.
 func unnameable(cause policy.Cause, ref reference.Named) string {
 	if cause != policy.OtherName {
 		return ""
@@ -118,7 +117,7 @@ func unnameable(cause policy.Cause, ref reference.Named) string {
 		": sign it with a bundle (cosign 3), or give the registry a DNS name"
 }
 
-// judge asks containers/image. Whatever it says other than yes is a no.
+// judge calls containers/image. Every answer other than yes is a refusal.
 func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
 	if err := allowed(ctx, r.policy, image); err != nil {
 		return unmet(policy.Rejected, "%v", err)
@@ -126,11 +125,11 @@ func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
 	return policy.Finding{Met: true}
 }
 
-// allowed returns nil if the policy allows the image to run. Errors of containers/image are of no use for telling a
-// refusal from a failure: one and the same cause has different types with one signature and with two. By now all that
-// can fail has been read and checked, so that every error is a refusal.
+// allowed returns nil if the policy allows the image. Errors of containers/image do not distinguish a refusal from a
+// failure: the same cause has different types with one signature and with two. Everything that can fail was read and
+// checked before, so every error is a refusal.
 func allowed(ctx context.Context, p *signature.Policy, image *image) error {
-	// A context serves one evaluation at a time and costs next to nothing; a policy may be shared.
+	// A context is for one evaluation at a time and cheap; policies may be shared.
 	policyContext, err := signature.NewPolicyContext(p)
 	if err != nil {
 		return err
@@ -147,7 +146,7 @@ func unmet(reason policy.Reason, format string, args ...any) policy.Finding {
 	return policy.Finding{Reason: reason, Detail: text.Shorten(fmt.Sprintf(format, args...), maxDetail)}
 }
 
-// bounded returns a finding whose detail is not longer than it may be.
+// bounded returns a finding with a detail of limited length.
 func bounded(finding policy.Finding) policy.Finding {
 	finding.Detail = text.Shorten(finding.Detail, maxDetail)
 	return finding

@@ -11,19 +11,19 @@ import (
 type keyFiles struct {
 	read     func(path string) ([]byte, error)
 	contents map[string]keyFile
-	// paths are those the document names, in the order in which it does, and named is the set of them.
+	// paths are the files that the document names, in its order, and named is the set of them.
 	paths []string
 	named map[string]struct{}
 }
 
-// keyFile is the contents of a key file, or why there are none, and a hash of either.
+// keyFile contains a key file's data or error, and a hash of either.
 type keyFile struct {
 	data []byte
 	err  error
 	sum  [sha256.Size]byte
 }
 
-// mention adds a path to those the document names.
+// mention adds a path to the files that the document names.
 func (f *keyFiles) mention(path string) {
 	if _, ok := f.named[path]; ok {
 		return
@@ -35,7 +35,7 @@ func (f *keyFiles) mention(path string) {
 	f.paths = append(f.paths, path)
 }
 
-// get reads a file, the first time it is asked for.
+// get reads a file when it is first requested.
 func (f *keyFiles) get(path string) keyFile {
 	if known, ok := f.contents[path]; ok {
 		return known
@@ -47,7 +47,7 @@ func (f *keyFiles) get(path string) keyFile {
 		hash.Write([]byte{0})
 		hash.Write(file.data)
 	} else {
-		// The operator is told the path once, and the system's cause.
+		// The error contains the path once, and the system's cause.
 		if inner := (*fs.PathError)(nil); errors.As(file.err, &inner) {
 			file.err = inner.Err
 		}

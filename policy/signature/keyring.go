@@ -12,15 +12,15 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 )
 
-// gpgKeys is the only keyType that containers/image implements; with the others it denies everything
+// gpgKeys is the only keyType that containers/image implements; with any other it denies everything
 // (policy_eval_signedby.go, v5.42.0).
 const gpgKeys = "GPGKeys"
 
-// joinKeyrings replaces the key sources of a signedBy requirement by keyData with one keyring.
+// joinKeyrings replaces the key sources of a signedBy requirement by one keyring in keyData.
 //
-// Where keyPaths names several files, containers/image makes one keyring of them, in their order, and looks only at
-// the first key in it that has the signature's key ID. A judge that asked about each file alone would accept a key
-// that an earlier file revokes.
+// If keyPaths has several files, containers/image joins them to one keyring, in their order, and uses only the first
+// key with the signature's key ID. If each file were evaluated separately, a key could be accepted that an earlier file
+// revokes.
 func joinKeyrings(object fields, read func(path string) ([]byte, error)) (fields, error) {
 	var source struct {
 		KeyType  string   `json:"keyType"`
@@ -45,7 +45,7 @@ func joinKeyrings(object fields, read func(path string) ([]byte, error)) (fields
 	var rings keyrings
 	if source.KeyData != nil {
 		if err := rings.add(source.KeyData); err != nil {
-			return nil, fmt.Errorf("keyData is no OpenPGP keyring: %w", err)
+			return nil, fmt.Errorf("keyData is not an OpenPGP keyring: %w", err)
 		}
 	}
 	for _, path := range paths {
@@ -54,13 +54,13 @@ func joinKeyrings(object fields, read func(path string) ([]byte, error)) (fields
 			return nil, err
 		}
 		if err := rings.add(data); err != nil {
-			return nil, fmt.Errorf("key file %s is no OpenPGP keyring: %w", path, err)
+			return nil, fmt.Errorf("key file %s is not an OpenPGP keyring: %w", path, err)
 		}
 	}
 	return rings.replace(object)
 }
 
-// keyrings are OpenPGP keyrings in binary, one after another, and the keys that each alone gave.
+// keyrings contains concatenated OpenPGP keyrings in binary, and the keys of each.
 type keyrings struct {
 	joined bytes.Buffer
 	keys   [][]byte
@@ -86,12 +86,12 @@ func (k *keyrings) add(raw []byte) error {
 	return nil
 }
 
-// replace puts the joined keyring in the place of what it was made of.
+// replace replaces the key sources by the joined keyring.
 func (k *keyrings) replace(object fields) (fields, error) {
 	if len(k.keys) == 0 {
-		return nil, errors.New("there is no key in the keyring, so no signature is accepted")
+		return nil, errors.New("the keyring contains no key, so no signature is accepted")
 	}
-	// A keyring whose last packet has no length would swallow the next one.
+	// A keyring whose last packet has no length would include the next one.
 	joined, err := openpgp.ReadKeyRing(bytes.NewReader(k.joined.Bytes()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the joined keyrings: %w", err)

@@ -12,7 +12,7 @@ import (
 	sigstore "github.com/sigstore/sigstore/pkg/signature"
 )
 
-// trust is what a sigstoreSigned requirement trusts, without paths.
+// trust contains what a sigstoreSigned requirement trusts, without paths.
 type trust struct {
 	KeyData             []byte   `json:"keyData"`
 	KeyDatas            [][]byte `json:"keyDatas"`
@@ -27,9 +27,9 @@ type trust struct {
 	} `json:"pki"`
 }
 
-// checkKeys returns an error if containers/image would deny whatever is signed because of the keys of a requirement:
-// it parses them anew for every signature, and a key that is none denies all (policy_eval_sigstore.go,
-// prepareTrustRoot, v5.42.0).
+// checkKeys returns an error if containers/image would deny every signature because of the keys of a requirement: it
+// parses them for every signature, and a single invalid key denies all (policy_eval_sigstore.go, prepareTrustRoot,
+// v5.42.0).
 func checkKeys(requirement []byte) error {
 	var t trust
 	if err := json.Unmarshal(requirement, &t); err != nil {
@@ -48,7 +48,7 @@ func checkKeys(requirement []byte) error {
 	if err != nil {
 		return err
 	}
-	// With Rekor, only the key that the log names is ever used.
+	// With Rekor, only the key in the log's entry is used.
 	for i, key := range keys {
 		if _, err := sigstore.LoadVerifier(key, crypto.SHA256); err != nil && len(rekorKeys) == 0 {
 			return fmt.Errorf("public key %d cannot be used: %w", i+1, err)
@@ -57,7 +57,7 @@ func checkKeys(requirement []byte) error {
 	return t.checkCertificates()
 }
 
-// publicKeys reads keys in PEM, of Rekor or of no one else.
+// publicKeys parses keys in PEM; whose is part of the error.
 func publicKeys(whose string, one []byte, several [][]byte) ([]crypto.PublicKey, error) {
 	if one != nil {
 		several = [][]byte{one}
@@ -66,7 +66,7 @@ func publicKeys(whose string, one []byte, several [][]byte) ([]crypto.PublicKey,
 	for i, raw := range several {
 		key, err := cryptoutils.UnmarshalPEMToPublicKey(raw)
 		if err != nil {
-			return nil, fmt.Errorf("public key %d%s cannot be read: %w", i+1, whose, err)
+			return nil, fmt.Errorf("parsing public key %d%s: %w", i+1, whose, err)
 		}
 		keys[i] = key
 	}
@@ -75,19 +75,19 @@ func publicKeys(whose string, one []byte, several [][]byte) ([]crypto.PublicKey,
 
 func (t *trust) checkCertificates() error {
 	if t.Fulcio != nil && !x509.NewCertPool().AppendCertsFromPEM(t.Fulcio.CAData) {
-		return errors.New("there is no certificate among the Fulcio CA certificates")
+		return errors.New("the Fulcio CA certificates contain no certificate")
 	}
 	if t.PKI == nil {
 		return nil
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(t.PKI.CARootsData) {
-		return errors.New("there is no certificate among the CA roots")
+		return errors.New("the CA roots contain no certificate")
 	}
 	if t.PKI.CAIntermediatesData == nil {
 		return nil
 	}
 	if _, err := cryptoutils.UnmarshalCertificatesFromPEM(t.PKI.CAIntermediatesData); err != nil {
-		return fmt.Errorf("the CA intermediates cannot be read: %w", err)
+		return fmt.Errorf("parsing the CA intermediates: %w", err)
 	}
 	return nil
 }

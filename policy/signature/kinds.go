@@ -7,8 +7,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Kinds returns a table with the kinds of containers-policy.json(5), all of them judged by judge. Other packages add
-// their judges and their own kinds. With a nil judge the table serves a [Parser], and judges nothing.
+// Kinds returns a table with the kinds of containers-policy.json(5), all with this judge. Other packages add their
+// judges and their own kinds. With a nil judge the table is for a [Parser] only.
 func Kinds(judge *Judge) policy.Kinds {
 	judges := func() []policy.Judge { return []policy.Judge{{Name: "signature", Func: judge.Judge}} }
 	return policy.Kinds{
@@ -24,7 +24,7 @@ func Kinds(judge *Judge) policy.Kinds {
 	}
 }
 
-// validateInline is a [policy.ValidateFunc] that reads the key files and checks nothing.
+// validateInline is a [policy.ValidateFunc] that reads the key files without further checks.
 func validateInline(raw []byte, read func(path string) ([]byte, error)) ([]byte, error) {
 	var object fields
 	if err := json.Unmarshal(raw, &object); err != nil {
@@ -58,7 +58,7 @@ func validateSigstoreSigned(raw []byte, read func(path string) ([]byte, error)) 
 	return raw, nil
 }
 
-// keyError is an error of keys that were read from files, and does not name them.
+// keyError is an error about keys from files that does not contain their paths.
 type keyError struct{ error }
 
 func (e *keyError) Unwrap() error { return e.error }

@@ -13,18 +13,18 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// list is a list of requirements as it stands in documents: parsed, but with the paths of key files.
+// list is a list of requirements as in documents: parsed, but with the paths of key files.
 type list struct {
 	elements []element
 
-	// What it means depends on the contents of the key files; only the latest meaning is kept.
+	// The requirements depend on the contents of the key files; only the latest are cached.
 	mu       sync.Mutex
 	contents [sha256.Size]byte
 	latest   []*policy.Requirement
 }
 
-// parseList checks a list, and splits it into requirements. Those of kinds that parse themselves are for these kinds to
-// check, and the others for containers/image.
+// parseList checks a list, and splits it into requirements. Kinds with a Parse function check their requirements, and
+// containers/image the others.
 func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
 	rest, err := parseOwnKinds(raw, kinds)
 	if err != nil {
@@ -50,12 +50,12 @@ func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
 	return parsed, nil
 }
 
-// parseOwnKinds has the requirements checked whose kinds parse themselves, and returns the list without them; it is
-// empty where no other requirement is left. What is no list of objects is left for containers/image to refuse.
+// parseOwnKinds checks the requirements of kinds with a Parse function, and returns the list without them; the result
+// is empty if no other requirement remains. If the value is not a list of objects, containers/image reports it.
 func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
 	var objects []json.RawMessage
 	if json.Unmarshal(raw, &objects) != nil {
-		return raw, nil //nolint:nilerr // containers/image has the better words for it.
+		return raw, nil //nolint:nilerr // containers/image reports it better.
 	}
 	own := make([]bool, len(objects))
 	for i, object := range objects {
@@ -86,7 +86,7 @@ func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
 	return bytes.Join([][]byte{{'['}, bytes.Join(left, []byte{','}), {']'}}, nil), nil
 }
 
-// mention adds the list's key files to those that the document names, without reading them.
+// mention adds the list's key files to those of the document, without reading them.
 func (l *list) mention(files *keyFiles) {
 	for _, element := range l.elements {
 		for _, path := range element.paths {
@@ -95,8 +95,8 @@ func (l *list) mention(files *keyFiles) {
 	}
 }
 
-// requirements returns the list with the contents of the key files in place of their paths. The same contents give
-// the same requirements, not just equal ones.
+// requirements returns the list with the contents of the key files instead of their paths. Equal contents return the
+// same requirements, not only equal ones.
 func (l *list) requirements(files *keyFiles) []*policy.Requirement {
 	l.mention(files)
 	contents := l.sum(files)
@@ -113,7 +113,7 @@ func (l *list) requirements(files *keyFiles) []*policy.Requirement {
 	return requirements
 }
 
-// sum is a hash of what the key files contain, or of why they cannot be read.
+// sum returns a hash of the contents of the key files, or of their errors.
 func (l *list) sum(files *keyFiles) (sum [sha256.Size]byte) {
 	hash := sha256.New()
 	var any bool

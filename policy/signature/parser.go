@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	// These transports check the scopes written under their names, which decides whether a document loads.
+	// These transports check the scopes under their names, which determines whether a document loads.
 	_ "go.podman.io/image/v5/directory"
 	_ "go.podman.io/image/v5/docker"
 	_ "go.podman.io/image/v5/oci/layout"
@@ -14,18 +14,18 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Bounds of what a [Parser] caches. The lists that a cluster's documents share are few, and asked for again and
-// again; what only one document uses drops out.
+// Limits of a [Parser]'s caches. The lists that the documents of a cluster share are few and used all the time; lists
+// of a single document are evicted.
 const (
 	maxLists  = 4096
 	maxScopes = 16384
-	// A longer list or scope is parsed each time it is met, so that what is cached is bounded in bytes too.
+	// Longer lists and scopes are parsed each time, so that the caches are limited in bytes too.
 	maxCachedList  = 16 << 10
 	maxCachedScope = 1 << 10
 )
 
-// Parser parses policy documents. It may be used concurrently, and documents parsed by one Parser share what they
-// have in common. Make one with [NewParser].
+// Parser parses policy documents. It is safe for concurrent use, and documents parsed by one Parser share equal parts.
+// Create one with [NewParser].
 type Parser struct {
 	kinds  policy.Kinds
 	lists  *lru.Cache[[sha256.Size]byte, *list]
@@ -50,13 +50,13 @@ func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
 	return cache
 }
 
-// Parse is a [policy.ParseFunc]. It accepts and refuses the same documents as go.podman.io/image/v5 v5.42.0 does with
-// its docker, directory and oci/layout transports linked: unknown or repeated keys, missing defaults, empty lists and
-// data after the document are errors, and so are scopes that the dir: and oci: transports cannot have.
+// Parse is a [policy.ParseFunc]. It accepts and refuses the same documents as go.podman.io/image/v5 v5.42.0 with its
+// docker, directory and oci/layout transports: unknown or repeated keys, missing defaults, empty lists and data after
+// the document are errors, and so are invalid scopes of the dir: and oci: transports.
 //
-// Scopes of transports other than docker: are checked and then left out, for no container runtime reference is in
-// them. A key file that cannot be read, or holds no key, is no error: it makes the requirements that name it
-// unmeetable, which their Problem says.
+// Scopes of transports other than docker: are checked and then dropped, because references of a container runtime are
+// never in them. A key file that cannot be read, or contains no key, is not an error: the requirements that name it get
+// a Problem and cannot be met.
 func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*policy.Document, error) {
 	files := &keyFiles{read: read}
 	document := &policy.Document{Scopes: make(map[string][]*policy.Requirement)}
@@ -108,13 +108,13 @@ func (p *Parser) list(raw []byte) (*list, error) {
 	return parsed, nil
 }
 
-// scope is a scope, and what is wrong with it if no reference can select it.
+// scope is a scope, and why no reference can select it, if that is so.
 type scope struct {
 	name string
 	dead *policy.DeadScope
 }
 
-// scope returns an equal string that all documents share, and that is no part of one document's bytes.
+// scope returns an equal string that all documents share and that does not refer to one document's bytes.
 func (p *Parser) scope(s string) scope {
 	if len(s) > maxCachedScope {
 		return scope{s, policy.CheckScope(s)}

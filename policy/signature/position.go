@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// at returns an error with the place in a document where it is: that of the syntax, or else the offset.
+// at returns an error with its position in a document: that of the syntax error, or else the offset.
 func at(raw []byte, offset int64, err error) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		offset = syntax.ByteOffset
@@ -31,10 +31,10 @@ func at(raw []byte, offset int64, err error) error {
 	}
 }
 
-// wrongShape matches encoding/json's UnmarshalTypeError, which containers/image passes on as text.
+// wrongShape matches encoding/json's UnmarshalTypeError, of which containers/image returns only the text.
 const wrongShape = `json: cannot unmarshal (\w+) into Go (?:value|struct field \w+\.(\S+)) of type (\S+)`
 
-// plain says of JSON of the wrong shape what stands there and what should, in place of Go's names of types.
+// plain rewrites errors about JSON of the wrong type without Go's type names.
 func plain(err error) error {
 	found := regexp.MustCompile(wrongShape).FindStringSubmatch(err.Error())
 	if found == nil {
@@ -47,7 +47,7 @@ func plain(err error) error {
 	return fmt.Errorf("%s is %s and must be %s", what, article(found[1]), article(kindOf(found[3])))
 }
 
-// kindOf is what JSON calls a type of Go, of this library or of containers/image.
+// kindOf returns JSON's name for a Go type of this library or of containers/image.
 func kindOf(goType string) string {
 	switch {
 	case goType == "[]uint8", goType == "string", strings.HasSuffix(goType, "Identifier"),

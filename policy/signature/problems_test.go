@@ -42,17 +42,17 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 		signature   []byte
 		problem     string
 	}{
-		"no PEM": {sigstoreSigned(someKey, ""), byKey, "public key 1 cannot be read"},
+		"no PEM": {sigstoreSigned(someKey, ""), byKey, "parsing public key 1"},
 		"the second is no key": {
 			sigstoreSigned(`"keyDatas":`+data([][]byte{good, nil}), ""), byKey,
-			"public key 2 cannot be read",
+			"parsing public key 2",
 		},
 		"a key of a kind that signs nothing": {
 			sigstoreSigned(`"keyDatas":`+data([][]byte{good, other}), ""), byKey, "public key 2 cannot be used",
 		},
 		"the log's key is none": {
 			sigstoreSigned(`"keyData":`+data(good)+`,"rekorPublicKeyData":""`, ""), byLog,
-			"public key 1 of Rekor cannot be read",
+			"parsing public key 1 of Rekor",
 		},
 		"the log's key is RSA": {
 			sigstoreSigned(`"keyData":`+data(good)+`,"rekorPublicKeyDatas":`+
@@ -61,18 +61,18 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 		},
 		"Fulcio without certificates": {
 			sigstoreSigned(`"fulcio":{"caData":"","oidcIssuer":"i","subjectEmail":"e"},"rekorPublicKeyData":`+
-				data(signaturetest.PublicPEM(t, log.Public())), ""), byLog, "no certificate among the Fulcio",
+				data(signaturetest.PublicPEM(t, log.Public())), ""), byLog, "the Fulcio CA certificates contain no certificate",
 		},
 		"roots without certificates": {
-			sigstoreSigned(authority(map[string]any{"caRootsData": good}), ""), byRoot, "no certificate among the CA roots",
+			sigstoreSigned(authority(map[string]any{"caRootsData": good}), ""), byRoot, "the CA roots contain no certificate",
 		},
 		"intermediates that are none": {
 			sigstoreSigned(authority(map[string]any{"caRootsData": root.PEM, "caIntermediatesData": good}), ""),
-			byRoot, "CA intermediates cannot be read",
+			byRoot, "parsing the CA intermediates",
 		},
-		"GPG, no keyring": {signedBy(someKey, ""), byGPG, "no OpenPGP keyring"},
-		"GPG, no key":     {signedBy(`"keyData":""`, ""), byGPG, "there is no key"},
-		"GPG, no file":    {signedBy(`"keyPaths":[]`, ""), byGPG, "there is no key"},
+		"GPG, no keyring": {signedBy(someKey, ""), byGPG, "not an OpenPGP keyring"},
+		"GPG, no key":     {signedBy(`"keyData":""`, ""), byGPG, "the keyring contains no key"},
+		"GPG, no file":    {signedBy(`"keyPaths":[]`, ""), byGPG, "the keyring contains no key"},
 		"GPG, keys that sign keys": {
 			`{"type":"signedBy","keyType":"signedByGPGKeys","keyData":` + ring + `}`, byGPG,
 			"keyType signedByGPGKeys is not implemented",

@@ -9,14 +9,14 @@ import (
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
-// listPosition is where a list of requirements stands in a document.
+// listPosition is the position of a list of requirements in a document.
 type listPosition struct {
 	transport, scope string
-	// isDefault is for the document's default, for even the empty string may be written as a transport's name.
+	// isDefault is set for the document's default: the empty string is a valid name of a transport.
 	isDefault bool
 }
 
-// String says it as an operator would.
+// String returns it in the words of the file.
 func (p listPosition) String() string {
 	if p.isDefault {
 		return "the default"
@@ -24,18 +24,18 @@ func (p listPosition) String() string {
 	return fmt.Sprintf("scope %q of transport %q", p.scope, p.transport)
 }
 
-// splitter walks through a document down to its lists of requirements, in one pass and without copying.
+// splitter walks through a document to its lists of requirements, in one pass and without copying.
 type splitter struct {
 	walker *strictjson.Walker
 	visit  func(listPosition, []byte) error
 }
 
-// readDocument calls visit for each list of requirements in a document. The bytes are those of raw.
+// readDocument calls visit for each list of requirements in a document. The bytes are part of raw.
 //
-// A document is an object with "default", which must be present, and "transports". Names are told apart by case, and
-// none may occur twice. Bytes that are not UTF-8 stand for U+FFFD, in names too, as encoding/json has it.
+// A document is an object with "default", which is required, and "transports". Names are case-sensitive, and none may
+// occur twice. Invalid UTF-8 is read as U+FFFD, also in names, as in encoding/json.
 func readDocument(raw []byte, visit func(at listPosition, list []byte) error) error {
-	// Within lists, containers/image finds names that occur twice.
+	// In lists, containers/image detects duplicate names.
 	walker := strictjson.NewWalker(raw, strictjson.Leniency{InvalidUTF8: true, DuplicatesInValues: true})
 	s := &splitter{walker: walker, visit: visit}
 	var hasDefault bool
@@ -62,7 +62,7 @@ func readDocument(raw []byte, visit func(at listPosition, list []byte) error) er
 	return nil
 }
 
-// transport reads the scopes of one transport. Scopes of transports that are not linked cannot be checked.
+// transport reads the scopes of one transport. Scopes of unknown transports cannot be checked.
 func (s *splitter) transport(name string) error {
 	transport := transports.Get(name)
 	return s.walker.Object(func(scope string) error {
@@ -75,7 +75,7 @@ func (s *splitter) transport(name string) error {
 	})
 }
 
-// list hands on the bytes of one value, which may yet be no list.
+// list passes on the bytes of one value, which is not necessarily a list.
 func (s *splitter) list(at listPosition) error {
 	value, err := s.walker.Value()
 	if err != nil {

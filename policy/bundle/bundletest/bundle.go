@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// What cosign 3 writes.
+// The format that cosign 3 writes.
 const (
 	MediaType     = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	PayloadType   = "application/vnd.in-toto+json"
@@ -22,16 +22,16 @@ const (
 	PredicateType = "https://sigstore.dev/cosign/sign/v1"
 )
 
-// Bundle is a bundle that tests may still change. A change makes its signature wrong, or what the log recorded.
+// Bundle is a bundle that tests may change. A change makes its signature or its log entry invalid.
 type Bundle struct{ *protobundle.Bundle }
 
-// Sign signs by a key that an image with this digest may go by this name, or, without one, that the image is signed.
+// Sign signs with a key that an image with this digest has this name or, without a name, only that the image is signed.
 func Sign(t testing.TB, key *Key, manifest digest.Digest, name string) Bundle {
 	t.Helper()
 	return SignStatement(t, key, NewStatement(manifest, name).JSON(t))
 }
 
-// SignStatement signs whatever it is given as the statement.
+// SignStatement signs any statement.
 func SignStatement(t testing.TB, key *Key, statement []byte) Bundle {
 	t.Helper()
 	raw := key.sign(t, dsse.PAE(PayloadType, statement))
@@ -48,7 +48,7 @@ func SignStatement(t testing.TB, key *Key, statement []byte) Bundle {
 	}}
 }
 
-// JSON is the bundle as it is stored.
+// JSON returns the bundle as it is stored.
 func (b Bundle) JSON(t testing.TB) []byte {
 	t.Helper()
 	raw, err := protojson.Marshal(b.Bundle)
@@ -58,13 +58,13 @@ func (b Bundle) JSON(t testing.TB) []byte {
 	return raw
 }
 
-// Clone returns a bundle that can be changed without changing this one.
+// Clone returns a deep copy.
 func (b Bundle) Clone() Bundle {
 	return Bundle{proto.CloneOf(b.Bundle)}
 }
 
-// Certified puts the signer's certificate in the place of the key's hint. With others above it, this is a chain, as
-// cosign writes it where it is given one.
+// Certified replaces the key's hint by the signer's certificate. If there are certificates above it, they form a chain,
+// as cosign writes it if a chain is given.
 func (b Bundle) Certified(certificate *x509.Certificate, above ...*x509.Certificate) Bundle {
 	leaf := &common.X509Certificate{RawBytes: certificate.Raw}
 	if len(above) == 0 {
@@ -79,7 +79,7 @@ func (b Bundle) Certified(certificate *x509.Certificate, above ...*x509.Certific
 	return b
 }
 
-// Statement is what is signed: an in-toto statement.
+// Statement is an in-toto statement, the payload that is signed.
 type Statement struct {
 	Type          string    `json:"_type"`
 	Subject       []Subject `json:"subject"`
@@ -87,14 +87,14 @@ type Statement struct {
 	Predicate     any       `json:"predicate"`
 }
 
-// Subject is what a statement speaks of.
+// Subject is a subject of a statement.
 type Subject struct {
 	Digest      map[string]string `json:"digest"`
 	Annotations map[string]any    `json:"annotations"`
 }
 
-// NewStatement is the statement that cosign signs, of an image with this digest. The name is the annotation
-// docker-reference, which is not there if it is empty.
+// NewStatement returns the statement that cosign signs for an image with this digest. The name is the annotation
+// docker-reference, which is absent if the name is empty.
 func NewStatement(manifest digest.Digest, name string) Statement {
 	return Statement{
 		Type: StatementType, Subject: []Subject{NewSubject(manifest, name)}, PredicateType: PredicateType,
@@ -102,7 +102,7 @@ func NewStatement(manifest digest.Digest, name string) Statement {
 	}
 }
 
-// NewSubject is an image with this digest and, unless it is empty, this name.
+// NewSubject returns a subject with the digest of an image and, unless it is empty, this name.
 func NewSubject(manifest digest.Digest, name string) Subject {
 	subject := Subject{
 		Digest:      map[string]string{manifest.Algorithm().String(): manifest.Encoded()},
@@ -114,7 +114,7 @@ func NewSubject(manifest digest.Digest, name string) Subject {
 	return subject
 }
 
-// JSON is the statement as it is signed.
+// JSON returns the statement as it is signed.
 func (s Statement) JSON(t testing.TB) []byte {
 	t.Helper()
 	raw, err := json.Marshal(s)

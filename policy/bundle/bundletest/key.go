@@ -17,19 +17,19 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
-// Key is a key pair and the algorithm that it signs by.
+// Key is a key pair and its signature algorithm.
 type Key struct {
 	crypto.Signer
 	signer signature.Signer
 }
 
-// NewKey makes a key as cosign does: ECDSA on the curve P-256, with SHA-256.
+// NewKey creates a key as cosign does: ECDSA on the curve P-256, with SHA-256.
 func NewKey(t testing.TB) *Key {
 	t.Helper()
 	return NewECDSA(t, elliptic.P256(), crypto.SHA256)
 }
 
-// NewECDSA makes an ECDSA key. cosign signs by the hash of the curve's size.
+// NewECDSA creates an ECDSA key. cosign signs with the hash of the curve's size.
 func NewECDSA(t testing.TB, curve elliptic.Curve, hash crypto.Hash) *Key {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(curve, rand.Reader)
@@ -40,7 +40,8 @@ func NewECDSA(t testing.TB, curve elliptic.Curve, hash crypto.Hash) *Key {
 	return newKey(t, private, signer, err)
 }
 
-// NewEd25519 makes an Ed25519 key, that signs what is signed or a hash of it (Ed25519ph, as cosign does).
+// NewEd25519 creates an Ed25519 key that signs the message or, if prehashed is set, its hash (Ed25519ph, as cosign
+// does).
 func NewEd25519(t testing.TB, prehashed bool) *Key {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -55,7 +56,7 @@ func NewEd25519(t testing.TB, prehashed bool) *Key {
 	return newKey(t, private, signer, err)
 }
 
-// NewRSA makes an RSA key of so many bits, for RSA-PKCS1 v1.5 as cosign signs, or for RSA-PSS.
+// NewRSA creates an RSA key with this number of bits, for RSA-PKCS1 v1.5 as cosign signs, or for RSA-PSS.
 func NewRSA(t testing.TB, bits int, pss bool) *Key {
 	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, bits)
@@ -78,20 +79,20 @@ func newKey(t testing.TB, private crypto.Signer, signer signature.Signer, err er
 	return &Key{private, signer}
 }
 
-// PEM is the public key as policies name it.
+// PEM returns the public key as in policies.
 func (k *Key) PEM(t testing.TB) []byte {
 	t.Helper()
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.der(t)})
 }
 
-// Hint is what cosign says of the key in a bundle.
+// Hint returns the hint that cosign writes for the key.
 func (k *Key) Hint(t testing.TB) string {
 	t.Helper()
 	sum := sha256.Sum256(k.der(t))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Requirement is the policy requirement of a signature by the key, made for the image's repository.
+// Requirement returns a requirement for a signature by the key, made for the image's repository.
 func (k *Key) Requirement(t testing.TB) map[string]any {
 	t.Helper()
 	return map[string]any{
@@ -117,7 +118,7 @@ func (k *Key) sign(t testing.TB, message []byte) []byte {
 	return raw
 }
 
-// KeyOf is a key that someone else made: ECDSA on the curve P-256.
+// KeyOf wraps an existing key: ECDSA on the curve P-256.
 func KeyOf(t testing.TB, private crypto.PrivateKey) *Key {
 	t.Helper()
 	key, ok := private.(*ecdsa.PrivateKey)

@@ -25,15 +25,15 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// Sigstore is what one trusts who trusts signatures without keys: a certificate authority, as Fulcio is one, a
-// transparency log, as Rekor is one, and an authority for timestamps. They belong to the time when they are made, and a
-// few hours around it.
+// Sigstore is the set of services that a keyless signature needs: a certificate authority like Fulcio, a transparency
+// log like Rekor, and a timestamp authority. Their certificates are valid for a few hours before and after their
+// creation.
 type Sigstore struct{ *ca.VirtualSigstore }
 
-// Identity is who signs without a key of his own: an e-mail address, and who has checked that it is his.
+// Identity is the identity of a keyless signer: an e-mail address, and the OIDC issuer that authenticated it.
 type Identity struct{ Email, Issuer string }
 
-// NewSigstore makes authorities and a log that nobody else has.
+// NewSigstore creates authorities and a log with new keys.
 func NewSigstore(t testing.TB) *Sigstore {
 	t.Helper()
 	virtual, err := ca.NewVirtualSigstore()
@@ -43,15 +43,14 @@ func NewSigstore(t testing.TB) *Sigstore {
 	return &Sigstore{virtual}
 }
 
-// Sign signs as someone with this identity would, by a certificate for the ten minutes from now on. The log records it
-// in the midst of them.
+// Sign signs with this identity, with a certificate that is valid for ten minutes from now. The log records the
+// signature within that time.
 func (s *Sigstore) Sign(t testing.TB, identity Identity, manifest digest.Digest, name string) Bundle {
 	t.Helper()
 	return s.SignStatement(t, identity, NewStatement(manifest, name).JSON(t), 5*time.Minute)
 }
 
-// SignStatement signs whatever it is given as the statement, and has the log record it so long after the certificate
-// was issued.
+// SignStatement signs any statement. The log records it this long after the certificate was issued.
 func (s *Sigstore) SignStatement(t testing.TB, identity Identity, statement []byte, after time.Duration) Bundle {
 	t.Helper()
 	key, certificate := s.Certify(t, identity)
@@ -60,7 +59,7 @@ func (s *Sigstore) SignStatement(t testing.TB, identity Identity, statement []by
 	return bundle
 }
 
-// Certify makes a key and a certificate for it.
+// Certify creates a key and a certificate for it.
 func (s *Sigstore) Certify(t testing.TB, identity Identity) (*Key, *x509.Certificate) {
 	t.Helper()
 	certificate, private, err := s.GenerateLeafCert(identity.Email, identity.Issuer)
@@ -70,8 +69,8 @@ func (s *Sigstore) Certify(t testing.TB, identity Identity) (*Key, *x509.Certifi
 	return KeyOf(t, private), certificate
 }
 
-// Record has the log record a bundle, as signed by a key or certificate in PEM, at that time: an entry of the kind dsse
-// 0.0.1, with the log's promise to include it and the proof that it has.
+// Record adds to a bundle the log's entry, for a signer's key or certificate in PEM and that time: an entry of kind
+// dsse 0.0.1, with an inclusion promise and an inclusion proof.
 func (s *Sigstore) Record(t testing.TB, bundle Bundle, signer []byte, at time.Time) {
 	t.Helper()
 	body := recorded(t, bundle, signer)
@@ -86,7 +85,7 @@ func (s *Sigstore) Record(t testing.TB, bundle Bundle, signer []byte, at time.Ti
 	material.TlogEntries = append(material.TlogEntries, entry)
 }
 
-// Promise has the log promise to include an entry: its signed entry timestamp.
+// Promise adds an inclusion promise to an entry: its signed entry timestamp.
 func (s *Sigstore) Promise(t testing.TB, entry *protorekor.TransparencyLogEntry) {
 	t.Helper()
 	promise, err := s.RekorSignPayload(tlog.RekorPayload{
@@ -99,7 +98,7 @@ func (s *Sigstore) Promise(t testing.TB, entry *protorekor.TransparencyLogEntry)
 	entry.InclusionPromise = &protorekor.InclusionPromise{SignedEntryTimestamp: promise}
 }
 
-// Prove has the log prove that it includes an entry: the first and only one, by a checkpoint.
+// Prove adds an inclusion proof to an entry, which is the only one of the log, with a checkpoint.
 func (s *Sigstore) Prove(t testing.TB, entry *protorekor.TransparencyLogEntry) {
 	t.Helper()
 	proof, err := s.GetInclusionProof(entry.CanonicalizedBody)
@@ -116,7 +115,7 @@ func (s *Sigstore) Prove(t testing.TB, entry *protorekor.TransparencyLogEntry) {
 	}
 }
 
-// Timestamp has the authority for timestamps attest that a bundle's signature was there now.
+// Timestamp adds a timestamp for the bundle's signature by the timestamp authority, with the current time.
 func (s *Sigstore) Timestamp(t testing.TB, bundle Bundle) {
 	t.Helper()
 	response, err := s.TimestampResponse(bundle.GetDsseEnvelope().Signatures[0].Sig)
@@ -128,7 +127,7 @@ func (s *Sigstore) Timestamp(t testing.TB, bundle Bundle) {
 	}
 }
 
-// RecordSecond puts an entry of Rekor's second version next to a bundle. It is one of another signature.
+// RecordSecond adds to a bundle an entry of Rekor v2, for another signature.
 func (s *Sigstore) RecordSecond(t testing.TB, bundle Bundle) {
 	t.Helper()
 	entity, err := s.AttestHashedRekordV2("build@example.com", "https://issuer.example", []byte("{}"))
@@ -143,13 +142,13 @@ func (s *Sigstore) RecordSecond(t testing.TB, bundle Bundle) {
 	material.TlogEntries = append(material.TlogEntries, entries[0].TransparencyLogEntry())
 }
 
-// Requirement is the policy requirement of a signature by someone with this identity, made for the image's repository.
-// A bundle brings no intermediate certificate along, so that it stands next to the root.
+// Requirement returns a requirement for a signature with this identity, made for the image's repository. A bundle
+// contains no intermediate certificate, so the requirement has it next to the root.
 func (s *Sigstore) Requirement(t testing.TB, identity Identity) map[string]any {
 	t.Helper()
 	authority, ok := s.FulcioCertificateAuthorities()[0].(*root.FulcioCertificateAuthority)
 	if !ok {
-		t.Fatal("the authority is of another kind")
+		t.Fatal("the authority is of an unexpected type")
 	}
 	return map[string]any{
 		"type": "sigstoreSigned",
@@ -162,7 +161,7 @@ func (s *Sigstore) Requirement(t testing.TB, identity Identity) map[string]any {
 	}
 }
 
-// LogPEM is the public key of the log.
+// LogPEM returns the public key of the log.
 func (s *Sigstore) LogPEM(t testing.TB) []byte {
 	t.Helper()
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: s.logDER(t)})
@@ -181,7 +180,7 @@ func (s *Sigstore) logDER(t testing.TB) []byte {
 	return nil
 }
 
-// CertificatePEM writes certificates in PEM.
+// CertificatePEM encodes certificates in PEM.
 func CertificatePEM(certificates ...*x509.Certificate) []byte {
 	var all bytes.Buffer
 	for _, certificate := range certificates {
@@ -190,7 +189,7 @@ func CertificatePEM(certificates ...*x509.Certificate) []byte {
 	return all.Bytes()
 }
 
-// recorded is what the log writes down, made by Rekor's own code.
+// recorded returns the body of the log's entry, created by Rekor's own code.
 func recorded(t testing.TB, bundle Bundle, signer []byte) []byte {
 	t.Helper()
 	envelope, err := protojson.Marshal(bundle.GetDsseEnvelope())

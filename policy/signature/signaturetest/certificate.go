@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// Authority is a certificate and its key: of a root, of an intermediate or of a signer.
+// Authority is a certificate and its key: a root, an intermediate or a signer.
 type Authority struct {
 	Certificate *x509.Certificate
 	Key         crypto.Signer
 	PEM         []byte // The certificate.
 }
 
-// NewAuthority makes a root, or an intermediate of another authority.
+// NewAuthority creates a root, or an intermediate of another authority.
 func NewAuthority(t testing.TB, name string, from, to time.Time, parent *Authority) *Authority {
 	t.Helper()
 	return Issue(t, parent, &x509.Certificate{
@@ -30,7 +30,7 @@ func NewAuthority(t testing.TB, name string, from, to time.Time, parent *Authori
 	})
 }
 
-// Issue makes a certificate for a new key; without a parent it signs itself.
+// Issue creates a certificate for a new key; without a parent it is self-signed.
 func Issue(t testing.TB, parent *Authority, template *x509.Certificate) *Authority {
 	t.Helper()
 	key := NewKey(t)
@@ -54,11 +54,11 @@ func Issue(t testing.TB, parent *Authority, template *x509.Certificate) *Authori
 	return &Authority{certificate, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 }
 
-// Identity is who signs without a key of his own: an e-mail address, and who has checked that it is his.
+// Identity is the identity of a keyless signer: an e-mail address, and the OIDC issuer that authenticated it.
 type Identity struct{ Email, Issuer string }
 
-// IssueIdentity makes a certificate as Fulcio does: for the address, with the OIDC issuer in both of the extensions
-// that Fulcio has for it, the raw string (1.3.6.1.4.1.57264.1.1) and the DER string (1.3.6.1.4.1.57264.1.8).
+// IssueIdentity creates a certificate as Fulcio does: for the address, with the OIDC issuer in both of Fulcio's
+// extensions for it, the raw string (1.3.6.1.4.1.57264.1.1) and the DER string (1.3.6.1.4.1.57264.1.8).
 func IssueIdentity(t testing.TB, parent *Authority, from, to time.Time, identity Identity) *Authority {
 	t.Helper()
 	encoded, err := asn1.MarshalWithParams(identity.Issuer, "utf8")
@@ -76,7 +76,7 @@ func IssueIdentity(t testing.TB, parent *Authority, from, to time.Time, identity
 	})
 }
 
-// NewKey makes an ECDSA key as cosign does.
+// NewKey creates an ECDSA key as cosign does.
 func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -86,7 +86,7 @@ func NewKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-// PublicPEM is a public key as policies name it.
+// PublicPEM returns a public key as in policies.
 func PublicPEM(t testing.TB, key crypto.PublicKey) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(key)

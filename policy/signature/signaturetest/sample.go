@@ -13,15 +13,15 @@ import (
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
-// Manifest is a manifest that no other name has.
+// Manifest returns a manifest that is unique for the name.
 func Manifest(name string) []byte {
 	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,`+
 		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":%q},"layers":[]}`,
 		manifestType, digest.FromString(name))
 }
 
-// Image is an image with evidence of its own, under the names by which package policy/evidence keeps it, next to the
-// manifest: what containers/image reads as a directory.
+// Image returns an image with evidence, stored under the names that package policy/evidence uses, next to the manifest:
+// containers/image reads this as a directory.
 func Image(t testing.TB, manifest []byte, signatures, bundles [][]byte) (policy.Manifest, policy.Evidence) {
 	t.Helper()
 	directory := t.TempDir()

@@ -14,10 +14,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// MediaType is that of cosign's payloads.
+// MediaType is the media type of cosign's payloads.
 const MediaType = "application/vnd.dev.cosign.simplesigning.v1+json"
 
-// The annotations by which cosign puts next to a payload what proves it.
+// The annotations in which cosign stores the proofs for a payload.
 const (
 	annotationSignature   = "dev.cosignproject.cosign/signature"
 	annotationCertificate = "dev.sigstore.cosign/certificate"
@@ -32,14 +32,14 @@ type Signature struct {
 	Annotations map[string]string
 }
 
-// Sign signs by a key that an image with this digest may go by this name.
+// Sign signs with a key that an image with this digest has this name.
 func Sign(t testing.TB, key crypto.Signer, name string, manifest digest.Digest) Signature {
 	t.Helper()
 	signed := payload(t, name, manifest)
 	return Signature{MediaType, signed, map[string]string{annotationSignature: sign(t, key, signed)}}
 }
 
-// payload is what is signed, in the simple signing format.
+// payload returns the payload in the simple signing format.
 func payload(t testing.TB, name string, manifest digest.Digest) []byte {
 	t.Helper()
 	return encode(t, map[string]any{
@@ -52,7 +52,7 @@ func payload(t testing.TB, name string, manifest digest.Digest) []byte {
 	})
 }
 
-// Certified puts the signer's certificate next to a signature, and the authorities above it, the root last.
+// Certified adds the signer's certificate to a signature, and the authorities above it, the root last.
 func (s Signature) Certified(signer *Authority, chain ...*Authority) Signature {
 	more := map[string]string{annotationCertificate: string(signer.PEM)}
 	for _, authority := range chain {
@@ -61,8 +61,8 @@ func (s Signature) Certified(signer *Authority, chain ...*Authority) Signature {
 	return s.annotated(more)
 }
 
-// Logged puts next to a signature what Rekor gives for having recorded it, under the signer's key or certificate: an
-// entry of the kind hashedrekord 0.0.1, and the log's promise to include it, the signed entry timestamp.
+// Logged adds Rekor's entry for a signature with the signer's key or certificate: an entry of kind hashedrekord 0.0.1,
+// and an inclusion promise (signed entry timestamp).
 func (s Signature) Logged(t testing.TB, log crypto.Signer, keyOrCertificate []byte, at time.Time) Signature {
 	t.Helper()
 	hash := sha256.Sum256(s.Payload)
@@ -80,7 +80,7 @@ func (s Signature) Logged(t testing.TB, log crypto.Signer, keyOrCertificate []by
 		},
 	})
 	id := sha256.Sum256(decodePEM(t, PublicPEM(t, log.Public())))
-	// Names in order, no spaces, and nothing that JSON would escape: that is the canonical form, which is signed.
+	// Sorted names, no spaces, and nothing that JSON would escape: the canonical form, which is signed.
 	entry := encode(t, map[string]any{
 		"body": body, "integratedTime": at.Unix(), "logIndex": 1, "logID": hex.EncodeToString(id[:]),
 	})
@@ -89,7 +89,7 @@ func (s Signature) Logged(t testing.TB, log crypto.Signer, keyOrCertificate []by
 	}))})
 }
 
-// File is the signature as the dir: transport of containers/image stores it.
+// File returns the signature as the dir: transport of containers/image stores it.
 func (s Signature) File(t testing.TB) []byte {
 	t.Helper()
 	return append([]byte("\x00sigstore-json\n"), encode(t, map[string]any{

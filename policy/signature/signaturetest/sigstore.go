@@ -9,14 +9,14 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Sigstore is what one trusts who trusts signatures without keys: a certificate authority, as Fulcio is one, and a
-// transparency log, as Rekor is one.
+// Sigstore is the set of services that a keyless signature needs: a certificate authority like Fulcio, and a
+// transparency log like Rekor.
 type Sigstore struct {
 	Root, Intermediate *Authority
 	Log                crypto.Signer
 }
 
-// NewSigstore makes an authority and a log that nobody else has.
+// NewSigstore creates an authority and a log with new keys.
 func NewSigstore(t testing.TB) *Sigstore {
 	t.Helper()
 	from, to := time.Now().Add(-24*time.Hour), time.Now().Add(24*time.Hour)
@@ -26,15 +26,15 @@ func NewSigstore(t testing.TB) *Sigstore {
 	}
 }
 
-// Sign signs as someone with this identity would: an hour ago, with a certificate for ten minutes, which has expired
-// since. The log's entry proves that it had not by then.
+// Sign signs with this identity: an hour ago, with a certificate for ten minutes, which has expired since. The log's
+// entry proves that it had not expired then.
 func (s *Sigstore) Sign(t testing.TB, identity Identity, name string, manifest digest.Digest) Signature {
 	t.Helper()
 	return s.SignAt(t, identity, name, manifest, time.Now().Add(-time.Hour), time.Minute)
 }
 
-// SignAt signs with a certificate that is issued at a time, for ten minutes, and has the log record the signature some
-// time after that: within these ten minutes, if it is to be valid.
+// SignAt signs with a certificate that is issued at a time for ten minutes. The log records the signature some time
+// after that, which must be within these ten minutes for a valid signature.
 func (s *Sigstore) SignAt(
 	t testing.TB, identity Identity, name string, manifest digest.Digest, issued time.Time, later time.Duration,
 ) Signature {
@@ -45,7 +45,7 @@ func (s *Sigstore) SignAt(
 		Logged(t, s.Log, signer.PEM, issued.Add(later))
 }
 
-// Requirement is the policy requirement of a signature by someone with this identity, made for the image's repository.
+// Requirement returns a requirement for a signature with this identity, made for the image's repository.
 func (s *Sigstore) Requirement(t testing.TB, identity Identity) map[string]any {
 	t.Helper()
 	return map[string]any{
@@ -62,7 +62,7 @@ func decodePEM(t testing.TB, raw []byte) []byte {
 	t.Helper()
 	block, _ := pem.Decode(raw)
 	if block == nil {
-		t.Fatalf("this is no PEM: %s", raw)
+		t.Fatalf("not PEM: %s", raw)
 	}
 	return block.Bytes
 }
