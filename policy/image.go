@@ -33,18 +33,3 @@ type Manifest struct {
 // ImageFunc returns the image of a question. If the error is a [*Refusal], it contains the reason; any other error
 // means that the image could not be determined.
 type ImageFunc func(context.Context, Question) (*Image, error)
-
-// Container identifies a container whose root filesystem is prepared.
-type Container struct {
-	// ID is the runtime's identifier of the container.
-	ID string
-	// Config is the digest of the config that the runtime reports, or empty if it reports none.
-	Config digest.Digest
-}
-
-// ContentFunc returns the config digests of the images that the root filesystem prepared for a container can belong
-// to. With a config digest it verifies that the root filesystem has that config's layers, and returns that digest and
-// no other. Without one it returns every config with those layers: the container may run any of them, so all must be
-// accepted. It is called for every container and never cached: a reported name or digest can be forged, the snapshot
-// cannot.
-type ContentFunc func(context.Context, Container) (configs []digest.Digest, err error)

@@ -25,6 +25,17 @@ const maxReference = 1024
 
 // Validate returns a [*Refusal] if the question is invalid.
 func (q Question) Validate() error {
+	if err := q.ValidateReference(); err != nil {
+		return err
+	}
+	if err := q.Config.Validate(); err != nil {
+		return refuse(BadRequest, "invalid config digest %q: %v", q.Config, err)
+	}
+	return nil
+}
+
+// ValidateReference is [Question.Validate] without the config, which some runtimes do not report.
+func (q Question) ValidateReference() error {
 	if !isDNSLabel(q.Namespace) {
 		return refuse(BadRequest, "the pod's namespace %q is not a DNS label", q.Namespace)
 	}
@@ -33,9 +44,6 @@ func (q Question) Validate() error {
 	}
 	if len(q.Reference) > maxReference {
 		return refuse(BadRequest, "the image reference has %d bytes; the maximum is %d", len(q.Reference), maxReference)
-	}
-	if err := q.Config.Validate(); err != nil {
-		return refuse(BadRequest, "invalid config digest %q: %v", q.Config, err)
 	}
 	return nil
 }

@@ -11,16 +11,16 @@ import (
 )
 
 // Content is a [policy.ContentFunc]. The snapshot whose key is the container's ID exists when a container is validated
-// (containerd 2.4: client.WithNewSnapshot runs before NRI is called), and its parent is the chain ID of the layers that
-// the container will see. If the config is given and known, this is one call to containerd. If it is not given,
-// containerd's images are listed anew for each call: an image that was pulled a moment ago must not be missing.
+// (containerd 2.2 to 2.4: client.WithNewSnapshot runs before NRI is called), and its parent is the chain ID of the
+// layers that the container will see. This is one call to containerd if the image is known.
 //
-// The refusals: unknown-origin if there is no such snapshot, its layers are not the config's, or no image has them;
-// unavailable if containerd could not be asked or a config could not be read, and pending while images are being read.
+// The refusals: unknown-origin if there is no such snapshot, its layers are not the config's, or no wanted image has
+// them; unavailable if containerd could not be asked or a config could not be read, and pending while images are being
+// read.
 func (c *Containerd) Content(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 	ctx = c.in(ctx)
 	if container.Config == "" {
-		return c.discover(ctx, container.ID)
+		return c.discover(ctx, container)
 	}
 	if err := c.verify(ctx, container); err != nil {
 		return nil, err
@@ -51,32 +51,6 @@ func (c *Containerd) verify(ctx context.Context, container policy.Container) err
 	return policy.Refuse(policy.UnknownOrigin,
 		"the root filesystem %s was made from the layers %q and not from %q, the layers of image %s",
 		container.ID, info.Parent, chain, container.Config)
-}
-
-// discover returns every config with the layers of a container's root filesystem. An image that cannot be read may be
-// the one that runs, under layers that it shares with an image that can; so then there is no answer.
-func (c *Containerd) discover(ctx context.Context, container string) ([]digest.Digest, error) {
-	info, in, err := c.rootfs(ctx, container)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := originalChain(ctx, in, info)
-	if err != nil {
-		return nil, policy.Refuse(policy.Unavailable, "looking for snapshot %s: %v", info.Parent, err)
-	}
-	// What is in memory is not enough: the image that runs may have been pulled after the last event that arrived.
-	if _, _, err := c.await(ctx, "", func() bool { return false }); err != nil {
-		return nil, err
-	}
-	if failure, count := c.memory.unreadable(""); count > 0 {
-		return nil, policy.Refuse(policy.Unavailable,
-			"the images with the layers %q are not all known, because %d could not be read: %s", chain, count, failure)
-	}
-	found, _ := c.memory.configs(chain)
-	if len(found) == 0 {
-		return nil, policy.Refuse(policy.UnknownOrigin, "no image in containerd has the layers %q", chain)
-	}
-	return found, nil
 }
 
 // rootfs returns the snapshot of a container's root filesystem.

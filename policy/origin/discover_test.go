@@ -20,12 +20,17 @@ type discovery struct {
 	words   []string
 }
 
-// pulled stores an image with these layers under a name and returns its config.
-func (s *stores) pulled(name string, layers ...string) digest.Digest {
+// pulled stores an image with these layers under a tag of one repository and returns its config.
+func (s *stores) pulled(tag string, layers ...string) digest.Digest {
 	s.tb.Helper()
-	config := s.config(name, layers...)
-	s.name("example.com/"+name+":v1", s.manifest(config, ""))
+	config := s.config(tag, layers...)
+	s.name("example.com/app:"+tag, s.manifest(config, ""))
 	return config.Digest
+}
+
+// unreported is a container of which the runtime reports no config.
+func unreported() policy.Container {
+	return policy.Container{ID: "container", Reference: "example.com/app:v1"}
 }
 
 var discoveryCases = map[string]func(s *stores) discovery{
@@ -147,7 +152,7 @@ func TestContentIsDiscoveredWithoutAConfig(t *testing.T) {
 			want := build(s)
 			slices.Sort(want.configs)
 			o := s.origin()
-			configs, err := o.Content(t.Context(), policy.Container{ID: "container"})
+			configs, err := o.Content(t.Context(), unreported())
 			same(t, configs, want.configs)
 			if want.reason != "" {
 				refusal(t, err, want.reason, want.words...)
@@ -180,7 +185,7 @@ func TestDiscoveryFindsAnImageBeforeItsEvent(t *testing.T) {
 	})
 	want = append(want, s.pulled("evil", "base"))
 	slices.Sort(want)
-	configs, err := o.Content(t.Context(), policy.Container{ID: "container"})
+	configs, err := o.Content(t.Context(), unreported())
 	must(t, err)
 	same(t, configs, want)
 }

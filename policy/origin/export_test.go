@@ -20,6 +20,8 @@ func ParseVolume(source string) (key, sandbox string, ok bool, err error) {
 	return volume.key, volume.sandbox, ok, err
 }
 
+func ParseRecord(raw []byte) (policy.Record, error) { return parseRecord(raw) }
+
 func RemappedKey(chain string, labels map[string]string) (string, error) {
 	return remappedKey(chain, labels)
 }
@@ -54,4 +56,24 @@ func (c *Containerd) Joined() int {
 		return 0
 	}
 	return len(c.looks.next.wanted)
+}
+
+// Repositories counts the repositories of which memory has names.
+func (c *Containerd) Repositories() int {
+	m := c.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.repositories)
+}
+
+// Waiting counts the events that have arrived and have not been evaluated.
+func (c *Containerd) Waiting() int {
+	m := c.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	count := 0
+	for _, events := range m.announced {
+		count += events.count
+	}
+	return count
 }

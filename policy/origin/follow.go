@@ -61,7 +61,9 @@ func (c *Containerd) Run(ctx context.Context) error {
 // follow subscribes, lists, and follows until the stream is lost. It reports whether memory was in use.
 func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	ctx, cancel := context.WithCancel(c.in(ctx))
-	defer cancel()
+	announced := c.newAnnouncements()
+	failed, wait := announced.start(ctx)
+	defer func() { cancel(); wait() }()
 	namespace := "namespace==" + strconv.Quote(c.namespace)
 	stream, lost := c.client.EventService().Subscribe(ctx,
 		namespace+`,topic~="^/images/"`, namespace+`,topic=="`+probeTopic+`"`)
@@ -78,9 +80,9 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 		case err := <-lost:
 			return followed, lostError(err)
 		case event := <-stream:
-			if err := c.hear(ctx, event); err != nil {
-				return followed, err
-			}
+			announced.add(event)
+		case err := <-failed:
+			return followed, err
 		case <-done:
 			if l.err != nil {
 				return followed, fmt.Errorf("listing images: %w", l.err)
@@ -159,11 +161,7 @@ func (c *Containerd) probe(ctx context.Context, stream <-chan *events.Envelope, 
 }
 
 // hear takes up what an event is about: a name, whose target is asked for, since what it is now is what matters.
-func (c *Containerd) hear(ctx context.Context, event *events.Envelope) error {
-	stored := eventName(event)
-	if stored == "" || event.Topic == probeTopic {
-		return nil
-	}
+func (c *Containerd) hear(ctx context.Context, stored string) error {
 	ctx, cancel := context.WithTimeout(ctx, maxListing)
 	defer cancel()
 	var target digest.Digest

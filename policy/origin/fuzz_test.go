@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -109,6 +110,26 @@ func FuzzMappings(f *testing.F) {
 		})
 		if (err != nil || uids+gids == "") != (key == "") {
 			t.Fatalf("key %q, error %v", key, err)
+		}
+	})
+}
+
+// FuzzRecord: what is read has an image, and volumes have none or one.
+func FuzzRecord(f *testing.F) {
+	f.Add(recorded)
+	f.Add(strings.ReplaceAll(recorded, "CONFIG", digest.FromString("config").String()))
+	f.Fuzz(func(t *testing.T, raw string) {
+		record, err := origin.ParseRecord([]byte(raw))
+		if err != nil {
+			return
+		}
+		if record.Config.Validate() != nil {
+			t.Fatalf("the image is %q", record.Config)
+		}
+		for _, volume := range record.Volumes {
+			if volume.Config != "" && volume.Config.Validate() != nil {
+				t.Fatalf("the image of a volume is %q", volume.Config)
+			}
 		}
 	})
 }

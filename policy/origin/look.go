@@ -37,7 +37,9 @@ type look struct {
 	listed, done chan struct{}
 	// change is that up to which the list tells the truth.
 	change uint64
-	err    error
+	// arrived is the number of events that had arrived when it began.
+	arrived uint64
+	err     error
 }
 
 func newLooks() looks {
@@ -101,6 +103,7 @@ func (c *Containerd) list(ctx context.Context, l *look) (missing []digest.Digest
 
 	ctx, cancel := context.WithTimeout(ctx, maxListing)
 	defer cancel()
+	l.arrived = c.memory.eventsArrived()
 	l.change = c.memory.listing()
 	images, err := c.client.ImageService().List(ctx)
 	if err != nil {

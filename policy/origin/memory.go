@@ -32,6 +32,12 @@ type memory struct {
 	parents index[digest.Digest]
 	images  map[digest.Digest]*image
 	chains  index[string]
+	// repositories has the names of each repository.
+	repositories repositories
+	// announced are the events that have arrived and have not been evaluated, by the repository of the name that they
+	// are about, or by the name if it is no reference. arrived counts all that have arrived.
+	announced map[string]announcement
+	arrived   uint64
 
 	// changes counts what was heard of, and confirmed says for questions up to which change the answer was compared
 	// with containerd: it is confirmed while the image was not concerned by a later one.
@@ -128,22 +134,29 @@ const maxConfirmed = 4096
 func newMemory() *memory {
 	confirmed, _ := simplelru.NewLRU[policy.Question, uint64](maxConfirmed, nil)
 	return &memory{
-		confirmed: confirmed,
-		failing:   make(chan struct{}, 1),
-		names:     map[string]name{},
-		roots:     map[digest.Digest]*root{},
-		nodes:     map[digest.Digest]*node{},
-		parents:   index[digest.Digest]{},
-		images:    map[digest.Digest]*image{},
-		chains:    index[string]{},
-		changed:   make(chan struct{}),
-		epoch:     1,
+		confirmed:    confirmed,
+		failing:      make(chan struct{}, 1),
+		names:        map[string]name{},
+		roots:        map[digest.Digest]*root{},
+		nodes:        map[digest.Digest]*node{},
+		parents:      index[digest.Digest]{},
+		images:       map[digest.Digest]*image{},
+		chains:       index[string]{},
+		repositories: repositories{},
+		announced:    map[string]announcement{},
+		changed:      make(chan struct{}),
+		epoch:        1,
 	}
 }
 
 // lockedNotify tells those who wait that something changed, and those who keep answers.
 func (m *memory) lockedNotify() {
 	m.generation.Add(1)
+	m.lockedWake()
+}
+
+// lockedWake tells those who wait that something changed.
+func (m *memory) lockedWake() {
 	close(m.changed)
 	m.changed = make(chan struct{})
 }
@@ -175,6 +188,7 @@ func (m *memory) lose() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.followed = false
+	clear(m.announced)
 	m.following.Store(false)
 	m.epoch++
 	m.changes++

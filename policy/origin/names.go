@@ -50,6 +50,7 @@ func (m *memory) heardOf(stored string, target digest.Digest) {
 func (m *memory) lockedSet(stored string, target digest.Digest, change uint64) {
 	old, had := m.names[stored]
 	if had {
+		m.repositories.remove(old.reference, stored)
 		m.lockedConcern(old.target, change)
 		delete(m.names, stored)
 		r := m.roots[old.target]
@@ -61,7 +62,9 @@ func (m *memory) lockedSet(stored string, target digest.Digest, change uint64) {
 	if target == "" {
 		return
 	}
-	m.names[stored] = name{target: target, reference: original(stored)}
+	set := name{target: target, reference: original(stored)}
+	m.names[stored] = set
+	m.repositories.add(set.reference, stored)
 	r := m.roots[target]
 	if r == nil {
 		r = &root{names: map[string]struct{}{}, state: settled}

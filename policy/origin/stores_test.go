@@ -14,6 +14,7 @@ import (
 
 	"github.com/containerd/containerd/api/services/introspection/v1"
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/events"
 	"github.com/containerd/containerd/v2/core/events/exchange"
@@ -37,12 +38,13 @@ const kubernetes = "k8s.io"
 // stores are containerd's own stores in this process: its metadata database, content store, native snapshotter and
 // event exchange. What stands between them and their users counts calls, and fails or waits as a test tells it.
 type stores struct {
-	tb      testing.TB
-	ctx     context.Context
-	root    string
-	content content.Store
-	images  images.Store
-	client  *client.Client
+	tb         testing.TB
+	ctx        context.Context
+	root       string
+	content    content.Store
+	images     images.Store
+	containers containers.Store
+	client     *client.Client
 
 	calls  atomic.Int64
 	listed atomic.Int64
@@ -84,6 +86,7 @@ func newStoresWith(tb testing.TB, bus client.EventService) *stores {
 	db := metadata.NewDB(bolt, blobs, backends, metadata.WithEventsPublisher(bus))
 	must(tb, db.Init(s.ctx))
 	s.content, s.images = db.ContentStore(), metadata.NewImageStore(db)
+	s.containers = metadata.NewContainerStore(db)
 	for name := range backends {
 		s.snapshotters[name] = db.Snapshotter(name)
 	}
@@ -94,6 +97,7 @@ func newStoresWith(tb testing.TB, bus client.EventService) *stores {
 	s.client, err = client.New("", client.WithServices(
 		client.WithContentStore(countedContent{s.content, s}),
 		client.WithImageStore(countedImages{s.images, s}),
+		client.WithContainerStore(countedContainers{s.containers, s}),
 		client.WithEventService(losableEvents{bus, s}),
 		client.WithSnapshotters(counted),
 		client.WithIntrospectionService(fakeIntrospection{nil, s}),
@@ -269,6 +273,18 @@ func (c countedImages) List(ctx context.Context, filters ...string) ([]images.Im
 		wait()
 	}
 	return list, err
+}
+
+type countedContainers struct {
+	containers.Store
+	s *stores
+}
+
+func (c countedContainers) Get(ctx context.Context, id string) (containers.Container, error) {
+	if err := c.s.call("Container", id); err != nil {
+		return containers.Container{}, err
+	}
+	return c.Store.Get(ctx, id)
 }
 
 type countedSnapshotter struct {
