@@ -21,6 +21,7 @@ type Config struct {
 	Evidence   Evidence   `toml:"evidence"`
 	Registry   Registry   `toml:"registry"`
 	Pull       Pull       `toml:"pull"`
+	CRIProxy   CRIProxy   `toml:"cri_proxy"`
 	Bundles    Bundles    `toml:"bundles"`
 	Containerd Containerd `toml:"containerd"`
 	Listen     Listen     `toml:"listen"`
@@ -70,6 +71,12 @@ type Pull struct {
 	Timeout time.Duration `toml:"timeout"`
 	// OnDaemonUnavailable is what becomes of pulls while the daemon is not there.
 	OnDaemonUnavailable OnDaemonUnavailable `toml:"on_daemon_unavailable"`
+}
+
+// CRIProxy says where the CRI ImageService is served to the kubelet.
+type CRIProxy struct {
+	// Socket is the socket of the kubelet's imageServiceEndpoint. Empty: it is not served.
+	Socket string `toml:"socket"`
 }
 
 // Bundles says how Sigstore bundles, which name no repository of their own, are matched with an image's reference.

@@ -39,8 +39,8 @@ system = "/x"
 			`digits and dashes, at most 63`,
 		`config.toml:10:1: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
 		`config.toml:12:1: evidence.max_size: "12" is not a size; write a whole number and a unit, like "512MiB" or "1GiB"`,
-		`config.toml:13:2: unknown key polcy; remove or correct it; known keys: bundles, containerd, enforce, ` +
-			`evidence, listen, log, policy, pull, registry`,
+		`config.toml:13:2: unknown key polcy; remove or correct it; known keys: bundles, containerd, ` +
+			`cri_proxy, enforce, evidence, listen, log, policy, pull, registry`,
 	}
 	if err == nil {
 		t.Fatal("there is no error")
@@ -143,7 +143,11 @@ func TestOneProblem(t *testing.T) {
 			`address = "/run/containerd/containerd.sock"`, `address = "unix:///run/x.sock"`, "containerd.address is",
 		},
 		"no socket": {
-			`socket = "/run/countersign/countersign.sock"`, `socket = ""`, "listen.socket is",
+			`socket = "/run/countersign/countersign.sock"`, `socket = "" #`, "listen.socket is",
+		},
+		"an image service that is a relative path": {`socket = ""`, `socket = "cri.sock"`, "cri_proxy.socket is"},
+		"an image service at containerd's socket": {
+			`socket = ""`, `socket = "/run/containerd/containerd.sock"`, "and so is containerd.address",
 		},
 		"a socket's path that is too long": {
 			`socket = "/run/countersign/countersign.sock"`, `socket = "/` + strings.Repeat("x", 107) + `"`,

@@ -41,6 +41,7 @@ func (b *binder) validate(c *Config) {
 	b.socket("containerd.address", c.Containerd.Address)
 	b.socket("containerd.nri_socket", c.Containerd.NRISocket)
 	b.socket("listen.socket", c.Listen.Socket)
+	b.criProxy(c)
 	b.metrics("listen.metrics", c.Listen.Metrics)
 	b.namespaces("enforce.namespaces", slices.Sorted(maps.Keys(c.Enforce.Namespaces)))
 	b.namespaces("bundles.namespaces", slices.Sorted(maps.Keys(c.Bundles.Namespaces)))
@@ -108,6 +109,25 @@ func (b *binder) socket(key, path string) {
 	b.absolute(key, path)
 	if len(path) > maxSocket {
 		b.problem(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
+	}
+}
+
+// criProxy wants a socket that nothing else has: containerd's would be asked by itself.
+func (b *binder) criProxy(c *Config) {
+	const key = "cri_proxy.socket"
+	if c.CRIProxy.Socket == "" {
+		return
+	}
+	b.socket(key, c.CRIProxy.Socket)
+	for _, other := range []struct{ key, socket string }{
+		{"containerd.address", c.Containerd.Address},
+		{"containerd.nri_socket", c.Containerd.NRISocket},
+		{"listen.socket", c.Listen.Socket},
+	} {
+		if filepath.Clean(c.CRIProxy.Socket) == filepath.Clean(other.socket) {
+			b.problem(key, "%s is %q, and so is %s; set it to a path that no other socket has, such as "+
+				"/run/countersign/cri.sock", key, c.CRIProxy.Socket, other.key)
+		}
 	}
 }
 

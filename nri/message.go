@@ -16,22 +16,30 @@ const maxSubject = 100
 // what its authors wrote themselves: no other namespace, no other reference, no key, no path on the node. It
 // ends with the reason in parentheses, so that scripts can tell (pending), which is temporary, from (rejected).
 func message(report Report) string {
-	subject := shorten(report.Reference, maxSubject)
+	subject := report.Reference
 	if report.Volume != "" {
 		const of = "image volume at "
 		subject = of + shorten(report.Volume, maxSubject-len(of))
 	}
-	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)", subject, sentence(report), report.Verdict.Reason)
+	return RefusalText(subject, report.Namespace, report.Verdict)
 }
 
-func sentence(report Report) string {
-	ours := fmt.Sprintf("the policy of namespace %q", shorten(report.Namespace, 63))
-	switch report.Verdict.Reason {
+// RefusalText returns what the author of a pod of a namespace is told of a refusal: at most 300 characters, equal for
+// equal refusals. The kubelet shows the reason SignatureValidationFailed of a pull if the text begins with it
+// (k8s.io/cri-api, pkg/errors).
+func RefusalText(subject, namespace string, verdict policy.Verdict) string {
+	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)",
+		shorten(subject, maxSubject), sentence(namespace, verdict), verdict.Reason)
+}
+
+func sentence(namespace string, verdict policy.Verdict) string {
+	ours := fmt.Sprintf("the policy of namespace %q", shorten(namespace, 63))
+	switch verdict.Reason {
 	case policy.Rejected:
-		if report.Verdict.RejectsAll() {
+		if verdict.RejectsAll() {
 			return ours + " does not allow it"
 		}
-		if report.Verdict.NoIdentity {
+		if verdict.NoIdentity {
 			return "a valid signature is there, but it names no repository: sign with cosign sign " +
 				`-a docker-reference=REPOSITORY, or have [bundles] identity = "digest" set`
 		}

@@ -19,37 +19,78 @@ func (d *Decider) RequiresSignature(ref reference.Named) bool {
 	return false
 }
 
-// DecidePull decides whether any document of this node could admit an image that is about to be pulled under a
-// reference, and admits if one does. nameless reports whether some namespaces accept a signature that names no
-// repository. The image may be nil if [Decider.RequiresSignature] reports that no signature is required: a requirement
-// that needs one nevertheless is then [Pending].
+// RequiresSignatureIn is like [Decider.RequiresSignature] for the document of one namespace, unless that is empty.
+func (d *Decider) RequiresSignatureIn(namespace string, ref reference.Named) bool {
+	if namespace == "" {
+		return d.RequiresSignature(ref)
+	}
+	document, err := d.sources.Documents().For(namespace)
+	if err != nil {
+		return false
+	}
+	_, rule := document.selectScope(scopesOf(ref))
+	return slices.ContainsFunc(rule, (*Requirement).needsEvidence)
+}
+
+// PullQuestion asks whether an image may be pulled.
+type PullQuestion struct {
+	// Reference is the one under which the image is pulled.
+	Reference reference.Named
+	// Namespace is the namespace of the pod that needs the image. Empty: the image may run if any document of this node
+	// admits it.
+	Namespace string
+	// Image may be nil where no signature is required: a requirement that needs one after all is then [Pending].
+	Image *Image
+	// NoIdentity reports whether a signature that names no repository is enough.
+	NoIdentity bool
+}
+
+// DecidePull decides about an image that is about to be pulled, by the document of a namespace, or by all documents of
+// this node: then it admits if one of them does.
 //
 // Of several refusals it returns the one after which a retry is most likely to succeed. Only [Rejected] and [Unsigned]
-// justify refusing a pull: with any other reason, some document may admit the image by the time a container is created
-// from it. Lists of requirements that documents share are judged once.
-func (d *Decider) DecidePull(
-	ctx context.Context, ref reference.Named, image *Image, nameless bool,
-) (verdict Verdict) {
+// justify refusing a pull for all documents: with any other, some document may well admit the image by the time a
+// container is created from it. Lists of requirements that documents share are judged once.
+func (d *Decider) DecidePull(ctx context.Context, q PullQuestion) (verdict Verdict) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			verdict = d.panicked(cause)
 		}
 	}()
-	manifestsUnknown := image == nil
-	if manifestsUnknown {
+	image := q.Image
+	if image == nil {
 		image = &Image{Manifests: []Manifest{{}}}
 	}
 	if len(image.Manifests) == 0 {
-		return Denial(refuse(Internal, "%s has no manifest that could be judged", ref))
+		return Denial(refuse(Internal, "%s has no manifest that could be judged", q.Reference))
 	}
-	set := d.sources.Documents()
+	evaluation := d.evaluation(image, q.Reference)
+	evaluation.noIdentity, evaluation.manifestsUnknown = q.NoIdentity, q.Image == nil
+	if q.Namespace != "" {
+		return evaluation.decideIn(ctx, d.sources.Documents(), q)
+	}
+	return evaluation.decideAnywhere(ctx, d.sources.Documents(), q.Reference)
+}
+
+// decideIn decides by the document of a namespace.
+func (e *evaluation) decideIn(ctx context.Context, set *Set, q PullQuestion) Verdict {
+	document, err := set.For(q.Namespace)
+	if err != nil {
+		return Denial(err)
+	}
+	scope, rule := document.selectScope(scopesOf(q.Reference))
+	verdict, _, _ := e.evaluate(ctx, scope, rule)
+	verdict.Document = document.Name
+	return verdict
+}
+
+// decideAnywhere decides by all documents.
+func (e *evaluation) decideAnywhere(ctx context.Context, set *Set, ref reference.Named) (verdict Verdict) {
 	if err := set.unusable(); err != nil {
 		verdict = Denial(err)
 	}
-	evaluation := d.evaluation(image, ref)
-	evaluation.noIdentity, evaluation.manifestsUnknown = nameless, manifestsUnknown
 	for scope, rule := range set.rules(ref) {
-		found, _, _ := evaluation.evaluate(ctx, scope.name, rule)
+		found, _, _ := e.evaluate(ctx, scope.name, rule)
 		found.Document = scope.document
 		if found.Admitted() {
 			return found

@@ -26,7 +26,9 @@ func (n *node) documents(system []*policy.Requirement, namespaces map[string][]*
 func decidePull(t testing.TB, n *node, nameless bool) policy.Verdict {
 	t.Helper()
 	ref := normalized(t, tagged)
-	return n.decider(t).DecidePull(t.Context(), ref, imageOf(t, tagged), nameless)
+	return n.decider(t).DecidePull(t.Context(), policy.PullQuestion{
+		Reference: ref, Image: imageOf(t, tagged), NoIdentity: nameless,
+	})
 }
 
 // lists abbreviates lists of requirements.
@@ -151,7 +153,7 @@ func TestRequiresSignature(t *testing.T) {
 			if test.want {
 				return
 			}
-			verdict := decider.DecidePull(t.Context(), normalized(t, tagged), nil, false)
+			verdict := decider.DecidePull(t.Context(), policy.PullQuestion{Reference: normalized(t, tagged)})
 			if n.looks.Load() != 0 || verdict.Reason == policy.Pending {
 				t.Errorf("%d lookups of evidence, and %s", n.looks.Load(), verdict.Reason)
 			}
@@ -163,11 +165,53 @@ func TestRequiresSignature(t *testing.T) {
 func TestAnImageThatWasNotReadIsNotRefusedForItsSignatures(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	decider := n.decider(t)
-	wantReason(t, decider.DecidePull(t.Context(), normalized(t, tagged), nil, true), policy.Pending)
+	question := policy.PullQuestion{Reference: normalized(t, tagged), NoIdentity: true}
+	wantReason(t, decider.DecidePull(t.Context(), question), policy.Pending)
 	if n.looks.Load() != 0 || n.judged.Load() != 0 {
 		t.Errorf("%d lookups and %d judgements", n.looks.Load(), n.judged.Load())
 	}
-	wantReason(t, decider.DecidePull(t.Context(), normalized(t, tagged), &policy.Image{}, true), policy.Internal)
+	question.Image = &policy.Image{}
+	wantReason(t, decider.DecidePull(t.Context(), question), policy.Internal)
+}
+
+func TestAPullForANamespaceIsDecidedByItsDocumentAlone(t *testing.T) {
+	reject, accept := []*policy.Requirement{rejectAll()}, []*policy.Requirement{acceptAnything()}
+	alice := []*policy.Requirement{signedBy("alice")}
+	for name, test := range map[string]struct {
+		system     []*policy.Requirement
+		namespaces lists
+		want       policy.Reason
+		requires   bool
+	}{
+		"its document rejects what others accept": {accept, lists{"prod": reject, "dev": accept}, policy.Rejected, false},
+		"its document accepts what others reject": {reject, lists{"prod": accept, "dev": reject}, policy.Accepted, false},
+		"its document requires a signature":       {accept, lists{"prod": alice}, policy.Unsigned, true},
+		"without a document it has the system's":  {reject, lists{"dev": accept}, policy.Rejected, false},
+		"only another requires a signature":       {accept, lists{"dev": alice}, policy.Accepted, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.documents(test.system, test.namespaces)
+			decider := n.decider(t)
+			question := policy.PullQuestion{
+				Reference: normalized(t, tagged), Namespace: "prod", Image: imageOf(t, tagged),
+			}
+			wantReason(t, decider.DecidePull(t.Context(), question), test.want)
+			if got := decider.RequiresSignatureIn("prod", question.Reference); got != test.requires {
+				t.Errorf("requires a signature: %t, want %t", got, test.requires)
+			}
+		})
+	}
+	t.Run("its document cannot be used", func(t *testing.T) {
+		n := newNode(t)
+		n.documents(accept, nil)
+		n.set.Load().Namespaces["prod"] = policy.Source{Name: "/prod.json", Err: errors.New("broken")}
+		question := policy.PullQuestion{Reference: normalized(t, tagged), Namespace: "prod"}
+		verdict := n.decider(t).DecidePull(t.Context(), question)
+		wantReason(t, verdict, policy.InvalidPolicy)
+		question.Namespace = "dev"
+		wantReason(t, n.decider(t).DecidePull(t.Context(), question), policy.Accepted)
+	})
 }
 
 func TestListsThatDocumentsShareAreJudgedOnce(t *testing.T) {
@@ -205,10 +249,12 @@ func BenchmarkDecidePullOf10000Documents(b *testing.B) {
 		namespaces[fmt.Sprintf("team-%05d", i)] = shared
 	}
 	n.documents(shared, namespaces)
-	decider, ref, image := n.decider(b), normalized(b, tagged), imageOf(b, tagged)
+	decider := n.decider(b)
+	question := policy.PullQuestion{Reference: normalized(b, tagged), Image: imageOf(b, tagged)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if !decider.RequiresSignature(ref) || decider.DecidePull(b.Context(), ref, image, false).Reason != policy.Unsigned {
+		if !decider.RequiresSignature(question.Reference) ||
+			decider.DecidePull(b.Context(), question).Reason != policy.Unsigned {
 			b.Fatal("it is not unsigned")
 		}
 	}

@@ -66,7 +66,7 @@ func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if verdict := decider.DecidePull(t.Context(), image, nil, false); !verdict.Admitted() {
+	if verdict := decider.DecidePull(t.Context(), policy.PullQuestion{Reference: image}); !verdict.Admitted() {
 		t.Errorf("its pull is %s: %s", verdict.Reason, verdict.Detail)
 	}
 }

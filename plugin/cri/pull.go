@@ -3,6 +3,8 @@ package cri
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
+	"net/url"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -27,14 +29,29 @@ type Pull struct {
 // Credentials are what a pull authenticates with, as CRI has them. All fields are empty if it has none.
 type Credentials struct {
 	Username, Password string
-	// IdentityToken is exchanged for an access token, and RegistryToken is sent to the registry as it is.
-	IdentityToken, RegistryToken string
-	// Server is the URL of the registry that they are for. If it is empty, they are for the image's registry.
+	// IdentityToken is exchanged for an access token.
+	IdentityToken string
+	// Server is the URL of the registry that they are for. If it is empty, they are for each host that is asked.
 	Server string
 }
 
-// IsZero reports whether there are no credentials.
-func (c Credentials) IsZero() bool { return c == Credentials{} }
+// For returns the credentials for a host, as containerd would send them: a secret without a username is an identity
+// token.
+func (c Credentials) For(host string) (username, secret string, err error) {
+	if c.Server != "" {
+		server, err := url.Parse(c.Server)
+		if err != nil {
+			return "", "", fmt.Errorf("parsing the server of the credentials: %w", err)
+		}
+		if server.Host != host {
+			return "", "", nil
+		}
+	}
+	if c.Username != "" {
+		return c.Username, c.Password, nil
+	}
+	return "", c.IdentityToken, nil
+}
 
 // refusal decides about a pull, and returns the error with which it is refused, or nil. The code is Unknown: with any
 // other, the kubelet ignores the reason at the start of the text.
@@ -74,8 +91,8 @@ func decode(message []byte) (Pull, bool) {
 }
 
 // credentials reads an AuthConfig as containerd does (containerd v2.4.2, internal/cri/server/images, ParseAuth): a
-// username, else an identity token, else the base64 form of docker's config.json. containerd ignores registry tokens,
-// which CRI has too. What cannot be decoded is none.
+// username, else an identity token, else the base64 form of docker's config.json. containerd ignores CRI's registry
+// tokens and pulls without credentials, so they are none here too. What cannot be decoded is none.
 func credentials(auth *runtime.AuthConfig) Credentials {
 	server := auth.GetServerAddress()
 	switch {
@@ -89,8 +106,6 @@ func credentials(auth *runtime.AuthConfig) Credentials {
 			return Credentials{}
 		}
 		return Credentials{Username: username, Password: password, Server: server}
-	case auth.GetRegistryToken() != "":
-		return Credentials{RegistryToken: auth.GetRegistryToken(), Server: server}
 	default:
 		return Credentials{}
 	}

@@ -59,8 +59,8 @@ func TestWhatAPullSaysOfItself(t *testing.T) {
 		"an identity token": {
 			pulled(&runtime.AuthConfig{IdentityToken: "t"}), pull(cri.Credentials{IdentityToken: "t"}),
 		},
-		"a registry token": {
-			pulled(&runtime.AuthConfig{RegistryToken: "t"}), pull(cri.Credentials{RegistryToken: "t"}),
+		"a registry token, which containerd ignores": {
+			pulled(&runtime.AuthConfig{RegistryToken: "t"}), pull(cri.Credentials{}),
 		},
 		"username and password in base64": {
 			pulled(&runtime.AuthConfig{Auth: "dTpwOnc="}), pull(cri.Credentials{Username: "u", Password: "p:w"}),

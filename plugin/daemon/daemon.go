@@ -149,6 +149,10 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
 	if err := d.serveSocket(background, group); err != nil {
 		return err
 	}
+	stopPulls, err := d.serveKubelet(ctx, background, group)
+	if err != nil {
+		return err
+	}
 	group.Go(func() error { return d.documents.Run(background) })
 	group.Go(func() error { return d.images.Run(background) })
 	group.Go(func() error { d.prefetch.run(background); return nil })
@@ -160,12 +164,15 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
 	}
-	answering, stopAnswering := context.WithCancel(ctx)
+	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnswering()
 	context.AfterFunc(background, stopAnswering)
+	// While pulls are awaited, containers are still created.
+	context.AfterFunc(ctx, func() { stopPulls(); stopAnswering() })
 	d.reportStatus(background, group)
-	err := d.plugin.Run(answering)
+	err = d.plugin.Run(answering)
 	d.log.InfoContext(ctx, "stopping")
+	stopPulls()
 	stopBackground()
 	if failed := group.Wait(); failed != nil {
 		return failed

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/countersign/countersign/plugin/internal/containerd"
 	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/plugin/internal/metrics"
-	"github.com/countersign/countersign/plugin/pull"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle"
 	"github.com/countersign/countersign/policy/evidence"
@@ -136,30 +134,6 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		Panicked:    d.panicked,
 		Generations: []func() uint64{d.images.Generation, d.keeper.Generation},
 	})
-}
-
-func (d *daemon) newGate() *pull.Gate {
-	return pull.NewGate(pull.Config{
-		RequiresSignature:  d.decider.RequiresSignature,
-		Decide:             d.decider.DecidePull,
-		FindImage:          d.images.Find,
-		Image:              d.images.Image,
-		ReadImage:          d.registries.Image,
-		Lookup:             d.keeper.Lookup,
-		Fetch:              d.keeper.Fetch,
-		Named:              d.named.contains,
-		Report:             d.recorder.recordPull,
-		AuditAnywhere:      func() bool { return d.current.config().ModeAnywhere(conf.ModeAudit) },
-		NoIdentityAnywhere: func() bool { return d.current.config().IdentityAnywhere(conf.IdentityDigest) },
-		Panicked:           d.panicked,
-	})
-}
-
-// verifierEndpoint answers containerd's image verifier.
-func (d *daemon) verifierEndpoint() *pull.VerifierEndpoint {
-	return &pull.VerifierEndpoint{
-		Gate: d.gate, Timeout: func() time.Duration { return d.current.config().Pull.Timeout },
-	}
 }
 
 func (d *daemon) newPrefetch() *prefetch {

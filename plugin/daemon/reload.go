@@ -33,6 +33,22 @@ func (c *current) noIdentity(namespace string) bool {
 	return c.config().Identity(namespace) == conf.IdentityDigest
 }
 
+// auditAt is like audit; for no namespace it reports whether any is in audit mode.
+func (c *current) auditAt(namespace string) bool {
+	if namespace == "" {
+		return c.config().ModeAnywhere(conf.ModeAudit)
+	}
+	return c.audit(namespace)
+}
+
+// noIdentityAt is like noIdentity; for no namespace it reports whether any accepts such signatures.
+func (c *current) noIdentityAt(namespace string) bool {
+	if namespace == "" {
+		return c.config().IdentityAnywhere(conf.IdentityDigest)
+	}
+	return c.noIdentity(namespace)
+}
+
 // reloader replaces the current configuration by the one in the file, as far as that is possible while the daemon runs:
 // see [conf.Reload].
 type reloader struct {

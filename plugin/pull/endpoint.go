@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/socket"
 	"github.com/countersign/countersign/policy"
@@ -37,13 +38,22 @@ func (e *VerifierEndpoint) timeout(waits int64) time.Duration {
 	return timeout - min(timeout/4, time.Second)
 }
 
+// Refusal returns what the kubelet is told of a refused pull, or "" if the pull is not refused.
+func Refusal(pull audit.Pull) string {
+	switch {
+	case pull.Outcome == policy.Admit:
+		return ""
+	case pull.Namespace != "":
+		return nri.RefusalText(pull.Name, pull.Namespace, pull.Verdict)
+	default:
+		return socket.Refusal(pull.Name, refusal(pull.Verdict), string(pull.Verdict.Reason))
+	}
+}
+
 // answer describes a decision to the client that pulls.
 func answer(pull audit.Pull) socket.PullAnswer {
-	reason := string(pull.Verdict.Reason)
-	if pull.Outcome != policy.Admit {
-		return socket.PullAnswer{
-			Decision: socket.Refuse, Message: socket.Refusal(pull.Name, refusal(pull.Verdict), reason),
-		}
+	if refusal := Refusal(pull); refusal != "" {
+		return socket.PullAnswer{Decision: socket.Refuse, Message: refusal}
 	}
 	sentence := "allowed: not determined yet; the policy is enforced when a container is created"
 	switch {
@@ -52,7 +62,7 @@ func answer(pull audit.Pull) socket.PullAnswer {
 	case pull.WouldDeny():
 		sentence = "allowed: a namespace on this node is in audit mode; no policy admits it"
 	}
-	return socket.PullAnswer{Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, reason)}
+	return socket.PullAnswer{Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, string(pull.Verdict.Reason))}
 }
 
 // refusal describes why a pull is refused. Everybody who may see the pod reads it, so it contains nothing that the

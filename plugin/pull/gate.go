@@ -13,30 +13,33 @@ import (
 	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
 )
 
-// Config contains what a [Gate] needs. All fields except Panicked are required.
+// Config contains what a [Gate] needs. All fields except Panicked are required. A namespace is that of a pod in
+// Kubernetes; an empty one stands for all namespaces of this node together.
 type Config struct {
-	// RequiresSignature and Decide are methods of a [policy.Decider]: whether some document requires a signature, and
-	// whether any document could admit the image.
-	RequiresSignature func(reference.Named) bool
-	Decide            func(context.Context, reference.Named, *policy.Image, bool) policy.Verdict
+	// RequiresSignature and Decide are methods of a [policy.Decider]: whether the document of the namespace, or some
+	// document, requires a signature, and whether it could admit the image.
+	RequiresSignature func(namespace string, ref reference.Named) bool
+	Decide            func(context.Context, policy.PullQuestion) policy.Verdict
 	// FindImage returns an image on this node by the digest of its manifest or index, or nil.
 	FindImage func(context.Context, digest.Digest, reference.Named) *policy.Image
 	// Image returns the manifests that this node has of an image, by its config digest.
 	Image policy.ImageFunc
-	// ReadImage reads the manifests of an image from its registry.
-	ReadImage func(context.Context, reference.Named, digest.Digest) (*policy.Image, error)
-	// Lookup returns the evidence that this node stores. Fetch fetches the evidence of one manifest now.
+	// Registry reads images from their registries, and Fetch fetches the evidence of one manifest now: with the
+	// credentials of a request, which may be nil.
+	Registry func(registry.CredentialFunc) fetch.Registry
+	Fetch    func(registry.CredentialFunc) fetch.Func
+	// Lookup returns the evidence that this node stores.
 	Lookup policy.LookupFunc
-	Fetch  fetch.Func
 	// Named reports whether a policy document names a registry in a scope.
 	Named func(registry string) bool
 	// Report receives the record of each decision. It must not block.
 	Report func(audit.Pull)
-	// AuditAnywhere reports whether some namespace is in audit mode, and NoIdentityAnywhere whether one accepts signatures
-	// that name no repository: the gate must not refuse what one namespace admits.
-	AuditAnywhere, NoIdentityAnywhere func() bool
+	// Audit reports whether the namespace, or some namespace, is in audit mode, and NoIdentity whether it accepts
+	// signatures that name no repository: the gate must not refuse what one namespace admits.
+	Audit, NoIdentity func(namespace string) bool
 	// Panicked is called for each panic. A panic never refuses a pull.
 	Panicked policy.PanicFunc
 }
@@ -55,12 +58,18 @@ type Gate struct {
 // NewGate returns a gate that decides with these parts.
 func NewGate(config Config) *Gate { return &Gate{config: config} }
 
-// Request asks whether an image may be pulled, for any namespace of this node.
+// Request asks whether an image may be pulled.
 type Request struct {
 	// Reference is the reference of the image, as the client wrote it.
 	Reference string
-	// Target is the digest of the manifest or index that the reference resolves to.
-	Target digest.Digest
+	// Target is the digest of the manifest or index that the reference resolves to. With Resolve, it is not known yet and
+	// the gate resolves the reference.
+	Target  digest.Digest
+	Resolve bool
+	// Namespace and Pod name the pod that needs the image. An empty namespace asks for all namespaces of this node.
+	Namespace, Pod string
+	// Credentials are those of the request, or nil. They serve this request only.
+	Credentials registry.CredentialFunc
 }
 
 // Decide decides within the context's deadline, and returns the record of the decision, which it also reports. Only a
@@ -68,14 +77,15 @@ type Request struct {
 func (g *Gate) Decide(ctx context.Context, request Request) audit.Pull {
 	record := audit.Pull{
 		Time: time.Now(), Name: request.Reference, Digest: request.Target.String(),
+		Namespace: request.Namespace, Pod: request.Pod,
 		Outcome: policy.Admit, Mode: audit.Enforce,
 	}
-	auditing := g.config.AuditAnywhere()
+	auditing := g.config.Audit(request.Namespace)
 	if auditing {
 		record.Mode = audit.Audit
 	}
 	record.Verdict = g.verdict(ctx, request)
-	if Final(record.Verdict) && !auditing {
+	if record.Final() && !auditing {
 		record.Outcome = policy.Deny
 	}
 	record.Took = time.Since(record.Time)
@@ -86,19 +96,13 @@ func (g *Gate) Decide(ctx context.Context, request Request) audit.Pull {
 // Wait waits until no decision is in progress.
 func (g *Gate) Wait() { g.deciding.Wait() }
 
-// Final reports whether a verdict refuses the pull: a retry would have the same result. With any other reason some
-// document may admit the image by the time a container is created.
-func Final(verdict policy.Verdict) bool {
-	return !verdict.Admitted() && (verdict.Reason == policy.Rejected || verdict.Reason == policy.Unsigned)
-}
-
 // verdict decides about a request. A decision that hangs or panics does not refuse the pull.
 func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 	ref, err := policy.Normalize(request.Reference)
 	if err != nil {
 		return policy.Denial(policy.Refuse(policy.BadRequest, "%v", err))
 	}
-	if err := request.Target.Validate(); err != nil {
+	if err := request.Target.Validate(); !request.Resolve && err != nil {
 		return policy.Denial(policy.Refuse(policy.BadRequest, "digest %q: %v", request.Target, err))
 	}
 	host := reference.Domain(ref)
@@ -111,7 +115,7 @@ func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 		defer g.limiter.release(host, named)
 		var verdict policy.Verdict
 		err := policy.Guard("a decision on a pull", g.config.Panicked, func() error {
-			verdict = g.Judge(ctx, ref, request.Target)
+			verdict = g.judge(ctx, pull{Request: request, ref: ref})
 			return nil
 		})
 		if err != nil {
@@ -127,46 +131,78 @@ func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 	}
 }
 
-// JudgeReference returns the verdict that follows from the reference alone, without evidence.
+// JudgeReference returns the verdict for all namespaces that follows from the reference alone, without evidence.
 func (g *Gate) JudgeReference(ctx context.Context, ref reference.Named) policy.Verdict {
-	return g.decide(ctx, ref, nil)
+	return g.decide(ctx, pull{ref: ref}, nil)
 }
 
-// decide evaluates an image with the evidence that this node stores.
-func (g *Gate) decide(ctx context.Context, ref reference.Named, image *policy.Image) policy.Verdict {
-	return g.config.Decide(ctx, ref, image, g.config.NoIdentityAnywhere())
-}
-
-// Judge returns whether any document could admit the image: with the evidence that this node stores and, if that does
-// not suffice, with the evidence in the image's registry. It reports no record.
+// Judge returns whether any document could admit the image: by what this node stores, and if that is not enough by what
+// the image's registry has. It reports no record.
 func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Digest) policy.Verdict {
-	if !g.config.RequiresSignature(ref) {
+	return g.judge(ctx, pull{ref: ref, Request: Request{Target: target}})
+}
+
+// pull is a request with its normalised reference.
+type pull struct {
+	Request
+	ref reference.Named
+}
+
+// decide judges an image by what this node stores.
+func (g *Gate) decide(ctx context.Context, p pull, image *policy.Image) policy.Verdict {
+	return g.config.Decide(ctx, policy.PullQuestion{
+		Reference: p.ref, Namespace: p.Namespace, Image: image, NoIdentity: g.config.NoIdentity(p.Namespace),
+	})
+}
+
+func (g *Gate) judge(ctx context.Context, p pull) policy.Verdict {
+	if !g.config.RequiresSignature(p.Namespace, p.ref) {
 		// The verdict depends on no manifest, and nothing is requested from the registry.
-		return g.JudgeReference(ctx, ref)
+		return g.decide(ctx, p, nil)
 	}
-	image := g.config.FindImage(ctx, target, ref)
-	if image == nil {
+	source := g.config.Registry(p.Credentials)
+	if p.Resolve {
 		var err error
-		if image, err = g.config.ReadImage(ctx, ref, target); err != nil {
+		if p.Target, err = source.Resolve(ctx, p.ref); err != nil {
 			return Undetermined(err)
 		}
 	}
-	stored := g.config.Lookup(image.Manifests, ref)
-	verdict := g.decide(ctx, ref, image)
-	// One document may admit the image without a signature, and another document may require one.
-	if verdict.Admitted() && slices.ContainsFunc(stored, isFound) {
+	image := g.config.FindImage(ctx, p.Target, p.ref)
+	if image != nil && p.Namespace != "" {
+		if verdict := g.decide(ctx, p, image); verdict.Admitted() {
+			return verdict
+		}
+		// Which signatures exist is for those who may pull the image. That it is on this node, because another namespace
+		// has pulled it, proves nothing: the registry has to answer to the credentials of this request.
+		image = nil
+	}
+	if image == nil {
+		var err error
+		if image, err = source.Image(ctx, p.ref, p.Target); err != nil {
+			return Undetermined(err)
+		}
+	}
+	return g.judgeImage(ctx, p, image)
+}
+
+// judgeImage judges an image whose manifests are known.
+func (g *Gate) judgeImage(ctx context.Context, p pull, image *policy.Image) policy.Verdict {
+	stored := g.config.Lookup(image.Manifests, p.ref)
+	verdict := g.decide(ctx, p, image)
+	// One document may admit the image without a signature that another document requires.
+	if verdict.Admitted() && (p.Namespace != "" || slices.ContainsFunc(stored, isFound)) {
 		return verdict
 	}
-	verdict = g.fetchAndDecide(ctx, ref, image, nil)
+	verdict = g.fetchAndDecide(ctx, p, image, nil)
 	if !Final(verdict) {
 		return verdict
 	}
-	// Other manifests with the same config may be on this node and signed, under other tags of the repository: a container
-	// may be created from any of them.
-	local, err := g.config.Image(ctx, policy.Question{Reference: ref.String(), Config: image.Config})
+	// Other manifests of the same configuration may be on this node and signed, under other tags of the repository: a
+	// container may be created from any of them.
+	local, err := g.config.Image(ctx, policy.Question{Reference: p.ref.String(), Config: image.Config})
 	switch {
 	case err == nil:
-		return g.fetchAndDecide(ctx, ref, local, image.Manifests)
+		return g.fetchAndDecide(ctx, p, local, image.Manifests)
 	case policy.Denial(err).Reason == policy.UnknownOrigin:
 		return verdict
 	default:
@@ -174,19 +210,22 @@ func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Dig
 	}
 }
 
+// Final reports whether a verdict for all namespaces refuses the pull: see [audit.Pull.Final].
+func Final(verdict policy.Verdict) bool { return audit.Pull{Verdict: verdict}.Final() }
+
 func isFound(evidence policy.Evidence) bool { return evidence.State == policy.Found }
 
 // fetchAndDecide decides after it has fetched the evidence of all manifests, except those whose evidence was fetched
 // just before. If evidence could not be fetched, the image might be admitted with it, so the verdict is undetermined.
 func (g *Gate) fetchAndDecide(
-	ctx context.Context, ref reference.Named, image *policy.Image, fetched []policy.Manifest,
+	ctx context.Context, p pull, image *policy.Image, fetched []policy.Manifest,
 ) policy.Verdict {
 	missing := slices.DeleteFunc(slices.Clone(fetch.Limit(image.Manifests)), func(manifest policy.Manifest) bool {
 		same := func(other policy.Manifest) bool { return other.Digest == manifest.Digest }
 		return slices.ContainsFunc(fetched, same)
 	})
-	failures := g.config.Fetch.All(ctx, missing, ref, nil)
-	verdict := g.decide(ctx, ref, image)
+	failures := g.config.Fetch(p.Credentials).All(ctx, missing, p.ref, nil)
+	verdict := g.decide(ctx, p, image)
 	if failure := errors.Join(failures...); failure != nil && !verdict.Admitted() {
 		return Undetermined(failure)
 	}

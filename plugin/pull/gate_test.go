@@ -14,9 +14,11 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/plugin/internal/socket"
 	"github.com/countersign/countersign/plugin/pull"
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // pullNode simulates a node, by its fields. Decisions are made by a real decider with real documents; evidence is only
@@ -40,10 +42,16 @@ type pullNode struct {
 	// gate is the gate that was created last.
 	gate *pull.Gate
 
-	mu      sync.Mutex
-	reads   int
-	fetches []digest.Digest
-	records []audit.Pull
+	// resolveErr is why the registry does not resolve a reference.
+	resolveErr error
+
+	mu       sync.Mutex
+	reads    int
+	resolved int
+	// usernames are those of the credentials with which the registry was asked, "" without any.
+	usernames []string
+	fetches   []digest.Digest
+	records   []audit.Pull
 }
 
 const pullName = "registry.example/app:v1"
@@ -66,7 +74,9 @@ func pulledImage(contents ...string) *policy.Image {
 // pullKinds returns a table of the kinds that these tests use.
 func pullKinds() policy.Kinds {
 	kinds := policy.Kinds{}
-	for _, kind := range []policy.Kind{policy.SigstoreSigned, policy.InsecureAcceptAnything, policy.Reject} {
+	for _, kind := range []policy.Kind{
+		policy.SigstoreSigned, policy.InsecureAcceptAnything, policy.Reject, policy.SignedBy,
+	} {
 		kinds.AddJudge(kind, policy.Judge{Name: "pull", Func: judgePull})
 	}
 	return kinds
@@ -97,8 +107,10 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 		t.Fatal(err)
 	}
 	n.gate = pull.NewGate(pull.Config{
-		RequiresSignature: func(ref reference.Named) bool { return !n.unasked && decider.RequiresSignature(ref) },
-		Decide:            decider.DecidePull,
+		RequiresSignature: func(namespace string, ref reference.Named) bool {
+			return !n.unasked && decider.RequiresSignatureIn(namespace, ref)
+		},
+		Decide: decider.DecidePull,
 		FindImage: func(_ context.Context, target digest.Digest, _ reference.Named) *policy.Image {
 			if n.found == nil {
 				return nil
@@ -111,17 +123,32 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 			}
 			return n.local, nil
 		},
-		ReadImage: n.read,
-		Lookup:    n.kept,
-		Fetch:     n.fetch,
-		Named:     func(registry string) bool { return registry == "named.example" },
+		Registry: func(credentials registry.CredentialFunc) fetch.Registry {
+			return fetch.Registry{
+				Resolve: func(context.Context, reference.Named) (digest.Digest, error) { return n.resolve(credentials) },
+				Image: func(ctx context.Context, ref reference.Named, target digest.Digest) (*policy.Image, error) {
+					n.use(credentials)
+					return n.read(ctx, ref, target)
+				},
+			}
+		},
+		Lookup: n.kept,
+		Named:  func(registry string) bool { return registry == "named.example" },
+		Fetch: func(credentials registry.CredentialFunc) fetch.Func {
+			return func(ctx context.Context, manifest digest.Digest, ref reference.Named) error {
+				n.use(credentials)
+				return n.fetch(ctx, manifest, ref)
+			}
+		},
 		Report: func(p audit.Pull) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.records = append(n.records, p)
 		},
-		AuditAnywhere:      func() bool { return n.auditing },
-		NoIdentityAnywhere: func() bool { return false },
+		Audit: func(namespace string) bool {
+			return n.auditing && (namespace == "" || namespace == "audited")
+		},
+		NoIdentity: func(string) bool { return false },
 	})
 	return &pull.VerifierEndpoint{Gate: n.gate, Timeout: func() time.Duration { return 8 * time.Second }}
 }
@@ -129,6 +156,10 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 func judgePull(
 	_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
 ) policy.Finding {
+	if r.Kind == policy.SignedBy && e.State == policy.Found {
+		// The signature of somebody else.
+		return policy.Finding{Reason: policy.Rejected, Detail: "another key has signed"}
+	}
 	switch {
 	case r.Kind == "insecureAcceptAnything", e.State == policy.Found && e.Signatures > 0:
 		return policy.Finding{Met: true}
@@ -151,6 +182,25 @@ func (n *pullNode) kept(manifests []policy.Manifest, _ reference.Named) policy.S
 		}
 	}
 	return kept
+}
+
+// use records the credentials of a request to the registry.
+func (n *pullNode) use(credentials registry.CredentialFunc) {
+	username := ""
+	if credentials != nil {
+		username, _, _ = credentials("registry.example")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.usernames = append(n.usernames, username)
+}
+
+func (n *pullNode) resolve(credentials registry.CredentialFunc) (digest.Digest, error) {
+	n.use(credentials)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.resolved++
+	return digest.FromString("index"), n.resolveErr
 }
 
 func (n *pullNode) read(ctx context.Context, _ reference.Named, _ digest.Digest) (*policy.Image, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/store"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // Lookup is a [policy.LookupFunc]. It never waits for a network; evidence on disk is read and verified at its first
@@ -50,6 +51,41 @@ func (k *Keeper) Fetch(ctx context.Context, manifest digest.Digest, repository r
 	case <-job.done:
 		return job.err
 	}
+}
+
+// FetchWith is like [Keeper.Fetch] with credentials of one request, which are tried before the node's. No other caller
+// waits for this fetch, and its failure is told to nobody else: another request may have better credentials, and none
+// may spoil the fetches of others with worse ones. What it finds is stored, because evidence proves itself. The caller
+// bounds how many such fetches run. If ctx ends the fetch ends.
+func (k *Keeper) FetchWith(
+	ctx context.Context, manifest digest.Digest, repository reference.Named, credentials registry.CredentialFunc,
+) error {
+	if credentials == nil {
+		return k.Fetch(ctx, manifest, repository)
+	}
+	if err := manifest.Validate(); err != nil {
+		return fmt.Errorf("fetching evidence of %q: %w", manifest, err)
+	}
+	key := store.Key{Manifest: manifest, Repository: repository.Name()}
+	k.refresh(key, repository)
+	k.mu.Lock()
+	e := k.entry(key, repository)
+	k.mu.Unlock()
+	f, err := k.find(ctx, e, credentials)
+	if err != nil {
+		return fmt.Errorf("fetching evidence of %s: %w", manifest, err)
+	}
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	set, err := k.keepGuarded(e, f)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.succeed(e, f, set)
+	k.nudge()
+	return f.unfinished
 }
 
 // errBusy reports that no fetch could be started.

@@ -9,6 +9,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/evidence/store"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
@@ -44,17 +45,8 @@ func (k *Keeper) start(j *job) { k.running.Go(func() { k.run(k.ctx, j) }) }
 // run fetches, keeps what was found and enters it.
 func (k *Keeper) run(ctx context.Context, j *job) {
 	e := j.entry
-	known := k.verified(e)
 	begun := time.Now()
-	var f *finding
-	// What a registry serves is hostile bytes, and what parses them is not all ours.
-	err := policy.Guard("a fetch of evidence", k.panicked, func() error {
-		found, err := k.fetch(ctx, fetch.Request{Repository: e.repository, Manifest: e.key.Manifest, Known: known})
-		if err == nil {
-			f = newFinding(found)
-		}
-		return err
-	})
+	f, err := k.find(ctx, e, nil)
 	took := time.Since(begun)
 	var tell func()
 	defer func() {
@@ -68,10 +60,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	defer k.changing.Unlock()
 	var set *store.Set
 	if err == nil {
-		err = policy.Guard("storing evidence", k.panicked, func() (err error) {
-			set, err = k.keep(e, f)
-			return err
-		})
+		set, err = k.keepGuarded(e, f)
 	}
 
 	k.mu.Lock()
@@ -91,6 +80,30 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	close(j.done)
 	k.dispatch()
 	k.nudge()
+}
+
+// find fetches the evidence of an entry. The credentials may be nil.
+func (k *Keeper) find(ctx context.Context, e *entry, credentials registry.CredentialFunc) (f *finding, err error) {
+	request := fetch.Request{
+		Repository: e.repository, Manifest: e.key.Manifest, Known: k.verified(e), Credentials: credentials,
+	}
+	// What a registry serves is hostile bytes, and what parses them is not all ours.
+	err = policy.Guard("a fetch of evidence", k.panicked, func() error {
+		found, err := k.fetch(ctx, request)
+		if err == nil {
+			f = newFinding(found)
+		}
+		return err
+	})
+	return f, err
+}
+
+func (k *Keeper) keepGuarded(e *entry, f *finding) (set *store.Set, err error) {
+	err = policy.Guard("storing evidence", k.panicked, func() (err error) {
+		set, err = k.keep(e, f)
+		return err
+	})
+	return set, err
 }
 
 // verified returns the sources that were last read in full, if every byte of what they had is still there. What is

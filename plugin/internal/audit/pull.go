@@ -13,21 +13,37 @@ type Pull struct {
 	// Time is when the request arrived, and Took how long the answer took.
 	Time time.Time
 	Took time.Duration
-	// Name and Digest are the reference and digest of the image, as containerd resolved them.
+	// Name and Digest are the reference and digest of the image, as the client has them. The digest is empty if the client
+	// did not resolve the reference.
 	Name, Digest string
-	// Outcome is what happened to the pull. A pull may be admitted although the verdict denies: only a verdict that is
-	// final for every namespace of this node refuses a pull.
+	// Namespace and Pod name the pod that needs the image. They are empty if the client did not say: then the image is
+	// judged for all namespaces of this node.
+	Namespace, Pod string
+	// Outcome is what happened to the pull. A pull may be admitted although the verdict denies: see [Pull.Final].
 	Outcome policy.Outcome
-	// Mode is [Audit] if some namespace is in audit mode: then no pull is refused.
+	// Mode is [Audit] if the namespace is in audit mode, or without one, if any namespace is: then no pull is refused.
 	Mode Mode
-	// Verdict is the verdict of the document that is closest to admitting the image.
+	// Verdict is the verdict of the namespace's document, or without one, of the document that is closest to admitting the
+	// image.
 	Verdict policy.Verdict
 }
 
-// WouldDeny reports whether the pull would have been refused if no namespace were in audit mode.
-func (p Pull) WouldDeny() bool {
-	return p.Outcome == policy.Admit && (p.Verdict.Reason == policy.Rejected || p.Verdict.Reason == policy.Unsigned)
+// Final reports whether the verdict refuses the pull if it is enforced, because no retry would end differently. With
+// any other reason the image may be admitted by the time a container is created. A document that cannot be used is
+// final for its own namespace only.
+func (p Pull) Final() bool {
+	switch p.Verdict.Reason {
+	case policy.Rejected, policy.Unsigned:
+		return !p.Verdict.Admitted()
+	case policy.InvalidPolicy:
+		return p.Namespace != "" && !p.Verdict.Admitted()
+	default:
+		return false
+	}
 }
+
+// WouldDeny reports whether the pull would have been refused in enforce mode.
+func (p Pull) WouldDeny() bool { return p.Outcome == policy.Admit && p.Final() }
 
 // WritePull writes the record of one pull with the message "pull", at level warn if the pull is refused or would be.
 // Its time is the record's own. It returns the handler's error.
@@ -38,6 +54,8 @@ func (l *Log) WritePull(ctx context.Context, p Pull) error {
 		slog.String("reason", string(p.Verdict.Reason)),
 		slog.String("mode", string(p.Mode)),
 		slog.Bool("would_deny", p.WouldDeny()),
+		slog.String("namespace", p.Namespace),
+		slog.String("pod", p.Pod),
 		slog.String("reference", p.Name),
 		slog.String("judged_reference", p.Verdict.Reference),
 		slog.String("digest", p.Digest),

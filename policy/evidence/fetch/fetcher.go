@@ -48,6 +48,17 @@ func New(config Config) *Fetcher {
 	return &Fetcher{Client: config.Registries, lookaside: config.Lookaside, attached: remembered, noted: noted}
 }
 
+// With returns a fetcher for one request, which tries the credentials of that request before the node's. They may be
+// nil.
+func (f *Fetcher) With(credentials registry.CredentialFunc) *Fetcher {
+	if credentials == nil {
+		return f
+	}
+	with := *f
+	with.Client = f.WithCredentials(credentials)
+	return &with
+}
+
 // Problems returns what is wrong with the files that configure how this node reaches registries and lookasides: each
 // concerns the registry or the scope that it names, and no other.
 func (f *Fetcher) Problems() []error {
