@@ -62,7 +62,9 @@ func answer(pull audit.Pull) socket.PullAnswer {
 	case pull.WouldDeny():
 		sentence = "allowed: a namespace on this node is in audit mode; no policy admits it"
 	}
-	return socket.PullAnswer{Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, string(pull.Verdict.Reason))}
+	return socket.PullAnswer{
+		Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, string(pull.Verdict.Reason)),
+	}
 }
 
 // refusal describes why a pull is refused. Everybody who may see the pod reads it, so it contains nothing that the

@@ -47,6 +47,23 @@ func OpenWith(config Config, fetchEvidence FetchFunc) (*Keeper, error) {
 	})
 }
 
+// OpenAs opens a Keeper that fetches by a function of the username of a request's credentials.
+func OpenAs(config Config, fetchAs func(username string) (Found, error)) (*Keeper, error) {
+	return open(config, func(_ context.Context, request fetch.Request) (*fetch.Result, error) {
+		username := ""
+		if request.Credentials != nil {
+			username, _, _ = request.Credentials(reference.Domain(request.Repository))
+		}
+		found, err := fetchAs(username)
+		if err != nil {
+			return nil, err
+		}
+		return &fetch.Result{
+			Files: filesOf(found.Files, found.Bundles), Sources: []format.SourceState{{Digest: found.Tag}},
+		}, nil
+	})
+}
+
 // Busy returns the error of a registry that asks for a pause.
 func Busy(after time.Duration) error {
 	return &registry.BusyError{Status: http.StatusTooManyRequests, After: after}

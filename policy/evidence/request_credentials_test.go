@@ -1,0 +1,62 @@
+package evidence_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence"
+	"github.com/countersign/countersign/policy/registry"
+)
+
+func TestTheCredentialsOfARequestServeThatRequestOnly(t *testing.T) {
+	node := registry.CredentialFunc(nil)
+	good := func(string) (string, string, error) { return "alice", "right", nil }
+	bad := func(string) (string, string, error) { return "mallory", "wrong", nil }
+	var asked []string
+	var log bytes.Buffer
+	config := evidence.Config{Directory: t.TempDir(), MaxSize: 1 << 30, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	keeper, err := evidence.OpenAs(config, func(username string) (evidence.Found, error) {
+		asked = append(asked, username)
+		if username != "alice" {
+			return evidence.Found{}, errors.New("401 Unauthorized")
+		}
+		return evidence.Found{Files: [][]byte{signed(1).file(t)}, Tag: digest.FromString("tag")}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(keeper.Close)
+	ref, m := parse(t, "registry.example/app"), manifestOf("image")
+	// Whatever fails with somebody's credentials delays nobody and is no state of the registry.
+	for range 100 {
+		if err := keeper.FetchWith(t.Context(), m, ref, bad); err == nil {
+			t.Fatal("wrong credentials were enough")
+		}
+	}
+	if strings.Contains(log.String(), "requests for signatures fail") {
+		t.Errorf("the registry is said to fail: %s", &log)
+	}
+	if got := keeper.Lookup([]policy.Manifest{{Digest: m}}, ref)[0]; got.State == policy.Failed {
+		t.Errorf("others are told: %+v", got)
+	}
+	if err := keeper.FetchWith(t.Context(), m, ref, good); err != nil {
+		t.Fatal(err)
+	}
+	if got := keeper.Lookup([]policy.Manifest{{Digest: m}}, ref)[0]; got.State != policy.Found || got.Signatures != 1 {
+		t.Errorf("what was found is not stored: %+v", got)
+	}
+	asked = nil
+	if err := keeper.FetchWith(t.Context(), m, ref, node); err == nil || !slices.Equal(asked, []string{""}) {
+		t.Errorf("without credentials: %v, asked as %q", err, asked)
+	}
+	if got := keeper.Lookup([]policy.Manifest{{Digest: m}}, ref)[0]; got.State != policy.Found {
+		t.Errorf("a fetch that was denied took away what is stored: %+v", got)
+	}
+}
