@@ -20,15 +20,15 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// bare is sigstore-go alone: what it trusts, and a policy that it verifies by.
+// bare calls sigstore-go directly, with its trusted material and its policy.
 type bare struct {
 	trusted root.TrustedMaterial
 	options []verify.VerifierOption
 	policy  verify.PolicyBuilder
 }
 
-// benchmarkJudge compares a judgement of bundles that were not read before with sigstore-go's reading, parsing and
-// verifying of the same file. The bound is 1.2 times that. It also measures a second requirement on the same bundles.
+// benchmarkJudge compares a judgement of bundles that are not cached with sigstore-go's reading, parsing and verifying
+// of the same file. The bound is 1.2 times that. It also measures a second requirement on the same bundles.
 func benchmarkJudge(b *testing.B, requirement *policy.Requirement, app sample, bare bare) {
 	b.Helper()
 	judge, ref := ours.NewJudge(), named(b, tagged)
@@ -130,7 +130,7 @@ func BenchmarkJudgeKeyRekor(b *testing.B) {
 	})
 }
 
-// logs are trusted for good.
+// logs never expire.
 func logs(b *testing.B, key []byte) map[string]*root.TransparencyLog {
 	b.Helper()
 	block, _ := pem.Decode(key)

@@ -26,7 +26,7 @@ func base64PEM(der []byte) []byte {
 	return []byte(base64.StdEncoding.EncodeToString(pemOf(der)))
 }
 
-// company is a PKI: a root, an authority below it, and whoever that certifies.
+// company is a private PKI: a root and an intermediate authority, which certifies signers.
 type company struct{ root, authority *signaturetest.Authority }
 
 func newCompany(t testing.TB) company {
@@ -36,7 +36,7 @@ func newCompany(t testing.TB) company {
 	return company{root, signaturetest.NewAuthority(t, "authority", from, to, root)}
 }
 
-// certify makes a certificate for a key, valid around now, for a person and a host; change makes it another.
+// certify creates a certificate for a key, valid now, for a person and a host; change modifies it.
 func (c company) certify(t testing.TB, public crypto.PublicKey, change func(*x509.Certificate)) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -59,7 +59,7 @@ func (c company) certify(t testing.TB, public crypto.PublicKey, change func(*x50
 	return certificate
 }
 
-// requirement is that of a signature by whom the company certified as this person and host, made for the repository.
+// requirement requires a signature with a certificate of the company for this person and host, made for the repository.
 func (c company) requirement(email, hostname string) map[string]any {
 	pki := map[string]any{"caRootsData": c.root.PEM, "caIntermediatesData": c.authority.PEM}
 	if email != "" {
@@ -73,7 +73,7 @@ func (c company) requirement(email, hostname string) map[string]any {
 	}
 }
 
-// sign signs by a key that the company certifies.
+// sign signs with a key that the company certifies.
 func (c company) sign(t testing.TB, key *bundletest.Key, change func(*x509.Certificate)) bundletest.Bundle {
 	t.Helper()
 	return bundletest.Sign(t, key, subject, tagged).Certified(c.certify(t, key.Public(), change))
@@ -108,9 +108,9 @@ func TestACompanysCertificatesAreAccepted(t *testing.T) {
 		"the host but not the person": {
 			ours.requirement("eve@example.com", "build.example.com"), good, "not for the e-mail address",
 		},
-		"a host is asked for a person": {ours.requirement(builder.Email, ""), hostOnly, "not for the e-mail address"},
-		"nobody":                       {ours.requirement(builder.Email, ""), noNames, "not for the e-mail address"},
-		"another company":              {newCompany(t).requirement(builder.Email, ""), good, "unknown authority"},
+		"a host instead of a person": {ours.requirement(builder.Email, ""), hostOnly, "not for the e-mail address"},
+		"no names":                   {ours.requirement(builder.Email, ""), noNames, "not for the e-mail address"},
+		"another company":            {newCompany(t).requirement(builder.Email, ""), good, "unknown authority"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := policy.Accepted
@@ -156,7 +156,7 @@ func TestTamperedCertificatesAreRefused(t *testing.T) {
 		"not for signing code": rejected(certified(func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		}), notAccepted+"x509: certificate specifies an incompatible key usage"),
-		"with something critical that nobody knows": rejected(certified(func(c *x509.Certificate) {
+		"with an unknown critical extension": rejected(certified(func(c *x509.Certificate) {
 			c.ExtraExtensions = []pkix.Extension{unknown}
 		}), notAccepted+"x509: unhandled critical extension"),
 		"certified by no authority": rejected(bundletest.Sign(t, key, subject, tagged).
@@ -175,7 +175,7 @@ func TestTamperedCertificatesAreRefused(t *testing.T) {
 	})
 }
 
-// fulcioNames are the issuer's extensions in certificates, each of which may be there or not.
+// fulcioNames are the issuer's extensions in certificates; each is optional.
 func fulcioNames(t testing.TB, raw, encoded string) []pkix.Extension {
 	t.Helper()
 	der, err := asn1.MarshalWithParams(encoded, "utf8")
@@ -196,9 +196,8 @@ func fulcioNames(t testing.TB, raw, encoded string) []pkix.Extension {
 	return extensions
 }
 
-// TestTheIssuerIsWhatFulcioNoted, and containers/image says the same of each certificate in a signature of the old
-// format.
-func TestTheIssuerIsWhatFulcioNoted(t *testing.T) {
+// TestTheIssuerIsFulcios compares with containers/image's result for each certificate in a signature of the old format.
+func TestTheIssuerIsFulcios(t *testing.T) {
 	ours, log := newCompany(t), bundletest.NewSigstore(t)
 	trust := log.Requirement(t, builder)
 	trust["fulcio"].(map[string]any)["caData"] = append(append([]byte{}, ours.authority.PEM...), ours.root.PEM...)
@@ -240,13 +239,13 @@ func TestTheIssuerIsWhatFulcioNoted(t *testing.T) {
 				Certified(&signaturetest.Authority{PEM: pemOf(leaf.Raw)}, ours.authority, ours.root).
 				Logged(t, oldLog, pemOf(leaf.Raw), time.Now())
 			if finding := judgeOld(t, oldRequirement, tagged, manifest, old); finding.Met != (test.detail == "") {
-				t.Errorf("containers/image says: met=%t, %s", finding.Met, finding.Detail)
+				t.Errorf("containers/image: met=%t, %s", finding.Met, finding.Detail)
 			}
 		})
 	}
 }
 
-// otherNames is an alternative name of a kind that Go does not know, as Fulcio writes user names.
+// otherNames is an alternative name of a kind that Go does not support, as Fulcio writes user names.
 func otherNames(t testing.TB) []byte {
 	t.Helper()
 	value, err := asn1.Marshal([]asn1.RawValue{{
@@ -258,7 +257,8 @@ func otherNames(t testing.TB) []byte {
 	return value
 }
 
-// TestAnyAlgorithmOfCosigns is accepted, by key and by certificate, and none by the key of another of its kind.
+// TestAnyAlgorithmOfCosigns: signatures with any of cosign's algorithms are accepted, by key and by certificate, and
+// none with another key of the same kind.
 func TestAnyAlgorithmOfCosigns(t *testing.T) {
 	for name, made := range map[string]func() *bundletest.Key{
 		"ECDSA P-256":              func() *bundletest.Key { return bundletest.NewKey(t) },

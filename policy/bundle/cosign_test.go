@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// fixture returns what cosign 3.1.3 made, or what it was made of.
+// fixture returns output of cosign 3.1.3, or the input from which it was made.
 func fixture(t testing.TB, name string) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "cosign-3.1.3", name))
@@ -27,8 +27,8 @@ func fixture(t testing.TB, name string) []byte {
 	return raw
 }
 
-// TestWhatCosign313SignedIsAccepted judges bundles that the real cosign made.
-func TestWhatCosign313SignedIsAccepted(t *testing.T) {
+// TestSignaturesByCosign313AreAccepted judges bundles that cosign created.
+func TestSignaturesByCosign313AreAccepted(t *testing.T) {
 	byKey := func(key string) map[string]any {
 		return map[string]any{"type": "sigstoreSigned", "keyData": fixture(t, key)}
 	}
@@ -67,9 +67,9 @@ func TestWhatCosign313SignedIsAccepted(t *testing.T) {
 	}
 }
 
-// TestBundlesAreShapedAsCosignsAre compares what this package's tests are about with what cosign makes: the same
-// members in the same places, and the same texts but for digests, keys and signatures.
-func TestBundlesAreShapedAsCosignsAre(t *testing.T) {
+// TestBundlesHaveTheFormatOfCosign compares the bundles of this package's tests with cosign's: the same members in the
+// same places, and the same texts except digests, keys and signatures.
+func TestBundlesHaveTheFormatOfCosign(t *testing.T) {
 	raw := fixture(t, "manifest.json")
 	key, ours := bundletest.NewKey(t), newCompany(t)
 	leaf := ours.certify(t, key.Public(), nil)
@@ -88,8 +88,8 @@ func TestBundlesAreShapedAsCosignsAre(t *testing.T) {
 	}
 }
 
-// TestKeylessBundlesAreShapedAsTheRealOnes compares with one that cosign made by the public Fulcio and Rekor.
-func TestKeylessBundlesAreShapedAsTheRealOnes(t *testing.T) {
+// TestKeylessBundlesHaveTheFormatOfCosign compares with a bundle that cosign created with the public Fulcio and Rekor.
+func TestKeylessBundlesHaveTheFormatOfCosign(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join("testdata", "public", "oci-attestation.sigstore.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestKeylessBundlesAreShapedAsTheRealOnes(t *testing.T) {
 		},
 	} {
 		theirs, made := names(t, part(raw)), names(t, part(ours.JSON(t)))
-		// Our log has nothing in it but the one entry, so that its index is 0 and no hashes prove it.
+		// The test's log contains only one entry, so its index is 0 and its proof has no hashes.
 		theirs = slices.DeleteFunc(theirs, func(name string) bool {
 			return strings.HasSuffix(name, "inclusionProof/hashes") || strings.HasSuffix(name, "inclusionProof/logIndex")
 		})
@@ -120,7 +120,7 @@ func TestKeylessBundlesAreShapedAsTheRealOnes(t *testing.T) {
 	}
 }
 
-// shape is a bundle with the statement in the place of its encoding, without what differs from one to the next.
+// shape returns a bundle with its decoded statement, without values that differ between bundles.
 func shape(t *testing.T, raw []byte) map[string]any {
 	t.Helper()
 	var bundle map[string]any
@@ -138,7 +138,7 @@ func shape(t *testing.T, raw []byte) map[string]any {
 	return bundle
 }
 
-// blank replaces every text by a sign that there is one.
+// blank replaces every text by a placeholder.
 func blank(value any) {
 	switch value := value.(type) {
 	case map[string]any:
@@ -155,7 +155,7 @@ func blank(value any) {
 	}
 }
 
-// names lists the members of a document by their paths.
+// names lists the paths of a document's members.
 func names(t *testing.T, raw []byte) []string {
 	t.Helper()
 	var value any

@@ -11,8 +11,8 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// The page tells operators how to take the public Sigstore's certificates and log key out of its trusted root. gojq
-// stands for jq, and a trusted root among the test data for what cosign prints.
+// The page shows how to extract the public Sigstore's certificates and log key from its trusted root. The test uses
+// gojq instead of jq, and a trusted root of the test data instead of cosign's output.
 func TestTheFiltersInTheDocsReadATrustedRoot(t *testing.T) {
 	page, err := os.ReadFile("../../docs/policy.md")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestTheFiltersInTheDocsReadATrustedRoot(t *testing.T) {
 	}
 }
 
-// decoded returns what a filter finds in a document, each result being text in base64.
+// decoded returns the results of a filter on a document, decoded from base64.
 func decoded(t *testing.T, filter string, document any) (found [][]byte) {
 	t.Helper()
 	query, err := gojq.Parse(filter)

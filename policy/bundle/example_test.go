@@ -14,8 +14,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle"
 )
 
-// A bundle that was made with "cosign sign -a docker-reference=registry.example/team/app:v1" counts there, and nowhere
-// else.
+// A bundle by "cosign sign -a docker-reference=registry.example/team/app:v1" counts in that repository only.
 func Example() {
 	directory, err := os.MkdirTemp("", "evidence-")
 	if err != nil {
@@ -29,14 +28,14 @@ func Example() {
 		}
 		return raw
 	}
-	// What package evidence keeps of a manifest.
+	// The stored evidence of a manifest.
 	raw := read("manifest.json")
 	if err := os.WriteFile(filepath.Join(directory, "bundle-1.json"), read("key-annotated.json"), 0o600); err != nil {
 		panic(err)
 	}
 	manifest := policy.Manifest{Digest: digest.FromBytes(raw), Bytes: raw}
 	evidence := policy.Evidence{Manifest: manifest.Digest, State: policy.Found, Directory: directory, Bundles: 1}
-	// What package signature makes of a policy document.
+	// A requirement as package signature parses it.
 	contents, err := json.Marshal(map[string]any{"type": "sigstoreSigned", "keyData": read("cosign.pub")})
 	if err != nil {
 		panic(err)

@@ -20,14 +20,14 @@ import (
 
 var update = flag.Bool("update", false, "make the logged bundles in testdata anew")
 
-// logged is what testdata/logged holds: a bundle that a log has recorded, and the requirement that it meets.
+// logged is the content of testdata/logged: a bundle with a log entry, and the requirement that it meets.
 type logged struct {
 	Requirement json.RawMessage `json:"requirement"`
 	Bundle      json.RawMessage `json:"bundle"`
 }
 
-// TestLoggedBundlesOfLongAgo judges bundles that package bundletest made, keyless and by key, long after all their
-// certificates have expired. Fuzzing begins with them, for what it finds must not depend on keys made anew.
+// TestLoggedBundlesOfLongAgo judges bundles by package bundletest, keyless and by key, long after their certificates
+// have expired. Fuzzing starts with them, so that its results do not depend on new keys.
 func TestLoggedBundlesOfLongAgo(t *testing.T) {
 	if *update {
 		key, sigstore := bundletest.NewKey(t), bundletest.NewSigstore(t)
@@ -65,7 +65,7 @@ func readLogged(t testing.TB, name string) logged {
 	return kept
 }
 
-// fuzzed are the bundles to begin with, and requirements of every kind of trust.
+// fuzzed returns the bundles to start with, and requirements of every kind of trust.
 func fuzzed(t testing.TB) (bundles [][]byte, requirements []*policy.Requirement) {
 	t.Helper()
 	for _, name := range []string{
@@ -89,8 +89,8 @@ func fuzzed(t testing.TB) (bundles [][]byte, requirements []*policy.Requirement)
 		}}))
 }
 
-// FuzzJudge changes bundles that meet a requirement: whatever meets it still, or would but for a name, has the payload
-// of one of them. Nobody can sign another.
+// FuzzJudge changes bundles that meet a requirement: a changed bundle that still meets it, or lacks only a name, has
+// the payload of one of them, because nobody can sign another.
 func FuzzJudge(f *testing.F) {
 	bundles, requirements := fuzzed(f)
 	payloads := make(map[string]bool)
@@ -99,7 +99,7 @@ func FuzzJudge(f *testing.F) {
 		payloads[payload(f, raw)] = true
 	}
 	raw, judge, ref := fixture(f, "manifest.json"), bundle.NewJudge(), named(f, tagged)
-	// The judges' own use of files is not what is fuzzed.
+	// File access by the judges is not fuzzed.
 	path := filepath.Join(f.TempDir(), "bundle-1.json")
 	app := newSample(f, raw, nil)
 	app.evidence.Directory = filepath.Dir(path)
@@ -111,7 +111,7 @@ func FuzzJudge(f *testing.F) {
 		for _, requirement := range requirements {
 			finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
 			if (finding.Met || finding.NoIdentity) && !payloads[payload(t, raw)] {
-				t.Errorf("%s is met by what nobody signed", requirement.JSON)
+				t.Errorf("%s is met by an unsigned payload", requirement.JSON)
 			}
 			if !finding.Met && finding.Reason != policy.Rejected && finding.Reason != policy.Unsigned {
 				t.Errorf("%s: %s: %s", requirement.JSON, finding.Reason, finding.Detail)
@@ -120,7 +120,7 @@ func FuzzJudge(f *testing.F) {
 	})
 }
 
-// payload is what is signed in a bundle.
+// payload returns the payload of a bundle.
 func payload(t testing.TB, raw []byte) string {
 	t.Helper()
 	message := new(protobundle.Bundle)
@@ -130,7 +130,7 @@ func payload(t testing.TB, raw []byte) string {
 	return string(message.GetDsseEnvelope().GetPayload())
 }
 
-// FuzzStatement changes statements that the right key has signed: what is accepted names the image and its repository.
+// FuzzStatement changes statements and signs them with the right key: accepted ones name the image and its repository.
 func FuzzStatement(f *testing.F) {
 	key := bundletest.NewKey(f)
 	f.Add(bundletest.NewStatement(subject, tagged).JSON(f))
@@ -149,7 +149,7 @@ func FuzzStatement(f *testing.F) {
 		if !finding.Met && !finding.NoIdentity {
 			return
 		}
-		// Read by another parser, which takes the last of two members of one name: there are none.
+		// Another parser, which uses the last of duplicate members, must find none.
 		var read struct {
 			Type          string `json:"_type"`
 			PredicateType string `json:"predicateType"`

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// BenchmarkCacheAfter is what keeping one more parsed evidence costs after so many earlier ones.
+// BenchmarkCacheAfter measures caching one more parsed evidence after so many earlier ones.
 func BenchmarkCacheAfter(b *testing.B) {
 	for _, earlier := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("earlier=%d", earlier), func(b *testing.B) {
@@ -16,7 +16,7 @@ func BenchmarkCacheAfter(b *testing.B) {
 				evidence := policy.Evidence{Generation: uint64(n) + 1, Bundles: 1}
 				cache.put(evidence, []*signed{nil}, 4<<10)
 				if _, ok := cache.get(evidence); !ok {
-					b.Fatal("it is not kept")
+					b.Fatal("it is not cached")
 				}
 			}
 			for n := range earlier {

@@ -15,13 +15,13 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// hugeKey is a public key to which nobody has the private one. Verifying by it would take long.
+// hugeKey is a public key without a private one. Verifying with it would take long.
 func hugeKey(bits uint) *rsa.PublicKey {
 	n := new(big.Int).Lsh(big.NewInt(1), bits)
 	return &rsa.PublicKey{N: n.Sub(n, big.NewInt(1)), E: 65537}
 }
 
-// TestHugeKeysAreNotUsed: whoever brings a certificate, and a log or a chain with it, chooses the keys in them.
+// TestHugeKeysAreNotUsed: whoever adds a certificate, a log entry or a chain chooses its keys.
 func TestHugeKeysAreNotUsed(t *testing.T) {
 	ours, key := newCompany(t), bundletest.NewKey(t)
 	huge := ours.certify(t, hugeKey(16384), nil)
@@ -35,8 +35,8 @@ func TestHugeKeysAreNotUsed(t *testing.T) {
 	wantFinding(t, chained.judge(t, requirement), policy.Rejected, "")
 }
 
-// TestALogsParserVerifiesNothing: Rekor's parser of a hashedrekord verifies the signature in it by the key next to it,
-// and that is the attacker's.
+// TestALogsParserVerifiesNothing: Rekor's parser of a hashedrekord verifies its signature with the key next to it,
+// which the attacker chooses.
 func TestALogsParserVerifiesNothing(t *testing.T) {
 	key, sigstore, ours := bundletest.NewKey(t), bundletest.NewSigstore(t), newCompany(t)
 	huge := pemOf(ours.certify(t, hugeKey(50_000), nil).Raw)
@@ -65,15 +65,15 @@ func TestALogsParserVerifiesNothing(t *testing.T) {
 		app := newSample(t, manifest, hostile.JSON(t))
 		wantFinding(t, app.judge(t, required(t, sigstore.Requirement(t, builder))), policy.Rejected, detail)
 	}
-	// Who asks for no log is not kept from what is signed by what stands next to it.
+	// A requirement without a log ignores an invalid log entry.
 	logged := bundletest.Sign(t, key, subject, tagged)
 	logged.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{{CanonicalizedBody: body("hashedrekord")}}
 	app := newSample(t, manifest, logged.JSON(t))
 	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Accepted, "")
 }
 
-// TestLargeBundlesTakeLittle: a megabyte of any kind, sixty-four times.
-func TestLargeBundlesTakeLittle(t *testing.T) {
+// TestLargeBundlesTakeLittleMemory: sixty-four bundles of a megabyte of any kind.
+func TestLargeBundlesTakeLittleMemory(t *testing.T) {
 	key := bundletest.NewKey(t)
 	good := bundletest.Sign(t, key, subject, tagged)
 	fill := func(part string) string { return strings.Repeat(part, (1<<20-4096)/len(part)) }
@@ -114,7 +114,7 @@ func TestLargeBundlesTakeLittle(t *testing.T) {
 			if finding.Reason == policy.Unavailable || finding.Reason == policy.Internal {
 				t.Errorf("%s: %s", finding.Reason, finding.Detail)
 			}
-			// Four times the bytes that are read.
+			// Four times the size of the files.
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 256<<20 {
 				t.Errorf("judging it took %d MiB", allocated>>20)
 			}
@@ -122,8 +122,8 @@ func TestLargeBundlesTakeLittle(t *testing.T) {
 	}
 }
 
-// TestWhatIsRememberedIsBounded however much evidence there is.
-func TestWhatIsRememberedIsBounded(t *testing.T) {
+// TestTheCacheIsBounded for any amount of evidence.
+func TestTheCacheIsBounded(t *testing.T) {
 	key := bundletest.NewKey(t)
 	statement := bundletest.NewStatement(subject, strings.Repeat("x", 60_000))
 	raw := bundletest.SignStatement(t, key, statement.JSON(t)).JSON(t)
@@ -141,13 +141,13 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 		judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
 	}
 	if grown := heap() - min(before, heap()); grown > 24<<20 {
-		t.Errorf("%d MiB are kept", grown>>20)
+		t.Errorf("the cache has %d MiB", grown>>20)
 	}
 	runtime.KeepAlive(judge)
 }
 
-// TestAPanicIsNoAnswer: a parser that panics costs the verdict, not the process.
-func TestAPanicIsNoAnswer(t *testing.T) {
+// TestAPanicIsInternal: a parser that panics fails the verdict, not the process.
+func TestAPanicIsInternal(t *testing.T) {
 	key := bundletest.NewKey(t)
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	var judge *bundle.Judge

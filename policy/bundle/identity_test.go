@@ -21,16 +21,16 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// comparison signs the same names in both formats by one key, and asks containers/image of the old one.
+// comparison signs the same names in both formats with one key, and evaluates the old format with containers/image.
 type comparison struct {
 	key    *bundletest.Key
 	parser *signature.Parser
 	ours   *bundle.Judge
 	theirs *signature.Judge
 	signed map[string]sample
-	// home is the test that what is signed is kept for.
+	// home is the test that owns the signatures.
 	home testing.TB
-	// accepted and refused are how often both agreed to.
+	// accepted and refused count the results of both.
 	accepted, refused int
 }
 
@@ -43,7 +43,7 @@ func newComparison(t testing.TB) *comparison {
 	}
 }
 
-// sign signs under a name, which may be none, as a bundle and in the old format.
+// sign signs a name, which may be empty, as a bundle and in the old format.
 func (c *comparison) sign(t testing.TB, name string) sample {
 	t.Helper()
 	if known, ok := c.signed[name]; ok {
@@ -59,7 +59,7 @@ func (c *comparison) sign(t testing.TB, name string) sample {
 	return app
 }
 
-// requirement is one with an identity, or nil if that is none.
+// requirement returns a requirement with an identity, or nil if the identity is invalid.
 func (c *comparison) requirement(t testing.TB, identity string) *policy.Requirement {
 	t.Helper()
 	members := map[string]any{"type": "sigstoreSigned", "keyData": c.key.PEM(t)}
@@ -77,7 +77,7 @@ func (c *comparison) requirement(t testing.TB, identity string) *policy.Requirem
 	return document.Default[0]
 }
 
-// ask compares the two verdicts on an image that is called ref and signed under a name.
+// ask compares the two verdicts on an image with reference ref and a signature for a name.
 func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name string, ref reference.Named) {
 	t.Helper()
 	app := c.sign(t, name)
@@ -85,14 +85,14 @@ func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name str
 	theirs := c.theirs.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
 	answers := []policy.Reason{policy.Accepted, policy.Rejected}
 	if foreign(name) {
-		// That can only say no.
+		// Such a name can only be refused.
 		if theirs.Met || !slices.Contains(answers, reason(ours)) {
-			t.Errorf("%s signed as %q: containers/image says %t; we say %s: %s", ref, name, theirs.Met, ours.Reason, ours.Detail)
+			t.Errorf("%s signed as %q: containers/image: %t; ours: %s: %s", ref, name, theirs.Met, ours.Reason, ours.Detail)
 		}
 		return
 	}
 	if reason(ours) != reason(theirs) || !slices.Contains(answers, reason(ours)) {
-		t.Errorf("%s signed as %q under %s: containers/image says %t %s; we say %t %s: %s", ref, name, requirement.JSON,
+		t.Errorf("%s signed as %q under %s: containers/image: %t %s; ours: %t %s: %s", ref, name, requirement.JSON,
 			theirs.Met, theirs.Detail, ours.Met, ours.Reason, ours.Detail)
 	}
 	if ours.Met {
@@ -102,16 +102,16 @@ func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name str
 	}
 }
 
-// foreign reports whether a name is a reference which containers/image cannot parse: its grammar has no addresses of
-// IPv6, no hosts in capitals without a dot, and counts the host into the length of a name.
+// foreign reports whether a name is a reference that containers/image cannot parse: its grammar has no IPv6 addresses,
+// no upper-case hosts without a dot, and includes the host in the length of a name.
 func foreign(name string) bool {
 	_, err := reference.ParseNormalizedNamed(name)
 	_, theirs := containersreference.ParseNormalizedNamed(name)
 	return err == nil && theirs != nil
 }
 
-// TestARegistryMayBeNamedByAnyHost that containerd knows; containers/image says no to all of these.
-func TestARegistryMayBeNamedByAnyHost(t *testing.T) {
+// TestARegistryMayHaveAnyHost that containerd accepts; containers/image refuses all of these.
+func TestARegistryMayHaveAnyHost(t *testing.T) {
 	comparison := newComparison(t)
 	for name, test := range map[string]struct {
 		ref, signed, identity string
@@ -145,8 +145,8 @@ func TestARegistryMayBeNamedByAnyHost(t *testing.T) {
 	}
 }
 
-// TestIdentitiesAreMatchedAlike compares, for each of the six kinds of signedIdentity, what is accepted under which
-// signed name for which reference.
+// TestIdentitiesAreMatchedAlike compares, for each of the six kinds of signedIdentity, which signed names are accepted
+// for which references.
 func TestIdentitiesAreMatchedAlike(t *testing.T) {
 	other := digest.FromString("other").String()
 	pinned := "@" + subject.String()
@@ -185,7 +185,7 @@ func TestIdentitiesAreMatchedAlike(t *testing.T) {
 	}
 }
 
-// identities are of each kind, and more than one of those that have a text of their own.
+// identities are of each kind, and several of each kind that has parameters.
 func identities() map[string]string {
 	exact := func(kind, member, value string) string {
 		return data(map[string]string{"type": kind, member: value})
@@ -221,7 +221,7 @@ func identities() map[string]string {
 	return all
 }
 
-// words are what references are made of.
+// words are the parts of references.
 func words() map[string][]string {
 	return map[string][]string{
 		"host": {"", "docker.io/", "index.docker.io/", "a.io/", "a.io:5000/", "b.io/", "localhost/", "localhost:5000/", "A/"},
@@ -230,9 +230,9 @@ func words() map[string][]string {
 	}
 }
 
-// TestIdentitiesMadeAtRandomAreMatchedAlike does the same with names, references and identities of few words, so that
-// they often have something in common.
-func TestIdentitiesMadeAtRandomAreMatchedAlike(t *testing.T) {
+// TestRandomIdentitiesAreMatchedAlike does the same with names, references and identities of few words, so that they
+// often have parts in common.
+func TestRandomIdentitiesAreMatchedAlike(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	word := func(kind string) string {
 		choice := words()[kind]
@@ -268,7 +268,7 @@ func TestIdentitiesMadeAtRandomAreMatchedAlike(t *testing.T) {
 	}
 }
 
-// FuzzIdentity compares the two on any text.
+// FuzzIdentity compares the two for any text.
 func FuzzIdentity(f *testing.F) {
 	for _, name := range slices.Sorted(maps.Keys(identities())) {
 		f.Add(identities()[name], tagged, tagged)

@@ -33,15 +33,15 @@ func TestWhatCosignSignsIsAccepted(t *testing.T) {
 		requirement map[string]any
 		bundle      bundletest.Bundle
 	}{
-		"by key":                                      {byKey, bundletest.Sign(t, key, subject, repository)},
-		"by key, with a tag in the name":              {byKey, bundletest.Sign(t, key, subject, tagged)},
-		"by key, logged though nobody asks":           {byKey, logged},
-		"by key, in the log":                          {byKeyAndLog, logged},
-		"by key, in one of two logs":                  {byKeyAndLogs, logged},
-		"by key, in the log by a proof alone":         {byKeyAndLog, proven},
-		"keyless":                                     {keyless, sigstore.Sign(t, builder, subject, repository)},
-		"keyless, with a timestamp that nobody needs": {keyless, timestamped},
-		"keyless, in another log besides":             {keyless, second},
+		"by key":                                       {byKey, bundletest.Sign(t, key, subject, repository)},
+		"by key, with a tag in the name":               {byKey, bundletest.Sign(t, key, subject, tagged)},
+		"by key, logged though not required":           {byKey, logged},
+		"by key, in the log":                           {byKeyAndLog, logged},
+		"by key, in one of two logs":                   {byKeyAndLogs, logged},
+		"by key, in the log by a proof alone":          {byKeyAndLog, proven},
+		"keyless":                                      {keyless, sigstore.Sign(t, builder, subject, repository)},
+		"keyless, with a timestamp that is not needed": {keyless, timestamped},
+		"keyless, in another log besides":              {keyless, second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := newSample(t, manifest, test.bundle.JSON(t))
@@ -50,7 +50,7 @@ func TestWhatCosignSignsIsAccepted(t *testing.T) {
 	}
 }
 
-func TestASignatureWithoutANameSaysWhatToDo(t *testing.T) {
+func TestTheFindingOfASignatureWithoutANameHasTheSolutions(t *testing.T) {
 	key, sigstore := bundletest.NewKey(t), bundletest.NewSigstore(t)
 	byKey := newSample(t, manifest, bundletest.Sign(t, key, subject, "").JSON(t))
 	keyless := newSample(t, manifest, sigstore.Sign(t, builder, subject, "").JSON(t))
@@ -103,8 +103,8 @@ func TestASignatureWithoutANameSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotKnownIsNoAnswer: each way not to have bundles, and not to be able to say.
-func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
+// TestWithoutBundlesTheFindingIsNotRejected: each way to have no bundles, or not to be able to read them.
+func TestWithoutBundlesTheFindingIsNotRejected(t *testing.T) {
 	key := bundletest.NewKey(t)
 	good := bundletest.Sign(t, key, subject, tagged).JSON(t)
 	for name, test := range map[string]struct {
@@ -133,13 +133,13 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 		"an instance of an index": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Instance = subject }, policy.Unsigned, "no bundle",
 		},
-		"one too many is said to be there": {
+		"one more is expected than exists": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Bundles = 2 }, policy.Unavailable, "bundle-2.json",
 		},
 		"more than are read": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Bundles = 65 }, policy.Unavailable, "the maximum is 64",
 		},
-		"a directory that is not there": {
+		"a directory that does not exist": {
 			func(s *sample, _ *policy.Requirement) { s.evidence.Directory += "x" }, policy.Unavailable, "no such file",
 		},
 		"another digest than the bytes'": {
@@ -169,20 +169,20 @@ func TestWhatIsNotKnownIsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestOtherRequirementsAreNotItsOwn: what it says of them is heard in addition to what package signature says.
-func TestOtherRequirementsAreNotItsOwn(t *testing.T) {
+// TestRequirementsOfOtherKindsAreUnsigned: the finding is merged with that of package signature.
+func TestRequirementsOfOtherKindsAreUnsigned(t *testing.T) {
 	app := newSample(t, manifest, []byte("{}"))
 	for _, kind := range []policy.Kind{
 		"signedBy", "reject", "insecureAcceptAnything", "signedBaseLayer", "", "sigstoresigned",
 	} {
 		finding := app.judge(t, &policy.Requirement{ID: "sha256:1", Kind: kind, JSON: []byte("{}")})
 		if finding != (policy.Finding{Reason: policy.Unsigned}) {
-			t.Errorf("of %q it says %+v", kind, finding)
+			t.Errorf("the finding for %q is %+v", kind, finding)
 		}
 	}
 }
 
-func TestWhoeverIsGoneGetsNoAnswer(t *testing.T) {
+func TestACancelledContextIsUnavailable(t *testing.T) {
 	key := bundletest.NewKey(t)
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ func TestWhoeverIsGoneGetsNoAnswer(t *testing.T) {
 	wantFinding(t, finding, policy.Unavailable, "canceled")
 }
 
-func TestAReferenceWithoutAnIdentityIsNoQuestion(t *testing.T) {
+func TestAReferenceWithoutAnIdentityIsInternal(t *testing.T) {
 	key := bundletest.NewKey(t)
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	for _, name := range []string{tagged + "@" + subject.String(), repository} {
@@ -212,8 +212,8 @@ func TestASchema1ManifestIsRefused(t *testing.T) {
 	wantFinding(t, app.judge(t, required(t, key.Requirement(t))), policy.Rejected, "is schema 1")
 }
 
-// TestAManifestMayBeCalledByAnyDigest of its bytes, as to containers/image.
-func TestAManifestMayBeCalledByAnyDigest(t *testing.T) {
+// TestAManifestMayHaveAnyDigest of its bytes, as in containers/image.
+func TestAManifestMayHaveAnyDigest(t *testing.T) {
 	key := bundletest.NewKey(t)
 	requirement := required(t, key.Requirement(t))
 	for _, by := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {

@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// TestOneGoodBundleIsEnough: neither their order nor what else is there matters.
+// TestOneGoodBundleIsEnough: the order and the other bundles do not matter.
 func TestOneGoodBundleIsEnough(t *testing.T) {
 	key, other := bundletest.NewKey(t), bundletest.NewKey(t)
 	attestation := bundletest.NewStatement(subject, tagged)
@@ -56,7 +56,7 @@ func TestOneGoodBundleIsEnough(t *testing.T) {
 				for i := range bundles {
 					name := fmt.Sprintf("bundle-%d.json: ", i+1)
 					if !strings.Contains(mix, "attestation") && !strings.Contains(finding.Detail, name) {
-						t.Errorf("nothing is said of %s: %s", name, finding.Detail)
+						t.Errorf("the detail lacks %s: %s", name, finding.Detail)
 					}
 				}
 			}
@@ -64,8 +64,8 @@ func TestOneGoodBundleIsEnough(t *testing.T) {
 	}
 }
 
-// TestRequirementsAreMetByWhicheverBundle: those of one list are met by different ones.
-func TestRequirementsAreMetByWhicheverBundle(t *testing.T) {
+// TestRequirementsAreMetByDifferentBundles of one image.
+func TestRequirementsAreMetByDifferentBundles(t *testing.T) {
 	first, second, third := bundletest.NewKey(t), bundletest.NewKey(t), bundletest.NewKey(t)
 	sigstore := bundletest.NewSigstore(t)
 	app := newSample(t, manifest,
@@ -113,8 +113,8 @@ func TestAKeyIsFoundWithoutItsHint(t *testing.T) {
 	}
 }
 
-// TestSeveralSubjectsAreLookedAtOneByOne: only those count that are this image.
-func TestSeveralSubjectsAreLookedAtOneByOne(t *testing.T) {
+// TestSubjectsAreEvaluatedSeparately: only subjects that are this image count.
+func TestSubjectsAreEvaluatedSeparately(t *testing.T) {
 	key := bundletest.NewKey(t)
 	here := func(name string) bundletest.Subject { return bundletest.NewSubject(subject, name) }
 	other := bundletest.NewSubject(digest.FromString("other"), tagged)
@@ -140,8 +140,8 @@ func TestSeveralSubjectsAreLookedAtOneByOne(t *testing.T) {
 	}
 }
 
-// TestManyMayAskAtOnce shares one judge, its requirements and its bundles.
-func TestManyMayAskAtOnce(t *testing.T) {
+// TestTheJudgeIsSafeForConcurrentUse with shared requirements and bundles.
+func TestTheJudgeIsSafeForConcurrentUse(t *testing.T) {
 	key, sigstore, ours := bundletest.NewKey(t), bundletest.NewSigstore(t), newCompany(t)
 	app := newSample(t, manifest,
 		bundletest.Sign(t, key, subject, tagged).JSON(t), []byte("junk"),
@@ -166,8 +166,8 @@ func TestManyMayAskAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// TestOnlyWhatWasKeptIsRead: what is no regular file, and what is too large, is no answer.
-func TestOnlyWhatWasKeptIsRead(t *testing.T) {
+// TestOnlyRegularFilesAreRead of a limited size.
+func TestOnlyRegularFilesAreRead(t *testing.T) {
 	key := bundletest.NewKey(t)
 	good := bundletest.Sign(t, key, subject, tagged).JSON(t)
 	padded := func(size int) []byte { return append(good, []byte(strings.Repeat(" ", size-len(good)))...) }
@@ -186,7 +186,7 @@ func TestOnlyWhatWasKeptIsRead(t *testing.T) {
 		"a directory": {
 			func(path string) error { return os.Mkdir(path, 0o700) }, policy.Unavailable, "no regular file",
 		},
-		"a pipe nobody writes": {
+		"a pipe without a writer": {
 			func(path string) error { return syscall.Mkfifo(path, 0o600) }, policy.Unavailable, "no regular file",
 		},
 		"a symbolic link": {func(path string) error {
@@ -207,7 +207,7 @@ func TestOnlyWhatWasKeptIsRead(t *testing.T) {
 	}
 }
 
-// TestBundlesAreReadOnce for one generation of evidence, and not once more for a second requirement.
+// TestBundlesAreReadOnce for one generation of evidence, also with a second requirement.
 func TestBundlesAreReadOnce(t *testing.T) {
 	first, second := bundletest.NewKey(t), bundletest.NewKey(t)
 	app := newSample(t, manifest, bundletest.Sign(t, first, subject, tagged).JSON(t),
@@ -239,7 +239,7 @@ func TestBundlesAreReadOnce(t *testing.T) {
 	}
 }
 
-// TestDetailsAreOneShortLine whatever a bundle says.
+// TestDetailsAreOneShortLine for any bundle.
 func TestDetailsAreOneShortLine(t *testing.T) {
 	key := bundletest.NewKey(t)
 	long := strings.Repeat("x\n\x1b[31m", 20_000)

@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// judgeOld has containers/image judge a signature of the old format, through package signature.
+// judgeOld judges a signature of the old format with containers/image, through package signature.
 func judgeOld(
 	t testing.TB, requirement *policy.Requirement, ref string, manifest []byte, old signaturetest.Signature,
 ) policy.Finding {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// publicFile returns test data of cosign and sigstore-go, made by public authorities and logs.
+// publicFile returns test data of cosign and sigstore-go, created with public authorities and logs.
 func publicFile(t *testing.T, name string) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "public", name))
@@ -23,7 +23,7 @@ func publicFile(t *testing.T, name string) []byte {
 	return raw
 }
 
-// publicRequirement is the requirement of a signature by someone whom the public Fulcio certified.
+// publicRequirement requires a signature with an identity of the public Fulcio.
 func publicRequirement(t *testing.T, roots, email, issuer string) *requirement {
 	t.Helper()
 	var trusted struct {
@@ -58,9 +58,9 @@ func publicRequirement(t *testing.T, roots, email, issuer string) *requirement {
 	return made
 }
 
-// TestAPublicBundleIsVerifiedByItsRealRoots: no image signature by cosign 3 that a policy can speak of is among the
-// test data of cosign and sigstore-go, but an attestation of an image is, by an e-mail address, with the public
-// Fulcio and Rekor. It is verified like a signature, but for what it states.
+// TestAPublicBundleIsVerifiedByItsRealRoots: the test data of cosign and sigstore-go has no image signature by cosign 3
+// for which a policy can be written, but an attestation of an image, by an e-mail address, with the public Fulcio and
+// Rekor. It is verified like a signature, except for its predicate type.
 func TestAPublicBundleIsVerifiedByItsRealRoots(t *testing.T) {
 	const email, issuer = "cody@soyland.com", "https://github.com/login/oauth"
 	const image = digest.Digest("sha256:732112270d7e59418a8c080b134b24cabd67d250d0d0147a97ed95ba5c280aa4")
@@ -85,8 +85,8 @@ func TestAPublicBundleIsVerifiedByItsRealRoots(t *testing.T) {
 	}
 }
 
-// TestPublicBundlesAreNoSignatures: what they state, and what form they have, is not what cosign 3 makes of images.
-func TestPublicBundlesAreNoSignatures(t *testing.T) {
+// TestPublicBundlesAreNotSignatures: their predicates and formats are not those of cosign 3's image signatures.
+func TestPublicBundlesAreNotSignatures(t *testing.T) {
 	for name, want := range map[string]struct{ attestation, problem string }{
 		"oci-attestation.sigstore.json": {`has predicate "https://cosign.sigstore.dev/attestation/v1"`, ""},
 		"dsse.sigstore.json":            {"", "only supported for bundle v0.3"},
@@ -100,7 +100,7 @@ func TestPublicBundlesAreNoSignatures(t *testing.T) {
 	}
 }
 
-// asSignature parses a bundle without looking at what it states.
+// asSignature parses a bundle without checking its predicate type.
 func asSignature(t *testing.T, raw []byte) *signed {
 	t.Helper()
 	message := new(protobundle.Bundle)

@@ -10,9 +10,9 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// TestARequirementThatIsNotUnderstoodIsNotMet: package signature writes none of these, and to read one in part would be
-// to ask for less.
-func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
+// TestAnInvalidRequirementIsNotMet: package signature never writes such requirements, and parsing one in part would
+// require less.
+func TestAnInvalidRequirementIsNotMet(t *testing.T) {
 	key, sigstore, ours := bundletest.NewKey(t), bundletest.NewSigstore(t), newCompany(t)
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	byKey, keyless, byPKI := key.Requirement(t), sigstore.Requirement(t, builder), ours.requirement(builder.Email, "")
@@ -38,7 +38,7 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 		detail      string
 	}{
 		"another type":                 {set(byKey, "type", "signedBy"), "its type is"},
-		"nobody":                       {set(byKey, "keyData", nil), "one of keys, fulcio and pki"},
+		"no signer":                    {set(byKey, "keyData", nil), "one of keys, fulcio and pki"},
 		"a key and Fulcio":             {set(keyless, "keyData", byKey["keyData"]), "one of keys, fulcio and pki"},
 		"Fulcio and a PKI":             {set(keyless, "pki", byPKI["pki"]), "one of keys, fulcio and pki"},
 		"a key and several":            {set(byKey, "keyDatas", []any{byKey["keyData"]}), "both a single key and a list"},
@@ -52,7 +52,7 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 		"Fulcio without certificates":  {within(keyless, "fulcio", "caData", []byte("x")), "no certificate"},
 		"Fulcio with a regexp":         {within(keyless, "fulcio", "subjectRegexp", ".*"), "unknown field"},
 		"a PKI with a log":             {set(byPKI, "rekorPublicKeyData", sigstore.LogPEM(t)), "no key of Rekor"},
-		"a PKI of nobody":              {within(byPKI, "pki", "subjectEmail", nil), "or a host name"},
+		"a PKI without an identity":    {within(byPKI, "pki", "subjectEmail", nil), "or a host name"},
 		"a PKI without roots":          {within(byPKI, "pki", "caRootsData", nil), "no certificate"},
 		"intermediates that are none":  {within(byPKI, "pki", "caIntermediatesData", []byte("-----BEGIN")), "intermediate"},
 		"a log that is none":           {set(byKey, "rekorPublicKeyData", []byte("x")), "keys of Rekor"},
@@ -75,8 +75,8 @@ func TestARequirementThatIsNotUnderstoodIsNotMet(t *testing.T) {
 	}
 }
 
-// TestLogsSignByAnyCurve: a requirement with such a key is understood, and a bundle of another log refused.
-func TestLogsSignByAnyCurve(t *testing.T) {
+// TestLogsMayUseAnyCurve: a requirement with such a key is valid, and a bundle of another log is refused.
+func TestLogsMayUseAnyCurve(t *testing.T) {
 	key, sigstore := bundletest.NewKey(t), bundletest.NewSigstore(t)
 	app := newSample(t, manifest, sigstore.Sign(t, builder, subject, tagged).JSON(t))
 	for _, log := range []*bundletest.Key{

@@ -35,14 +35,14 @@ type sample struct {
 	evidence policy.Evidence
 }
 
-// newSample writes bundles of an image. Nothing that was found of them is remembered.
+// newSample writes bundles of an image. Nothing about them is cached.
 func newSample(t testing.TB, manifest []byte, bundles ...[]byte) sample {
 	t.Helper()
 	described, evidence := signaturetest.Image(t, manifest, nil, bundles)
 	return sample{described, evidence}
 }
 
-// required is a requirement as a document has it, read by package signature as it is for a decision.
+// required returns a requirement of a document, parsed by package signature as for a decision.
 func required(t testing.TB, members map[string]any) *policy.Requirement {
 	t.Helper()
 	return parse(t, data(members))
@@ -58,7 +58,7 @@ func parse(t testing.TB, requirement string) *policy.Requirement {
 	return document.Default[0]
 }
 
-// data is a value in JSON, with byte slices in base64.
+// data encodes a value in JSON, with byte slices in base64.
 func data(value any) string {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -76,13 +76,13 @@ func named(t testing.TB, s string) reference.Named {
 	return ref
 }
 
-// judge asks a judge that has seen nothing yet, of the image under its tag.
+// judge calls a judge with empty caches, for the image under its tag.
 func (s sample) judge(t testing.TB, requirement *policy.Requirement) policy.Finding {
 	t.Helper()
 	return bundle.NewJudge().Judge(t.Context(), requirement, named(t, tagged), s.manifest, s.evidence)
 }
 
-// reason is the reason of a finding, Accepted if the requirement is met, and "nameless" if it lacks a name only.
+// reason returns the reason of a finding, Accepted if the requirement is met, and "nameless" if it lacks only a name.
 func reason(finding policy.Finding) policy.Reason {
 	switch {
 	case finding.Met:

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// TestTamperedLogEntriesAreRefused: what the log recorded, promised and proved.
+// TestTamperedLogEntriesAreRefused changes entries, promises and proofs.
 func TestTamperedLogEntriesAreRefused(t *testing.T) {
 	ours, theirs := bundletest.NewSigstore(t), bundletest.NewSigstore(t)
 	good := ours.Sign(t, builder, subject, tagged)
@@ -154,7 +154,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 	})
 }
 
-// TestAKeyThatMustBeLoggedIs: the bundle must carry what a requirement demands besides a key, under that log's key.
+// TestAKeyThatMustBeLoggedIs: if a requirement has keys of Rekor, the bundle must contain an entry by one of them.
 func TestAKeyThatMustBeLoggedIs(t *testing.T) {
 	key, log, other := bundletest.NewKey(t), bundletest.NewSigstore(t), bundletest.NewSigstore(t)
 	good := bundletest.Sign(t, key, subject, tagged)
@@ -199,7 +199,7 @@ func TestAKeyThatMustBeLoggedIs(t *testing.T) {
 	})
 }
 
-// TestOneGoodEntryIsEnough: entries that are not used harm no other, wherever they stand.
+// TestOneGoodEntryIsEnough: unusable entries do not affect others, in any order.
 func TestOneGoodEntryIsEnough(t *testing.T) {
 	ours, theirs := bundletest.NewSigstore(t), bundletest.NewSigstore(t)
 	good := ours.Sign(t, builder, subject, tagged)
@@ -220,8 +220,8 @@ func TestOneGoodEntryIsEnough(t *testing.T) {
 	}
 }
 
-// TestKeylessNeedsTheRightPartiesAll: each of those whom the requirement names is replaced once.
-func TestKeylessNeedsTheRightPartiesAll(t *testing.T) {
+// TestKeylessNeedsEveryRequiredParty replaces each party of the requirement once.
+func TestKeylessNeedsEveryRequiredParty(t *testing.T) {
 	ours, theirs := bundletest.NewSigstore(t), bundletest.NewSigstore(t)
 	app := newSample(t, manifest, ours.Sign(t, builder, subject, tagged).JSON(t))
 	for name, test := range map[string]struct {

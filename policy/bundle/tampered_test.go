@@ -16,17 +16,17 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// tampered is a bundle that is refused, and why.
+// tampered is a bundle that is refused, and the expected reason.
 type tampered struct {
 	raw    []byte
 	want   policy.Reason
 	detail string
 }
 
-// rejected is a bundle that is refused for what a part of the detail says.
+// rejected is a bundle that is rejected, with a part of the detail.
 func rejected(raw []byte, detail string) tampered { return tampered{raw, policy.Rejected, detail} }
 
-// TestTamperedEnvelopesAreRefused: what is signed, and the signature, changed in each way once.
+// TestTamperedEnvelopesAreRefused changes the payload and the signature in each way once.
 func TestTamperedEnvelopesAreRefused(t *testing.T) {
 	key, other := bundletest.NewKey(t), bundletest.NewKey(t)
 	good := bundletest.Sign(t, key, subject, tagged)
@@ -95,7 +95,7 @@ func TestTamperedEnvelopesAreRefused(t *testing.T) {
 	refuseAll(t, required(t, key.Requirement(t)), good, cases)
 }
 
-// TestTamperedStatementsAreRefused: statements that the right key has signed, and that say what no one should.
+// TestTamperedStatementsAreRefused changes statements and signs them with the right key.
 func TestTamperedStatementsAreRefused(t *testing.T) {
 	key := bundletest.NewKey(t)
 	good := bundletest.NewStatement(subject, tagged)
@@ -144,8 +144,8 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 		"two digests, of two images": rejected(with(func(s *bundletest.Statement) {
 			s.Subject[0].Digest["sha512"] = digest.SHA512.FromString("other").Encoded()
 		}), anotherImage),
-		"a digest of an algorithm that nobody knows": rejected(replace(`"sha256"`, `"sha257"`), anotherImage),
-		"a digest that is no string":                 rejected(replace(`"`+subject.Encoded()+`"`, "7"), no+"subject 1: "),
+		"a digest of an unknown algorithm": rejected(replace(`"sha256"`, `"sha257"`), anotherImage),
+		"a digest that is no string":       rejected(replace(`"`+subject.Encoded()+`"`, "7"), no+"subject 1: "),
 		"no subject": rejected(with(func(s *bundletest.Statement) {
 			s.Subject = []bundletest.Subject{}
 		}), anotherImage),
@@ -178,7 +178,7 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 	})
 }
 
-// TestTamperedBundlesAreRefused: the bundle around what is signed.
+// TestTamperedBundlesAreRefused changes the bundle around the envelope.
 func TestTamperedBundlesAreRefused(t *testing.T) {
 	key := bundletest.NewKey(t)
 	good := bundletest.Sign(t, key, subject, tagged)
@@ -236,7 +236,7 @@ func TestTamperedBundlesAreRefused(t *testing.T) {
 	})
 }
 
-// refuseAll makes sure that a bundle is accepted, and what was made of it is not.
+// refuseAll checks that a bundle is accepted, and each changed one is not.
 func refuseAll(
 	t *testing.T, requirement *policy.Requirement, good bundletest.Bundle, cases map[string]tampered,
 ) {

@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
-// TestFindingsLastAsLongAsTheyAreTrue. Clocks are the bubble's own.
-func TestFindingsLastAsLongAsTheyAreTrue(t *testing.T) {
+// TestFindingsExpire. The clock is fake.
+func TestFindingsExpire(t *testing.T) {
 	lives := func(from, to time.Duration) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(to) }
 	}
@@ -45,9 +45,9 @@ func TestFindingsLastAsLongAsTheyAreTrue(t *testing.T) {
 	}
 }
 
-// TestWhatIsJudgedByTheLogsTimeLasts: keys do not expire, and a year later a certificate for ten minutes still counts,
-// by the time that the log has signed.
-func TestWhatIsJudgedByTheLogsTimeLasts(t *testing.T) {
+// TestFindingsByTheLogsTimeDoNotExpire: keys do not expire, and a year later a certificate for ten minutes is still
+// accepted, by the time that the log has signed.
+func TestFindingsByTheLogsTimeDoNotExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, sigstore := bundletest.NewKey(t), bundletest.NewSigstore(t)
 		byKey := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))

@@ -15,14 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// certified is a certificate and the key in it.
+// certified is a certificate and its key.
 type certified struct {
 	*x509.Certificate
 	key *ecdsa.PrivateKey
 }
 
-// certify makes a certificate called subject, signed by another's key as if that one were called issuer; without a key
-// by its own.
+// certify creates a certificate with a subject, signed with another's key for the given issuer name; without a key it
+// is self-signed.
 func certify(t *testing.T, subject, issuer string, by *ecdsa.PrivateKey) certified {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -48,9 +48,9 @@ func certify(t *testing.T, subject, issuer string, by *ecdsa.PrivateKey) certifi
 	return certified{parsed, key}
 }
 
-// TestOnlyWhatTheAuthorityVouchesForIsChained: a chain is looked for among all that could be part of it, by as many
-// verifications as their names allow.
-func TestOnlyWhatTheAuthorityVouchesForIsChained(t *testing.T) {
+// TestOnlyTrustedIntermediatesAreChained: a chain is searched among all candidates, with as many verifications as their
+// names allow.
+func TestOnlyTrustedIntermediatesAreChained(t *testing.T) {
 	root := certify(t, "root", "root", nil)
 	first := certify(t, "first", "root", root.key)
 	second := certify(t, "second", "first", first.key)
@@ -71,8 +71,8 @@ func TestOnlyWhatTheAuthorityVouchesForIsChained(t *testing.T) {
 		"a chain":                  {list(first, second, third), list(first, second, third)},
 		"a chain upside down":      {list(third, second, first), list(first, second, third)},
 		"a chain with a gap":       {list(third, first), list(first)},
-		"what calls itself root":   {ring, nil},
-		"what says who signed it":  {list(certify(t, "x", "root", stranger.key)), nil},
+		"one named like the root":  {ring, nil},
+		"one with a wrong issuer":  {list(certify(t, "x", "root", stranger.key)), nil},
 		"a chain among other ones": {append(list(second, stranger), append(ring, first.Certificate)...), list(first, second)},
 		"the root itself":          {list(root), list(root)},
 	} {
@@ -92,7 +92,7 @@ func list(all ...certified) (certificates []*x509.Certificate) {
 	return certificates
 }
 
-// serials tells certificates apart by what is signed in them.
+// serials identifies certificates by their signed bytes.
 func serials(all []*x509.Certificate) (texts []string) {
 	for _, one := range all {
 		texts = append(texts, fmt.Sprintf("%s %x", one.Subject.CommonName, one.RawSubjectPublicKeyInfo))

@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// sigstoreRequirement is a sigstoreSigned requirement with more members.
+// sigstoreRequirement returns a sigstoreSigned requirement with more members.
 func sigstoreRequirement(members string) *policy.Requirement {
 	return advised(policy.SigstoreSigned, members)
 }
@@ -23,14 +23,14 @@ func advised(kind policy.Kind, members string) *policy.Requirement {
 	}
 }
 
-// TestAdviceFitsTheRequirementAndTheCause has every pair of the two: what is advised names what the requirement wants,
-// and nothing that it has already or that cannot help.
+// TestAdviceFitsTheRequirementAndTheCause tests every pair of the two: advice names what the requirement needs, and
+// nothing that it has already or that cannot help.
 func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 	const key, repositoryName = `,"keyData":"a2V5"`, "registry.example/app"
 	identity := func(members string) string { return key + `,"signedIdentity":{` + members + `}` }
 	for name, test := range map[string]struct {
 		requirement *policy.Requirement
-		// always stands in each advice, and never in none. name is what the signature has to be for.
+		// Each advice contains always, and none contains never. name is the name that a signature must have.
 		always, never []string
 		name          string
 	}{
@@ -103,7 +103,7 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 				}
 				for _, useless := range test.never {
 					if strings.Contains(advice, useless) {
-						t.Errorf("%q says %q", advice, useless)
+						t.Errorf("%q contains %q", advice, useless)
 					}
 				}
 			})

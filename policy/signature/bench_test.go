@@ -16,12 +16,12 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// benchmarkJudge compares a judgement with the bare call of containers/image for the same image: reading the same
-// files with a policy parsed before. The bound is 1.2 times that.
+// benchmarkJudge compares a judgement with a direct call of containers/image for the same image: reading the same files
+// with a policy that was parsed before. The bound is 1.2 times that.
 func benchmarkJudge(b *testing.B, requirement, name string, app sample) {
 	b.Helper()
 	ref := named(b, name)
-	// containers/image is to have the keys as data too, or it reads them from files each time.
+	// containers/image gets the keys as data too; otherwise it reads them from files each time.
 	parsed := parse(b, requirement)[0]
 	if parsed.Problem != "" {
 		b.Fatal(parsed.Problem)
@@ -78,8 +78,8 @@ func benchmarkFixture(b *testing.B, c fixtureCase) {
 	benchmarkJudge(b, c.requirement, c.reference, newSample(b, fixture(b, c.manifest), fixture(b, c.signatures)))
 }
 
-// renderDocuments writes documents of some 8 KiB as OpenShift's machine config operator does: each namespace's has
-// the cluster's scopes, under "docker" and under "atomic", and one or two of its own.
+// renderDocuments writes documents of about 8 KiB as OpenShift's machine config operator does: each has the cluster's
+// scopes, under "docker" and under "atomic", and one or two of its own.
 func renderDocuments(b *testing.B, count int) (directory string, size int) {
 	b.Helper()
 	directory = b.TempDir()
@@ -116,8 +116,8 @@ func renderDocuments(b *testing.B, count int) (directory string, size int) {
 	return directory, size
 }
 
-// BenchmarkParse10000Documents reads and parses 10,000 files of 8 KiB, on two goroutines. The bound is one second, to
-// leave another of the two seconds to whoever lists and watches the files.
+// BenchmarkParse10000Documents reads and parses 10,000 files of 8 KiB, on two goroutines. The bound is one second,
+// which leaves another of the two seconds for listing and watching the files.
 func BenchmarkParse10000Documents(b *testing.B) {
 	const count = 10_000
 	directory, size := renderDocuments(b, count)

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-func TestWhatASignatureClaimsIsRead(t *testing.T) {
+func TestReadClaim(t *testing.T) {
 	got, err := signature.ReadClaim(fixture(t, "valid.signature"))
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestWhatASignatureClaimsIsRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoSignatureClaimsNothing(t *testing.T) {
+func TestReadClaimRejectsOtherMessages(t *testing.T) {
 	for name, message := range map[string][]byte{
 		"nothing":    nil,
 		"no message": []byte("hello"),

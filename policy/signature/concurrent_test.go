@@ -8,7 +8,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// TestOneParserAndOneJudgeServeAll is for the race detector: what is shared is parsed and judged by all at once.
+// TestOneParserAndOneJudgeServeAll is for the race detector: many goroutines share one parser and one judge.
 func TestOneParserAndOneJudgeServeAll(t *testing.T) {
 	parser, judge := signature.NewParser(signature.Kinds(nil)), signature.NewJudge()
 	var group sync.WaitGroup

@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// comparison counts what was allowed and what denied, by us and by containers/image alike.
+// comparison counts images that were allowed and denied, by countersign and containers/image alike.
 type comparison struct {
 	parser          *signature.Parser
 	judge           *signature.Judge
@@ -24,7 +24,7 @@ func newComparison() *comparison {
 	return &comparison{parser: signature.NewParser(signature.Kinds(nil)), judge: signature.NewJudge()}
 }
 
-// enough makes sure that there was something to compare.
+// enough fails if there was too little to compare.
 func (c *comparison) enough(t *testing.T, allowed, denied int) {
 	t.Helper()
 	if c.allowed < allowed || c.denied < denied {
@@ -32,7 +32,7 @@ func (c *comparison) enough(t *testing.T, allowed, denied int) {
 	}
 }
 
-// ask asks containers/image about a whole document, and us for the scope and then for each requirement in it.
+// ask evaluates a whole document with containers/image, and the scope and each of its requirements with this package.
 func (c *comparison) ask(t *testing.T, document, ref string, s sample) (allowed bool) {
 	t.Helper()
 	theirs := bare(t.Context(), containersPolicy(t, document), named(t, ref), s)
@@ -43,7 +43,7 @@ func (c *comparison) ask(t *testing.T, document, ref string, s sample) (allowed 
 	_, requirements := ours.Select(named(t, ref))
 	finding := judgeAll(t, c.judge, requirements, named(t, ref), s)
 	if finding.Met != (theirs == nil) {
-		t.Errorf("%s under %s: containers/image says %v; we %s: %s", ref, document, theirs, reason(finding), finding.Detail)
+		t.Errorf("%s under %s: containers/image: %v; ours: %s: %s", ref, document, theirs, reason(finding), finding.Detail)
 	}
 	if finding.Met {
 		c.allowed++
@@ -53,8 +53,8 @@ func (c *comparison) ask(t *testing.T, document, ref string, s sample) (allowed 
 	return finding.Met
 }
 
-// TestScopesAreChosenAlike: for each reference, each scope alone, and each pair of scopes that contradict.
-func TestScopesAreChosenAlike(t *testing.T) {
+// TestScopesAreSelectedAlike: for each reference, each scope alone, and each pair of contradicting scopes.
+func TestScopesAreSelectedAlike(t *testing.T) {
 	raw := signaturetest.Manifest("scopes")
 	unsigned := newSample(t, raw)
 	pinned := "@" + digest.FromBytes(raw).String()
@@ -85,7 +85,7 @@ func TestScopesAreChosenAlike(t *testing.T) {
 	comparison.enough(t, 1000, 1000)
 }
 
-// contradictions are documents that accept in one scope, and in another, if there is one, reject.
+// contradictions are documents that accept in one scope and reject in another, if there is one.
 func contradictions(scopes []string) []string {
 	var documents []string
 	for i, scope := range scopes {
@@ -100,7 +100,7 @@ func contradictions(scopes []string) []string {
 	return documents
 }
 
-// parties are those who sign in the comparison of verdicts.
+// parties are the signers in the comparison of verdicts.
 type parties struct {
 	requirements map[string]string
 	images       map[string]sample
@@ -111,7 +111,8 @@ const (
 	signedName = signedHost + "/team/app"
 )
 
-// newParties makes images that are signed by nobody, by the right key under several names, and by others.
+// newParties creates unsigned images, images signed with the right key under several names, and images signed by
+// others.
 func newParties(t *testing.T) parties {
 	t.Helper()
 	right, other, gpg := signaturetest.NewKey(t), signaturetest.NewKey(t), newGPGKey(t, nil)
@@ -181,7 +182,7 @@ func matchers(pinned digest.Digest) map[string]string {
 	}
 }
 
-// TestVerdictsAreAlike compares whole decisions: each requirement alone and in pairs, for each image and name.
+// TestVerdictsAreAlike compares complete decisions: each requirement alone and in pairs, for each image and name.
 func TestVerdictsAreAlike(t *testing.T) {
 	p := newParties(t)
 	pinned := p.images["unsigned"].manifest.Digest.String()
@@ -202,7 +203,7 @@ func TestVerdictsAreAlike(t *testing.T) {
 	comparison.enough(t, 100, 1000)
 }
 
-// TestListsAreANDed: all requirements of a list, each by whichever signature.
+// TestListsAreANDed: all requirements of a list must be met, possibly by different signatures.
 func TestListsAreANDed(t *testing.T) {
 	p := newParties(t)
 	names := []string{
@@ -224,17 +225,17 @@ func TestListsAreANDed(t *testing.T) {
 	}
 }
 
-// TestABaseLayerIsDenied is apart from the others because containers/image logs an error each time.
+// TestABaseLayerIsDenied is separate because containers/image logs an error each time.
 func TestABaseLayerIsDenied(t *testing.T) {
 	document := list(`{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}`)
 	unsigned := newSample(t, signaturetest.Manifest("app"))
 	if newComparison().ask(t, document, signedName+":v1", unsigned) {
-		t.Error("a base layer that no one looks for is found")
+		t.Error("signedBaseLayer is met")
 	}
 }
 
-// TestAFindingSaysUnsignedOnlyOfWhatHasNoSignature: whoever is told so will sign.
-func TestAFindingSaysUnsignedOnlyOfWhatHasNoSignature(t *testing.T) {
+// TestOnlyImagesWithoutSignaturesAreUnsigned: the reader of such a finding will sign the image.
+func TestOnlyImagesWithoutSignaturesAreUnsigned(t *testing.T) {
 	p := newParties(t)
 	requirement := parse(t, p.requirements["key default"])
 	for name, s := range p.images {

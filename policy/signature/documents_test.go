@@ -10,7 +10,7 @@ const (
 	someKey    = `"keyData":"YWJj"`
 )
 
-// transports is a document as far as the value of its transports.
+// transports is the beginning of a document, up to the value of its transports.
 const transports = `{"default":` + rejectList + `,"transports":`
 
 func sigstore(trust string) string { return list(sigstoreSigned(trust, "")) }
@@ -55,9 +55,9 @@ func goodDocuments() map[string]string {
 		"a key of no bytes":                  sigstore(`"keyData":""`),
 		"a key in numbers":                   sigstore(`"keyData":[1,2,3]`),
 		"a key in lines":                     sigstore(`"keyData":"YW\nJj"`),
-		"a key beside an empty path":         sigstore(someKey + `,"keyPath":""`),
-		"a key beside a path that is null":   sigstore(someKey + `,"keyPath":null`),
-		"a path beside a key that is null":   sigstore(`"keyPath":"/k","keyData":null`),
+		"a key and an empty path":            sigstore(someKey + `,"keyPath":""`),
+		"a key and a path that is null":      sigstore(someKey + `,"keyPath":null`),
+		"a path and a key that is null":      sigstore(`"keyPath":"/k","keyData":null`),
 		"several keys":                       sigstore(`"keyDatas":["YWJj","ZGVm"]`),
 		"several keys, one of them null":     sigstore(`"keyDatas":["YWJj",null]`),
 		"a path":                             sigstore(`"keyPath":"/k"`),
@@ -136,7 +136,7 @@ func badDocuments() map[string]string {
 			rejectList + `}}}`,
 		"two scopes that are no UTF-8": transports + `{"docker":{"` + "\xff" + `":` + rejectList + `,"` +
 			"\xfe" + `":` + rejectList + `}}}`,
-		"no UTF-8 beside U+FFFD": transports + `{"docker":{"` + "\xff" + `":` + rejectList +
+		"invalid UTF-8 and U+FFFD": transports + `{"docker":{"` + "\xff" + `":` + rejectList +
 			`,"\ufffd":` + rejectList + `}}}`,
 		"a scope twice in an unknown transport": transports + `{"x":{"a":` + rejectList + `,"a":` + rejectList + `}}}`,
 		"a scope null":                          transports + `{"docker":{"a":null}}}`,
@@ -185,7 +185,7 @@ func badDocuments() map[string]string {
 			`"subjectEmail":""},"rekorPublicKeyPath":"/r"`),
 		"keyless with two authorities": sigstore(`"fulcio":{"caPath":"/c","caData":"YWJj",` +
 			`"oidcIssuer":"i","subjectEmail":"e"},"rekorPublicKeyPath":"/r"`),
-		"keyless beside a key": sigstore(someKey + `,` + fulcio + `,"rekorPublicKeyPath":"/r"`),
+		"keyless and a key": sigstore(someKey + `,` + fulcio + `,"rekorPublicKeyPath":"/r"`),
 		"keyless with more": sigstore(`"fulcio":{"caPath":"/c","oidcIssuer":"i",` +
 			`"subjectEmail":"e","uri":"u"},"rekorPublicKeyPath":"/r"`),
 		"an authority and a log": sigstore(`"pki":{"caRootsPath":"/r","subjectEmail":"e"},` +

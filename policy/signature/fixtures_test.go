@@ -12,7 +12,7 @@ import (
 
 const matchRepository = `{"type":"matchRepository"}`
 
-// fixtureCase is one of containers/image's own images, judged by one requirement.
+// fixtureCase is one of containers/image's test images, judged by one requirement.
 type fixtureCase struct {
 	manifest    string
 	signatures  string
@@ -107,7 +107,7 @@ func sigstoreFixtures() map[string]fixtureCase {
 			"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository,
 			sigstoreSigned(keyPath("cosign2.pub")+rekor("cosign.pub"), matchRepository), policy.Rejected,
 		},
-		"a key, the log not asked for": {
+		"a key, the log not required": {
 			"cosign-key-rekor-valid.manifest.json", "cosign-key-rekor-valid.signature", rekorRepository,
 			sigstoreSigned(keyPath("cosign2.pub"), matchRepository), policy.Accepted,
 		},
@@ -168,8 +168,8 @@ func pkiFixtures() map[string]fixtureCase {
 	}
 }
 
-// TestFixtures judges the images that containers/image tests itself with: what is expected of them is written down
-// here, and what containers/image says is asked in addition.
+// TestFixtures judges the test images of containers/image. It compares the findings with those written here, and with
+// containers/image.
 func TestFixtures(t *testing.T) {
 	for _, table := range []map[string]fixtureCase{sigstoreFixtures(), pkiFixtures(), gpgFixtures()} {
 		for name, test := range table {
@@ -192,10 +192,10 @@ func (c fixtureCase) run(t *testing.T) {
 	}
 	theirs := bare(t.Context(), document, ref, sample)
 	if met := c.want == policy.Accepted; met != (theirs == nil) {
-		t.Fatalf("containers/image says: %v", theirs)
+		t.Fatalf("containers/image: %v", theirs)
 	}
 	finding := judgeAll(t, signature.NewJudge(), parse(t, c.requirement), ref, sample)
 	if got := reason(finding); got != c.want {
-		t.Errorf("%s: %s; want %s (containers/image says: %v)", got, finding.Detail, c.want, theirs)
+		t.Errorf("%s: %s; want %s (containers/image: %v)", got, finding.Detail, c.want, theirs)
 	}
 }

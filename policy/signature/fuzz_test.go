@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// FuzzParse compares with containers/image: which documents load, with which scopes of how many requirements.
+// FuzzParse compares with containers/image which documents load, with which scopes and numbers of requirements.
 func FuzzParse(f *testing.F) {
 	for _, documents := range []map[string]string{goodDocuments(), badDocuments()} {
 		for _, raw := range documents {
@@ -40,7 +40,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkDocument compares the lists of two documents, by their places and lengths.
+// checkDocument compares the lists of two documents, by position and length.
 func checkDocument(t *testing.T, ours *policy.Document, theirs *containers.Policy) {
 	t.Helper()
 	if len(ours.Default) != len(theirs.Default) {
@@ -60,11 +60,11 @@ func checkDocument(t *testing.T, ours *policy.Document, theirs *containers.Polic
 	}
 }
 
-// checkRequirement makes sure that what is written for a requirement is one.
+// checkRequirement checks that the JSON of a requirement is a valid requirement.
 func checkRequirement(t *testing.T, requirement *policy.Requirement) {
 	t.Helper()
 	if (requirement.Problem == "") != (len(requirement.JSON) > 0) {
-		t.Errorf("%q beside the problem %q", requirement.JSON, requirement.Problem)
+		t.Errorf("%q in addition to the problem %q", requirement.JSON, requirement.Problem)
 	}
 	if requirement.Problem != "" {
 		return
@@ -74,9 +74,9 @@ func checkRequirement(t *testing.T, requirement *policy.Requirement) {
 	}
 }
 
-// FuzzJudge feeds bytes that no one has signed: they never meet anything.
+// FuzzJudge judges bytes that nobody has signed: they never meet a requirement.
 func FuzzJudge(f *testing.F) {
-	// The fixtures sign other manifests than this one, so that not even they, unchanged, may be accepted.
+	// The fixtures sign other manifests than this one, so even they must not be accepted unchanged.
 	manifest := signaturetest.Manifest("fuzz")
 	for _, name := range []string{
 		"cosign-valid", "cosign-key-rekor-valid", "cosign-fulcio-rekor-valid", "cosign-pki-valid", "valid", "subkey",
@@ -100,7 +100,7 @@ func FuzzJudge(f *testing.F) {
 	})
 }
 
-// fuzzRequirements are of every kind of trust, with any name accepted.
+// fuzzRequirements has every kind of trust, with any name accepted.
 func fuzzRequirements(t testing.TB) []*policy.Requirement {
 	t.Helper()
 	var all []*policy.Requirement

@@ -17,8 +17,8 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// TestTheHashWithWhichAKeySigns compares docs/policy.md with what containers/image accepts of the hashes that cosign
-// 3.1.3 signs with in the old format.
+// TestTheHashWithWhichAKeySigns compares docs/policy.md with what containers/image accepts of cosign 3.1.3's hashes in
+// the old format.
 func TestTheHashWithWhichAKeySigns(t *testing.T) {
 	manifest := signaturetest.Manifest("app")
 	ecdsaKey := func(curve elliptic.Curve) crypto.Signer {
@@ -38,9 +38,9 @@ func TestTheHashWithWhichAKeySigns(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		key crypto.Signer
-		// options say how the statement is hashed. The zero hash: it is signed itself.
+		// options describe how the statement is hashed. Zero hash: it is signed without hashing.
 		options crypto.SignerOpts
-		// detail is what a refusal says; empty: it is accepted.
+		// detail is part of a refusal's detail; empty: the signature is accepted.
 		detail string
 	}{
 		"P-256, as cosign":            {ecdsaKey(elliptic.P256()), crypto.SHA256, ""},

@@ -16,8 +16,8 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// TestKeyringsAreJoined: containers/image looks at the first key in all files that has the signature's ID, and at no
-// other. A judge of file after file would accept what an earlier file says has expired or is revoked.
+// TestKeyringsAreJoined: containers/image uses the first key in all files that has the signature's ID, and no other. A
+// judge that used one file after the other would accept a key that an earlier file revokes or lets expire.
 func TestKeyringsAreJoined(t *testing.T) {
 	then := func() time.Time { return time.Now().Add(-48 * time.Hour) }
 	key := newGPGKey(t, &packet.Config{Time: then})
@@ -42,7 +42,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 		"revoked, and sound in a later one": {[][]byte{revoked, sound}, false},
 		"sound, and revoked in a later one": {[][]byte{sound, revoked}, true},
 		"another key":                       {[][]byte{other}, false},
-		"no ring beside it":                 {[][]byte{sound, []byte("-----BEGIN NOTHING-----")}, false},
+		"another that is no keyring":        {[][]byte{sound, []byte("-----BEGIN NOTHING-----")}, false},
 		"an empty file":                     {[][]byte{{}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,13 +56,13 @@ func TestKeyringsAreJoined(t *testing.T) {
 			theirs := bare(t.Context(), containersPolicy(t, list(requirement)), named(t, appReference), app)
 			finding := judgeAll(t, signature.NewJudge(), parse(t, requirement), named(t, appReference), app)
 			if finding.Met != test.met || (theirs == nil) != test.met {
-				t.Errorf("met: %t, want %t (%s; containers/image says: %v)", finding.Met, test.met, finding.Detail, theirs)
+				t.Errorf("met: %t, want %t (%s; containers/image: %v)", finding.Met, test.met, finding.Detail, theirs)
 			}
 		})
 	}
 }
 
-// TestCompressedSignaturesAreNotInflated: a message of some kilobytes holds 64 MiB.
+// TestCompressedSignaturesAreNotInflated: a message of some kilobytes contains 64 MiB.
 func TestCompressedSignaturesAreNotInflated(t *testing.T) {
 	key := newGPGKey(t, nil)
 	manifest := signaturetest.Manifest("app")
@@ -83,11 +83,11 @@ func TestCompressedSignaturesAreNotInflated(t *testing.T) {
 	}
 	both := newSample(t, manifest, large, good)
 	if finding := judgeAll(t, signature.NewJudge(), requirement, ref, both); !finding.Met {
-		t.Errorf("a good signature beside it is not seen: %s", finding.Detail)
+		t.Errorf("another good signature is ignored: %s", finding.Detail)
 	}
 }
 
-// bomb is a compressed OpenPGP message that says nothing, at length.
+// bomb is a compressed OpenPGP message that decompresses to a large one.
 func bomb(t testing.TB, size int) []byte {
 	t.Helper()
 	var compressed bytes.Buffer

@@ -15,7 +15,7 @@ import (
 
 const appReference = "registry.example:5000/team/app:v1"
 
-// signedApp is an image that a new key has signed as appReference, and a requirement of that key.
+// signedApp is an image that a new key has signed as appReference, and a requirement for that key.
 func signedApp(t testing.TB) (sample, *policy.Requirement) {
 	t.Helper()
 	key := signaturetest.NewKey(t)
@@ -24,8 +24,8 @@ func signedApp(t testing.TB) (sample, *policy.Requirement) {
 	return app, parse(t, sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, key.Public())), ""))[0]
 }
 
-// TestWhatIsKnownOfSignatures: "could not find out" is never an answer, and never a refusal either.
-func TestWhatIsKnownOfSignatures(t *testing.T) {
+// TestStatesOfEvidence: if signatures could not be fetched or read, the finding is not a refusal.
+func TestStatesOfEvidence(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*testing.T, *policy.Evidence)
 		want   policy.Reason
@@ -33,16 +33,16 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 		"there is a good one":  {func(*testing.T, *policy.Evidence) {}, policy.Accepted},
 		"nothing is known":     {func(_ *testing.T, e *policy.Evidence) { e.State = policy.Unknown }, policy.Pending},
 		"a state that is none": {func(_ *testing.T, e *policy.Evidence) { e.State = 77 }, policy.Pending},
-		"looked and failed": {
+		"the fetch failed": {
 			func(_ *testing.T, e *policy.Evidence) { e.State = policy.Failed },
 			policy.Unavailable,
 		},
-		"looked and none can be read": {
+		"found, and none can be parsed": {
 			func(_ *testing.T, e *policy.Evidence) { e.State, e.Unusable = policy.None, true }, policy.Rejected,
 		},
-		"looked and there is none":    {func(_ *testing.T, e *policy.Evidence) { e.State = policy.None }, policy.Unsigned},
-		"one is said to be there too": {func(_ *testing.T, e *policy.Evidence) { e.Signatures = 2 }, policy.Unavailable},
-		"the directory has gone": {
+		"there is none":        {func(_ *testing.T, e *policy.Evidence) { e.State = policy.None }, policy.Unsigned},
+		"one more is expected": {func(_ *testing.T, e *policy.Evidence) { e.Signatures = 2 }, policy.Unavailable},
+		"the directory was deleted": {
 			func(_ *testing.T, e *policy.Evidence) { e.Directory += "/gone" },
 			policy.Unavailable,
 		},
@@ -104,7 +104,7 @@ func TestWhatIsKnownOfSignatures(t *testing.T) {
 	}
 }
 
-// TestInstancesOfAnIndex: an index copied whole has each manifest's signatures next to it under the manifest's name.
+// TestInstancesOfAnIndex: an index that was copied whole has the signatures of each manifest under the manifest's name.
 func TestInstancesOfAnIndex(t *testing.T) {
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		t.Run(algorithm.String(), func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestInstancesOfAnIndex(t *testing.T) {
 			raw := signaturetest.Manifest("instance")
 			instance := algorithm.FromBytes(raw)
 			app := newSample(t, raw)
-			// The name of the usual algorithm is left out.
+			// The default algorithm is not part of the name.
 			prefix := instance.Encoded()
 			if algorithm != digest.SHA256 {
 				prefix = algorithm.String() + "-" + prefix
@@ -141,8 +141,8 @@ func TestDigests(t *testing.T) {
 		ref    string
 		want   policy.Reason
 	}{
-		"the tag is asked for": {right, nil, appReference, policy.Accepted},
-		"the digest is asked for": {
+		"the pod has the tag": {right, nil, appReference, policy.Accepted},
+		"the pod has the digest": {
 			right, nil, "registry.example:5000/team/app@" + right.String(),
 			policy.Accepted,
 		},
@@ -186,8 +186,8 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// TestASchema1ManifestHidesAnother: the digest that containers/image gives to a manifest of schema 1 is that of a text
-// which a field of it holds. Here that text is the manifest that was signed, and the other fields are the attacker's.
+// TestASchema1ManifestHidesAnother: for containers/image, the digest of a schema 1 manifest is that of a text in one of
+// its fields. Here that text is the signed manifest, and the attacker wrote the other fields.
 func TestASchema1ManifestHidesAnother(t *testing.T) {
 	key := signaturetest.NewKey(t)
 	genuine := signaturetest.Manifest("genuine")
@@ -215,7 +215,7 @@ func TestASchema1ManifestHidesAnother(t *testing.T) {
 	}
 }
 
-// TestDetailsAreBounded: what a hostile signature makes containers/image say goes into a log.
+// TestDetailsAreBounded: hostile signatures determine the errors of containers/image, which are logged.
 func TestDetailsAreBounded(t *testing.T) {
 	app, requirement := signedApp(t)
 	app = newSample(t, app.manifest.Bytes, nil)

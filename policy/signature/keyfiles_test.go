@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// TestKeyFiles: whatever names a file has its contents, and is then the same as if they had been written there.
+// TestKeyFiles: a requirement that names files becomes the same as one with their contents.
 func TestKeyFiles(t *testing.T) {
 	key, ring := fixture(t, "cosign.pub"), fixture(t, "public-key.gpg")
 	ca, root, between := fixture(t, "fulcio_v1.crt.pem"), fixture(t, "pki_root_crts.pem"), fixture(t,
@@ -56,7 +56,7 @@ func TestKeyFiles(t *testing.T) {
 			[]string{"/between", "/root"},
 		},
 		"GPG": {signedBy(`"keyPath":"/ring"`, ""), signedBy(`"keyData":`+data(ring), ""), []string{"/ring"}},
-		"beside what is ignored": {
+		"with ignored members": {
 			sigstoreSigned(`"keyPath":"/key","keyData":null,"rekorPublicKeyPath":"","rekorPublicKeyData":null`, ""),
 			sigstoreSigned(`"keyData":`+
 				data(key), ""),
@@ -120,8 +120,8 @@ func TestAChangedKeyFileIsAnotherRequirement(t *testing.T) {
 	}
 }
 
-// TestAMissingKeyFileHarmsItsRequirementOnly: the document loads, and the other scopes hold.
-func TestAMissingKeyFileHarmsItsRequirementOnly(t *testing.T) {
+// TestAMissingKeyFileAffectsItsRequirementOnly: the document loads, and the other scopes work.
+func TestAMissingKeyFileAffectsItsRequirementOnly(t *testing.T) {
 	raw := `{"default":` + rejectList + `,"transports":{"docker":{
 		"a":[` + sigstoreSigned(`"keyPaths":["/missing"]`, "") + `,{"type":"insecureAcceptAnything"}],
 		"b":[` + sigstoreSigned(keyPath("cosign.pub"), "") + `]},

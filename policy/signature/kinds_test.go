@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// notation is a kind that containers/image does not know, as another package would add it: one row.
+// notation is a kind that containers/image does not support, as another package would add it: one row.
 const notation policy.Kind = "notationSigned"
 
 func withNotation() *signature.Parser {
@@ -42,7 +42,7 @@ func TestAKindOfAnotherPackageIsOneRow(t *testing.T) {
 		"alone":              {`[` + own + `]`, []policy.Kind{notation}, ""},
 		"before a library's": {`[` + own + `,` + library + `]`, []policy.Kind{notation, policy.Reject}, ""},
 		"after a library's":  {`[` + library + `,` + own + `]`, []policy.Kind{policy.Reject, notation}, ""},
-		"with a fault": {
+		"invalid": {
 			`[` + library + `,{"type":"notationSigned"}]`, nil, "requirement 2: notationSigned needs",
 		},
 		"before a library's bad":  {`[` + own + `,{"type":"reject","x":1}]`, nil, `"x"`},

@@ -52,8 +52,8 @@ func TestDocumentsThatDoNotLoad(t *testing.T) {
 	}
 }
 
-// TestErrorsNameThePlace: an operator with two hundred scopes has to find the wrong one.
-func TestErrorsNameThePlace(t *testing.T) {
+// TestErrorsNameTheScope: an operator with two hundred scopes must find the wrong one.
+func TestErrorsNameTheScope(t *testing.T) {
 	document := []byte(scoped("docker", "example.com/app", `[{"type":"rejcet"}]`))
 	_, err := signature.NewParser(signature.Kinds(nil)).Parse(document, noFiles)
 	if err == nil {
@@ -104,7 +104,7 @@ func TestNeedsEvidence(t *testing.T) {
 	}
 }
 
-func TestEqualListsAreKeptOnce(t *testing.T) {
+func TestEqualListsAreStoredOnce(t *testing.T) {
 	parser := signature.NewParser(signature.Kinds(nil))
 	key := sigstoreSigned(keyPath("cosign.pub"), "")
 	documents := make([]*policy.Document, 8)
@@ -123,8 +123,8 @@ func TestEqualListsAreKeptOnce(t *testing.T) {
 	}
 }
 
-// TestDocumentsAreNotKept: ten thousand files of which only what is new in each is to stay in memory.
-func TestDocumentsAreNotKept(t *testing.T) {
+// TestDocumentsAreNotKeptInMemory: of ten thousand files, only what differs stays in memory.
+func TestDocumentsAreNotKeptInMemory(t *testing.T) {
 	parser := signature.NewParser(signature.Kinds(nil))
 	requirement := sigstoreSigned(keyPath("cosign.pub"), `{"type":"exactRepository","dockerRepository":"example.com/a"}`)
 	raw := `{"default":[` + requirement + `],"transports":{"docker":{"example.com/a":[` + requirement + `]}}}`
@@ -137,7 +137,7 @@ func TestDocumentsAreNotKept(t *testing.T) {
 	runtime.KeepAlive(parser)
 }
 
-// parseAndForget parses a copy of the bytes that nobody else has.
+// parseAndForget parses a private copy of the bytes.
 func parseAndForget(t *testing.T, parser *signature.Parser, raw string) (*policy.Document, weak.Pointer[byte]) {
 	t.Helper()
 	bytes := []byte(raw)

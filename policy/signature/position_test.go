@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// TestErrorsNameTheirPlaceAndNoTypeOfGo: whoever wrote the document looks for the line.
-func TestErrorsNameTheirPlaceAndNoTypeOfGo(t *testing.T) {
+// TestErrorsHaveAPositionAndNoGoTypes: the author of the document needs the line.
+func TestErrorsHaveAPositionAndNoGoTypes(t *testing.T) {
 	for name, test := range map[string]struct{ document, want string }{
 		"it ends too soon": {"{\n \"default\": [", "2:14: unexpected EOF within \"/default\""},
 		"a comma too many": {"{\"default\": [{\"type\": \"reject\"}],\n}", "1:33: invalid character ','"},
@@ -47,11 +47,11 @@ func TestErrorsNameTheirPlaceAndNoTypeOfGo(t *testing.T) {
 			}
 			said := fmt.Sprintf("%d:%d: %v", position.Line, position.Column, err)
 			if !strings.Contains(said, test.want) {
-				t.Errorf("it says %s; want %s", said, test.want)
+				t.Errorf("the error is %s; want %s", said, test.want)
 			}
 			for _, ours := range []string{"Go ", "json:", "jsontext", "signature.", "struct"} {
 				if strings.Contains(said, ours) {
-					t.Errorf("it says %s", said)
+					t.Errorf("the error is %s", said)
 				}
 			}
 		})

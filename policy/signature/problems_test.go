@@ -14,8 +14,8 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// TestRequirementsThatNothingMeets: each image has a signature that is good but for what is wrong with the
-// requirement. containers/image denies it, and would deny any other; we say so when the document is loaded.
+// TestRequirementsThatNothingMeets: each image has a signature that would be accepted if the requirement had no
+// problem. containers/image denies every signature; this package reports the problem when the document is loaded.
 func TestRequirementsThatNothingMeets(t *testing.T) {
 	key, log, gpg := signaturetest.NewKey(t), signaturetest.NewKey(t), newGPGKey(t, nil)
 	exchange, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -94,7 +94,7 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 	}
 }
 
-// TestRequirementsThatCanBeMet are those of the table above with what is wrong made right.
+// TestRequirementsThatCanBeMet fixes the problems of the table above.
 func TestRequirementsThatCanBeMet(t *testing.T) {
 	key, log := signaturetest.NewKey(t), signaturetest.NewKey(t)
 	now := time.Now()
@@ -111,8 +111,8 @@ func TestRequirementsThatCanBeMet(t *testing.T) {
 		requirement string
 		signature   []byte
 	}{
-		// With a log, only the key that the log names is used.
-		"a key that signs nothing beside a log": {
+		// With a log, only the key in the log's entry is used.
+		"a key that signs nothing, with a log": {
 			sigstoreSigned(`"keyDatas":`+data([][]byte{good, signaturetest.PublicPEM(t, exchange.PublicKey())})+
 				`,"rekorPublicKeyData":`+data(signaturetest.PublicPEM(t, log.Public())), ""),
 			signaturetest.Sign(t, key, appReference, pinned).Logged(t, log, good, now).File(t),

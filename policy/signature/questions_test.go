@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// TestQuestionsThatMakeNoSense are answered all the same, and nothing is met.
-func TestQuestionsThatMakeNoSense(t *testing.T) {
+// TestInvalidRequests get a finding too, and meet no requirement.
+func TestInvalidRequests(t *testing.T) {
 	app, good := signedApp(t)
 	ended, end := context.WithCancel(t.Context())
 	end()
@@ -41,7 +41,7 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 			},
 			appReference, policy.InvalidPolicy,
 		},
-		// containers/image asks the image for its signatures, and there is nothing to ask.
+		// containers/image reads the image's signatures, and there are none.
 		"a panic": {
 			t.Context(), &policy.Requirement{Kind: good.Kind, JSON: good.JSON}, appReference, policy.Internal,
 		},
@@ -69,12 +69,12 @@ func TestQuestionsThatMakeNoSense(t *testing.T) {
 	}
 	if finding := signature.NewJudge().Judge(t.Context(), good, both, app.manifest,
 		app.evidence); reason(finding) != policy.Internal {
-		t.Errorf("a tag beside a digest: %s: %s", reason(finding), finding.Detail)
+		t.Errorf("a tag and a digest: %s: %s", reason(finding), finding.Detail)
 	}
 }
 
-// TestRequirementsWithoutIdentityAreNotMixedUp: a requirement that some other code made need not have an ID.
-func TestRequirementsWithoutIdentityAreNotMixedUp(t *testing.T) {
+// TestRequirementsWithoutIDAreNotMixedUp: requirements from other code may lack an ID.
+func TestRequirementsWithoutIDAreNotMixedUp(t *testing.T) {
 	app, _ := signedApp(t)
 	judge := signature.NewJudge()
 	for kind, want := range map[string]policy.Reason{

@@ -25,7 +25,7 @@ var (
 	_ policy.JudgeFunc = (*signature.Judge)(nil).Judge
 )
 
-// sample is an image with signatures, in a directory that both sides of a comparison read.
+// sample is an image with signatures, in a directory that countersign and containers/image read.
 type sample struct {
 	manifest policy.Manifest
 	evidence policy.Evidence
@@ -60,12 +60,12 @@ func parse(t testing.TB, requirements string) []*policy.Requirement {
 	return document.Default
 }
 
-// sigstoreSigned is a requirement with the given trust, and the identity if there is one.
+// sigstoreSigned returns a requirement with the given trust, and the identity if there is one.
 func sigstoreSigned(trust, identity string) string {
 	return signed(`"type":"sigstoreSigned",`+trust, identity)
 }
 
-// signedBy is a requirement with the given keys, and the identity if there is one.
+// signedBy returns a requirement with the given keys, and the identity if there is one.
 func signedBy(keys, identity string) string {
 	return signed(`"type":"signedBy","keyType":"GPGKeys",`+keys, identity)
 }
@@ -77,7 +77,7 @@ func signed(members, identity string) string {
 	return "{" + members + "}"
 }
 
-// data is a value in JSON, with byte slices in base64.
+// data encodes a value in JSON, with byte slices in base64.
 func data(value any) string {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -95,7 +95,7 @@ func named(t testing.TB, s string) reference.Named {
 	return ref
 }
 
-// judgeAll judges a list of requirements as a decision does: each must be met.
+// judgeAll judges a list of requirements like a decision: all must be met.
 func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, ref reference.Named,
 	s sample,
 ) policy.Finding {
@@ -113,7 +113,7 @@ func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, 
 	return policy.Finding{Met: true}
 }
 
-// reason is the reason of a finding, and Accepted if the requirement is met.
+// reason returns the reason of a finding, and Accepted if the requirement is met.
 func reason(finding policy.Finding) policy.Reason {
 	if finding.Met {
 		return policy.Accepted
@@ -121,7 +121,7 @@ func reason(finding policy.Finding) policy.Reason {
 	return finding.Reason
 }
 
-// bare asks containers/image about a whole document, in the way it documents for images pulled before.
+// bare evaluates a whole document with containers/image, in the documented way for images that were pulled before.
 func bare(ctx context.Context, document *containers.Policy, ref reference.Named, s sample) error {
 	identity, err := docker.NewReference(ref)
 	if err != nil {

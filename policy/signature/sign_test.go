@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
-// leaf is a certificate for signing code, for a person and a host.
+// leaf is a code-signing certificate for a person and a host.
 func leaf(t testing.TB, parent *signaturetest.Authority, from, to time.Time) *signaturetest.Authority {
 	t.Helper()
 	return signaturetest.Issue(t, parent, &x509.Certificate{
@@ -35,7 +35,7 @@ func newGPGKey(t testing.TB, config *packet.Config) *openpgp.Entity {
 	return entity
 }
 
-// keyring is the public part of OpenPGP keys, in binary.
+// keyring returns the public part of OpenPGP keys, in binary.
 func keyring(t testing.TB, entities ...*openpgp.Entity) []byte {
 	t.Helper()
 	var buffer bytes.Buffer
@@ -63,7 +63,7 @@ func armored(t testing.TB, ring []byte) []byte {
 	return buffer.Bytes()
 }
 
-// gpgStatement is what is signed by OpenPGP: that an image with this digest is appReference. Unlike in cosign's
+// gpgStatement is the statement in an OpenPGP message: an image with this digest is appReference. Unlike in cosign's
 // payloads, containers/image accepts no null for the optional members.
 func gpgStatement(manifest digest.Digest) []byte {
 	return []byte(data(map[string]any{
@@ -76,7 +76,7 @@ func gpgStatement(manifest digest.Digest) []byte {
 	}))
 }
 
-// gpgSigned is a simple signing signature for appReference.
+// gpgSigned returns a simple signing signature for appReference.
 func gpgSigned(t testing.TB, entity *openpgp.Entity, manifest digest.Digest) []byte {
 	t.Helper()
 	var buffer bytes.Buffer

@@ -32,7 +32,7 @@ func certifiedApp(t *testing.T, from, to time.Duration) (sample, *policy.Require
 	return app, parse(t, sigstoreSigned(trust, ""))[0]
 }
 
-// TestCertificatesAreJudgedNow: what they met or did not meet is true until the next of their dates, an hour at most.
+// TestCertificatesAreJudgedNow: findings are valid until the next date of a certificate, and an hour at most.
 func TestCertificatesAreJudgedNow(t *testing.T) {
 	for name, test := range map[string]struct {
 		from, to time.Duration
@@ -55,7 +55,7 @@ func TestCertificatesAreJudgedNow(t *testing.T) {
 	}
 }
 
-// checkLasting judges at once, at the last moment of the finding, and, if it is for a date that it is over, then.
+// checkLasting judges immediately, just before the finding expires and, if it expires at a date, at that date.
 func checkLasting(t *testing.T, app sample, requirement *policy.Requirement, met bool, lasts time.Duration) {
 	t.Helper()
 	judge := signature.NewJudge()
@@ -99,8 +99,8 @@ func TestGPGIsJudgedNow(t *testing.T) {
 	})
 }
 
-// TestKeyedAndKeylessDoNotExpire: a key has no dates, and Fulcio's certificates, the authority's included, are judged
-// at the time at which the log has seen the signature.
+// TestKeyedAndKeylessDoNotExpire: a key has no dates, and certificates of Fulcio, including the authority's, are
+// verified at the time at which the log recorded the signature.
 func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
@@ -131,8 +131,8 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 				"by a key":                            {keyed, byKey, true},
 				"keyless, while the certificate held": {keyless, early, true},
 				"keyless, after the certificate":      {keyless, late, false},
-				"keyless, where a key is asked for":   {keyed, early, false},
-				"by a key, where keyless is asked":    {keyless, byKey, false},
+				"keyless, but a key is required":      {keyed, early, false},
+				"by a key, but keyless is required":   {keyless, byKey, false},
 			} {
 				finding := signature.NewJudge().Judge(t.Context(), parse(t, test.requirement)[0],
 					named(t, appReference), test.app.manifest, test.app.evidence)

@@ -32,7 +32,7 @@ var (
 	builder = signaturetest.Identity{Email: "build@example.com", Issuer: "https://issuer.example"}
 )
 
-// allowed asks containers/image whether an image is signed as a requirement asks.
+// allowed reports whether containers/image accepts an image under a requirement.
 func allowed(t *testing.T, requirement map[string]any, sig signaturetest.Signature) error {
 	t.Helper()
 	store := t.TempDir()
@@ -78,8 +78,8 @@ func allowed(t *testing.T, requirement map[string]any, sig signaturetest.Signatu
 	return err
 }
 
-// TestContainersImageVerifies has each signature judged by containers/image itself, and each thing that it must look at
-// made wrong once.
+// TestContainersImageVerifies judges each signature with containers/image, and invalidates each part that it must
+// verify once.
 func TestContainersImageVerifies(t *testing.T) {
 	ours, others := signaturetest.NewSigstore(t), signaturetest.NewSigstore(t)
 	stranger := signaturetest.Identity{Email: "eve@example.com", Issuer: builder.Issuer}
@@ -109,7 +109,7 @@ func TestContainersImageVerifies(t *testing.T) {
 		"keyless, by another person": {
 			keyless, ours.Sign(t, stranger, repository, subject), `Required email "build@example.com" not found`,
 		},
-		"keyless, as another issuer says": {
+		"keyless, by another issuer": {
 			keyless, ours.Sign(t, elsewhere, repository, subject), `Unexpected Fulcio OIDC issuer "https://elsewhere.example"`,
 		},
 		"keyless, certified by another authority": {
@@ -150,14 +150,14 @@ func TestContainersImageVerifies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := allowed(t, test.requirement, test.signature)
 			if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("containers/image says %v; want %q", err, test.want)
+				t.Errorf("containers/image: %v; want %q", err, test.want)
 			}
 		})
 	}
 }
 
-// TestSignatureIsShapedAsCosignsIs compares with a signature that cosign made by the public Fulcio and Rekor.
-func TestSignatureIsShapedAsCosignsIs(t *testing.T) {
+// TestSignaturesHaveTheFormatOfCosign compares with a signature that cosign created with the public Fulcio and Rekor.
+func TestSignaturesHaveTheFormatOfCosign(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join("..", "testdata", "containers-image", "cosign-fulcio-rekor-valid.signature"))
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestSignatureIsShapedAsCosignsIs(t *testing.T) {
 	}
 }
 
-// shape lists the members of a signature file, those of documents within strings and base64 included.
+// shape lists the members of a signature file, including documents within strings and base64.
 func shape(t *testing.T, file []byte) []string {
 	t.Helper()
 	_, contents, _ := bytes.Cut(file, []byte("\n"))
