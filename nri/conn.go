@@ -37,11 +37,13 @@ func (t *connTracker) clientOptions() []ttrpc.ClientOpts {
 	return []ttrpc.ClientOpts{ttrpc.WithUnaryClientInterceptor(t.register)}
 }
 
-// register forwards the stub's only request to the runtime, its registration.
+// register forwards the stub's only request to the runtime, its registration. It waits for the answer until the
+// connection ends, and not five seconds as the stub does: see [ErrUnanswered].
 func (t *connTracker) register(
 	ctx context.Context, request *ttrpc.Request, response *ttrpc.Response, _ *ttrpc.UnaryClientInfo, invoke ttrpc.Invoker,
 ) error {
-	if err := invoke(ctx, request, response); err != nil {
+	request.TimeoutNano = 0
+	if err := invoke(context.WithoutCancel(ctx), request, response); err != nil {
 		return err
 	}
 	t.acceptOnce.Do(func() { close(t.accepted) })

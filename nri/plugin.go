@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/stub"
@@ -29,8 +30,10 @@ type Plugin struct {
 	// Panicked is called with each panic during a request, which is then refused as [policy.Internal]. It may be nil.
 	Panicked policy.PanicFunc
 	// Registered is called with nil whenever the plugin has been registered, and with the cause whenever a registration
-	// has ended or an attempt has failed.
+	// has ended or an attempt has failed; with [ErrUnanswered] if containerd does not answer, which it may later.
 	Registered func(error)
+	// AnswerTimeout is how long containerd may take to answer a registration before that is reported; zero: 15 seconds.
+	AnswerTimeout time.Duration
 	// Version returns containerd's version, from containerd's own API. It is called if NRI cannot be reached, because a
 	// containerd that is too old may have no NRI at all. It may be nil.
 	Version func(context.Context) (string, error)
@@ -44,6 +47,9 @@ type session struct {
 	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
 	running    sync.WaitGroup  // what evaluates running containers
 	waiting    atomic.Int32    // containers that wait to be re-evaluated
+	// complete is closed when the registration is complete.
+	complete     chan struct{}
+	completeOnce sync.Once
 	// The state of the registration. Requests of containerd write it; it is read after all of them have been handled.
 	configured, synchronized bool
 	refused                  error
@@ -75,6 +81,7 @@ func (s *session) Synchronize(
 	running := s.containerInfos(pods, containers)
 	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
 	s.synchronized = true
+	s.completeOnce.Do(func() { close(s.complete) })
 	s.Registered(nil)
 	s.running.Go(func() { s.auditRunning(s.background, s.Handler, running) })
 	return nil, nil

@@ -122,7 +122,9 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	defer connection.Close()
 
 	background, cancel := context.WithCancel(ctx)
-	session := &session{Plugin: p, background: background, conn: newConnTracker()}
+	session := &session{
+		Plugin: p, background: background, conn: newConnTracker(), complete: make(chan struct{}),
+	}
 	defer session.running.Wait()
 	defer cancel()
 	options := []stub.Option{
@@ -150,17 +152,7 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 func (s *session) serve(ctx context.Context, plugin stub.Stub, connection io.Closer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- plugin.Run(context.WithoutCancel(ctx)) }()
-	var err error
-	select {
-	case err = <-ended:
-	case <-s.conn.disconnected:
-		_ = connection.Close()
-		err = s.release(plugin, ended)
-	case <-ctx.Done():
-		s.drain()
-		_ = connection.Close()
-		err = s.release(plugin, ended)
-	}
+	err := s.await(ctx, plugin, connection, ended)
 	s.conn.close()
 	if s.refused != nil {
 		return fmt.Errorf("refusing to serve: %w", s.refused)

@@ -101,13 +101,19 @@ type subject struct {
 // start runs a plugin with that handler until the test ends.
 func start(t testing.TB, socket string, handler *nri.Handler) *subject {
 	t.Helper()
+	return startImpatient(t, socket, handler, 0)
+}
+
+// startImpatient starts a plugin that reports after some time that its registration is not answered.
+func startImpatient(t testing.TB, socket string, handler *nri.Handler, answerTimeout time.Duration) *subject {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &subject{
 		log: newLines(), registered: make(chan bool, 1000), cancel: cancel, ended: make(chan struct{}),
 	}
 	plugin := &nri.Plugin{
 		Socket: socket, Handler: handler, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
-		Registered: func(err error) { s.registered <- err == nil },
+		Registered: func(err error) { s.registered <- err == nil }, AnswerTimeout: answerTimeout,
 	}
 	go func() {
 		defer close(s.ended)

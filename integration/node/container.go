@@ -27,11 +27,14 @@ func (n *Node) sandboxConfig(pod Pod, uid, logs string) *cri.PodSandboxConfig {
 		Labels:       map[string]string{labelPodName: pod.Name, labelPodNamespace: pod.Namespace, labelPodUID: uid},
 		Annotations:  map[string]string{"kubernetes.io/config.source": "api"},
 		Linux: &cri.LinuxPodSandboxConfig{
-			CgroupParent:    "/" + cgroupOf(n.directory.path),
+			CgroupParent:    n.CgroupParent(),
 			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: hostNetwork()},
 		},
 	}
 }
+
+// CgroupParent returns the cgroup below which the node's containers run.
+func (n *Node) CgroupParent() string { return "/" + cgroupOf(n.directory.path) }
 
 func hostNetwork() *cri.NamespaceOption {
 	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}

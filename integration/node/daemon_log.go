@@ -114,6 +114,9 @@ func (d *Daemon) records(message string, each func(line []byte, record map[strin
 // Metrics returns the text of /metrics.
 func (d *Daemon) Metrics(ctx context.Context) (string, error) { return d.get(ctx, "/metrics") }
 
+// Readiness returns the text of /readyz. The error has it too unless the daemon is ready.
+func (d *Daemon) Readiness(ctx context.Context) (string, error) { return d.get(ctx, "/readyz") }
+
 // Metric returns the value of one series, by its name with the labels as in /metrics. A missing series is an error.
 func (d *Daemon) Metric(ctx context.Context, series string) (float64, error) {
 	text, err := d.Metrics(ctx)

@@ -9,6 +9,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/containerd"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 )
@@ -46,6 +47,7 @@ func (d *daemon) reportStatus(ctx context.Context, group *errgroup.Group) {
 	registered, disconnected := newNotifier(), newNotifier()
 	d.metrics.Set(metrics.Registered, metrics.No, "not registered with NRI yet")
 	d.plugin.Registered = func(err error) {
+		d.metrics.Unanswered(errors.Is(err, nri.ErrUnanswered))
 		if err == nil {
 			d.metrics.Set(metrics.Registered, metrics.Yes, "")
 			registered.notify()

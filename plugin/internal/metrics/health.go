@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,6 +79,8 @@ type health struct {
 	mu      sync.Mutex // guards all below
 	answers map[Check]answer
 	probes  map[Check]ProbeFunc
+
+	unanswered atomic.Bool
 }
 
 type answer struct {
@@ -188,6 +191,7 @@ func (r Report) String() string {
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- checkDescription()
 	descriptions <- registeredDescription()
+	descriptions <- unansweredDescription()
 }
 
 // Collect implements [prometheus.Collector]. Each possible status is a series, of which one is 1, as kube-state-metrics
@@ -203,6 +207,7 @@ func (m *Metrics) Collect(collected chan<- prometheus.Metric) {
 		}
 	}
 	gauge(registeredDescription(), report.Healthy)
+	gauge(unansweredDescription(), m.health.unanswered.Load())
 }
 
 func checkDescription() *prometheus.Desc {
@@ -214,6 +219,15 @@ func registeredDescription() *prometheus.Desc {
 	return prometheus.NewDesc("countersign_nri_registered",
 		"1 while the plugin is registered with NRI.", nil, nil)
 }
+
+func unansweredDescription() *prometheus.Desc {
+	return prometheus.NewDesc("countersign_nri_unanswered",
+		"1 while containerd accepts connections at NRI's socket, and has not answered the registration for 15 seconds.",
+		nil, nil)
+}
+
+// Unanswered records whether containerd leaves the registration unanswered.
+func (m *Metrics) Unanswered(is bool) { m.health.unanswered.Store(is) }
 
 func oneIf(b bool) float64 {
 	if b {
