@@ -19,12 +19,10 @@ const (
 	predicateAnnotation = "dev.sigstore.bundle.predicateType"
 	// maxReferrer bounds such a manifest, in bytes: it lists one layer.
 	maxReferrer = 256 << 10
-	// maxAttached is how many such manifests are remembered.
-	maxAttached = 4096
-	// maxRemembered is how many bundles such a manifest may list to be remembered, and maxSubject how long what it refers
-	// to may be, in bytes. cosign lists one, and a digest of SHA-512 has 135.
-	maxRemembered = 4
-	maxSubject    = 256
+	// maxAttached is how many such manifests are cached, and maxAttachedBytes how much text one of these may have: a few
+	// digests, of which a manifest by cosign has two.
+	maxAttached      = 4096
+	maxAttachedBytes = 1 << 10
 )
 
 // attached is what the manifest of a referrer holds.
@@ -37,9 +35,16 @@ type attached struct {
 	signatures []ocispec.Descriptor
 }
 
-// small reports whether so many of its kind can be remembered. Signatures carry certificates, and are not.
-func (a *attached) small() bool {
-	return len(a.signatures) == 0 && len(a.bundles) <= maxRemembered && len(a.subject) <= maxSubject
+// weight returns how many bytes of text it has. Signatures have certificates, and are too heavy for a cache.
+func (a *attached) weight() int {
+	if len(a.signatures) > 0 {
+		return maxAttachedBytes + 1
+	}
+	weight := len(a.subject)
+	for _, bundle := range a.bundles {
+		weight += len(bundle.Digest)
+	}
+	return weight
 }
 
 // readBundles reads the bundles and the signatures of the old format that refer to the subject: the newest that say

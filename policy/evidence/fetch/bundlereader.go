@@ -142,9 +142,7 @@ func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*a
 	if err != nil {
 		return nil, registry.PermanentError("%s: %v", listed.Digest, err)
 	}
-	if holds.small() {
-		r.fetcher.attached.Add(listed.Digest, holds)
-	}
+	r.fetcher.attached.Add(listed.Digest, holds, holds.weight())
 	return holds, nil
 }
 
@@ -156,7 +154,7 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 	if layer.Size > r.room {
 		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
-	if known, ok := r.fetcher.noted.Get(layer.Digest); ok {
+	if known, ok := r.fetcher.useless.Get(layer.Digest); ok {
 		r.seen[layer.Digest] = true
 		return known
 	}
@@ -172,10 +170,18 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 		err = registry.PermanentError("%s: %v", layer.Digest, err)
 	}
 	if err != nil || parsed.Attestation() {
-		r.fetcher.noted.Add(layer.Digest, err)
+		r.fetcher.useless.Add(layer.Digest, err, weight(err))
 		return err
 	}
 	r.room -= int64(len(raw))
 	r.into.add(format.KindBundle, raw)
 	return nil
+}
+
+// weight returns how many bytes of text an error has.
+func weight(err error) int {
+	if err == nil {
+		return 0
+	}
+	return len(err.Error())
 }

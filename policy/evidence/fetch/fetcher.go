@@ -4,10 +4,10 @@ import (
 	"context"
 
 	"github.com/distribution/reference"
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/lru"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -23,11 +23,11 @@ type Config struct {
 type Fetcher struct {
 	*registry.Client
 	lookaside string
-	// attached caches what manifests of referrers hold.
+	// attached caches what manifests of referrers contain.
 	attached *lru.Cache[digest.Digest, *attached]
-	// noted caches blobs of referrers that do not tell of any image that it is signed: attestations, by a nil error, and
-	// what cannot be parsed.
-	noted *lru.Cache[digest.Digest, error]
+	// useless caches which blobs of referrers are no signature of an image: attestations, by a nil error, and what cannot
+	// be parsed.
+	useless *lru.Cache[digest.Digest, error]
 }
 
 // New returns a fetcher with a configuration.
@@ -35,17 +35,13 @@ func New(config Config) *Fetcher {
 	if config.Registries == nil {
 		config.Registries = registry.New(registry.Config{})
 	}
-	remembered, err := lru.New[digest.Digest, *attached](maxAttached)
-	if err != nil {
-		// Only for a size of nothing or less.
-		panic(err)
+	return &Fetcher{
+		Client: config.Registries, lookaside: config.Lookaside,
+		attached: lru.New[digest.Digest, *attached](
+			lru.Bounds{Entries: maxAttached, Weight: maxAttached * maxAttachedBytes, EntryWeight: maxAttachedBytes}),
+		useless: lru.New[digest.Digest, error](
+			lru.Bounds{Entries: maxUseless, Weight: maxUselessBytes, EntryWeight: maxUselessBytes / maxUseless}),
 	}
-	noted, err := lru.New[digest.Digest, error](maxNoted)
-	if err != nil {
-		// As above.
-		panic(err)
-	}
-	return &Fetcher{Client: config.Registries, lookaside: config.Lookaside, attached: remembered, noted: noted}
 }
 
 // With returns a fetcher for one request, which tries the credentials of that request before the node's. They may be

@@ -20,8 +20,10 @@ import (
 const (
 	// readAhead is how many referrers are read at the same time: in one after the other, 300 take longer than a fetch may.
 	readAhead = 8
-	// maxNoted is how many blobs are remembered that are no signature of an image and never become one.
-	maxNoted = 16384
+	// maxUseless is how many blobs are cached that are no signature of an image, and maxUselessBytes how much text the
+	// errors have that tell why.
+	maxUseless      = 16384
+	maxUselessBytes = 16 << 20
 )
 
 // ahead is what was read before its turn, or why it could not be.
@@ -94,7 +96,7 @@ func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.
 		return
 	}
 	layer := holds.bundles[0]
-	if r.seen[layer.Digest] || r.fetcher.noted.Contains(layer.Digest) ||
+	if _, useless := r.fetcher.useless.Get(layer.Digest); useless || r.seen[layer.Digest] ||
 		layer.Size < 0 || layer.Size > min(format.MaxFile, r.room) {
 		return
 	}
