@@ -18,6 +18,7 @@ func unguarded() map[string]string {
 		"nri/reevaluate.go:reevaluateLater":            "each container is judged under a guard",
 		"policy/deadline.go:Answer":                    "guarded recovers, and makes a verdict of it",
 		"policy/files/look.go:look":                    "the parser runs under a guard; the rest reads and hashes files",
+		"policy/evidence/satisfied.go:Satisfied":       "each satisfaction is recorded under a guard",
 		"policy/evidence/keeper.go:open":               "watch handles times and paths of ours, and the sweep is guarded",
 		"policy/evidence/queue_run.go:start":           "run has its fetch and its storing guarded",
 		"plugin/countersign/evidence_local.go:list":    "a command's own process, and the parts of origin are guarded",

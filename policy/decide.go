@@ -22,6 +22,8 @@ type Sources struct {
 	// Lookup and Refetch return and refresh the evidence. Refetch may be nil.
 	Lookup  LookupFunc
 	Refetch RefetchFunc
+	// Satisfied is told which evidence met a requirement, in each decision that no cache had. It may be nil.
+	Satisfied SatisfiedFunc
 	// Kinds is the table of the kinds of requirements, each with its judges.
 	Kinds Kinds
 	// NoIdentity reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.

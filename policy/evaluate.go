@@ -108,7 +108,7 @@ func (e *evaluation) evaluateRequirement(ctx context.Context, requirement *Requi
 		evidence := e.stored.at(i)
 		e.recorder.manifest(manifest.Digest, evidence)
 		found := e.evaluateManifest(ctx, requirement, manifest, evidence)
-		if found.Met = found.Met || found.NoIdentity && e.noIdentity; found.Met {
+		if found.Met = e.accepts(found.Finding); found.Met {
 			return found
 		}
 		best = best.merge(found)

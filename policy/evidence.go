@@ -38,6 +38,24 @@ type Evidence struct {
 	// something new; empty and zero if that is not known. Decisions do not depend on them.
 	Source    string
 	FetchedAt time.Time
+	// Satisfied is the part of the evidence that met a requirement before. It is stored on its own, so that whatever is
+	// put next to it changes nothing for the requirements that it meets.
+	Satisfied SatisfiedEvidence
+}
+
+// SatisfiedEvidence are the files that met a requirement. Its fields are as in [Evidence].
+type SatisfiedEvidence struct {
+	Generation          uint64
+	Directory           string
+	Signatures, Bundles int
+}
+
+// satisfied returns the part of the evidence that met a requirement before, if there is one.
+func (e Evidence) satisfied() (part Evidence, ok bool) {
+	return Evidence{
+		Manifest: e.Manifest, State: Found, Generation: e.Satisfied.Generation,
+		Directory: e.Satisfied.Directory, Signatures: e.Satisfied.Signatures, Bundles: e.Satisfied.Bundles,
+	}, e.Satisfied.Directory != ""
 }
 
 // Judgeable reports whether there is something to judge, and if not, returns the finding; what is what is needed, a

@@ -15,8 +15,27 @@ type judgement struct {
 	each []Finding
 }
 
-// evaluateManifest calls the judges for one manifest, unless their findings are cached.
+// evaluateManifest calls the judges for one manifest. What met a requirement before is judged first and alone: nobody
+// can slow that down, or have it judged again, by what he puts next to it.
 func (e *evaluation) evaluateManifest(
+	ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence,
+) result {
+	if part, ok := evidence.satisfied(); ok && requirement.NeedsEvidence {
+		steps := e.recorder.count()
+		if found := e.evaluateEvidence(ctx, requirement, manifest, part); e.accepts(found.Finding) {
+			return found
+		}
+		e.recorder.drop(steps)
+	}
+	found := e.evaluateEvidence(ctx, requirement, manifest, evidence)
+	if requirement.NeedsEvidence && e.accepts(found.Finding) {
+		e.satisfied(requirement, manifest, evidence)
+	}
+	return found
+}
+
+// evaluateEvidence calls the judges for the evidence of one manifest, unless their findings are cached.
+func (e *evaluation) evaluateEvidence(
 	ctx context.Context, requirement *Requirement, manifest Manifest, evidence Evidence,
 ) result {
 	if requirement.NeedsEvidence {

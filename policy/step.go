@@ -71,6 +71,20 @@ func (r *recorder) add(judge string, finding Finding, cached bool) {
 	}
 }
 
+// count returns how many steps there are, and drop removes those after so many.
+func (r *recorder) count() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.steps)
+}
+
+func (r *recorder) drop(after int) {
+	if r != nil {
+		r.steps = r.steps[:after]
+	}
+}
+
 // denied adds the step of a verdict that denies before any requirement is evaluated, or after all of them were.
 func (r *recorder) denied(verdict Verdict) {
 	if r != nil {

@@ -74,6 +74,7 @@ type listed struct {
 	Signatures int            `json:"signatures"`
 	Bundles    int            `json:"bundles"`
 	Imported   int            `json:"imported"`
+	Satisfied  int            `json:"satisfied"`
 	Size       int64          `json:"size"`
 	Fetched    string         `json:"fetched,omitempty"`
 	ImportedAt string         `json:"imported_at,omitempty"`
@@ -91,7 +92,7 @@ type listedSource struct {
 func listedFrom(s store.Info) listed {
 	l := listed{
 		Repository: s.Repository, Manifest: s.Manifest.String(), Outcome: "none",
-		Signatures: s.Signatures, Bundles: s.Bundles, Imported: s.Imported, Size: s.Size,
+		Signatures: s.Signatures, Bundles: s.Bundles, Imported: s.Imported, Satisfied: s.Satisfied, Size: s.Size,
 		Fetched: formatTime(s.Fetched), ImportedAt: formatTime(s.ImportedAt), Absent: formatTime(s.AbsentSince),
 		Detail: s.Detail, Directory: s.Directory,
 	}

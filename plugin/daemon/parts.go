@@ -129,6 +129,7 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		Confirm:     d.images.Confirm,
 		Lookup:      d.keeper.Lookup,
 		Refetch:     d.keeper.Refetch,
+		Satisfied:   d.keeper.Satisfied,
 		Kinds:       d.kinds,
 		NoIdentity:  d.current.noIdentity,
 		Panicked:    d.panicked,

@@ -8,8 +8,9 @@
 // reports that a caller waits and that the stored evidence does not suffice: the registry is then asked again every 15
 // seconds, for as long as a caller waits at least once a minute.
 //
-// A failed fetch never replaces stored evidence, nor the answer that there is none. Nor does the removal of signatures
-// from a registry: a signature is verified by itself, and its removal is no revocation.
+// What met a requirement stays: [Keeper.Satisfied] has it recorded, and no fetch, import or limit removes it while the
+// image is on the node. A failed fetch never replaces stored evidence, nor the answer that there is none. Nor does the
+// removal of signatures from a registry: a signature is verified by itself, and its removal is no revocation.
 //
 // # Importing
 //

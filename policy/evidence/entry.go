@@ -51,6 +51,7 @@ type entry struct {
 	asked   time.Time
 	needed  bool
 	element *list.Element
+	satisfactions
 }
 
 // entry returns the entry of a key, which it creates if there is none.
@@ -85,8 +86,9 @@ func (k *Keeper) evictEntries() {
 func (k *Keeper) set(e *entry, evidence policy.Evidence) {
 	evidence.Manifest = e.key.Manifest
 	evidence.Generation = e.evidence.Generation
+	k.setSatisfied(e, &evidence)
 	before := e.evidence
-	before.Source, before.FetchedAt = evidence.Source, evidence.FetchedAt
+	before.Source, before.FetchedAt, before.Satisfied = evidence.Source, evidence.FetchedAt, evidence.Satisfied
 	if evidence == before && evidence.Generation != 0 {
 		e.evidence = evidence
 		return
@@ -98,6 +100,7 @@ func (k *Keeper) set(e *entry, evidence policy.Evidence) {
 // setStored changes what is stored for an entry; nil: nothing is.
 func (k *Keeper) setStored(e *entry, set *store.Set) {
 	e.stored = set
+	e.reported = nil
 	if set == nil {
 		k.set(e, policy.Evidence{})
 		return

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -32,34 +33,40 @@ func newFinding(r *fetch.Result) *finding {
 	}
 }
 
-// mergePrevious returns what was found together with what is stored: previous evidence, if it is to be kept, and
-// imported evidence always. No failure removes anything, and the removal of a signature is no revocation.
-func (f *finding) mergePrevious(stored *store.Set) store.Content {
+// merge returns what is to be stored of a finding, within the limits: together with previous files if they are to be
+// kept, and with imported files always. No failure removes anything, and the removal of a signature is no revocation.
+// The set may be nil. The store adds the files that met a requirement.
+func (f *finding) merge(stored *store.Set) store.Content {
 	merged := f.Content
-	if !f.keepPrevious && !stored.HasImports() {
-		return merged
+	if stored != nil && (f.keepPrevious || stored.HasImports()) {
+		previous := stored.Content()
+		fetched, imported := format.Split(previous.Files)
+		if f.keepPrevious {
+			merged.Files = slices.Concat(format.Without(fetched, f.Files), f.Files)
+		}
+		merged.Files, merged.ImportedAt = addImports(merged.Files, imported), previous.ImportedAt
 	}
-	previous := stored.Content()
-	fetched, imported := format.Split(previous.Files)
-	if f.keepPrevious {
-		merged.Files, merged.Omitted = format.Trim(slices.Concat(format.Without(fetched, f.Files), f.Files))
-	}
-	if stored.HasImports() {
-		merged = withImports(merged, imported, previous.ImportedAt)
-	}
+	merged.Files, merged.Omitted = format.Trim(merged.Files)
 	return merged
 }
 
-// withImports adds files that were imported at a time, each of them once and those imported last at the end, and leaves
-// out what exceeds the limits then.
+// withImports adds files that were imported at a time, and leaves out what exceeds the limits then.
 func withImports(c store.Content, files []format.File, at time.Time) store.Content {
+	var omitted string
+	c.Files, omitted = format.Trim(addImports(c.Files, files))
+	// What was left out before still is.
+	c.Omitted = cmp.Or(omitted, c.Omitted)
 	c.ImportedAt = at
-	added := format.Unique(files)
+	return c
+}
+
+// addImports adds imported files, each of them once and those imported last at the end.
+func addImports(files, added []format.File) []format.File {
+	added = format.Unique(added)
 	for i := range added {
 		added[i].Imported = true
 	}
-	fetched, imported := format.Split(c.Files)
+	fetched, imported := format.Split(files)
 	imported = slices.Concat(format.Without(imported, added), added)
-	c.Files, c.Omitted = format.Trim(slices.Concat(format.Without(fetched, imported), imported))
-	return c
+	return slices.Concat(format.Without(fetched, imported), imported)
 }

@@ -53,7 +53,11 @@ type Keeper struct {
 	recent *list.List
 	// watched are the entries that are fetched again until they suffice.
 	watched map[*entry]struct{}
-	queue   queue
+	// unrecorded are the entries with satisfactions that wait to be recorded, and recording reports whether a goroutine
+	// records them.
+	unrecorded []*entry
+	recording  bool
+	queue      queue
 
 	ctx     context.Context
 	cancel  context.CancelFunc

@@ -102,6 +102,7 @@ func Read(directory string) policy.LookupFunc {
 				evidence = set.Evidence()
 			}
 			evidence.Generation = generation.Add(1)
+			evidence.Satisfied.Generation = evidence.Generation
 			return evidence
 		})
 	}

@@ -56,6 +56,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 		}
 	}()
 	asked := err
+	k.recordSatisfied(ctx, e)
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	var set *store.Set
@@ -134,16 +135,15 @@ func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 	if f.unchanged {
 		return nil, nil //nolint:nilnil // Nothing new is no error.
 	}
-	content := f.Content
+	content := f.merge(before)
 	if before != nil {
 		// A signature is verified by itself, and its removal is no revocation: a registry that lost its data does not
 		// remove signatures from a node that has them.
-		if len(content.Files) == 0 && before.Evidence().State == policy.Found {
+		if len(f.Files) == 0 && before.Evidence().State == policy.Found || before.Equal(content) {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
-		if content = f.mergePrevious(before); before.Equal(content) {
-			return nil, nil //nolint:nilnil // Nothing new is no error.
-		}
+		// The store has them on disk; if that is full, it needs them in memory.
+		content.Satisfied = before.SatisfiedFiles()
 	}
 	return k.put(e.key, content, needed)
 }

@@ -75,3 +75,18 @@ func Trim(files []File) (kept []File, detail string) {
 	}
 	return slices.Concat(keptOthers, keptImported), strings.Join(details, "; ")
 }
+
+// MaxSatisfied bounds the files together that met a requirement, in bytes. A signature has a few thousand; what
+// somebody has padded must not fill the store with what is never evicted.
+const MaxSatisfied = 4 << 20
+
+// Satisfied returns the files that are stored of some that met a requirement: each of them once, the first ones.
+func Satisfied(files []File) (stored []File) {
+	room := &Room{bytes: MaxSatisfied, files: [kinds]int{MaxFiles, MaxFiles}}
+	for _, file := range Unique(files) {
+		if room.fit(file) {
+			stored = append(stored, File{Kind: file.Kind, Bytes: file.Bytes})
+		}
+	}
+	return stored
+}

@@ -30,11 +30,11 @@ func NewQuota(registries int) (evict func(n int)) {
 		return Key{Manifest: digest.FromString(strconv.Itoa(n)), Repository: fmt.Sprintf("%d.example/app", n)}
 	}
 	for n := range registries {
-		q.set(at(n), 1, rank(n%2))
+		q.set(at(n), usage{size: 1, used: n%2 == 0})
 	}
 	return func(n int) {
 		k := at(registries + n)
-		q.evict(k, 1, int64(registries), used)
-		q.set(k, 1, rank(n%2))
+		q.evict(k, 1, int64(registries), true)
+		q.set(k, usage{size: 1, used: n%2 == 0})
 	}
 }

@@ -26,6 +26,8 @@ type Info struct {
 	Detail string
 	// Signatures and Bundles are the numbers of files of each kind, and Imported how many of them were imported.
 	Signatures, Bundles, Imported int
+	// Satisfied is how many files met a requirement. A registry may not have them any more.
+	Satisfied int
 	// Size is the size of these files, in bytes.
 	Size int64
 	// Fetched is when a registry answered, and ImportedAt when something was last imported; zero: never.
@@ -39,7 +41,8 @@ type Info struct {
 	// manifest if the path names it.
 	Damage error
 
-	record record
+	record    record
+	satisfied string
 }
 
 // Source is where evidence was found.
@@ -91,8 +94,9 @@ func (s *Set) info(known presence) Info {
 	info := Info{
 		Manifest: r.Manifest, Repository: r.Repository, State: r.state(), Detail: r.detail(),
 		Signatures: len(r.Signatures), Bundles: len(r.Bundles),
-		Fetched: r.Fetched, ImportedAt: r.Imported, Directory: s.directory, AbsentSince: known.AbsentSince,
-		record: r,
+		Fetched: r.Fetched, ImportedAt: r.Imported, Directory: s.files.path, AbsentSince: known.AbsentSince,
+		Satisfied: r.Satisfied.size(),
+		record:    r, satisfied: s.satisfied.path,
 	}
 	for _, source := range r.Sources {
 		info.Sources = append(info.Sources, Source{Reference: source.Reference, Host: source.Host})
@@ -112,17 +116,18 @@ func (i Info) Item() (format.Item, error) {
 	if i.Damage != nil {
 		return format.Item{}, i.Damage
 	}
+	if err := i.record.verify(i.Directory); i.Directory != "" && err != nil {
+		return format.Item{}, err
+	}
+	satisfied := i.record.Satisfied.read(i.satisfied)
+	for n := range satisfied {
+		// As imported files, they come first if there are more than an item may have.
+		satisfied[n].Imported = true
+	}
+	files, _ := format.Trim(append(format.Without(i.record.read(i.Directory), satisfied), satisfied...))
 	item := format.Item{Manifest: i.Manifest, Repository: i.Repository}
-	for want := range i.record.files() {
-		path := filepath.Join(i.Directory, want.name)
-		content, err := readFile(path, want.Size)
-		if err != nil {
-			return format.Item{}, err
-		}
-		if !want.matches(content) {
-			return format.Item{}, fmt.Errorf("%s differs from its record", path)
-		}
-		item.Add(want.kind, content)
+	for _, file := range files {
+		item.Add(file.Kind, file.Bytes)
 	}
 	return item, nil
 }

@@ -1,9 +1,6 @@
 package store
 
-import (
-	"container/heap"
-	"container/list"
-)
+import "container/list"
 
 // quota knows the size of everything in a volume, and chooses what to evict when the volume is full. It counts each
 // registry separately, so that none can evict what others need: room is made in the registry that takes the most. The
@@ -15,17 +12,6 @@ type quota struct {
 	// largest has the lists of all hosts that are not empty, by rank.
 	largest [ranks]listHeap
 }
-
-// rank is how much evidence is worth keeping: what has a lower rank is evicted first.
-type rank int
-
-const (
-	// unused is evidence that no decision has used.
-	unused rank = iota
-	// used is evidence that a decision has used.
-	used
-	ranks
-)
 
 // host is what one registry takes, by rank.
 type host [ranks]*itemList
@@ -41,8 +27,7 @@ type itemList struct {
 
 type item struct {
 	key     Key
-	size    int64
-	rank    rank
+	usage   usage
 	element *list.Element
 }
 
@@ -61,24 +46,20 @@ func (q *quota) list(k Key, of rank) *itemList {
 	return h[of]
 }
 
-// enter enters a key that is not known yet, by its record. Imported evidence counts as used by a decision, because
-// nobody may be able to fetch it again.
+// enter enters a key that is not known yet, by its record.
 func (q *quota) enter(k Key, r *record) {
 	if _, ok := q.items[k]; !ok {
-		q.insert(&item{key: k, size: r.blocks()})
-	}
-	if !r.Imported.IsZero() {
-		q.use(k)
+		q.insert(&item{key: k, usage: usageOf(r, false)})
 	}
 }
 
-// set enters a key, or its new size, as the most recently used. Its rank never falls.
-func (q *quota) set(k Key, size int64, of rank) {
+// set enters a key, or what it takes now, as the most recently used. Once used by a decision, it stays so.
+func (q *quota) set(k Key, u usage) {
 	if old, ok := q.items[k]; ok {
-		of = max(of, old.rank)
+		u.used = u.used || old.usage.used
 		q.remove(k)
 	}
-	q.insert(&item{key: k, size: size, rank: of})
+	q.insert(&item{key: k, usage: u})
 }
 
 // use notes that a decision used a key.
@@ -86,20 +67,22 @@ func (q *quota) use(k Key) {
 	i, ok := q.items[k]
 	switch {
 	case !ok:
-	case i.rank >= used:
-		q.list(k, i.rank).items.MoveToBack(i.element)
+	case i.usage.used:
+		q.list(k, i.usage.rank()).items.MoveToBack(i.element)
 	default:
-		q.set(k, i.size, used)
+		u := i.usage
+		u.used = true
+		q.set(k, u)
 	}
 }
 
 func (q *quota) insert(i *item) {
-	l := q.list(i.key, i.rank)
+	l := q.list(i.key, i.usage.rank())
 	i.element = l.items.PushBack(i)
-	l.size += i.size
-	q.largest[i.rank].update(l)
+	l.size += i.usage.size
+	q.largest[i.usage.rank()].update(l)
 	q.items[i.key] = i
-	q.total += i.size
+	q.total += i.usage.size
 }
 
 func (q *quota) remove(k Key) {
@@ -107,12 +90,12 @@ func (q *quota) remove(k Key) {
 	if !ok {
 		return
 	}
-	l := q.list(k, i.rank)
+	l := q.list(k, i.usage.rank())
 	l.items.Remove(i.element)
-	l.size -= i.size
-	q.largest[i.rank].update(l)
+	l.size -= i.usage.size
+	q.largest[i.usage.rank()].update(l)
 	delete(q.items, k)
-	q.total -= i.size
+	q.total -= i.usage.size
 	for _, l := range q.hosts[k.Host()] {
 		if l.items.Len() > 0 {
 			return
@@ -121,31 +104,45 @@ func (q *quota) remove(k Key) {
 	delete(q.hosts, k.Host())
 }
 
-// evict removes from the quota what must be evicted for size bytes more of key k to stay within limit, and reports
-// whether they do then. What k itself takes already is not counted twice, and is not evicted. Evidence of a higher rank
-// than of is not evicted either.
-func (q *quota) evict(k Key, size, limit int64, of rank) (evicted []Key, ok bool) {
+// victim is evidence to be evicted, or if reduced is set to be reduced to what met a requirement.
+type victim struct {
+	key     Key
+	reduced bool
+}
+
+// evict removes from the quota what must be evicted for key k to take size bytes within limit, and reports whether that
+// suffices. What k takes already is not counted twice, and is not evicted. Evidence that decisions have used is evicted
+// only for evidence that is needed.
+func (q *quota) evict(k Key, size, limit int64, needed bool) (victims []victim, ok bool) {
 	own := int64(0)
 	if i, ok := q.items[k]; ok {
-		own = i.size
+		own = i.usage.size
 	}
 	if size > limit {
 		return nil, false
 	}
 	for q.total-own+size > limit {
-		victim := q.victim(k, size, of)
-		if victim == nil {
-			return evicted, false
+		i := q.victim(k, size, needed)
+		if i == nil {
+			return victims, false
 		}
-		q.remove(victim.key)
-		evicted = append(evicted, victim.key)
+		q.remove(i.key)
+		reduced := i.usage.satisfied > 0
+		if reduced {
+			q.insert(&item{key: i.key, usage: usage{size: i.usage.satisfied, satisfied: i.usage.satisfied, used: i.usage.used}})
+		}
+		victims = append(victims, victim{i.key, reduced})
 	}
-	return evicted, true
+	return victims, true
 }
 
 // victim returns the least recently used item of the registry that takes the most, of the lowest rank that there is.
-func (q *quota) victim(k Key, size int64, of rank) *item {
-	for lowest := unused; lowest <= of; lowest++ {
+func (q *quota) victim(k Key, size int64, needed bool) *item {
+	highest := reducible
+	if needed {
+		highest = used
+	}
+	for lowest := unused; lowest <= highest; lowest++ {
 		if i := q.victimOf(k, size, lowest); i != nil {
 			return i
 		}
@@ -176,61 +173,4 @@ func firstBut(items *list.List, k Key) *item {
 		}
 	}
 	return nil
-}
-
-// listHeap has the largest list first.
-type listHeap []*itemList
-
-// update moves a list to where its new size belongs, or removes an empty one.
-func (h *listHeap) update(l *itemList) {
-	switch {
-	case l.items.Len() == 0:
-		heap.Remove(h, l.index)
-	case l.index < 0:
-		heap.Push(h, l)
-	default:
-		heap.Fix(h, l.index)
-	}
-}
-
-// largestBut returns the largest list of another registry, or nil.
-func (h listHeap) largestBut(host string) *itemList {
-	var found *itemList
-	// If the first is of that registry, the second largest is one of the two below it.
-	for _, l := range h[:min(3, len(h))] {
-		if l.host != host && (found == nil || l.size > found.size) {
-			found = l
-		}
-	}
-	return found
-}
-
-// Len implements [heap.Interface].
-func (h listHeap) Len() int { return len(h) }
-
-// Less implements [heap.Interface].
-func (h listHeap) Less(i, j int) bool { return h[i].size > h[j].size }
-
-// Swap implements [heap.Interface].
-func (h listHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-// Push implements [heap.Interface].
-func (h *listHeap) Push(x any) {
-	if l, ok := x.(*itemList); ok {
-		l.index = len(*h)
-		*h = append(*h, l)
-	}
-}
-
-// Pop implements [heap.Interface].
-func (h *listHeap) Pop() any {
-	last := len(*h) - 1
-	l := (*h)[last]
-	l.index = -1
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return l
 }

@@ -1,13 +1,9 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -50,29 +46,10 @@ type record struct {
 	Fetched  time.Time            `json:"fetched,omitzero"`
 	Imported time.Time            `json:"imported,omitzero"`
 	Sources  []format.SourceState `json:"sources,omitempty"`
-	// Set is the name of the directory that contains the signatures and the bundles.
-	Set        string `json:"set,omitempty"`
-	Signatures []file `json:"signatures,omitempty"`
-	Bundles    []file `json:"bundles,omitempty"`
-}
-
-// file describes what signature-N or bundle-N.json must contain.
-type file struct {
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-	// Imported reports whether somebody imported it: it stays, whatever the registry has.
-	Imported bool `json:"imported,omitempty"`
-}
-
-func fileOf(stored format.File) file {
-	sum := sha256.Sum256(stored.Bytes)
-	return file{Size: int64(len(stored.Bytes)), SHA256: hex.EncodeToString(sum[:]), Imported: stored.Imported}
-}
-
-// matches reports whether these are the file's bytes.
-func (f file) matches(content []byte) bool {
-	of := fileOf(format.File{Bytes: content})
-	return of.Size == f.Size && of.SHA256 == f.SHA256
+	// The files that were found or imported.
+	fileSet
+	// Satisfied are the files that met a requirement. They stay, whatever a registry has.
+	Satisfied fileSet `json:"satisfied,omitzero"`
 }
 
 // newRecord returns the record of content that is stored for a key.
@@ -87,16 +64,14 @@ func newRecord(k Key, c Content) record {
 		Fetched:    c.FetchedAt,
 		Imported:   c.ImportedAt,
 		Sources:    c.Sources,
+		Satisfied:  newFileSet(c.Satisfied),
 	}
 	if len(c.Files) == 0 {
 		r.Unusable = c.Unusable
 		return r
 	}
 	r.Outcome = "found"
-	for _, stored := range c.Files {
-		list := r.list(stored.Kind)
-		*list = append(*list, fileOf(stored))
-	}
+	r.fileSet = newFileSet(c.Files)
 	return r
 }
 
@@ -122,29 +97,22 @@ func parseRecord(raw []byte, k Key) (record, error) {
 }
 
 func (r *record) checkFiles() error {
-	if r.state() == policy.None {
+	if r.Satisfied.size() > 0 || r.Satisfied.Set != "" {
+		if err := r.Satisfied.check(); err != nil {
+			return fmt.Errorf("files that met a requirement: %w", err)
+		}
+	}
+	switch r.state() {
+	case policy.None:
 		if r.size() > 0 || r.Set != "" {
 			return errors.New("the record says none and lists files")
 		}
 		return nil
-	}
-	if r.state() != policy.Found {
+	case policy.Found:
+		return r.check()
+	default:
 		return fmt.Errorf("the record has the outcome %q", r.Outcome)
 	}
-	if r.size() == 0 || len(r.Signatures) > format.MaxFiles || len(r.Bundles) > format.MaxFiles {
-		return fmt.Errorf("the record lists %d signatures and %d bundles", len(r.Signatures), len(r.Bundles))
-	}
-	if !strings.HasPrefix(r.Set, setPrefix) || r.Set != filepath.Base(r.Set) {
-		return fmt.Errorf("the record names the set %q", r.Set)
-	}
-	var total int64
-	for f := range r.files() {
-		if f.Size <= 0 || f.Size > format.MaxTotal-total {
-			return errors.New("the record lists sizes that no set has")
-		}
-		total += f.Size
-	}
-	return nil
 }
 
 // key returns whose record it is.
@@ -172,37 +140,6 @@ func (r *record) source() string {
 	return strings.Join(names, ", ")
 }
 
-// size returns how many files the record lists.
-func (r *record) size() int { return len(r.Signatures) + len(r.Bundles) }
-
-// list returns the files of one kind.
-func (r *record) list(kind format.Kind) *[]file {
-	if kind == format.KindBundle {
-		return &r.Bundles
-	}
-	return &r.Signatures
-}
-
-// namedFile is a file with its name and kind.
-type namedFile struct {
-	file
-	name string
-	kind format.Kind
-}
-
-// files yields the files that the set must contain.
-func (r *record) files() iter.Seq[namedFile] {
-	return func(yield func(namedFile) bool) {
-		for _, kind := range []format.Kind{format.KindSignature, format.KindBundle} {
-			for i, f := range *r.list(kind) {
-				if !yield(namedFile{file: f, name: kind.Name(i), kind: kind}) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // partial reports whether not everything could be read.
 func (r *record) partial() bool {
 	return slices.ContainsFunc(r.Sources, func(s format.SourceState) bool { return s.Partial })
@@ -224,19 +161,20 @@ func (r *record) state() policy.State {
 func (r *record) equal(other *record) bool {
 	return r.Outcome == other.Outcome && r.Unusable == other.Unusable &&
 		r.Detail == other.Detail && r.Omitted == other.Omitted &&
-		slices.Equal(r.Signatures, other.Signatures) && slices.Equal(r.Bundles, other.Bundles)
+		r.lists(&other.fileSet)
 }
 
-// blocks returns what the record and its files take on a disk, counted in blocks of 4 KiB.
-func (r *record) blocks() int64 {
-	const block = 4 << 10
+// blocks returns what the record and its files take on a disk, in bytes counted in blocks, and how much of that the
+// files take that met a requirement.
+func (r *record) blocks() (total, satisfied int64) {
 	// The record, its directory, and the manifest's.
-	total := int64(3 * block)
-	if r.Set != "" {
-		total += block
+	total = 3 * block
+	if r.Satisfied.size() > 0 {
+		total += r.Satisfied.blocks()
+		satisfied = total
 	}
-	for f := range r.files() {
-		total += (f.Size + block - 1) / block * block
+	if r.Set == "" || r.Set != r.Satisfied.Set {
+		total += r.fileSet.blocks()
 	}
-	return total
+	return total, satisfied
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -15,8 +14,10 @@ import (
 // Content is what is stored for a key.
 type Content struct {
 	// Files are the signatures and bundles; none: a registry was asked and has none. Imported files are the last.
-	Files   []format.File
-	Sources []format.SourceState
+	Files []format.File
+	// Satisfied are the files that met a requirement. The store adds them to those that it has.
+	Satisfied []format.File
+	Sources   []format.SourceState
 	// Detail tells what could not be read, and why; Omitted what exceeded the limits.
 	Detail, Omitted string
 	// Unusable reports whether some source has something that never can be read, and no source anything else.
@@ -29,9 +30,44 @@ type Content struct {
 type Set struct {
 	record record
 	volume *volume
-	// directory contains the files; it is empty if there are none.
-	directory string
-	stamp     stamp
+	// files is the directory that was found or imported, and satisfied that of the files that met a requirement. They
+	// are empty if there are no such files.
+	files, satisfied directory
+}
+
+// directory is a directory of files, and its state when it was verified.
+type directory struct {
+	path  string
+	stamp stamp
+}
+
+// openDirectory verifies the directory of some files.
+func openDirectory(base string, files *fileSet) (d directory, err error) {
+	if files.Set == "" {
+		return directory{}, nil
+	}
+	d.path = filepath.Join(base, files.Set)
+	if d.stamp, err = stampOf(d.path); err != nil {
+		return directory{}, err
+	}
+	return d, files.verify(d.path)
+}
+
+// name returns the name of the directory, which is empty if there is none.
+func (d directory) name() string {
+	if d.path == "" {
+		return ""
+	}
+	return filepath.Base(d.path)
+}
+
+// intact reports whether the files are still in place, by one stat of the directory.
+func (d directory) intact() bool {
+	if d.path == "" {
+		return true
+	}
+	now, err := stampOf(d.path)
+	return err == nil && now == d.stamp
 }
 
 // Evidence returns the set as decisions see it, without a generation.
@@ -40,7 +76,7 @@ func (s *Set) Evidence() policy.Evidence {
 	return policy.Evidence{
 		Manifest:   r.Manifest,
 		State:      r.state(),
-		Directory:  s.directory,
+		Directory:  s.files.path,
 		Signatures: len(r.Signatures),
 		Bundles:    len(r.Bundles),
 		Partial:    r.partial(),
@@ -48,6 +84,9 @@ func (s *Set) Evidence() policy.Evidence {
 		Detail:     r.detail(),
 		Source:     r.source(),
 		FetchedAt:  r.Fetched,
+		Satisfied: policy.SatisfiedEvidence{
+			Directory: s.satisfied.path, Signatures: len(r.Satisfied.Signatures), Bundles: len(r.Satisfied.Bundles),
+		},
 	}
 }
 
@@ -60,21 +99,23 @@ func (s *Set) HasImports() bool { return !s.record.Imported.IsZero() }
 // Use notes that a decision uses the set: it is evicted after those that no decision uses.
 func (s *Set) Use() { s.volume.use(s.record.key()) }
 
-// Intact reports whether the files are still in place, by one stat of their directory.
-func (s *Set) Intact() bool {
-	if s.directory == "" {
-		return true
-	}
-	now, err := stampOf(s.directory)
-	return err == nil && now == s.stamp
-}
+// Intact reports whether the files are still in place, by a stat of their directories.
+func (s *Set) Intact() bool { return s.files.intact() && s.satisfied.intact() }
 
 // Verify returns nil if every byte of every file is as it was stored.
 func (s *Set) Verify() error {
-	if s.directory == "" {
-		return nil
+	for _, check := range []struct {
+		files *fileSet
+		in    directory
+	}{{&s.record.fileSet, s.files}, {&s.record.Satisfied, s.satisfied}} {
+		if check.in.path == "" {
+			continue
+		}
+		if err := check.files.verify(check.in.path); err != nil {
+			return err
+		}
 	}
-	return verifySet(s.directory, &s.record)
+	return nil
 }
 
 // Content returns what is stored. A damaged file is left out. A nil Set has no content.
@@ -83,23 +124,14 @@ func (s *Set) Content() Content {
 		return Content{}
 	}
 	r := &s.record
-	c := Content{Sources: r.Sources, Detail: r.Detail, FetchedAt: r.Fetched, ImportedAt: r.Imported}
-	var imported []format.File
-	for want := range r.files() {
-		raw, err := readFile(filepath.Join(s.directory, want.name), want.Size)
-		if err != nil || !want.matches(raw) {
-			continue
-		}
-		read := format.File{Kind: want.kind, Bytes: raw, Imported: want.Imported}
-		if read.Imported {
-			imported = append(imported, read)
-		} else {
-			c.Files = append(c.Files, read)
-		}
+	return Content{
+		Files: r.read(s.files.path), Satisfied: s.SatisfiedFiles(),
+		Sources: r.Sources, Detail: r.Detail, Omitted: r.Omitted, FetchedAt: r.Fetched, ImportedAt: r.Imported,
 	}
-	c.Files = append(c.Files, imported...)
-	return c
 }
+
+// SatisfiedFiles returns the files that met a requirement.
+func (s *Set) SatisfiedFiles() []format.File { return s.record.Satisfied.read(s.satisfied.path) }
 
 // Equal reports whether the set says the same of the same files as content does, wherever and whenever these were read.
 func (s *Set) Equal(c Content) bool {
@@ -123,26 +155,4 @@ func stampOf(directory string) (stamp, error) {
 		return stamp{}, fmt.Errorf("%s is not a directory", directory)
 	}
 	return stamp{device: st.Dev, inode: st.Ino, changed: st.Mtim}, nil
-}
-
-// verifySet returns nil if a directory contains exactly the files that a record lists.
-func verifySet(directory string, r *record) error {
-	entries, err := os.ReadDir(directory)
-	if err != nil {
-		return fmt.Errorf("reading a set of signatures: %w", err)
-	}
-	if len(entries) != r.size() {
-		return fmt.Errorf("%s contains %d files, not %d", directory, len(entries), r.size())
-	}
-	for want := range r.files() {
-		path := filepath.Join(directory, want.name)
-		content, err := readFile(path, want.Size)
-		if err != nil {
-			return err
-		}
-		if !want.matches(content) {
-			return fmt.Errorf("%s differs from its record", path)
-		}
-	}
-	return nil
 }

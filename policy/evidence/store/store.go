@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // Config describes a store.
@@ -126,13 +128,10 @@ func Read(directory string, k Key) (*Set, error) {
 var ErrNoDisk = errors.New("there is no evidence directory")
 
 // Put stores content that was fetched: on disk, or if that fails in memory. If it is needed by a decision it may
-// replace any other evidence, and else only evidence that no decision has used. It returns what was evicted to make
-// room, even with an error.
+// replace other evidence that decisions have used, and else only evidence that no decision has used. Nothing replaces
+// evidence that met a requirement. It returns what was evicted to make room, even with an error.
 func (s *Store) Put(k Key, c Content, needed bool) (*Set, []Removed, error) {
-	u := update{content: c, rank: unused}
-	if needed {
-		u.rank = used
-	}
+	u := update{content: c, needed: needed}
 	set, removed, err := s.writeToDisk(k, u)
 	if err == nil {
 		return set, removed, nil
@@ -151,7 +150,7 @@ func (s *Store) Put(k Key, c Content, needed bool) (*Set, []Removed, error) {
 
 // Import stores content of which some was imported, on disk. It does not expire before its image has been seen.
 func (s *Store) Import(k Key, c Content) (*Set, []Removed, error) {
-	return s.writeToDisk(k, update{content: c, rank: used, pinned: true})
+	return s.writeToDisk(k, update{content: c, needed: true, pinned: true})
 }
 
 // Pin has evidence that is stored on disk not expire before its image has been seen. It reports false if the evidence
@@ -161,6 +160,13 @@ func (s *Store) Pin(set *Set) (bool, error) {
 		return false, nil
 	}
 	return s.disk.pin(set)
+}
+
+// AddSatisfied adds files that met a requirement to a set. With [ErrReplaced], what is stored has been replaced since
+// the set was read. It returns what was evicted to make room, even with an error.
+func (s *Store) AddSatisfied(set *Set, files ...format.File) (*Set, []Removed, error) {
+	added, evicted, err := set.volume.addSatisfied(set, files)
+	return added, removedFrom(set.volume, evicted), err
 }
 
 func (s *Store) writeToDisk(k Key, u update) (*Set, []Removed, error) {

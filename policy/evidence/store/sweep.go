@@ -88,9 +88,7 @@ func (v *volume) sweepKey(base string) {
 		return
 	}
 	if err == nil {
-		v.mu.Lock()
-		v.quota.enter(k, &r)
-		v.mu.Unlock()
+		v.enter(k, &r)
 	} else {
 		removeAll(filepath.Join(base, recordName))
 		if !readPresence(base).Awaited {
@@ -99,7 +97,7 @@ func (v *volume) sweepKey(base string) {
 	}
 	removeAll(filepath.Join(base, temporaryPrefix+recordName))
 	for _, set := range v.setsIn(base) {
-		if r.Set == "" || filepath.Base(set) != r.Set {
+		if name := filepath.Base(set); name != r.Set && name != r.Satisfied.Set {
 			v.supersede(set)
 		}
 	}

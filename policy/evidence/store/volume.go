@@ -47,10 +47,15 @@ func (v *volume) read(k Key) (*Set, error) {
 		return nil, err
 	}
 	s.volume = v
+	v.enter(k, &s.record)
+	return s, nil
+}
+
+// enter counts what is stored for a key, if it is not counted yet.
+func (v *volume) enter(k Key, r *record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.quota.enter(k, &s.record)
-	return s, nil
+	v.quota.enter(k, r)
 }
 
 // readSet reads and verifies the set of a key below a version's directory.
@@ -69,15 +74,12 @@ func readSet(root string, k Key) (*Set, error) {
 		return nil, fmt.Errorf("reading %s: %w", base, err)
 	}
 	s := &Set{record: r}
-	if r.Set == "" {
-		return s, nil
-	}
-	s.directory = filepath.Join(base, r.Set)
-	if s.stamp, err = stampOf(s.directory); err != nil {
+	if s.files, err = openDirectory(base, &r.fileSet); err != nil {
 		return nil, err
 	}
-	if err := verifySet(s.directory, &r); err != nil {
-		return nil, err
+	if s.satisfied, err = openDirectory(base, &r.Satisfied); err != nil {
+		// The other files are what they were without these.
+		s.record.Satisfied, s.satisfied = fileSet{}, directory{}
 	}
 	return s, nil
 }

@@ -1,12 +1,12 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/countersign/countersign/policy/evidence/format"
 )
@@ -14,25 +14,26 @@ import (
 // update is what [volume.write] stores for a key.
 type update struct {
 	content Content
-	// rank is that of the evidence: it is stored in place of evidence of the same rank or a lower one.
-	rank rank
+	// needed reports whether a decision needs it: it may then replace evidence that decisions have used.
+	needed bool
 	// pinned reports whether it does not expire before its image has been seen.
 	pinned bool
 }
 
-// write stores an update. If the volume is full it makes room, and returns the keys whose evidence was evicted, even
-// with an error. Evidence and pin change under one lock: the sweep after a start, between the two, would take the pin
-// for a leftover.
+// write stores an update, and adds its files that met a requirement to those that are stored. If the volume is full it
+// makes room, and returns the keys whose evidence was evicted, even with an error. Evidence and pin change under one
+// lock: the sweep after a start, between the two, would take the pin for a leftover.
 func (v *volume) write(k Key, u update) (set *Set, evicted []Key, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()
+	base := v.path(k)
+	before, previous := v.recordOf(k, base)
+	u.content.Satisfied = before.Satisfied.with(base, u.content.Satisfied)
 	r := newRecord(k, u.content)
-	if evicted, err = v.makeRoom(k, r.blocks(), u.rank); err != nil {
+	if evicted, err = v.makeRoom(k, &r, u.needed); err != nil {
 		return nil, evicted, err
 	}
-	base := v.path(k)
 	v.removeObstacles(base)
-	previous := v.previousSets(k, base)
 	if err := os.MkdirAll(base, 0o700); err != nil {
 		return nil, evicted, fmt.Errorf("storing evidence: %w", err)
 	}
@@ -42,28 +43,25 @@ func (v *volume) write(k Key, u update) (set *Set, evicted []Key, err error) {
 			return nil, evicted, err
 		}
 	}
-	files := u.content.Files
-	set = &Set{volume: v}
-	if len(files) > 0 {
-		if set.directory, err = writeSet(base, files); err != nil {
-			return nil, evicted, err
-		}
-		r.Set = filepath.Base(set.directory)
-		set.stamp, err = stampOf(set.directory)
-	}
-	if err == nil {
-		err = writeRecord(base, &r)
+	set = &Set{record: r, volume: v}
+	if set.files, err = writeSet(base, u.content.Files); err == nil {
+		set.record.Set = set.files.name()
+		err = set.writeSatisfied(base, &before.Satisfied, u.content.Satisfied)
 	}
 	if err != nil {
-		removeAll(set.directory)
+		removeAll(set.files.path)
 		return nil, evicted, err
 	}
-	set.record = r
-	v.supersede(previous...)
+	v.replaced(base, previous, set)
+	v.count(&set.record, u.needed)
+	return set, evicted, nil
+}
+
+// count enters how much a record and its files take.
+func (v *volume) count(r *record, needed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.quota.set(k, r.blocks(), u.rank)
-	return set, evicted, nil
+	v.quota.set(r.key(), usageOf(r, needed))
 }
 
 // pin has stored evidence not expire before its image has been seen, and reports whether it is still what was read. If
@@ -79,22 +77,34 @@ func (v *volume) pin(s *Set) (ok bool, err error) {
 	return true, presence{Awaited: true}.write(base)
 }
 
-// previousSets returns the set that a new one replaces. The others in the directory are pending removal already, and
-// there may be thousands, so they are listed only if no record can be read.
-func (v *volume) previousSets(k Key, base string) []string {
+// recordOf returns the record of a key, or an empty one, and the paths of its sets. There may be thousands of others in
+// the directory that are pending removal, so that sets are listed only if no record can be read.
+func (v *volume) recordOf(k Key, base string) (r record, sets []string) {
+	if _, err := stampOf(base); err != nil {
+		return record{}, nil
+	}
 	raw, err := readFile(filepath.Join(base, recordName), maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return record{}, nil
 	}
 	if err == nil {
-		if r, err := parseRecord(raw, k); err == nil {
-			if r.Set == "" {
-				return nil
+		if r, err = parseRecord(raw, k); err == nil {
+			for _, name := range []string{r.Set, r.Satisfied.Set} {
+				if name != "" {
+					sets = append(sets, filepath.Join(base, name))
+				}
 			}
-			return []string{filepath.Join(base, r.Set)}
+			return r, sets
 		}
 	}
-	return v.setsIn(base)
+	return record{}, v.setsIn(base)
+}
+
+// replaced has sets removed that are not those of the set that replaces them.
+func (v *volume) replaced(base string, sets []string, by *Set) {
+	v.supersede(slices.DeleteFunc(sets, func(path string) bool {
+		return path == filepath.Join(base, by.record.Set) || path == filepath.Join(base, by.record.Satisfied.Set)
+	})...)
 }
 
 // removeObstacles removes what is in the place of a directory and is none, or in the place of a file.
@@ -112,88 +122,25 @@ func (v *volume) removeObstacles(base string) {
 	}
 }
 
-// writeSet writes signatures and bundles into a new directory that no record names yet.
-func writeSet(base string, files []format.File) (string, error) {
-	directory, err := os.MkdirTemp(base, setPrefix)
+// writeSet writes files into a new directory that no record names yet. Without files there is none.
+func writeSet(base string, files []format.File) (d directory, err error) {
+	if len(files) == 0 {
+		return directory{}, nil
+	}
+	if d.path, err = os.MkdirTemp(base, setPrefix); err != nil {
+		return directory{}, fmt.Errorf("storing evidence: %w", err)
+	}
+	if err = writeFiles(d.path, files); err == nil {
+		err = syncDirectory(d.path)
+	}
+	if err == nil {
+		d.stamp, err = stampOf(d.path)
+	}
 	if err != nil {
-		return "", fmt.Errorf("storing evidence: %w", err)
+		removeAll(d.path)
+		return directory{}, err
 	}
-	if err = writeFiles(directory, files); err == nil {
-		err = syncDirectory(directory)
-	}
-	if err != nil {
-		removeAll(directory)
-		return "", err
-	}
-	return directory, nil
-}
-
-func writeFiles(directory string, files []format.File) error {
-	written := map[format.Kind]int{}
-	for _, file := range files {
-		name := file.Kind.Name(written[file.Kind])
-		if err := writeSynced(filepath.Join(directory, name), file.Bytes); err != nil {
-			return err
-		}
-		written[file.Kind]++
-	}
-	return nil
-}
-
-// writeRecord replaces the record in a directory.
-func writeRecord(base string, r *record) error {
-	raw, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encoding a record: %w", err)
-	}
-	temporary := filepath.Join(base, temporaryPrefix+recordName)
-	if err := writeSynced(temporary, append(raw, '\n')); err != nil {
-		removeAll(temporary)
-		return err
-	}
-	if err := os.Rename(temporary, filepath.Join(base, recordName)); err != nil {
-		removeAll(temporary)
-		return fmt.Errorf("replacing a record: %w", err)
-	}
-	return syncDirectory(base)
-}
-
-func writeSynced(path string, content []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("storing evidence: %w", err)
-	}
-	defer func() {
-		if closeErr := f.Close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("closing %s: %w", path, closeErr)
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return fmt.Errorf("storing evidence: %w", err)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("syncing %s: %w", path, err)
-	}
-	return nil
-}
-
-func syncDirectory(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("syncing a directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("syncing %s: %w", path, err)
-	}
-	return nil
-}
-
-// removeAll removes what is no longer needed. If that fails, the next start removes it.
-func removeAll(path string) {
-	if path != "" {
-		_ = os.RemoveAll(path)
-	}
+	return d, nil
 }
 
 // setsIn returns the sets in the directory of a key, whether its record names them or not.
@@ -205,13 +152,18 @@ func (v *volume) setsIn(base string) []string {
 	return sets
 }
 
-// makeRoom evicts other evidence until there is room for a key's. The caller holds writing.
-func (v *volume) makeRoom(k Key, size int64, of rank) ([]Key, error) {
+// makeRoom evicts other evidence until there is room for a record and its files. The caller holds writing.
+func (v *volume) makeRoom(k Key, r *record, needed bool) (evicted []Key, err error) {
+	size := usageOf(r, needed).size
 	v.mu.Lock()
-	evicted, ok := v.quota.evict(k, size, v.limit, of)
+	victims, ok := v.quota.evict(k, size, v.limit, needed)
 	v.mu.Unlock()
-	for _, victim := range evicted {
-		v.discard(victim)
+	for _, victim := range victims {
+		if evicted = append(evicted, victim.key); victim.reduced {
+			v.reduce(victim.key)
+		} else {
+			v.discard(victim.key)
+		}
 	}
 	if !ok {
 		return evicted, fmt.Errorf("storing evidence: there is no room for %d bytes in %s", size, v.root)

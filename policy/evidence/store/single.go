@@ -1,0 +1,48 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/evidence/format"
+)
+
+// ReadFiles returns the files of evidence, as they are in its directory.
+func ReadFiles(of policy.Evidence) (files []format.File, err error) {
+	for _, kind := range []struct {
+		kind  format.Kind
+		count int
+		limit int64
+	}{{format.KindSignature, of.Signatures, format.MaxSignatureFile}, {format.KindBundle, of.Bundles, format.MaxFile}} {
+		for i := range kind.count {
+			raw, err := readFile(filepath.Join(of.Directory, kind.kind.Name(i)), kind.limit)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, format.File{Kind: kind.kind, Bytes: raw})
+		}
+	}
+	return files, nil
+}
+
+// WithFile calls a function with a directory in memory that has a single file, as a judge reads it.
+func WithFile(file format.File, use func(directory string)) error {
+	directory, err := os.MkdirTemp(memoryDirectory(), overflowPrefix)
+	if err != nil {
+		return fmt.Errorf("writing a single file: %w", err)
+	}
+	defer removeAll(directory)
+	// The next start of a process removes it if this one is killed.
+	lock, err := lockDirectory(directory)
+	if err != nil {
+		return fmt.Errorf("writing a single file: %w", err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := os.WriteFile(filepath.Join(directory, file.Kind.Name(0)), file.Bytes, 0o600); err != nil {
+		return fmt.Errorf("writing a single file: %w", err)
+	}
+	use(directory)
+	return nil
+}
