@@ -60,6 +60,11 @@ func (w *Workshop) NewRig(t testing.TB, registry *node.Registry) *Rig {
 	}
 }
 
+// On returns a rig of a node that was booted with a configuration of its own.
+func (w *Workshop) On(n *node.Node, registry *node.Registry) *Rig {
+	return &Rig{Node: n, Workshop: w, Registry: registry, numbers: new(atomic.Int64)}
+}
+
 // With returns the same node with another registry.
 func (r *Rig) With(registry *node.Registry) *Rig {
 	with := *r
