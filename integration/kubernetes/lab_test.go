@@ -35,9 +35,13 @@ func newLab(t *testing.T, registry node.RegistryConfig, config kubernetes.Config
 	accept := node.Policy{Default: node.Accept()}
 	l.Write(t, "", accept)
 	l.Write(t, dev, accept)
-	l.Write(t, prod, node.Policy{Scopes: map[string]node.Requirement{l.Registry.Host + "/shop": node.Cosign(l.Key.Public)}})
+	shop := map[string]node.Requirement{l.Registry.Host + "/shop": node.Cosign(l.Key.Public)}
+	l.Write(t, prod, node.Policy{Scopes: shop})
 	socket := n.Path("cri.sock")
-	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{"cri_proxy": {"socket": socket}}})
+	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{
+		Settings:     map[string]map[string]any{"cri_proxy": {"socket": socket}},
+		ImageService: listen(t, socket),
+	})
 	l.Start(t)
 	config.Node, config.Tools, config.ImageService = n, tools, socket
 	l.cluster = kubernetes.Start(t, config)
@@ -83,11 +87,11 @@ func (l *lab) await(t *testing.T, namespace, pod, what string, condition func(co
 }
 
 // wantStatus waits until kubectl shows a pod with one of several statuses, and a message that contains a text.
-func (l *lab) wantStatus(t *testing.T, namespace, pod, text string, statuses ...string) kubernetes.Shown {
+func (l *lab) wantStatus(t *testing.T, namespace, pod, text string, statuses ...string) {
 	t.Helper()
-	var shown kubernetes.Shown
-	l.await(t, namespace, pod, "be "+strings.Join(statuses, " or "), func(ctx context.Context) (err error) {
-		if shown, err = l.cluster.Show(ctx, namespace, pod); err != nil {
+	l.await(t, namespace, pod, "be "+strings.Join(statuses, " or "), func(ctx context.Context) error {
+		shown, err := l.cluster.Show(ctx, namespace, pod)
+		if err != nil {
 			return err
 		}
 		for _, status := range statuses {
@@ -97,5 +101,4 @@ func (l *lab) wantStatus(t *testing.T, namespace, pod, text string, statuses ...
 		}
 		return fmt.Errorf("it is %s: %q", shown.Status, shown.Messages)
 	})
-	return shown
 }

@@ -24,6 +24,9 @@ type DaemonConfig struct {
 	Settings map[string]map[string]any
 	// Environment is added to the environment of this process.
 	Environment []string
+	// ImageService is the socket of the CRI image service, which this process passes to each start of the daemon, as
+	// systemd does: the socket stays while no daemon runs. Nil: there is none.
+	ImageService *os.File
 }
 
 // Daemon is countersign on a node. It may be started and ended repeatedly; all starts write to one log.
@@ -127,10 +130,7 @@ func (d *Daemon) Start() error {
 	if d.process != nil && d.process.exited() == nil {
 		return errors.New("starting countersign: it runs")
 	}
-	process, err := start(program{
-		path: d.config.Program, arguments: []string{"run", "--config", d.ConfigFile()},
-		environment: d.config.Environment, directory: d.node.directory.path, output: d.LogFile(),
-	})
+	process, err := start(d.program())
 	d.process = process
 	return err
 }

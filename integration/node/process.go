@@ -28,6 +28,8 @@ type program struct {
 	directory   string
 	// output receives stdout and stderr; if access is set, it receives stdout instead. Both files are appended to.
 	output, access string
+	// files are open files for the program, from descriptor 3 on.
+	files []*os.File
 }
 
 // start starts a program in its own process group, which the kernel kills when this process dies. The kernel watches
@@ -43,6 +45,7 @@ func start(p program) (*process, error) {
 	command.Dir = p.directory
 	command.Env = append(os.Environ(), p.environment...)
 	command.Stdout, command.Stderr = output, output
+	command.ExtraFiles = p.files
 	command.SysProcAttr = attributes()
 	if p.access != "" {
 		access, err := os.OpenFile(p.access, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
