@@ -37,6 +37,25 @@ func TestTheDropInMakesContainerdRequireAndAskCountersign(t *testing.T) {
 	}
 }
 
+func TestTheSocketOfTheImageServiceOutlivesTheService(t *testing.T) {
+	unit, service := string(file(t, "countersign-cri.socket")), string(file(t, "countersign.service"))
+	for _, line := range []string{
+		"ListenStream=/run/countersign/cri.sock", "SocketMode=0600", "Service=countersign.service", "Before=kubelet.service",
+		"WantedBy=sockets.target",
+	} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("the socket has no line %s", line)
+		}
+	}
+	// systemd removes the runtime directory of a service that stops, and the socket with it.
+	if !strings.Contains(service, "\nRuntimeDirectoryPreserve=yes\n") {
+		t.Error("the service does not preserve its runtime directory")
+	}
+	if _, err := conf.Parse("config.toml", []byte("[cri_proxy]\nsocket = \"/run/countersign/cri.sock\"\n")); err != nil {
+		t.Errorf("the configuration does not accept the path: %v", err)
+	}
+}
+
 func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
 	unit := string(file(t, "countersign.service"))
 	config := conf.Default()

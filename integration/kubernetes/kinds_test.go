@@ -2,70 +2,119 @@ package kubernetes_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/countersign/countersign/integration/kubernetes"
 	"github.com/countersign/countersign/integration/node"
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestEveryKindOfContainerIsDecidedAbout: whatever has an image in a pod is refused at the pull, and runs if the image is
-// signed.
-func TestEveryKindOfContainerIsDecidedAbout(t *testing.T) {
+// TestWhatIsShownForEachKindOfContainer: whatever has an image in a pod is refused at the pull, and runs if the image is
+// signed. The table of docs/kubernetes.md shows what a user sees.
+func TestWhatIsShownForEachKindOfContainer(t *testing.T) {
 	l := newLab(t, node.RegistryConfig{}, kubernetes.Config{})
 	signed := l.signed(t, "shop/signed:v1")
-	main := kubernetes.Object{"name": "main", "image": signed.Reference}
-	kinds := map[string]func(image string) kubernetes.Object{
+	shown := map[string]string{}
+	for name, spec := range kinds(signed.Reference) {
+		unsigned := l.Push(t, fmt.Sprintf("shop/unsigned-%d:v1", l.Number()))
+		pod := l.run(t, prod, unsigned, spec(unsigned.Reference))
+		shown[name] = l.refused(t, pod, "SignatureValidationFailed", "Init:SignatureValidationFailed")
+		if name != "init container" {
+			l.wantRunning(t, prod, l.run(t, prod, signed, spec(signed.Reference)))
+		}
+	}
+	shown["ephemeral container"] = l.debug(t, signed)
+	shown["static pod"] = l.static(t)
+	cached := l.Push(t, "shop/cached:v1")
+	l.wantRunning(t, dev, l.run(t, dev, cached, nil))
+	for _, pull := range []string{"Always", "IfNotPresent", "Never"} {
+		pod := l.run(t, prod, cached, kubernetes.Object{"containers": []any{kubernetes.Object{
+			"name": "main", "image": cached.Reference, "imagePullPolicy": pull,
+		}}})
+		shown["image of another namespace, imagePullPolicy "+pull] = l.refused(t, pod,
+			"SignatureValidationFailed", "CreateContainerError")
+	}
+	wantTable(t, shown)
+}
+
+// kinds returns pods with an image in different places, next to a container that may run.
+func kinds(signed string) map[string]func(image string) kubernetes.Object {
+	main := kubernetes.Object{"name": "main", "image": signed}
+	list := func(container kubernetes.Object) []any { return []any{container} }
+	return map[string]func(image string) kubernetes.Object{
+		"only container": func(image string) kubernetes.Object {
+			return kubernetes.Object{"containers": list(kubernetes.Object{"name": "main", "image": image})}
+		},
 		"init container": func(image string) kubernetes.Object {
-			return kubernetes.Object{"containers": []any{main}, "initContainers": []any{kubernetes.Object{
+			return kubernetes.Object{"containers": list(main), "initContainers": list(kubernetes.Object{
 				"name": "other", "image": image, "command": []string{"/witness", "exit"},
-			}}}
+			})}
 		},
 		"sidecar": func(image string) kubernetes.Object {
-			return kubernetes.Object{"containers": []any{main}, "initContainers": []any{kubernetes.Object{
+			return kubernetes.Object{"containers": list(main), "initContainers": list(kubernetes.Object{
 				"name": "other", "image": image, "restartPolicy": "Always",
-			}}}
+			})}
 		},
 		"second container": func(image string) kubernetes.Object {
 			return kubernetes.Object{"containers": []any{main, kubernetes.Object{"name": "other", "image": image}}}
 		},
 		"image volume": func(image string) kubernetes.Object {
+			mounted := kubernetes.Object{"name": "data", "mountPath": "/data"}
 			return kubernetes.Object{
-				"containers": []any{kubernetes.Object{
-					"name": "main", "image": signed.Reference,
-					"volumeMounts": []any{kubernetes.Object{"name": "data", "mountPath": "/data"}},
-				}},
-				"volumes": []any{kubernetes.Object{"name": "data", "image": kubernetes.Object{"reference": image}}},
+				"containers": list(kubernetes.Object{"name": "main", "image": signed, "volumeMounts": []any{mounted}}),
+				"volumes":    list(kubernetes.Object{"name": "data", "image": kubernetes.Object{"reference": image}}),
 			}
 		},
 	}
-	for name, spec := range kinds {
-		t.Run(name, func(t *testing.T) {
-			unsigned := l.Push(t, "shop/unsigned-"+filepath.Base(t.TempDir())+":v1")
-			pod := l.run(t, prod, unsigned, spec(unsigned.Reference))
-			l.wantStatus(t, prod, pod, "requires a signature and none was found (unsigned)",
-				"SignatureValidationFailed", "ImagePullBackOff", "Init:SignatureValidationFailed", "Init:ImagePullBackOff")
-			if name != "init container" {
-				l.wantRunning(t, prod, l.run(t, prod, signed, spec(signed.Reference)))
-			}
-		})
+}
+
+// refused waits until a pod is refused because its image is unsigned, and returns the status with which it is shown.
+func (l *lab) refused(t *testing.T, pod string, statuses ...string) string {
+	t.Helper()
+	return l.wantStatus(t, prod, pod, "requires a signature and none was found (unsigned)", statuses...)
+}
+
+// debug adds an ephemeral container of an unsigned image to a running pod.
+func (l *lab) debug(t *testing.T, signed node.Pushed) string {
+	t.Helper()
+	pod := l.run(t, prod, signed, nil)
+	l.wantRunning(t, prod, pod)
+	unsigned := l.Push(t, "shop/debugger:v1")
+	rig.Must(l.cluster.Kubectl(t.Context(), "-n", prod, "debug", pod,
+		"--image="+unsigned.Reference, "--container=debugger"))(t)
+	return l.refused(t, pod, "Running")
+}
+
+// static runs a static pod of an unsigned image.
+func (l *lab) static(t *testing.T) string {
+	t.Helper()
+	pod := kubernetes.Pod(prod, "static", l.Push(t, "shop/static:v1").Reference, nil)
+	path := filepath.Join(l.cluster.StaticPodDirectory(), "static.json")
+	rig.OK(t, os.WriteFile(path, rig.Must(json.Marshal(pod))(t), 0o600))
+	t.Cleanup(func() { _ = os.Remove(path) })
+	return l.refused(t, "static-"+kubernetes.NodeName, "SignatureValidationFailed")
+}
+
+// wantTable compares what was shown with the table in docs/kubernetes.md.
+func wantTable(t *testing.T, shown map[string]string) {
+	t.Helper()
+	page := string(rig.Must(os.ReadFile("../../docs/kubernetes.md"))(t))
+	_, rest, _ := strings.Cut(page, "<!-- kinds -->\n")
+	table, _, found := strings.Cut(rest, "<!-- end -->")
+	var want strings.Builder
+	want.WriteString("| container | STATUS |\n|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(shown)) {
+		fmt.Fprintf(&want, "| %s | `%s` |\n", name, shown[name])
 	}
-	t.Run("ephemeral container", func(t *testing.T) {
-		pod := l.run(t, prod, signed, nil)
-		l.wantRunning(t, prod, pod)
-		unsigned := l.Push(t, "shop/debugger:v1")
-		rig.Must(l.cluster.Kubectl(t.Context(), "-n", prod, "debug", pod, "--image="+unsigned.Reference, "--container=debugger"))(t)
-		l.wantStatus(t, prod, pod, "requires a signature and none was found (unsigned)", "Running")
-	})
-	t.Run("static pod", func(t *testing.T) {
-		unsigned := l.Push(t, "shop/static:v1")
-		pod := kubernetes.Pod(prod, "static", unsigned.Reference, nil)
-		path := filepath.Join(l.cluster.StaticPodDirectory(), "static.json")
-		rig.OK(t, os.WriteFile(path, rig.Must(json.Marshal(pod))(t), 0o600))
-		t.Cleanup(func() { _ = os.Remove(path) })
-		l.wantStatus(t, prod, "static-"+kubernetes.NodeName, "requires a signature and none was found (unsigned)",
-			"SignatureValidationFailed", "ImagePullBackOff")
-	})
+	if diff := cmp.Diff(want.String(), table); !found || diff != "" {
+		t.Errorf("docs/kubernetes.md (-shown +written):\n%s", diff)
+	}
 }

@@ -3,6 +3,7 @@ package kubernetes_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,19 +87,20 @@ func (l *lab) await(t *testing.T, namespace, pod, what string, condition func(co
 	}
 }
 
-// wantStatus waits until kubectl shows a pod with one of several statuses, and a message that contains a text.
-func (l *lab) wantStatus(t *testing.T, namespace, pod, text string, statuses ...string) {
+// wantStatus waits until kubectl shows a pod with one of several statuses and a message that contains
+// a text, and returns the status.
+func (l *lab) wantStatus(t *testing.T, namespace, pod, text string, statuses ...string) (status string) {
 	t.Helper()
 	l.await(t, namespace, pod, "be "+strings.Join(statuses, " or "), func(ctx context.Context) error {
 		shown, err := l.cluster.Show(ctx, namespace, pod)
 		if err != nil {
 			return err
 		}
-		for _, status := range statuses {
-			if shown.Status == status && strings.Contains(fmt.Sprint(shown.Messages), text) {
-				return nil
-			}
+		status = shown.Status
+		if slices.Contains(statuses, status) && strings.Contains(fmt.Sprint(shown.Messages), text) {
+			return nil
 		}
 		return fmt.Errorf("it is %s: %q", shown.Status, shown.Messages)
 	})
+	return status
 }
