@@ -1,5 +1,5 @@
-// Package countersign_test keeps the rules of this repository that a compiler does not know: who imports whom, what a
-// package is called, how long a file may grow. The linter knows some of them too; this runs with nothing but Go.
+// Package countersign_test enforces rules of this repository that the compiler does not: the direction of imports, the
+// names of packages, the length of files. The linter enforces some of them too; these tests need only Go.
 package countersign_test
 
 import (
@@ -20,7 +20,7 @@ import (
 
 const module = "github.com/countersign/countersign"
 
-// source is one Go file of the main module.
+// source is a Go file of the main module.
 type source struct {
 	path    string
 	test    bool
@@ -29,7 +29,7 @@ type source struct {
 	imports []string
 }
 
-// folder is the path of the source's directory, and "." for the root's.
+// folder returns the source's directory, "." for the root.
 func (s source) folder() string { return path.Dir(s.path) }
 
 func sources(t *testing.T) []source {
@@ -76,7 +76,7 @@ func read(t *testing.T, name string) source {
 	return s
 }
 
-// within reports whether a path is a folder or lies below it.
+// within reports whether a path is in a folder.
 func within(name, folder string) bool {
 	return name == folder || strings.HasPrefix(name, folder+"/")
 }
@@ -111,7 +111,7 @@ func TestTheDecisionIsMadeOfValues(t *testing.T) {
 	}
 }
 
-// TestTheImageVerifierIsSmall: it is started anew for each pull, which waits for it.
+// TestTheImageVerifierIsSmall, because containerd starts it for each pull.
 func TestTheImageVerifierIsSmall(t *testing.T) {
 	listed, err := exec.CommandContext(t.Context(), "go", "list", "-deps",
 		"-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./plugin/verifier/...").Output()
@@ -130,7 +130,7 @@ func TestTheImageVerifierIsSmall(t *testing.T) {
 	}
 }
 
-func TestOnlyOnePackageKnowsEach(t *testing.T) {
+func TestEachLibraryHasOneImporter(t *testing.T) {
 	rules := map[string][]string{
 		"github.com/fsnotify/fsnotify":    {"policy/files"},
 		"go.podman.io/image/v5/signature": {"policy/signature"},
@@ -151,7 +151,7 @@ func TestOnlyOnePackageKnowsEach(t *testing.T) {
 	}
 }
 
-// TestSiblingsMeetInPackagePolicy and in leaf packages, which know nothing of policy.
+// TestSiblingsMeetInPackagePolicy and in leaf packages, which do not import policy.
 func TestSiblingsMeetInPackagePolicy(t *testing.T) {
 	for _, s := range sources(t) {
 		parts := strings.Split(s.folder(), "/")
@@ -164,7 +164,7 @@ func TestSiblingsMeetInPackagePolicy(t *testing.T) {
 			allowed = append(allowed, "policy/registry")
 		}
 		if s.test && own == "policy/bundle" {
-			// A bundle's identity means what a signature's means, and its tests compare the two.
+			// An identity has the same meaning for bundles and for signatures, and the tests compare the two.
 			allowed = append(allowed, "policy/signature")
 		}
 		isLeaf := own == "policy/registry" || own == "policy/internal"
@@ -177,8 +177,8 @@ func TestSiblingsMeetInPackagePolicy(t *testing.T) {
 	}
 }
 
-// TestWhatIsBelowEvidenceHasOneJobEach: package evidence joins what does not know each other.
-func TestWhatIsBelowEvidenceHasOneJobEach(t *testing.T) {
+// TestPackagesBelowEvidenceDoNotImportEachOther: only package evidence imports all of them.
+func TestPackagesBelowEvidenceDoNotImportEachOther(t *testing.T) {
 	rules := map[string][]string{
 		"policy/evidence/format":  nil,
 		"policy/evidence/archive": {"policy/evidence/format"},
@@ -232,7 +232,7 @@ func TestFilesHoldOneIdea(t *testing.T) {
 	}
 }
 
-// TestNoTestSleeps leaves alone what imports testing/synctest, where to sleep is to let virtual time pass.
+// TestNoTestSleeps skips files that import testing/synctest, in which sleeping advances the fake clock.
 func TestNoTestSleeps(t *testing.T) {
 	for _, s := range sources(t) {
 		if slices.Contains(s.imports, "testing/synctest") {

@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// unguarded are the functions whose goroutines run under no [policy.Guard], each with the reason why a panic there
-// cannot be caused from outside, or may end the process.
+// unguarded are the functions whose goroutines run without a [policy.Guard], each with the reason why untrusted input
+// cannot cause a panic there, or why it may end the process.
 func unguarded() map[string]string {
 	return map[string]string{
 		"nri/register.go:serve":                        "what NRI's stub calls is guarded in the session's methods",
 		"nri/plugin.go:Synchronize":                    "each container is judged under a guard",
 		"nri/reevaluate.go:reevaluateLater":            "each container is judged under a guard",
 		"policy/deadline.go:Answer":                    "guarded recovers, and makes a verdict of it",
-		"policy/files/look.go:look":                    "the parser runs under a guard; the rest reads and hashes files",
+		"policy/files/check.go:checkFiles":             "the parser runs under a guard; the rest reads and hashes files",
 		"policy/evidence/satisfied.go:Satisfied":       "each satisfaction is recorded under a guard",
 		"policy/evidence/keeper.go:open":               "watch handles times and paths of ours, and the sweep is guarded",
 		"policy/evidence/queue_run.go:start":           "run has its fetch and its storing guarded",
@@ -34,8 +34,8 @@ func unguarded() map[string]string {
 	}
 }
 
-// TestEveryGoroutineOfTheProductIsGuarded: a panic that nothing recovers ends the daemon, and then no container starts
-// on the node.
+// TestEveryGoroutineOfTheProductIsGuarded: a panic without recover ends the daemon, and then no container starts on the
+// node.
 func TestEveryGoroutineOfTheProductIsGuarded(t *testing.T) {
 	reasons := unguarded()
 	used := map[string]bool{}
@@ -64,7 +64,7 @@ func TestEveryGoroutineOfTheProductIsGuarded(t *testing.T) {
 	}
 }
 
-// goroutines returns what a function starts: by go, or by a method Go.
+// goroutines returns the statements with which a function starts goroutines: go, or a method Go.
 func goroutines(function *ast.FuncDecl) (started []ast.Node) {
 	ast.Inspect(function, func(node ast.Node) bool {
 		switch node := node.(type) {
@@ -91,7 +91,7 @@ func callsGuard(started ast.Node) (guarded bool) {
 }
 
 // TestNoNamedResultIsNilWhereADeferUsesIt: return nil, err sets a named result to nil before deferred functions run,
-// and one that closes the result then panics, in place of the error.
+// and a deferred Close of the result then panics instead of returning the error.
 func TestNoNamedResultIsNilWhereADeferUsesIt(t *testing.T) {
 	for _, s := range sources(t) {
 		ast.Inspect(s.syntax, func(node ast.Node) bool {
@@ -131,7 +131,7 @@ func pointerResults(kind *ast.FuncType) (names []string) {
 	return names
 }
 
-// setsNil reports whether a return gives nil for that result.
+// setsNil reports whether a return statement returns nil for that result.
 func setsNil(body *ast.BlockStmt, name string, kind *ast.FuncType) (sets bool) {
 	place, at := -1, 0
 	for _, field := range kind.Results.List {
@@ -157,7 +157,7 @@ func setsNil(body *ast.BlockStmt, name string, kind *ast.FuncType) (sets bool) {
 	return sets
 }
 
-// deferUses reports whether a deferred function calls a method of the result, without comparing it with nil before.
+// deferUses reports whether a deferred function calls a method of the result without a comparison with nil.
 func deferUses(body *ast.BlockStmt, name string) (uses bool) {
 	ast.Inspect(body, func(node ast.Node) bool {
 		deferred, ok := node.(*ast.DeferStmt)
@@ -185,7 +185,7 @@ func deferUses(body *ast.BlockStmt, name string) (uses bool) {
 	return uses
 }
 
-// TestThePatternOfANilResultIsFound: a test that finds nothing in this repository finds the pattern where it is.
+// TestThePatternOfANilResultIsFound in an example, because the test above finds none in this repository.
 func TestThePatternOfANilResultIsFound(t *testing.T) {
 	for name, test := range map[string]struct {
 		source string

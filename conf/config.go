@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// DefaultPath is where the configuration is looked for when no path is given.
+// DefaultPath is the path of the configuration if none is given.
 const DefaultPath = "/etc/countersign/config.toml"
 
-// Config is the configuration of one node, nested as config.toml is. Values from [Read] and [Parse] are valid.
+// Config is the configuration of one node, nested as in config.toml. Values from [Read] and [Parse] are valid.
 type Config struct {
-	// File is where it was read from; empty: the defaults, or [Parse].
+	// File is the file that was read; empty for the defaults, and after [Parse].
 	File string `toml:"-"`
 
 	Policy     Policy     `toml:"policy"`
@@ -28,15 +28,15 @@ type Config struct {
 	Log        Log        `toml:"log"`
 }
 
-// Policy says where the policy documents are.
+// Policy contains the paths of the policy documents.
 type Policy struct {
 	// System is the path of the system-wide policy.
 	System string `toml:"system"`
-	// Directory holds NAMESPACE.json for each namespace that has a document of its own. Empty: none has.
+	// Directory contains NAMESPACE.json for each namespace with a document of its own. Empty: there are none.
 	Directory string `toml:"directory"`
 }
 
-// Enforce says what follows from a denial, and how long a decision may take.
+// Enforce configures whether denials are enforced, and how long a decision may take.
 type Enforce struct {
 	Mode Mode `toml:"mode"`
 	// DecisionTimeout is the time after which a container without a verdict is refused.
@@ -45,31 +45,31 @@ type Enforce struct {
 	Namespaces map[string]Mode `toml:"namespaces"`
 }
 
-// Evidence says where signatures are kept.
+// Evidence configures the store of signatures.
 type Evidence struct {
 	Directory string `toml:"directory"`
 	MaxSize   Size   `toml:"max_size"`
 }
 
-// Registry says where this node's own registry configuration is. An empty path: there is none.
+// Registry contains the paths of the node's registry configuration. An empty path: there is none.
 type Registry struct {
-	// ConfigPath is containerd's: a directory with a hosts.toml for each host, or several, separated by colons.
+	// ConfigPath is containerd's setting: one or several directories, separated by colons, with a hosts.toml per host.
 	ConfigPath string `toml:"config_path"`
-	// Lookaside is containers/image's registries.d.
+	// Lookaside is the registries.d directory of containers/image.
 	Lookaside string `toml:"lookaside"`
-	// AuthFile holds credentials in the format of docker's config.json.
+	// AuthFile contains credentials in the format of docker's config.json.
 	AuthFile string `toml:"auth_file"`
-	// CredentialProviderConfig and CredentialProviderDirectory are the kubelet's: a CredentialProviderConfig
-	// (kubelet.config.k8s.io/v1), and the directory of the programs that it names. Both are set, or neither.
+	// CredentialProviderConfig and CredentialProviderDirectory are the kubelet's settings: a CredentialProviderConfig
+	// (kubelet.config.k8s.io/v1), and the directory of its programs. Both are set, or neither.
 	CredentialProviderConfig    string `toml:"credential_provider_config"`
 	CredentialProviderDirectory string `toml:"credential_provider_directory"`
 }
 
-// Pull says how containerd's image verifier is answered.
+// Pull configures the answers to containerd's image verifier.
 type Pull struct {
-	// Timeout is how long a pull waits for signatures before it goes on without.
+	// Timeout is how long a pull waits for signatures; then it continues without them.
 	Timeout time.Duration `toml:"timeout"`
-	// OnDaemonUnavailable is what becomes of pulls while the daemon is not there.
+	// OnDaemonUnavailable says whether pulls are allowed while the daemon is unreachable.
 	OnDaemonUnavailable OnDaemonUnavailable `toml:"on_daemon_unavailable"`
 }
 
@@ -79,35 +79,35 @@ type CRIProxy struct {
 	Socket string `toml:"socket"`
 }
 
-// Bundles says how Sigstore bundles, which name no repository of their own, are matched with an image's reference.
+// Bundles configures how Sigstore bundles, which need not name a repository, are matched with an image's reference.
 type Bundles struct {
 	Identity Identity `toml:"identity"`
 	// Namespaces are the exceptions to Identity.
 	Namespaces map[string]Identity `toml:"namespaces"`
 }
 
-// Containerd says how to reach containerd.
+// Containerd configures the connection to containerd.
 type Containerd struct {
 	Address string `toml:"address"`
-	// Namespace is containerd's own, not one of Kubernetes.
+	// Namespace is a namespace of containerd, not of Kubernetes.
 	Namespace string `toml:"namespace"`
 	NRISocket string `toml:"nri_socket"`
 }
 
-// Listen says where the daemon can be asked.
+// Listen configures where the daemon listens.
 type Listen struct {
 	Socket string `toml:"socket"`
-	// Metrics is a loopback address with a port, for /metrics and /healthz. Empty: they are not served.
+	// Metrics is a loopback address with a port, for /metrics, /healthz and /readyz. Empty: they are not served.
 	Metrics string `toml:"metrics"`
 }
 
-// Log says what is logged to standard error.
+// Log configures the log on standard error.
 type Log struct {
 	Level  Level  `toml:"level"`
 	Format Format `toml:"format"`
 }
 
-// Default returns the configuration of a node that has no config.toml.
+// Default returns the configuration of a node without config.toml.
 func Default() *Config {
 	return &Config{
 		Policy:   Policy{System: "/etc/containers/policy.json", Directory: "/etc/countersign/policies"},
@@ -130,7 +130,7 @@ func Default() *Config {
 	}
 }
 
-// Mode returns what follows from a denial in a Kubernetes namespace.
+// Mode returns the mode of a Kubernetes namespace.
 func (c *Config) Mode(namespace string) Mode {
 	if mode, ok := c.Enforce.Namespaces[namespace]; ok {
 		return mode
@@ -138,7 +138,7 @@ func (c *Config) Mode(namespace string) Mode {
 	return c.Enforce.Mode
 }
 
-// Identity returns what ties a bundle to a reference in a Kubernetes namespace.
+// Identity returns how bundles are matched with references in a Kubernetes namespace.
 func (c *Config) Identity(namespace string) Identity {
 	if identity, ok := c.Bundles.Namespaces[namespace]; ok {
 		return identity
@@ -146,19 +146,19 @@ func (c *Config) Identity(namespace string) Identity {
 	return c.Bundles.Identity
 }
 
-// ModeAnywhere reports whether that mode is the one of some namespace, as far as can be told without knowing them.
+// ModeAnywhere reports whether some namespace has that mode, by default or as an exception.
 func (c *Config) ModeAnywhere(mode Mode) bool {
 	return c.Enforce.Mode == mode || slices.Contains(slices.Collect(maps.Values(c.Enforce.Namespaces)), mode)
 }
 
-// IdentityAnywhere reports whether that identity is the one of some namespace.
+// IdentityAnywhere reports whether some namespace has that identity.
 func (c *Config) IdentityAnywhere(identity Identity) bool {
 	return c.Bundles.Identity == identity ||
 		slices.Contains(slices.Collect(maps.Values(c.Bundles.Namespaces)), identity)
 }
 
-// StateFile returns the path of the file that remembers, over restarts, that the policy directory held documents. It
-// lies next to the evidence, because both are the daemon's own and neither is configuration.
+// StateFile returns the path of the file that records, over restarts, that the policy directory contained documents. It
+// is next to the evidence, because the daemon writes both and neither is configuration.
 func (c *Config) StateFile() string {
 	return filepath.Join(filepath.Dir(c.Evidence.Directory), "policies-seen")
 }

@@ -41,11 +41,11 @@ func TestTheInstalledConfigurationIsTheDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(conf.Default(), got); diff != "" {
-		t.Errorf("config.toml says another thing than Default (-Default +config.toml):\n%s", diff)
+		t.Errorf("config.toml differs from Default (-Default +config.toml):\n%s", diff)
 	}
 }
 
-// TestTheInstalledConfigurationExplainsEveryKey walks the struct and looks for a line with each key, and a comment
+// TestTheInstalledConfigurationExplainsEveryKey requires for each key of the struct a line with the key, and a comment
 // above it.
 func TestTheInstalledConfigurationExplainsEveryKey(t *testing.T) {
 	lines := strings.Split(string(file(t, "config.toml")), "\n")
@@ -72,7 +72,8 @@ func TestTheInstalledConfigurationExplainsEveryKey(t *testing.T) {
 	walk("", reflect.TypeFor[conf.Config]())
 }
 
-// explained checks that a line begins so, below the header of its table, and that the line above is a comment.
+// explained checks that a line begins with this text, below the header of its table, and that the line above is a
+// comment.
 func explained(t *testing.T, lines []string, header, begin string) {
 	t.Helper()
 	within := header == ""
@@ -132,7 +133,7 @@ format = "text"
 		t.Error(diff)
 	}
 	if got.StateFile() != "/data/policies-seen" {
-		t.Errorf("the state file is %s, want it beside the evidence", got.StateFile())
+		t.Errorf("the state file is %s, want it next to the evidence", got.StateFile())
 	}
 }
 
@@ -154,7 +155,7 @@ func TestExceptionsAreByNamespace(t *testing.T) {
 	}
 }
 
-func TestWhatIsSomewhere(t *testing.T) {
+func TestModeAnywhereAndIdentityAnywhere(t *testing.T) {
 	config := conf.Default()
 	if config.ModeAnywhere(conf.ModeAudit) || config.IdentityAnywhere(conf.IdentityDigest) {
 		t.Error("by default some namespace is lax")
@@ -175,7 +176,7 @@ func TestWhatIsSomewhere(t *testing.T) {
 func TestTheZeroConfigurationEnforces(t *testing.T) {
 	var config conf.Config
 	if config.Mode("prod") != conf.ModeEnforce || config.Identity("prod") != conf.IdentityAnnotation {
-		t.Error("a configuration that nobody made is lax")
+		t.Error("the zero configuration does not enforce")
 	}
 }
 

@@ -8,5 +8,5 @@ import (
 //go:embed config.toml containerd.toml countersign.service countersign-cri.socket policies/*.json policies/README.md
 var files embed.FS
 
-// Files returns the files that an operator installs and edits, by their names in this folder.
+// Files returns the files that an operator installs and edits, with their names in this folder.
 func Files() fs.FS { return files }

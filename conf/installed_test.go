@@ -14,12 +14,12 @@ import (
 	"github.com/countersign/countersign/conf"
 )
 
-func TestTheDropInMakesContainerdRequireAndAskCountersign(t *testing.T) {
+func TestTheDropInMakesContainerdRequireAndCallCountersign(t *testing.T) {
 	var got map[string]any
 	if err := toml.Unmarshal(file(t, "containerd.toml"), &got); err != nil {
 		t.Fatal(err)
 	}
-	// What is not in here is not set, and tolerate_missing_plugins_annotation must not be.
+	// Every other setting is unset; tolerate_missing_plugins_annotation must be.
 	want := map[string]any{
 		"version": int64(3),
 		"plugins": map[string]any{
@@ -81,12 +81,12 @@ func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
 	}
 }
 
-func TestTheServiceIsOneThatSystemdAccepts(t *testing.T) {
+func TestSystemdAcceptsTheService(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("there is no systemd-analyze here")
 	}
-	// It wants the program to exist.
+	// systemd-analyze requires the program to exist.
 	unit := strings.Replace(string(file(t, "countersign.service")), "/usr/local/bin/countersign run", "/bin/true", 1)
 	path := filepath.Join(t.TempDir(), "countersign.service")
 	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {

@@ -35,7 +35,7 @@ system = "/x"
 		`config.toml:6:1: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
 		`config.toml:7:1: enforce.decision_timeout is 2s; it must be between 10ms and 1.5s because containerd waits 2s ` +
 			`and creates containers one after the other`,
-		`config.toml:9:1: enforce.namespaces: "../etc" cannot be a namespace of Kubernetes; write lower-case letters, ` +
+		`config.toml:9:1: enforce.namespaces: "../etc" is not a valid namespace of Kubernetes; write lower-case letters, ` +
 			`digits and dashes, at most 63`,
 		`config.toml:10:1: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
 		`config.toml:12:1: evidence.max_size: "12" is not a size; write a whole number and a unit, like "512MiB" or "1GiB"`,
@@ -151,7 +151,7 @@ func TestOneProblem(t *testing.T) {
 		},
 		"a socket's path that is too long": {
 			`socket = "/run/countersign/countersign.sock"`, `socket = "/` + strings.Repeat("x", 107) + `"`,
-			"listen.socket has 108 bytes; the path of a unix socket may have 107",
+			"listen.socket has 108 bytes; the maximum for the path of a unix socket is 107",
 		},
 		"no namespace of containerd": {
 			`namespace = "k8s.io"`, `namespace = "k8s io"`, `containerd.namespace is "k8s io"`,
@@ -161,7 +161,7 @@ func TestOneProblem(t *testing.T) {
 			`enforce.namespaces.prod: "off" is not known`,
 		},
 		"an exception for a bad namespace": {
-			`[bundles.namespaces]`, "[bundles.namespaces]\nProd = \"digest\"", `"Prod" cannot be a namespace`,
+			`[bundles.namespaces]`, "[bundles.namespaces]\nProd = \"digest\"", `"Prod" is not a valid namespace`,
 		},
 		"several tables of one name": {`[log]`, `[[log]]`, "log is an array; it must be a table: [log]"},
 	}

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// reloadable are the keys, and tables of keys, whose values a running daemon can replace. All others name what is
-// opened once: sockets, addresses and directories.
+// reloadable are the keys, and tables of keys, whose values a running daemon can replace. All others belong to
+// resources that are opened once: sockets, addresses and directories.
 func reloadable() []string {
 	return []string{
 		"enforce.mode", "enforce.decision_timeout", "enforce.namespaces", "pull.timeout", "pull.on_daemon_unavailable",
@@ -18,10 +18,9 @@ func reloadable() []string {
 	}
 }
 
-// Reload reads the configuration again, from the file that the running one was read from. It returns the configuration
-// to run with: the new values of what can be replaced, and the running values of all else. applied and restart are the
-// keys that differ in the file: those that were replaced, and those that count after a restart only. With an error
-// nothing changes.
+// Reload reads the configuration again, from the file of the running one. It returns the configuration to continue
+// with: the new values of reloadable keys, and the running values of all others. applied and restart are the keys that
+// changed in the file: those that were replaced, and those that need a restart. With an error nothing changes.
 func Reload(running *Config, path string) (next *Config, applied, restart []string, err error) {
 	if path == "" && running.File != "" {
 		if _, err := os.Lstat(DefaultPath); errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +55,7 @@ func Reload(running *Config, path string) (next *Config, applied, restart []stri
 	return &merged, applied, restart, nil
 }
 
-// equal compares values, of which an absent map is an empty one.
+// equal compares values. A nil map equals an empty one.
 func equal(a, b reflect.Value) bool {
 	if a.Kind() == reflect.Map && a.Len() == 0 && b.Len() == 0 {
 		return true

@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/conf"
 )
 
-func TestAReloadAppliesWhatARunningDaemonCanReplace(t *testing.T) {
+func TestAReloadAppliesReloadableKeys(t *testing.T) {
 	const before = "[enforce.namespaces]\ndev = \"audit\"\n"
 	for name, test := range map[string]struct{ after, applied, restart string }{
 		"nothing changed":               {before, "[]", "[]"},
@@ -47,7 +47,7 @@ func TestAReloadAppliesWhatARunningDaemonCanReplace(t *testing.T) {
 			if fmt.Sprint(applied) != test.applied || fmt.Sprint(restart) != test.restart {
 				t.Errorf("applied %v, after a restart %v; want %s and %s", applied, restart, test.applied, test.restart)
 			}
-			// What was applied is in force, so that a second reload changes nothing.
+			// Applied values are in force, so a second reload changes nothing.
 			_, again, waits, err := conf.Reload(next, path)
 			if err != nil || len(again) > 0 || fmt.Sprint(waits) != test.restart {
 				t.Errorf("the second reload applies %v, and %v after a restart (%v)", again, waits, err)
@@ -56,7 +56,7 @@ func TestAReloadAppliesWhatARunningDaemonCanReplace(t *testing.T) {
 	}
 }
 
-func TestAReloadOfWhatIsInvalidChangesNothing(t *testing.T) {
+func TestAReloadOfAnInvalidFileChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
 	running := read(t, path, "[enforce]\nmode = \"audit\"\ndecision_timeout = \"1s\"\n")
 	for name, damage := range map[string]func(){

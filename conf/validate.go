@@ -17,19 +17,19 @@ import (
 const (
 	// minAnswer leaves time for the one call to containerd that every answer needs.
 	minAnswer = 10 * time.Millisecond
-	// maxAnswer stays below the 2 s after which containerd's NRI gives up on a plugin (plugin_request_timeout).
+	// maxAnswer stays below the 2 s after which containerd's NRI disconnects a plugin (plugin_request_timeout).
 	maxAnswer = 1500 * time.Millisecond
-	// minTimeout is less than any registry takes, and maxTimeout stays below the 10 s after which containerd ends an image
+	// minTimeout is less than any registry needs, and maxTimeout stays below the 10 s after which containerd ends an image
 	// verifier (per_verifier_timeout).
 	minTimeout = 100 * time.Millisecond
 	maxTimeout = 9 * time.Second
 	// maxSocket is the longest path of a unix socket on Linux (unix(7), sun_path, less its final zero byte).
 	maxSocket = 107
-	// minEvidence is what a single signature may take.
+	// minEvidence is the size that a single signature may have.
 	minEvidence = MiB
 )
 
-// validate notes values that have the right type and cannot be meant.
+// validate records values that have the right type but are invalid.
 func (b *binder) validate(c *Config) {
 	b.absolute("policy.system", c.Policy.System)
 	b.pathOrNone("policy.directory", c.Policy.Directory)
@@ -66,7 +66,7 @@ func (b *binder) pull(p Pull) {
 	}
 }
 
-// absolute wants an absolute path, for a daemon's working directory is nobody's choice.
+// absolute requires an absolute path, because the daemon's working directory is arbitrary.
 func (b *binder) absolute(key, path string) {
 	if strings.ContainsRune(path, 0) || !filepath.IsAbs(path) {
 		b.problem(key, "%s is %q; it must be an absolute path", key, path)
@@ -79,7 +79,8 @@ func (b *binder) pathOrNone(key, path string) {
 	}
 }
 
-// pathList wants absolute paths separated by colons, or none. containerd takes an empty one for its working directory.
+// pathList requires absolute paths separated by colons, or none. containerd treats an empty path as its working
+// directory.
 func (b *binder) pathList(key, list string) {
 	for _, path := range filepath.SplitList(list) {
 		if strings.ContainsRune(path, 0) || !filepath.IsAbs(path) {
@@ -89,8 +90,8 @@ func (b *binder) pathList(key, list string) {
 	}
 }
 
-// credentialProviders wants both of what the kubelet has, or neither: a provider is a name in the one and a program
-// in the other.
+// credentialProviders requires both of the kubelet's settings, or neither: a provider is a name in the configuration
+// and a program in the directory.
 func (b *binder) credentialProviders(r Registry) {
 	const config, directory = "registry.credential_provider_config", "registry.credential_provider_directory"
 	b.pathOrNone(config, r.CredentialProviderConfig)
@@ -108,11 +109,11 @@ func (b *binder) credentialProviders(r Registry) {
 func (b *binder) socket(key, path string) {
 	b.absolute(key, path)
 	if len(path) > maxSocket {
-		b.problem(key, "%s has %d bytes; the path of a unix socket may have %d", key, len(path), maxSocket)
+		b.problem(key, "%s has %d bytes; the maximum for the path of a unix socket is %d", key, len(path), maxSocket)
 	}
 }
 
-// criProxy wants a socket that nothing else has: containerd's would be asked by itself.
+// criProxy requires a socket that nothing else uses: with containerd's, the proxy would call itself.
 func (b *binder) criProxy(c *Config) {
 	const key = "cri_proxy.socket"
 	if c.CRIProxy.Socket == "" {
@@ -131,7 +132,8 @@ func (b *binder) criProxy(c *Config) {
 	}
 }
 
-// metrics wants an address that only this node reaches: what is served names namespaces and is not protected.
+// metrics requires an address that only this node can reach: metrics contain the names of namespaces, and are not
+// protected.
 func (b *binder) metrics(key, address string) {
 	if address == "" {
 		return
@@ -152,7 +154,7 @@ func (b *binder) metrics(key, address string) {
 func (b *binder) namespaces(key string, names []string) {
 	for _, name := range names {
 		if !policy.ValidNamespace(name) {
-			b.problem(join(key, name), "%s: %q cannot be a namespace of Kubernetes; "+
+			b.problem(join(key, name), "%s: %q is not a valid namespace of Kubernetes; "+
 				"write lower-case letters, digits and dashes, at most 63", key, name)
 		}
 	}

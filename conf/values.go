@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Mode is what follows from a denial. Its zero value enforces.
+// Mode is whether denials are enforced. Its zero value enforces.
 type Mode uint8
 
 // The two modes.
 const (
 	// ModeEnforce refuses the container.
 	ModeEnforce Mode = iota
-	// ModeAudit reports that the container would have been refused, and lets it be created.
+	// ModeAudit reports that the container would have been refused, and admits it.
 	ModeAudit
 )
 
-// String returns the mode as it is written in config.toml.
+// String returns the mode as in config.toml.
 func (m Mode) String() string {
 	if m == ModeAudit {
 		return "audit"
@@ -32,18 +32,18 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return oneOf(m, text, ModeEnforce, ModeAudit)
 }
 
-// OnDaemonUnavailable says whether an image is pulled while the daemon is unavailable. The zero value refuses the pull.
+// OnDaemonUnavailable is whether pulls are allowed while the daemon is unreachable. The zero value refuses them.
 type OnDaemonUnavailable uint8
 
-// The two ways to go on.
+// The two values.
 const (
-	// DenyPulls refuses the pull; the kubelet tries again.
+	// DenyPulls refuses the pull; the kubelet retries.
 	DenyPulls OnDaemonUnavailable = iota
-	// AllowPulls allows the pull; whether it may run is decided when a container is created.
+	// AllowPulls allows the pull; the policy is enforced when a container is created.
 	AllowPulls
 )
 
-// String returns it as it is written in config.toml.
+// String returns the value as in config.toml.
 func (w OnDaemonUnavailable) String() string {
 	if w == AllowPulls {
 		return "allow"
@@ -56,18 +56,18 @@ func (w *OnDaemonUnavailable) UnmarshalText(text []byte) error {
 	return oneOf(w, text, DenyPulls, AllowPulls)
 }
 
-// Identity is what ties a Sigstore bundle to an image's reference. Its zero value is the stricter one.
+// Identity is how a Sigstore bundle is matched with an image's reference. Its zero value is the stricter one.
 type Identity uint8
 
-// The two ways to tie them.
+// The two values.
 const (
-	// IdentityAnnotation wants the reference in the signed statement, as the annotation docker-reference.
+	// IdentityAnnotation requires the reference in the signed statement, as the annotation docker-reference.
 	IdentityAnnotation Identity = iota
-	// IdentityDigest is content with the digest: a signature for one repository then counts in every other.
+	// IdentityDigest requires only the digest: a signature for one repository is then accepted in every other.
 	IdentityDigest
 )
 
-// String returns the identity as it is written in config.toml.
+// String returns the identity as in config.toml.
 func (i Identity) String() string {
 	if i == IdentityDigest {
 		return "digest"
@@ -80,7 +80,7 @@ func (i *Identity) UnmarshalText(text []byte) error {
 	return oneOf(i, text, IdentityAnnotation, IdentityDigest)
 }
 
-// Format is how log records are written.
+// Format is the format of log records.
 type Format uint8
 
 // The two formats.
@@ -89,7 +89,7 @@ const (
 	FormatText
 )
 
-// String returns the format as it is written in config.toml.
+// String returns the format as in config.toml.
 func (f Format) String() string {
 	if f == FormatText {
 		return "text"
@@ -102,22 +102,22 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return oneOf(f, text, FormatJSON, FormatText)
 }
 
-// Level is the least severe level that is logged. It is a [slog.Leveler]; its zero value is info.
+// Level is the minimum level that is logged. It is a [slog.Leveler]; its zero value is info.
 type Level slog.Level
 
 // Level implements [slog.Leveler].
 func (l Level) Level() slog.Level { return slog.Level(l) }
 
-// String returns the level as it is written in config.toml.
+// String returns the level as in config.toml.
 func (l Level) String() string { return strings.ToLower(slog.Level(l).String()) }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. Of slog's levels it knows the four that have a name.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It accepts the four named levels of slog.
 func (l *Level) UnmarshalText(text []byte) error {
 	return oneOf(l, text,
 		Level(slog.LevelDebug), Level(slog.LevelInfo), Level(slog.LevelWarn), Level(slog.LevelError))
 }
 
-// oneOf sets target to the choice that is written like text.
+// oneOf sets target to the choice with this text.
 func oneOf[T fmt.Stringer](target *T, text []byte, choices ...T) error {
 	quoted := make([]string, 0, len(choices))
 	for _, choice := range choices {
@@ -141,7 +141,7 @@ const (
 	TiB
 )
 
-// String returns the size as it is written in config.toml, in the largest unit that divides it.
+// String returns the size as in config.toml, in the largest unit that divides it.
 func (s Size) String() string {
 	for _, unit := range sizeUnits() {
 		if s != 0 && s%unit.bytes == 0 {
@@ -151,7 +151,7 @@ func (s Size) String() string {
 	return "0B"
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]: a whole number and one of B, KiB, MiB, GiB and TiB.
+// UnmarshalText implements [encoding.TextUnmarshaler]: an integer and one of B, KiB, MiB, GiB and TiB.
 func (s *Size) UnmarshalText(text []byte) error {
 	for _, unit := range sizeUnits() {
 		digits, found := strings.CutSuffix(string(text), unit.name)
@@ -173,7 +173,7 @@ type sizeUnit struct {
 	bytes Size
 }
 
-// sizeUnits lists units from the largest down, so that "B", a suffix of all others, comes last.
+// sizeUnits returns the units from the largest down, so that "B", a suffix of all others, is last.
 func sizeUnits() []sizeUnit {
 	return []sizeUnit{{"TiB", TiB}, {"GiB", GiB}, {"MiB", MiB}, {"KiB", KiB}, {"B", 1}}
 }

@@ -76,7 +76,7 @@ func TestTheImageVerifierReadsItsPart(t *testing.T) {
 	}
 }
 
-// FuzzTheImageVerifierReadsTheSame: the verifier takes from a configuration what the daemon takes from it.
+// FuzzTheImageVerifierReadsTheSame: the verifier and the daemon read the same values from a configuration.
 func FuzzTheImageVerifierReadsTheSame(f *testing.F) {
 	f.Add(string(file(f, "config.toml")))
 	for _, seed := range []string{

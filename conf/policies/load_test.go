@@ -41,8 +41,8 @@ func writeFile(tb testing.TB, path string, contents []byte) {
 	}
 }
 
-// clusterDocument renders a document as a cluster's controller does: the scopes of the cluster, the same for every
-// namespace, and one of the namespace's own. It has about 8 KiB.
+// clusterDocument renders a document as a cluster's controller does: the cluster's scopes, which are the same in every
+// namespace, and one scope of the namespace. It has about 8 KiB.
 func clusterDocument(namespace, key string) []byte {
 	var scopes []string
 	for i := range 20 {
@@ -55,7 +55,7 @@ func clusterDocument(namespace, key string) []byte {
 		strings.Join(scopes, ",\n"))
 }
 
-// BenchmarkOpen10000Documents is the start of a node with as many namespaces. The bound is 2 s on two cores.
+// BenchmarkOpen10000Documents starts a node with this many namespaces. The bound is 2 s on two cores.
 func BenchmarkOpen10000Documents(b *testing.B) {
 	const documents = 10_000
 	directory := b.TempDir()
@@ -90,8 +90,8 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestAChangedKeyChangesTheRequirementsThatNameItAndNoOthers joins the real parser with real files: remembered
-// findings are keyed by a requirement's ID, so that IDs must change exactly when what they stand for does.
+// TestAChangedKeyChangesTheRequirementsThatNameItAndNoOthers uses the real parser and real files: cached findings are
+// keyed by a requirement's ID, so IDs must change exactly when the requirement does.
 func TestAChangedKeyChangesTheRequirementsThatNameItAndNoOthers(t *testing.T) {
 	directory := t.TempDir()
 	keyed := func(key string) []byte {

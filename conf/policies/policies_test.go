@@ -1,6 +1,6 @@
-// Package policies_test loads the documents to start from as the daemon does, with the real parser and from real
-// files. Packages conf and policy do not link that parser into their own tests: the fuzzer would slow down a hundred
-// times for all its code.
+// Package policies_test loads the example documents as the daemon does, with the real parser and from real files.
+// Packages conf and policy do not link that parser into their tests, because its code would make fuzzing a hundred
+// times slower.
 package policies_test
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// installed writes the documents as policies/README.md says, and loads them as the daemon does.
+// installed writes the documents as policies/README.md describes, and loads them as the daemon does.
 func installed(t *testing.T) (*policy.Set, files.Status) {
 	t.Helper()
 	directory := t.TempDir()
@@ -43,7 +43,7 @@ func installed(t *testing.T) (*policy.Set, files.Status) {
 	return documents.Current(), documents.Status()
 }
 
-// TestTheSandboxImageHasAScopeOfItsOwn: it has to stay when the scope around it asks for more.
+// TestTheSandboxImageHasAScopeOfItsOwn, which must remain if the scope above it requires more.
 func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
 	set, _ := installed(t)
 	image, err := policy.Normalize("registry.k8s.io/pause:3.10.2") // containerd v2.4.2's default.
@@ -71,7 +71,7 @@ func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestTheDocumentsToStartFrom(t *testing.T) {
+func TestTheExampleDocuments(t *testing.T) {
 	set, status := installed(t)
 	if status.Failures > 0 {
 		t.Fatalf("problems: %v", status.Problems)

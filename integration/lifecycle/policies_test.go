@@ -113,7 +113,7 @@ func (b *bases) brokenDocument(t *testing.T) {
 				b.invalid(t, edited, path)
 				b.others(t, edited)
 			})
-			gone := b.more(t, "policy problem is gone", path)
+			gone := b.more(t, "policy problem resolved", path)
 			b.Write(t, edited, accepting())
 			b.becomes(t, pod, b.unsigned, "")
 			gone()

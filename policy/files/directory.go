@@ -11,21 +11,21 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// suffix ends the name of every document.
+// suffix is the end of every document's name.
 const suffix = ".json"
 
-// listing is what was found of the directory.
+// listing is the result of reading the directory.
 type listing struct {
-	place place
-	// namespaces are those that have an entry, and whether it is a symlink.
+	id directoryID
+	// namespaces are the namespaces with an entry, and whether it is a symlink.
 	namespaces map[string]bool
-	// ignored are names that were probably meant for a document's and are none. Those of directories end in a slash.
+	// ignored are names that were probably meant to be documents but are not. Names of directories end in a slash.
 	ignored []string
 	err     error
 }
 
-// list reads the directory.
-func list(path string) listing {
+// readDirectory reads the directory.
+func readDirectory(path string) listing {
 	l := listing{namespaces: make(map[string]bool)}
 	// Without O_DIRECTORY, opening a FIFO would wait for a writer.
 	directory, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
@@ -39,7 +39,7 @@ func list(path string) listing {
 		l.err = withoutPath(err)
 		return l
 	}
-	l.place = identityOf(info).place()
+	l.id = identityOf(info).directoryID()
 	entries, err := directory.ReadDir(-1)
 	if err != nil {
 		l.err = withoutPath(err)
@@ -66,56 +66,56 @@ func (l *listing) add(path string, entry fs.DirEntry) {
 	}
 }
 
-// documentName takes the suffix from a name that could be a document's. Hidden names never are: editors, rsync and
-// the kubelet keep their own there.
+// documentName removes the suffix from a name that could be a document's. Hidden files are never documents: editors,
+// rsync and the kubelet create them.
 func documentName(name string) (stem string, ok bool) {
 	stem, ok = strings.CutSuffix(name, suffix)
 	return stem, ok && !strings.HasPrefix(name, ".")
 }
 
-// directory is what is known of the directory of documents.
+// directory is the state of the directory of documents.
 type directory struct {
-	// known says that this process has read it.
+	// known reports whether this process has read it.
 	known bool
-	// place is where it was when it was read last.
-	place place
-	// err is why it cannot be used as it is now.
+	// id identifies the directory that was last read.
+	id directoryID
+	// err is why it cannot be used now.
 	err error
 }
 
 var (
-	errNothingThere = errors.New("it is empty, but held documents before; a mount may be missing")
-	errOtherPlace   = errors.New("it is empty and not the directory that held the documents; a mount may be missing")
+	errEmptied  = errors.New("it is empty, but held documents before; a mount may be missing")
+	errReplaced = errors.New("it is empty and not the directory that held the documents; a mount may be missing")
 )
 
-// next returns what is known after a listing, of which a nil err says that it is to be used. held is how many documents
-// are known from it, remembered whether some were when a process saw it last. An empty directory is believed if
-// nothing was there before, or if it is the very one that this process saw full: then they were removed.
+// next returns the state after a listing; if its err is nil, the directory can be used. held is the number of known
+// documents; remembered reports whether an earlier process recorded some. An empty directory is accepted if it never
+// contained documents, or if it is the same directory that did: then they were removed.
 func (d directory) next(l listing, held int, remembered func() bool) directory {
 	switch {
 	case l.err != nil:
 		d.err = l.err
 	case len(l.namespaces) > 0:
-		return directory{known: true, place: l.place}
-	case d.known && held > 0 && d.place != l.place:
-		d.err = errOtherPlace
+		return directory{known: true, id: l.id}
+	case d.known && held > 0 && d.id != l.id:
+		d.err = errReplaced
 	case !d.known && remembered():
-		d.err = errNothingThere
+		d.err = errEmptied
 	default:
-		return directory{known: true, place: l.place}
+		return directory{known: true, id: l.id}
 	}
 	return d
 }
 
-// describe makes a line of what is wrong with the directory.
+// describe returns what is wrong with the directory, in one line.
 func (d directory) describe(c *Config) error {
 	switch {
 	case d.err == nil:
 		return nil
-	case errors.Is(d.err, errNothingThere):
+	case errors.Is(d.err, errEmptied):
 		return fmt.Errorf("reading policy directory %s: %w, or if it is meant to be empty remove %s",
 			c.Directory, d.err, c.StateFile)
-	case errors.Is(d.err, errOtherPlace):
+	case errors.Is(d.err, errReplaced):
 		return fmt.Errorf("reading policy directory %s: %w, or if it is meant to be empty remove %s and restart",
 			c.Directory, d.err, c.StateFile)
 	default:

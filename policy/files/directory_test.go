@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-// soon is how often to look where nothing gives a hint.
+// soon is the interval of checks without events.
 const soon = 20 * time.Millisecond
 
 func TestAConfigMapsSwap(t *testing.T) {
@@ -60,14 +60,14 @@ func TestADirectoryBehindASymlink(t *testing.T) {
 	n.until("prod", "strict")
 }
 
-func TestADirectoryThatIsMovedAwayChangesNothing(t *testing.T) {
+func TestADirectoryThatIsMovedChangesNothing(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
 	check := n.witness("strict")
 	n.rename("policies", "moved")
 	n.problem("reading policy directory " + n.path("policies") + ": no such file")
 	if status := n.documents.Status(); status.Failures != 1 || !status.Problems[0].Kept {
-		t.Errorf("the status is %+v, want one failure, with documents kept", status)
+		t.Errorf("the status is %+v, want one failure, and the documents still in force", status)
 	}
 	n.rename("moved", "policies")
 	n.problem("")
@@ -128,7 +128,7 @@ func TestALateMount(t *testing.T) {
 		t.Skip("mounting needs root")
 	}
 	n.must(syscall.Unmount(n.path("policies"), syscall.MNT_DETACH))
-	n.follow(files.OpenImpatient(n.config, soon))
+	n.follow(files.OpenWithShortIntervals(n.config, soon))
 	n.is("prod", "strict")
 	n.must(mount())
 	t.Cleanup(func() { _ = syscall.Unmount(n.path("policies"), syscall.MNT_DETACH) })
@@ -143,7 +143,7 @@ func TestALateMount(t *testing.T) {
 func TestAnEmptyDirectoryThatHeldDocumentsIsAMissingMount(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict})
-	n.documents = files.OpenImpatient(n.config, soon)
+	n.documents = files.OpenWithShortIntervals(n.config, soon)
 	stop := n.start()
 	n.wait("the state file", func() bool {
 		_, err := os.Stat(n.config.StateFile)
@@ -153,7 +153,7 @@ func TestAnEmptyDirectoryThatHeldDocumentsIsAMissingMount(t *testing.T) {
 
 	n.rename("policies", "elsewhere")
 	n.mkdir("policies")
-	n.follow(files.OpenImpatient(n.config, soon))
+	n.follow(files.OpenWithShortIntervals(n.config, soon))
 	n.is("prod", "denied: reading policy directory "+n.path("policies")+": it is empty, but held documents before; "+
 		"a mount may be missing, or if it is meant to be empty remove "+n.config.StateFile)
 	n.is("dev", "denied")
@@ -162,7 +162,7 @@ func TestAnEmptyDirectoryThatHeldDocumentsIsAMissingMount(t *testing.T) {
 	n.until("prod", "strict")
 }
 
-// touch makes a change that gives news. It returns false, for use in conditions.
+// touch makes a change that causes an event. It returns false, for use in conditions.
 func (n *node) touch(name string) bool {
 	n.write(name, lax)
 	return false
@@ -203,11 +203,11 @@ func TestAStateFileThatCannotBeReadDenies(t *testing.T) {
 	n.is("prod", "denied: reading policy directory")
 }
 
-func TestRemovingTheStateFileIsBelieved(t *testing.T) {
+func TestRemovingTheStateFileAcceptsAnEmptyDirectory(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system})
 	n.write("state/policies-seen", n.config.Directory+"\n")
-	n.follow(files.OpenImpatient(n.config, soon))
+	n.follow(files.OpenWithShortIntervals(n.config, soon))
 	n.is("prod", "denied")
 	n.remove("state/policies-seen")
 	n.until("prod", "system")
@@ -216,7 +216,7 @@ func TestRemovingTheStateFileIsBelieved(t *testing.T) {
 func TestAStateFileThatCannotBeWrittenIsAProblem(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict, "state": "a file"}).run()
-	n.problem("remembering that policies were seen in " + n.config.Directory)
+	n.problem("recording that " + n.config.Directory)
 	n.is("prod", "strict")
 }
 
@@ -242,7 +242,7 @@ func TestTheLastDocumentMayBeRemoved(t *testing.T) {
 	n.is("prod", "system") // It was seen to be removed.
 }
 
-func TestAnEmptyDirectoryInTheOldOnesPlaceChangesNothing(t *testing.T) {
+func TestAnotherEmptyDirectoryChangesNothing(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
 	check := n.witness("strict", "edited")

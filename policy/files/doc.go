@@ -1,23 +1,24 @@
 // Package files reads policy documents from the disk of the node, and reads them again when they change.
 //
-// There is one document for the system, and DIRECTORY/NAMESPACE.json for each namespace that has its own, which then
-// replaces the system's. Whatever else lies in the directory is not a document: editors' backups, dotfiles, what
-// Kubernetes needs to mount a ConfigMap. [Documents.Current] is the snapshot that decisions work on; it is replaced
-// whole, never changed.
+// The documents are the system policy, and DIRECTORY/NAMESPACE.json for each namespace with a document of its own,
+// which replaces the system policy. Other files in the directory are ignored: backups of editors, hidden files, and the
+// links that Kubernetes needs to mount a ConfigMap. [Documents.Current] is the snapshot that decisions use; it is
+// replaced as a whole, and never modified.
 //
-// # When something is wrong
+// # Problems
 //
-// A document that does not parse keeps its last good version, if this process has one, and else denies its own
-// namespace and no other. A document that disappears gives its namespace the system's, but only once it has stayed
-// away for a second, for editors rename. The system's document never disappears: its last good version stays.
+// If a document is invalid, its last good version stays in force, if this process has one; otherwise its own namespace
+// is denied, and no other. If a document disappears, the system policy applies to its namespace, but only after the
+// document has been missing for a second, because editors rename files. If the system policy disappears, its last good
+// version stays in force.
 //
-// A directory that cannot be read, or that is empty although it held documents when it was last seen, is taken for a
-// mount that is missing. At start that denies every namespace, because it is unknown which of them have a document of
-// their own; later it changes nothing. That it held documents is remembered over restarts in a file of its own.
+// A directory that cannot be read, or that is empty although it contained documents, is treated as a missing mount. At
+// start that denies every namespace, because it is unknown which of them have a document; later it changes nothing. A
+// file of its own records over restarts that the directory contained documents.
 //
 // # Watching
 //
-// Notifications are hints and nothing more: whatever they say, every file is looked at again, and one whose device,
-// inode, size and times are as they were is not read. Key files named by documents are watched like documents. Once a
-// minute everything is looked at without a hint, since mounts send none and queues overflow.
+// Events only trigger a check: regardless of their content, every file is checked with stat, and a file whose device,
+// inode, size and times are unchanged is not read. Key files that documents name are watched like documents. Once a
+// minute all files are checked without an event, because mounts cause none and queues overflow.
 package files

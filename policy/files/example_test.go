@@ -21,7 +21,7 @@ func ExampleOpen() {
 			panic(err)
 		}
 	}
-	// Package signature has the parser of containers-policy.json(5).
+	// Package signature contains the parser of containers-policy.json(5).
 	parse := func(raw []byte, _ func(path string) ([]byte, error)) (*policy.Document, error) {
 		if len(raw) == 0 {
 			return nil, errors.New("it is empty")

@@ -2,22 +2,22 @@ package files
 
 import "time"
 
-// OpenImpatient opens documents that are looked at every so often, for what gives no hint and would take a minute.
-func OpenImpatient(config Config, every time.Duration) *Documents {
-	pace := defaultPace()
-	pace.trouble, pace.rescan = every, every
+// OpenWithShortIntervals opens documents and checks them at this interval, also for changes that cause no event.
+func OpenWithShortIntervals(config Config, every time.Duration) *Documents {
+	pace := defaultTiming()
+	pace.retryInterval, pace.rescanInterval = every, every
 	return open(config, pace)
 }
 
-// DocumentName is what decides whether a file's name is a document's.
+// DocumentName exports documentName.
 func DocumentName(name string) (string, bool) { return documentName(name) }
 
-// Look returns what looks at all documents once, after they have settled.
-func Look(config Config) func() {
-	d := open(config, defaultPace())
+// CheckAll returns a function that checks all documents once. They have settled before.
+func CheckAll(config Config) func() {
+	d := open(config, defaultTiming())
 	w := newWatch()
-	// It looks until nothing is left to settle.
-	for d.follow(w).Before(time.Now().Add(d.pace.trouble)) {
+	// Check until nothing is left to settle.
+	for d.follow(w).Before(time.Now().Add(d.timing.retryInterval)) {
 	}
 	return func() { d.follow(w) }
 }

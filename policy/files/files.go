@@ -11,62 +11,62 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Config says where documents are and who is told of them.
+// Config configures [Documents].
 type Config struct {
-	// System is the path of the system's document.
+	// System is the path of the system policy.
 	System string
-	// Directory holds the namespaces' documents. Empty: there are none.
+	// Directory contains the namespaces' documents. Empty: there are none.
 	Directory string
-	// StateFile remembers over restarts that Directory held documents. Empty: nothing is remembered.
+	// StateFile records over restarts that Directory contained documents. Empty: nothing is recorded.
 	StateFile string
-	// Parse is called by several goroutines at once, and its documents are not written to by anyone.
+	// Parse is called concurrently, and its documents are never modified.
 	Parse policy.ParseFunc
-	// Panicked is told of panics of Parse, which are that document's problem. It may be nil.
+	// Panicked is called for panics of Parse, which are that document's problem. It may be nil.
 	Panicked policy.PanicFunc
-	// Logger gets each problem once when it appears and once when it is gone. Nil: nothing is logged.
+	// Logger receives each problem once when it appears and once when it is resolved. Nil: nothing is logged.
 	Logger *slog.Logger
-	// Notify, where not nil, is called with every new status, but for its LastGood alone. [Open] and [Documents.Run]
-	// wait for it.
+	// Notify, if not nil, is called with every status that differs in more than LastGood. [Open] and [Documents.Run] wait
+	// for it.
 	Notify func(Status)
 }
 
-// Documents are the policy documents of a node. Make them with [Open].
+// Documents are the policy documents of a node. Create them with [Open].
 type Documents struct {
 	config Config
-	pace   pace
+	timing timing
 
 	set    atomic.Pointer[policy.Set]
 	status atomic.Pointer[Status]
 
-	// running is held by the one who scans, which is all that touches state.
+	// running is locked by the goroutine that scans, which is the only user of state.
 	running sync.Mutex
 	state   *state
 }
 
-// Open reads all documents. It does not fail: what cannot be read or parsed denies, and [Documents.Status] says why.
-// It writes nothing, so that commands which only look may use it as well. To follow changes, call [Documents.Run].
+// Open reads all documents. It never fails: a document that cannot be read or parsed denies, and [Documents.Status] has
+// the cause. It writes nothing, so commands that only read may use it too. To follow changes, call [Documents.Run].
 func Open(config Config) *Documents {
-	return open(config, defaultPace())
+	return open(config, defaultTiming())
 }
 
-func open(config Config, pace pace) *Documents {
+func open(config Config, pace timing) *Documents {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Documents{config: config, pace: pace, state: newState(config)}
+	d := &Documents{config: config, timing: pace, state: newState(config)}
 	d.running.Lock()
 	defer d.running.Unlock()
 	d.scan(nil)
 	return d
 }
 
-// Current returns the newest snapshot, never nil. A document that did not change is the same pointer in the next one.
+// Current returns the current snapshot, never nil. Unchanged documents are the same pointers in consecutive snapshots.
 func (d *Documents) Current() *policy.Set { return d.set.Load() }
 
-// Status returns how loading went.
+// Status returns the result of loading.
 func (d *Documents) Status() Status { return *d.status.Load() }
 
-// Run keeps the documents up to date until the context ends, which is no error. It fails only when it runs already.
+// Run keeps the documents up to date until the context ends, and then returns nil. It fails only if it already runs.
 func (d *Documents) Run(ctx context.Context) error {
 	if !d.running.TryLock() {
 		return errors.New("policy documents are being watched already")
@@ -81,28 +81,28 @@ func (d *Documents) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow looks at everything, and again if there was more to watch than was being watched: what changed before a
-// watch was in place gave no hint. It returns when to look again at the latest.
+// follow checks all files, and checks again if directories were added to the watch list: changes before a watch was
+// created caused no event. It returns when the next check is due.
 func (d *Documents) follow(watch *watch) time.Time {
-	const rounds = 5 // Where directories come and go all the time, hints come as often.
+	const rounds = 5 // If directories change all the time, events arrive as often.
 	var wake time.Time
 	for range rounds {
 		wake = d.scan(watch)
-		if more := watch.set(d.state.places()); !more {
+		if more := watch.set(d.state.watchList()); !more {
 			break
 		}
 	}
 	return wake
 }
 
-// scan looks at every file, publishes what came of it and returns when to look again at the latest. Without a watch it
-// is the first look, which does not write the state file.
+// scan checks every file, publishes the result and returns when the next check is due. Without a watch it is the first
+// check, which does not write the state file.
 func (d *Documents) scan(watch *watch) time.Time {
 	now := time.Now()
 	result := d.state.scan(now)
 	var notes []error
 	if watch != nil {
-		notes = append(notes, watch.err, d.state.remember())
+		notes = append(notes, watch.err, d.state.updateMarker())
 	}
 	old := d.status.Load()
 	status := d.state.report(old, now, len(result.changed) > 0, notes)
@@ -110,9 +110,9 @@ func (d *Documents) scan(watch *watch) time.Time {
 		d.set.Store(d.state.set())
 	}
 	d.status.Store(status)
-	d.config.tell(old, status, result)
+	d.config.logChanges(old, status, result)
 	if d.config.Notify != nil && status.differs(old) {
 		d.config.Notify(*status)
 	}
-	return d.pace.wake(now, result, watch != nil && watch.err != nil)
+	return d.timing.nextCheck(now, result, watch != nil && watch.err != nil)
 }

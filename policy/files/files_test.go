@@ -19,15 +19,14 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-// patience is how long a condition may take that should hold within two seconds.
+// patience limits the wait for a condition that should hold within two seconds.
 const patience = 30 * time.Second
 
-// parser stands in for package signature, which siblings do not import. It is as strict, and its documents say in a
-// requirement's type what was written: {"is": "strict", "keys": ["/a.pub"]}. The whole is tested with the real one
-// next to package policy.
+// parser replaces package signature, which siblings do not import. It is as strict; its documents contain a
+// requirement's kind: {"is": "strict", "keys": ["/a.pub"]}. Package conf/policies tests the whole with the real parser.
 type parser struct{ parsed atomic.Int64 }
 
-// panics is what a document says that panics the parser.
+// panics is the kind that panics the parser.
 const panics = "panics"
 
 func (p *parser) parse(raw []byte, read func(string) ([]byte, error)) (*policy.Document, error) {
@@ -58,7 +57,7 @@ func (p *parser) parse(raw []byte, read func(string) ([]byte, error)) (*policy.D
 	return &policy.Document{Default: []*policy.Requirement{requirement}, KeyFiles: written.Keys}, nil
 }
 
-// node is a directory with a system policy and a directory of documents, and what countersign makes of them.
+// node is a directory with a system policy and a directory of documents, and the documents that countersign loads.
 type node struct {
 	*testing.T
 	root      string
@@ -69,7 +68,7 @@ type node struct {
 	logs      *records
 }
 
-// newNode writes documents and does not open them yet. Names are relative to the node's root.
+// newNode writes documents without opening them. Names are relative to the node's root.
 func newNode(t *testing.T, written map[string]string) *node {
 	t.Helper()
 	n := &node{T: t, root: t.TempDir(), news: make(chan struct{}, 1), logs: &records{}}
@@ -106,7 +105,7 @@ func (n *node) follow(documents *files.Documents) *node {
 	return n
 }
 
-// start runs the documents and returns what stops them and waits.
+// start runs the documents, and returns a function that stops them and waits.
 func (n *node) start() (stop func()) {
 	n.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -139,14 +138,14 @@ func (n *node) mkdir(name string) {
 	n.must(os.MkdirAll(n.path(name), 0o755))
 }
 
-// write writes a file in place, as cp does.
+// write writes a file in place, like cp.
 func (n *node) write(name, contents string) {
 	n.Helper()
 	n.mkdir(filepath.Dir(name))
 	n.must(os.WriteFile(n.path(name), []byte(contents), 0o644))
 }
 
-// put replaces a file at once.
+// put replaces a file atomically.
 func (n *node) put(name, contents string) {
 	n.Helper()
 	n.write(".put", contents)
@@ -159,14 +158,14 @@ func (n *node) remove(name string) { n.Helper(); n.must(os.RemoveAll(n.path(name
 
 func (n *node) symlink(target, name string) { n.Helper(); n.must(os.Symlink(target, n.path(name))) }
 
-// replace points a symlink elsewhere, at once, as the kubelet does with ..data.
+// replace changes the target of a symlink atomically, as the kubelet does with ..data.
 func (n *node) replace(target, name string) {
 	n.Helper()
 	n.symlink(target, name+".new")
 	n.rename(name+".new", name)
 }
 
-// governs says what governs a namespace: what its document is, or "denied: " and why.
+// governs describes the document of a namespace: its kind, or "denied: " and the cause.
 func governs(set *policy.Set, namespace string) string {
 	document, err := set.For(namespace)
 	if err != nil {
@@ -175,7 +174,7 @@ func governs(set *policy.Set, namespace string) string {
 	return string(document.Default[0].Kind)
 }
 
-// until waits for a namespace to be governed by what begins like want.
+// until waits until the document of a namespace begins with want.
 func (n *node) until(namespace, want string) {
 	n.Helper()
 	n.wait(namespace+" to be governed by "+want, func() bool {
@@ -183,7 +182,7 @@ func (n *node) until(namespace, want string) {
 	})
 }
 
-// problem waits for a problem with that text in it, or with an empty text for there to be none.
+// problem waits for a problem that contains the text; with an empty text, until there is none.
 func (n *node) problem(text string) {
 	n.Helper()
 	n.wait("the problem "+text, func() bool {
@@ -200,7 +199,7 @@ func (n *node) problem(text string) {
 	})
 }
 
-// wait waits for a condition, which can only come about with a new status.
+// wait waits for a condition, which is checked after each new status.
 func (n *node) wait(what string, condition func() bool) {
 	n.Helper()
 	late := time.After(patience)
@@ -213,7 +212,7 @@ func (n *node) wait(what string, condition func() bool) {
 	}
 }
 
-// is checks what governs a namespace now.
+// is checks the current document of a namespace.
 func (n *node) is(namespace, want string) {
 	n.Helper()
 	if got := governs(n.documents.Current(), namespace); !strings.HasPrefix(got, want) {
@@ -221,7 +220,7 @@ func (n *node) is(namespace, want string) {
 	}
 }
 
-// logged checks how many log records have all these words.
+// logged checks how many log records contain all these words.
 func (n *node) logged(want int, words ...string) {
 	n.Helper()
 	got := 0
@@ -239,7 +238,7 @@ func (n *node) logged(want int, words ...string) {
 	}
 }
 
-// records is a log that may be read while it is written.
+// records is a log that is safe to read while it is written.
 type records struct {
 	mutex sync.Mutex
 	buf   bytes.Buffer

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// identity is what stat says of a file. While it stays the same, so do the contents: the time of change cannot be set
-// back by those who write to the file, as the time of modification can.
+// identity identifies a version of a file by the result of stat. If it is unchanged, the contents are unchanged: a
+// writer can reset the time of modification, but not the time of change.
 type identity struct {
 	device, inode     uint64
 	size              int64
@@ -26,33 +26,33 @@ func identityOf(info fs.FileInfo) identity {
 	}
 }
 
-// place is the part of an identity that tells directories apart, whatever is in them.
-type place struct{ device, inode uint64 }
+// directoryID is the part of an identity that identifies a directory, regardless of its contents.
+type directoryID struct{ device, inode uint64 }
 
-func (i identity) place() place { return place{i.device, i.inode} }
+func (i identity) directoryID() directoryID { return directoryID{i.device, i.inode} }
 
-// Clocks of file systems tick: two writes within a tick leave the same times. So contents that were read shortly after
-// a change are read once more.
+// File systems have coarse clocks: two writes within a tick have the same times. So contents that were read shortly
+// after a change are read again.
 const (
-	// settleByClock is generous, since the file system's clock may be another machine's.
+	// settleByClock is long, because the file system's clock may be another machine's.
 	settleByClock = time.Second
 	// settleByWait is above the coarsest tick of Linux (10 ms, HZ=100).
 	settleByWait = 100 * time.Millisecond
 )
 
-// sighting is what was seen of a file when its contents were last read.
-type sighting struct {
+// observation is the state of a file when its contents were last read.
+type observation struct {
 	identity identity
 	sum      [sha256.Size]byte
-	// first is when this identity was seen first, on our own clock.
+	// first is when this identity was first seen, by our clock.
 	first time.Time
-	// settled says that the identity had held for so long when the contents were read that it vouches for them.
+	// settled reports whether the identity was old enough when the contents were read to identify them.
 	settled bool
 }
 
-// sight returns the sighting of contents that were read at a time, after another sighting of the same file.
-func (s sighting) sight(id identity, contents []byte, now time.Time) sighting {
-	seen := sighting{identity: id, sum: sha256.Sum256(contents), first: now}
+// observe returns the observation of contents that were read at a time, after an earlier observation of the same file.
+func (s observation) observe(id identity, contents []byte, now time.Time) observation {
+	seen := observation{identity: id, sum: sha256.Sum256(contents), first: now}
 	if s.identity == id {
 		seen.first = s.first
 	}
@@ -61,7 +61,7 @@ func (s sighting) sight(id identity, contents []byte, now time.Time) sighting {
 	return seen
 }
 
-// vouches reports whether a file of that identity need not be read again.
-func (s sighting) vouches(id identity) bool {
+// isCurrent reports whether a file of that identity need not be read again.
+func (s observation) isCurrent(id identity) bool {
 	return s.settled && s.identity == id && id != identity{}
 }

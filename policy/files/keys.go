@@ -8,17 +8,17 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// keys remembers what the key files were like that documents name, to find those that changed.
+// keys are the states of the key files that documents name, by which changes are detected.
 type keys map[string]key
 
 type key struct {
-	sighting
+	observation
 	// err is why the file could not be read, or empty.
 	err string
 }
 
-// keyReads are the key files read during one scan, each of them once, however many documents name it: all documents
-// of a scan see the same contents.
+// keyReads are the key files that were read during one scan. Each is read once, so all documents of a scan see the same
+// contents.
 type keyReads struct {
 	now   time.Time
 	known keys
@@ -48,17 +48,17 @@ func (k *keyReads) read(path string) ([]byte, error) {
 			file.seen.err = file.err.Error()
 			return
 		}
-		file.seen.sighting = k.known[path].sight(id, file.contents, k.now)
+		file.seen.observation = k.known[path].observe(id, file.contents, k.now)
 	})
 	return file.contents, file.err
 }
 
-// changed looks at every key file that is known and returns those with other contents than before, or another error.
+// changed checks every known key file and returns those with other contents or another error than before.
 func (k *keyReads) changed() map[string]bool {
 	changed := make(map[string]bool)
 	for path, known := range k.known {
 		id, err := inspect(path, keyLimit)
-		if err == nil && known.err == "" && known.vouches(id) {
+		if err == nil && known.err == "" && known.isCurrent(id) {
 			continue
 		}
 		_, _ = k.read(path) // What went wrong is part of what was seen.
@@ -72,10 +72,10 @@ func (k *keyReads) changed() map[string]bool {
 	return changed
 }
 
-// remember returns what is known after a scan of the key files that documents name. A file that was read for a
-// document after it had been found unchanged keeps its old sighting: should it have changed in between, then the next
-// scan must find that, for the sake of the other documents that name it.
-func (k *keyReads) remember(named, changed map[string]bool) keys {
+// update returns the state of the named key files after a scan. If a file was read for a document after it had been
+// found unchanged, its old observation remains: if it changed in between, the next scan must detect that for the other
+// documents that name it.
+func (k *keyReads) update(named, changed map[string]bool) keys {
 	next := make(keys, len(named))
 	for path := range named {
 		known, ok := k.known[path]
@@ -88,8 +88,8 @@ func (k *keyReads) remember(named, changed map[string]bool) keys {
 	return next
 }
 
-// parse parses a document and returns with it the key files it depends on, sorted. A document that panics the parser is
-// one that does not parse: it would otherwise end the daemon at every start.
+// parse parses a document, and returns it with the sorted key files on which it depends. A document that panics the
+// parser counts as invalid; otherwise it would end the daemon at every start.
 func (k *keyReads) parse(config *Config, raw []byte) (*policy.Document, []string, error) {
 	var named []string
 	var document *policy.Document

@@ -48,7 +48,7 @@ func TestAChangedKeyFileIsAChangedDocument(t *testing.T) {
 			if before.Namespaces["dev"] != after.Namespaces["dev"] || before.System != after.System {
 				t.Error("documents that do not name the key file are others now")
 			}
-			// Where the directory is replaced, the file may be found missing first.
+			// While the directory is replaced, the file may be missing for a moment.
 			if more := n.parser.parsed.Load() - parsed; more > 2 {
 				t.Errorf("one changed key file that one document names cost %d parses", more)
 			}
@@ -83,7 +83,7 @@ func TestAKeyFileThatIsMissing(t *testing.T) {
 	n.remove("keys/a.pub")
 	n.problem("keys/a.pub: no such file or directory")
 	n.logged(1, `"policy problem"`, "late/b.pub")
-	n.logged(1, `"policy problem is gone"`, "late/b.pub")
+	n.logged(1, `"policy problem resolved"`, "late/b.pub")
 }
 
 func TestADocumentThatNamesAnotherKeyFile(t *testing.T) {
@@ -150,7 +150,7 @@ func TestEverySnapshotIsWhole(t *testing.T) {
 	readers.Wait()
 }
 
-// whole checks that in the snapshot there is now, all documents saw the same contents of the key file they share.
+// whole checks that all documents of the current snapshot saw the same contents of their common key file.
 func (n *node) whole(namespaces int) bool {
 	set := n.documents.Current()
 	first := governs(set, "ns-0")

@@ -13,8 +13,8 @@ import (
 
 const edited = `{"is": "edited"}`
 
-// witness keeps looking at what governs prod until the test calls the function it returns, which fails the
-// test if that was ever anything but one of these.
+// witness watches the document of prod until the test calls the returned function, which fails the test if it was ever
+// anything else than one of these.
 func (n *node) witness(allowed ...string) (check func()) {
 	n.Helper()
 	var others sync.Map
@@ -46,7 +46,7 @@ func (n *node) witness(allowed ...string) (check func()) {
 	}
 }
 
-func TestAnEditedDocumentReplacesTheOldOneAndNothingShowsBetween(t *testing.T) {
+func TestAnEditedDocumentReplacesTheOldOneDirectly(t *testing.T) {
 	tests := map[string]func(n *node, path string){
 		"written in place, as cp does": func(n *node, path string) { n.write(path, edited) },
 		"renamed over, as mv and rsync do": func(n *node, path string) {
@@ -100,7 +100,7 @@ func TestAnEditedDocumentReplacesTheOldOneAndNothingShowsBetween(t *testing.T) {
 	}
 }
 
-func TestASlowWriterIsWaitedForWithTheLastGoodDocument(t *testing.T) {
+func TestWhileAFileIsWrittenTheLastGoodDocumentApplies(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
 	check := n.witness("strict", "edited")
@@ -111,17 +111,17 @@ func TestASlowWriterIsWaitedForWithTheLastGoodDocument(t *testing.T) {
 	n.must(err)
 	n.problem("parsing policy " + n.path("policies/prod.json"))
 	if problems := n.documents.Status().Problems; !problems[0].Kept || problems[0].Namespace != "prod" {
-		t.Errorf("the problem is %+v, want one of prod's, with the last good document kept", problems[0])
+		t.Errorf("the problem is %+v, want one of prod, and the last good document in force", problems[0])
 	}
 	_, err = file.WriteString(edited[8:])
 	n.must(err)
 	n.until("prod", "edited")
 	n.problem("")
 	check()
-	n.logged(1, `"policy problem is gone"`)
+	n.logged(1, `"policy problem resolved"`)
 }
 
-func TestABrokenDocumentHarmsNobody(t *testing.T) {
+func TestAnInvalidDocumentAffectsNoOther(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{
 		"system.json": system, "policies/prod.json": strict, "policies/dev.json": lax,
@@ -142,7 +142,7 @@ func TestABrokenDocumentHarmsNobody(t *testing.T) {
 	n.logged(2, `"policy problem"`, "prod.json")
 	n.logged(1, `"policy problem"`, "new.json")
 	n.logged(1, `"policy problem"`, "system.json")
-	n.logged(1, `"policy problem is gone"`)
+	n.logged(1, `"policy problem resolved"`)
 }
 
 func TestADocumentThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
@@ -167,7 +167,7 @@ func TestADocumentThatCannotBeReadKeepsItsLastGoodVersion(t *testing.T) {
 			n.problem("")
 			check()
 			if n.documents.Current().Namespaces["prod"].Document != before {
-				t.Error("the file came back as it was, and its document is another one")
+				t.Error("the same file returned, but its document is a different one")
 			}
 		})
 	}
@@ -192,7 +192,7 @@ func TestADocumentThatDisappears(t *testing.T) {
 	n.until("prod", "strict")
 }
 
-func TestTheSystemsDocumentNeverDisappears(t *testing.T) {
+func TestTheSystemPolicyNeverDisappears(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict}).run()
 	n.remove("system.json")
@@ -215,7 +215,7 @@ func TestASystemPolicyThatComesLate(t *testing.T) {
 	n.until("prod", "system")
 }
 
-func TestWhatDidNotChangeStaysTheSame(t *testing.T) {
+func TestUnchangedDocumentsStayTheSame(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{
 		"system.json": system, "policies/a.json": strict, "policies/b.json": strict, "policies/c.json": strict,

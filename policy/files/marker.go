@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// marker is the file that remembers, over restarts, that a directory held documents. Its one line is the directory's
-// path: it says nothing of another directory.
+// marker is the file that records, over restarts, that a directory contained documents. Its one line is the directory's
+// path, so it applies to no other directory.
 type marker struct {
 	file, directory string
-	// written is what this process last saw to, so that nothing is written twice.
+	// written is the state that this process last wrote, so that it is not written twice.
 	written *bool
 }
 
-// held reports whether the directory held documents when it was seen last. Where that cannot be found out the answer
-// is yes, since a no would let every namespace have the system's policy.
-func (m *marker) held() bool {
+// hadDocuments reports whether the directory contained documents when it was last read. If that is unknown, the answer
+// is yes: with no, the system policy would apply to every namespace.
+func (m *marker) hadDocuments() bool {
 	if m.file == "" {
 		return false
 	}
@@ -32,14 +32,14 @@ func (m *marker) held() bool {
 	return err != nil || !another
 }
 
-// remember writes or removes the file.
-func (m *marker) remember(held bool) error {
+// update writes or removes the file.
+func (m *marker) update(held bool) error {
 	if m.file == "" || (m.written != nil && *m.written == held) {
 		return nil
 	}
 	m.written = nil
 	if err := m.write(held); err != nil {
-		return fmt.Errorf("remembering that policies were seen in %s: %w", m.directory, err)
+		return fmt.Errorf("recording that %s contained policies: %w", m.directory, err)
 	}
 	m.written = &held
 	return nil

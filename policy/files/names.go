@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// expected says what a document's name is like.
+// expected describes the names of documents.
 const expected = "NAMESPACE.json, directly in the directory; a namespace is lower-case letters, digits and dashes, " +
 	"such as prod.json"
 
-// misnamed reports whether a name that is no document's was probably meant for one: another ending, or .json before
-// one. What editors, package managers and copying tools leave is not.
+// misnamed reports whether a name that is not a document's was probably meant to be one: another ending, or .json
+// before one. Files of editors, package managers and copying tools are not.
 func misnamed(name string) bool {
 	lower := strings.ToLower(name)
 	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") {
@@ -30,7 +30,7 @@ func misnamed(name string) bool {
 	return strings.HasSuffix(lower, ".yaml") || strings.HasSuffix(lower, ".yml") || strings.Contains(lower, suffix)
 }
 
-// holdsDocuments reports whether there is what looks like a document in a directory below that of the documents.
+// holdsDocuments reports whether an entry is a directory that seems to contain documents.
 func holdsDocuments(path string, entry fs.DirEntry) bool {
 	const few = 100
 	if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
@@ -38,7 +38,7 @@ func holdsDocuments(path string, entry fs.DirEntry) bool {
 	}
 	directory, err := os.Open(filepath.Join(path, entry.Name()))
 	if err != nil {
-		return false // A directory that is not read does no harm.
+		return false // An unreadable directory needs no warning.
 	}
 	defer directory.Close()
 	names, _ := directory.Readdirnames(few) // As above.
@@ -48,13 +48,13 @@ func holdsDocuments(path string, entry fs.DirEntry) bool {
 	})
 }
 
-// whyIgnored says what is wrong with a name.
+// whyIgnored describes what is wrong with a name.
 func whyIgnored(name string) string {
 	switch _, is := documentName(name); {
 	case strings.HasSuffix(name, "/"):
 		return "not a policy: documents in a sub-directory are not read"
 	case is:
-		return "not a policy: its name is no namespace's"
+		return "not a policy: its name is not a namespace"
 	default:
 		return "not a policy: its name does not end in .json"
 	}

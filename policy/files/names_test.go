@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-// TestNamesThatWereMeantForDocuments are warned of, and what editors and tools leave is not.
+// TestNamesThatWereMeantForDocuments cause a warning; names of files of editors and tools do not.
 func TestNamesThatWereMeantForDocuments(t *testing.T) {
 	t.Parallel()
 	warned := []string{
@@ -42,8 +42,8 @@ func TestAMisnamedFileThatComesLater(t *testing.T) {
 	n.logged(1, "does not end in .json", "prod.yaml")
 }
 
-// TestWarningsOfADocument are logged when it is loaded, with the document and the scope.
-func TestWarningsOfADocument(t *testing.T) {
+// TestWarningsAboutADocument are logged when it is loaded, with the document and the scope.
+func TestWarningsAboutADocument(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict})
 	n.config.Parse = func(raw []byte, read func(string) ([]byte, error)) (*policy.Document, error) {

@@ -20,7 +20,7 @@ const (
 	lax    = `{"is": "lax"}`
 )
 
-func TestWhatGovernsANamespaceAtStart(t *testing.T) {
+func TestTheDocumentOfANamespaceAtStart(t *testing.T) {
 	big := `{"is": "` + strings.Repeat("x", 8<<20) + `"}`
 	tests := map[string]struct {
 		files map[string]string
@@ -48,7 +48,7 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 		"a document of more than 8 MiB denies": {
 			files: map[string]string{"system.json": system, "policies/prod.json": big},
 			want: map[string]string{"prod": "denied: reading policy ROOT/policies/prod.json: " +
-				"it has 8388618 bytes and may have 8388608"},
+				"it has 8388618 bytes; the maximum is 8388608"},
 		},
 		"a system policy that is missing denies those who rely on it": {
 			files: map[string]string{"policies/prod.json": strict},
@@ -66,13 +66,13 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 			files: map[string]string{"system.json": system},
 			also:  func(n *node) { n.mkdir("policies/prod.json") },
 			want: map[string]string{"prod": "denied: reading policy ROOT/policies/prod.json: " +
-				"it is a directory and must be a regular file"},
+				"it is a directory, not a regular file"},
 		},
 		"a named pipe in the place of a document denies and is not waited for": {
 			files: map[string]string{"system.json": system},
 			also:  func(n *node) { n.must(syscall.Mkfifo(n.path("policies/prod.json"), 0o600)) },
 			want: map[string]string{"prod": "denied: reading policy ROOT/policies/prod.json: " +
-				"it is a named pipe and must be a regular file"},
+				"it is a named pipe, not a regular file"},
 		},
 		"a named pipe in the place of the system policy is not waited for": {
 			also: func(n *node) { n.must(syscall.Mkfifo(n.path("system.json"), 0o600)) },
@@ -82,7 +82,7 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 			files: map[string]string{"system.json": system},
 			also:  func(n *node) { n.symlink("/dev/zero", "policies/prod.json") },
 			want: map[string]string{"prod": "denied: reading policy ROOT/policies/prod.json: " +
-				"it is a device and must be a regular file"},
+				"it is a device, not a regular file"},
 		},
 		"a symlink to a document is a document": {
 			files: map[string]string{"system.json": system, "elsewhere/p": strict},
@@ -93,7 +93,7 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 			files: map[string]string{"system.json": system},
 			also:  func(n *node) { n.symlink("nowhere", "policies/prod.json") },
 			want: map[string]string{"prod": "denied: reading policy ROOT/policies/prod.json: " +
-				"it is a symlink to what is not there"},
+				"it is a symlink to a file that does not exist"},
 		},
 		"a symlink to itself denies": {
 			files: map[string]string{"system.json": system},
@@ -142,7 +142,7 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 			also:  func(n *node) { n.remove("policies"); n.must(syscall.Mkfifo(n.path("policies"), 0o600)) },
 			want:  map[string]string{"prod": "denied: reading policy directory ROOT/policies: not a directory"},
 		},
-		"a symlink to itself in the place of the directory denies everyone": {
+		"a symlink to itself instead of the directory denies every namespace": {
 			files: map[string]string{"system.json": system},
 			also:  func(n *node) { n.remove("policies"); n.symlink("policies", "policies") },
 			want:  map[string]string{"prod": "denied: reading policy directory ROOT/policies: too many levels of"},
@@ -173,8 +173,8 @@ func TestWhatGovernsANamespaceAtStart(t *testing.T) {
 	}
 }
 
-func TestASocketInThePlaceOfADocumentDenies(t *testing.T) {
-	// The path of a socket is at most 107 bytes long, which that of a test's own directory may be already.
+func TestASocketInsteadOfADocumentDenies(t *testing.T) {
+	// The path of a socket has at most 107 bytes, and that of a test's directory may be longer.
 	directory, err := os.MkdirTemp("", "s") //nolint:usetesting // t.TempDir is too long.
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestASocketInThePlaceOfADocumentDenies(t *testing.T) {
 	set := files.Open(files.Config{
 		System: "/nowhere/policy.json", Directory: directory, Parse: new(parser).parse,
 	}).Current()
-	if got, want := governs(set, "prod"), "it is a socket and must be a regular file"; !strings.HasSuffix(got, want) {
+	if got, want := governs(set, "prod"), "it is a socket, not a regular file"; !strings.HasSuffix(got, want) {
 		t.Errorf("prod is governed by %q, want %q", got, want)
 	}
 }
@@ -203,7 +203,7 @@ func TestADocumentKnowsItsPath(t *testing.T) {
 	}
 }
 
-func TestAParserWithoutAnAnswerDenies(t *testing.T) {
+func TestAParserThatReturnsNothingDenies(t *testing.T) {
 	n := newNode(t, map[string]string{"system.json": system})
 	parse := func([]byte, func(string) ([]byte, error)) (*policy.Document, error) { return nil, nil }
 	set := files.Open(files.Config{System: n.config.System, Parse: parse}).Current()
@@ -237,9 +237,9 @@ func TestStatusAtStart(t *testing.T) {
 		t.Error(diff)
 	}
 	n.logged(1, `"policy problem"`, "prod.json")
-	// Once, although two documents name it.
+	// The problem is reported once, although two documents name the file.
 	n.logged(1, `"policy problem"`, "a.pub", "policies/pre.json", `"scope":"default"`, `"others":1`)
-	n.logged(1, "no namespace's", "Prod.json")
+	n.logged(1, "is not a namespace", "Prod.json")
 	n.logged(1, "policies loaded")
 	n.logged(4, "")
 }
@@ -260,8 +260,8 @@ func TestKeyFilesAreReadOnceForAllDocuments(t *testing.T) {
 		}
 	}
 	n.documents = documents
-	n.problem("big.pub: it has 1048577 bytes and may have 1048576")
-	n.problem("pipe.pub: it is a named pipe and must be a regular file")
+	n.problem("big.pub: it has 1048577 bytes; the maximum is 1048576")
+	n.problem("pipe.pub: it is a named pipe, not a regular file")
 }
 
 func FuzzDocumentName(f *testing.F) {

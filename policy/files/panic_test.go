@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-// TestADocumentThatPanicsTheParserDeniesItsNamespaceOnly, at the start and later: the daemon could otherwise not start
-// for as long as the document is there.
+// TestADocumentThatPanicsTheParserDeniesItsNamespaceOnly, at start and later: otherwise the daemon could not start
+// while the document exists.
 func TestADocumentThatPanicsTheParserDeniesItsNamespaceOnly(t *testing.T) {
 	n := newNode(t, map[string]string{
 		"system.json": system, "policies/prod.json": strict, "policies/bad.json": `{"is": "panics"}`,
@@ -20,7 +20,7 @@ func TestADocumentThatPanicsTheParserDeniesItsNamespaceOnly(t *testing.T) {
 		told.Add(1)
 		if failure.Value != "out of order" || !strings.Contains(failure.Stack, "panic_test.go") &&
 			!strings.Contains(failure.Stack, "files_test.go") {
-			t.Errorf("told of %v:\n%s", failure, failure.Stack)
+			t.Errorf("panicked was called with %v:\n%s", failure, failure.Stack)
 		}
 	}
 	denied := "denied: parsing policy " + n.path("policies/bad.json") + ": panic in the policy parser: out of order"
@@ -31,7 +31,7 @@ func TestADocumentThatPanicsTheParserDeniesItsNamespaceOnly(t *testing.T) {
 		n.is("other", "system")
 	}
 	if got := told.Load(); got != 2 {
-		t.Errorf("%d panics were told of, not one for each start", got)
+		t.Errorf("%d panics were reported, want one for each start", got)
 	}
 
 	n.run()

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// documentLimit is a thousand times what policies have; parsing takes many times their size in memory.
+	// documentLimit is a thousand times the usual size; parsing needs a multiple of it in memory.
 	documentLimit = 8 << 20
-	// keyLimit has room for a keyring of hundreds of keys.
+	// keyLimit has room for a keyring with hundreds of keys.
 	keyLimit = 1 << 20
 )
 
-// inspect returns the identity of a file that can be read: regular, after symlinks, and not too large. It does not open
-// the file.
+// inspect returns the identity of a file that can be read: a regular file, after symlinks, of limited size. It does not
+// open the file.
 func inspect(path string, limit int64) (identity, error) {
 	info, err := bounded.Stat(path, limit)
 	if err != nil {
@@ -24,8 +24,8 @@ func inspect(path string, limit int64) (identity, error) {
 	return identityOf(info), nil
 }
 
-// read returns the contents of a regular file and the identity it had before they were read: if it is being written
-// to, the identity will have changed by the next scan.
+// read returns the contents of a regular file, and its identity before they were read: if the file is being written,
+// the identity will have changed by the next scan.
 func read(path string, limit int64) ([]byte, identity, error) {
 	contents, info, err := bounded.Read(path, limit)
 	if err != nil {
@@ -34,7 +34,7 @@ func read(path string, limit int64) ([]byte, identity, error) {
 	return contents, identityOf(info), nil
 }
 
-// withoutPath takes the path out of an error of package os: those who report it name the path themselves.
+// withoutPath removes the path from an error of package os: callers add it themselves.
 func withoutPath(err error) error {
 	if path := new(fs.PathError); errors.As(err, &path) {
 		return path.Err

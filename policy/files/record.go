@@ -8,40 +8,41 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// away is how long a namespace's document must be missing before the namespace has the system's. Editors and
-// configuration tools rename, and between two renames a strict namespace must not become a lax one.
-const away = time.Second
+// deletionDelay is how long a namespace's document must be missing before the system policy applies to the namespace.
+// Editors and configuration tools rename files, and between two renames a strict namespace must not become a permissive
+// one.
+const deletionDelay = time.Second
 
-// record is what is known of one policy file. The zero record is of a file never seen, and has nothing that admits.
+// record is the state of one policy file. The zero record stands for a file that was never read, and admits nothing.
 type record struct {
-	sighting
-	// document is the last good one.
+	observation
+	// document is the last valid version.
 	document *policy.Document
-	// unparsed is what the parser has against the contents that were read last.
-	unparsed error
-	// unread is why the file as it is now cannot be read.
-	unread error
-	// faults are the document's requirements that nothing can meet, as the parser found them.
-	faults []KeyProblem
-	// broken is since when the file cannot be loaded as it is; zero: it can.
-	broken time.Time
-	// keys are the key files it depends on.
+	// parseErr is why the contents that were last read are invalid.
+	parseErr error
+	// readErr is why the current file cannot be read.
+	readErr error
+	// keyProblems are the document's requirements that nothing can meet, according to the parser.
+	keyProblems []KeyProblem
+	// brokenSince is when loading the file began to fail; zero: it loads.
+	brokenSince time.Time
+	// keys are the key files on which it depends.
 	keys []string
-	// symlink says that the directory's entry is one.
+	// symlink reports whether the directory's entry is a symlink.
 	symlink bool
-	// gone is since when the file has been missing; zero: it is there.
-	gone time.Time
+	// missingSince is when the file was first found missing; zero: it exists.
+	missingSince time.Time
 }
 
-// err is what is wrong with the file as it is now; nil: document is what stands in it.
+// err is what is wrong with the current file; nil: document is its content.
 func (r *record) err() error {
-	if r.unread != nil {
-		return r.unread
+	if r.readErr != nil {
+		return r.readErr
 	}
-	return r.unparsed
+	return r.parseErr
 }
 
-// source is what the record, of the file at path, gives to a [policy.Set].
+// source returns what a [policy.Set] contains for the file at a path.
 func (r *record) source(path string) policy.Source {
 	if r.document != nil {
 		return policy.Source{Name: path, Document: r.document}
@@ -49,76 +50,76 @@ func (r *record) source(path string) policy.Source {
 	return policy.Source{Name: path, Err: r.err()}
 }
 
-// finding is what a look at a file found.
-type finding uint8
+// fileState is the result of checking a file.
+type fileState uint8
 
 const (
-	// unreadable: the file is there and could not be read. It is the zero finding, for it harms least.
-	unreadable finding = iota
-	// missing: there is no file.
+	// unreadable: the file exists and cannot be read. This is the zero value, because it changes the least.
+	unreadable fileState = iota
+	// missing: the file does not exist.
 	missing
-	// unchanged: the identity vouches for the contents.
+	// unchanged: the identity is the same, so the contents are.
 	unchanged
-	// same: it was read, and neither its contents nor those of its key files are new.
+	// same: it was read, and its contents and those of its key files are the same.
 	same
-	// parsed: it was read, and there is a document or an error of the parser's.
+	// parsed: it was read and parsed, and there is a document or an error.
 	parsed
 )
 
-// look is what was found of a file, with what belongs to that finding.
-type look struct {
-	finding  finding
-	seen     sighting
+// fileCheck is the result of checking a file, with the data for its state.
+type fileCheck struct {
+	state    fileState
+	observed observation
 	document *policy.Document
 	err      error
 	keys     []string
 	symlink  bool
 }
 
-// next returns the record after a look, and whether what it gives to a Set is another. A record that is nil is of a
-// file that no longer matters.
-func (r *record) next(l look, now time.Time) (_ *record, changed bool) {
-	if l.finding == missing {
-		return r.missed(now)
+// next returns the record after a check, and whether the [policy.Set] changes. It returns nil for a file that is no
+// longer relevant.
+func (r *record) next(l fileCheck, now time.Time) (_ *record, changed bool) {
+	if l.state == missing {
+		return r.nextMissing(now)
 	}
 	n := *r
-	n.symlink, n.gone, n.unread = l.symlink, time.Time{}, nil
-	switch l.finding {
+	n.symlink, n.missingSince, n.readErr = l.symlink, time.Time{}, nil
+	switch l.state {
 	case unchanged:
 	case same:
-		n.sighting = l.seen
+		n.observation = l.observed
 	case parsed:
-		n.sighting, n.unparsed, n.keys = l.seen, l.err, l.keys
+		n.observation, n.parseErr, n.keys = l.observed, l.err, l.keys
 		if l.err == nil {
-			n.document, n.faults = l.document, faultsOf(l.document)
+			n.document, n.keyProblems = l.document, keyProblemsOf(l.document)
 		}
 	default:
-		// The sum stays, so that the document is the same one when the file comes back as it was.
-		n.identity, n.settled, n.unread = identity{}, false, l.err
+		// The hash remains, so that the same document is used if the same contents return.
+		n.identity, n.settled, n.readErr = identity{}, false, l.err
 	}
 	switch {
 	case n.err() == nil:
-		n.broken = time.Time{}
-	case n.broken.IsZero():
-		n.broken = now
+		n.brokenSince = time.Time{}
+	case n.brokenSince.IsZero():
+		n.brokenSince = now
 	}
 	return &n, n.document != r.document || (n.document == nil && !sameText(n.err(), r.err()))
 }
 
-// missed is next for a file that is not there.
-func (r *record) missed(now time.Time) (*record, bool) {
+// nextMissing is next for a missing file.
+func (r *record) nextMissing(now time.Time) (*record, bool) {
 	n := *r
-	if n.gone.IsZero() {
-		n.gone = now
+	if n.missingSince.IsZero() {
+		n.missingSince = now
 	}
-	if now.Sub(n.gone) < away {
+	if now.Sub(n.missingSince) < deletionDelay {
 		return &n, false
 	}
 	return nil, true
 }
 
-// faultsOf lists the document's requirements that nothing can meet.
-func faultsOf(document *policy.Document) []KeyProblem {
+// keyProblemsOf returns the document's requirements that nothing can meet.
+func keyProblemsOf(document *policy.Document) []KeyProblem {
 	var faults []KeyProblem
 	note := func(scope string, isDefault bool, list []*policy.Requirement) {
 		for _, requirement := range list {
@@ -135,7 +136,7 @@ func faultsOf(document *policy.Document) []KeyProblem {
 	return slices.Compact(faults)
 }
 
-// warning is what an operator should know of a document that loads.
+// warning is a warning about a valid document.
 type warning struct{ document, scope, text string }
 
 func warningsOf(path string, document *policy.Document) []warning {

@@ -9,12 +9,12 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// state is what is known of all files. It changes by [state.scan] alone.
+// state is the state of all files. Only [state.scan] changes it.
 type state struct {
 	config    Config
 	directory directory
 	system    *record
-	// namespaces are the records of their documents.
+	// namespaces are the records of the namespaces' documents.
 	namespaces map[string]*record
 	keys       keys
 	ignored    []string
@@ -29,53 +29,53 @@ func newState(config Config) *state {
 	}
 }
 
-// result is what a scan came to.
+// result is the result of a scan.
 type result struct {
-	// changed are the namespaces whose source is another now; the system's is the empty one, and a change of the
-	// directory's own is listed as that too.
+	// changed are the namespaces whose source changed; the empty name stands for the system policy, and for the directory.
 	changed []string
-	// ignored are names in the directory that were not seen there before and are no document's.
+	// ignored are new names in the directory that are not documents.
 	ignored []string
-	// warnings are what is to be said of documents that changed and load.
+	// warnings are the warnings about changed valid documents.
 	warnings []warning
-	// gone is when a document went missing that is still in force, and unsettled is whether a file was read so soon
-	// after it was written that it must be read again. Trouble is what no notification may end.
-	gone               time.Time
-	unsettled, trouble bool
+	// missingSince is when the first document that is still in force was found missing. unsettled reports whether a file
+	// was read so soon after it was written that it must be read again. retry reports whether there is a problem that may
+	// end without an event.
+	missingSince     time.Time
+	unsettled, retry bool
 }
 
-// scan looks at every file, and reads and parses what is new.
+// scan checks every file, and reads and parses those that changed.
 func (s *state) scan(now time.Time) result {
 	reads := &keyReads{now: now, known: s.keys, files: make(map[string]*keyRead)}
 	dirty := reads.changed()
 	var r result
 	usable := s.list(&r)
-	names := s.names(usable)
-	looks := s.look(names, reads, dirty)
-	s.take(names, looks, now, &r)
-	s.keys = reads.remember(s.namedKeys(), dirty)
+	names := s.targets(usable)
+	checks := s.checkFiles(names, reads, dirty)
+	s.apply(names, checks, now, &r)
+	s.keys = reads.update(s.namedKeys(), dirty)
 	for _, key := range s.keys {
 		r.unsettled = r.unsettled || (key.err == "" && !key.settled)
 	}
-	r.trouble = r.trouble || s.system.err() != nil
+	r.retry = r.retry || s.system.err() != nil
 	return r
 }
 
-// list reads the directory and returns the namespaces that have a document in it; nil: it is not to be used.
+// list reads the directory and returns the namespaces that have a document, or nil if the directory must not be used.
 func (s *state) list(r *result) map[string]bool {
 	if s.config.Directory == "" {
 		return nil
 	}
-	found := list(s.config.Directory)
-	next := s.directory.next(found, len(s.namespaces), s.marker.held)
+	found := readDirectory(s.config.Directory)
+	next := s.directory.next(found, len(s.namespaces), s.marker.hadDocuments)
 	if next.known != s.directory.known || (!next.known && !sameText(next.err, s.directory.err)) {
 		r.changed = append(r.changed, "")
 	}
 	s.directory = next
 	if next.err != nil {
-		r.trouble = true
+		r.retry = true
 		for _, record := range s.namespaces {
-			record.gone = time.Time{} // Nobody knows.
+			record.missingSince = time.Time{} // Not known.
 		}
 		return nil
 	}
@@ -88,8 +88,9 @@ func (s *state) list(r *result) map[string]bool {
 	return found.namespaces
 }
 
-// names lists whose files to look at: the system's, and where the directory is usable those that are in it or were.
-func (s *state) names(usable map[string]bool) []target {
+// targets returns the files to check: the system policy and, if the directory can be used, the documents that are in it
+// or were.
+func (s *state) targets(usable map[string]bool) []target {
 	targets := []target{{path: s.config.System, record: s.system}}
 	if usable == nil {
 		return targets
@@ -110,17 +111,17 @@ func (s *state) pathOf(namespace string) string {
 	return filepath.Join(s.config.Directory, namespace+suffix)
 }
 
-// take makes the next records from what was found.
-func (s *state) take(targets []target, looks []look, now time.Time, r *result) {
+// apply updates the records by the results of the checks.
+func (s *state) apply(targets []target, checks []fileCheck, now time.Time, r *result) {
 	next := make(map[string]*record, len(targets))
 	if s.directory.err != nil {
 		next = s.namespaces
 	}
 	for i, target := range targets {
-		if target.record == nil && looks[i].finding == missing {
-			continue // It went between listing the directory and looking.
+		if target.record == nil && checks[i].state == missing {
+			continue // It was deleted after the directory was listed.
 		}
-		record, changed := target.known().next(looks[i], now)
+		record, changed := target.known().next(checks[i], now)
 		changed = changed || target.record == nil
 		switch {
 		case target.namespace == "":
@@ -134,27 +135,27 @@ func (s *state) take(targets []target, looks []look, now time.Time, r *result) {
 		if changed && record != nil && record.document != nil && record.document != target.known().document {
 			r.warnings = append(r.warnings, warningsOf(target.path, record.document)...)
 		}
-		r.note(record)
+		r.schedule(record)
 	}
 	s.namespaces = next
 	slices.Sort(r.changed)
 	r.changed = slices.Compact(r.changed)
 }
 
-// note notes whether a record needs another look soon.
-func (r *result) note(record *record) {
+// schedule records whether a file needs another check soon.
+func (r *result) schedule(record *record) {
 	if record == nil {
 		return
 	}
-	if !record.gone.IsZero() && (r.gone.IsZero() || record.gone.Before(r.gone)) {
-		r.gone = record.gone
+	if !record.missingSince.IsZero() && (r.missingSince.IsZero() || record.missingSince.Before(r.missingSince)) {
+		r.missingSince = record.missingSince
 	}
-	if record.unread == nil && record.gone.IsZero() && !record.settled {
+	if record.readErr == nil && record.missingSince.IsZero() && !record.settled {
 		r.unsettled = true
 	}
 }
 
-// namedKeys are the key files that any document names.
+// namedKeys returns the key files that any document names.
 func (s *state) namedKeys() map[string]bool {
 	named := make(map[string]bool)
 	for _, record := range s.records() {
@@ -165,7 +166,7 @@ func (s *state) namedKeys() map[string]bool {
 	return named
 }
 
-// records are all there are, the system's first, then by namespace.
+// records returns all records: the system policy first, then by namespace.
 func (s *state) records() []*record {
 	records := make([]*record, 0, len(s.namespaces)+1)
 	records = append(records, s.system)
@@ -175,10 +176,10 @@ func (s *state) records() []*record {
 	return records
 }
 
-// remember writes down whether the directory holds documents, where that is known.
-func (s *state) remember() error {
+// updateMarker records on disk whether the directory contains documents, if that is known.
+func (s *state) updateMarker() error {
 	if s.directory.known && s.directory.err == nil {
-		return s.marker.remember(len(s.namespaces) > 0)
+		return s.marker.update(len(s.namespaces) > 0)
 	}
 	return nil
 }

@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// Status says how loading went.
+// Status is the result of loading.
 type Status struct {
-	// Documents is how many there are: the system's, which there always should be, and those of namespaces. Those
-	// that cannot be used are among them.
+	// Documents is the number of documents: the system policy, which should always exist, and those of namespaces,
+	// including those that cannot be used.
 	Documents int
-	// Failures is how many of them cannot be loaded as they stand on disk, whether or not an earlier version is used.
-	// A directory that cannot be used counts as one.
+	// Failures is how many of them cannot be loaded as they are on disk, whether or not an earlier version is used. A
+	// directory that cannot be used counts as one.
 	Failures int
 	// Reloads is how often the snapshot was replaced.
 	Reloads int
-	// LastGood is when everything was last found in order; zero: never.
+	// LastGood is when everything was last valid; zero: never.
 	LastGood time.Time
-	// Problems are all there are, sorted by what they say.
+	// Problems are all problems, sorted by text.
 	Problems []Problem
-	// Keys are the requirements that nothing can meet, because of a key file for the most part, sorted by document and
-	// scope. What each says is among the Problems, once.
+	// Keys are the requirements that nothing can meet, mostly because of a key file, sorted by document and scope. Each
+	// cause is also one of the Problems, once.
 	Keys []KeyProblem
 }
 
 // KeyProblem is a requirement that nothing can meet. It is comparable.
 type KeyProblem struct {
-	// Document is the path of the document, and Namespace whose it is; empty: the system's.
+	// Document is the path of the document, and Namespace its namespace; empty: the system policy.
 	Document, Namespace string
-	// Scope is where the requirement is in the document. IsDefault reports whether it is the document's default.
+	// Scope is the scope of the requirement. IsDefault reports whether it is the document's default.
 	Scope     string
 	IsDefault bool
-	// Cause is one line, which names the key file where there is one.
+	// Cause is one line. It contains the path of the key file, if there is one.
 	Cause string
 }
 
-// uses says in which document a problem with a key is, and how many more requirements have it.
+// uses returns the document and scope of a problem with a key, and how many more requirements have it.
 func (s *Status) uses(p Problem) []any {
 	if p.Path != "" {
 		return nil
@@ -65,28 +65,28 @@ func (s *Status) uses(p Problem) []any {
 	return []any{slog.String("document", first.Document), slog.String("scope", scope), slog.Int("others", others)}
 }
 
-// Problem is one thing that is wrong. It is comparable.
+// Problem is one problem. It is comparable.
 type Problem struct {
-	// Text is one line for the operator, which names the file.
+	// Text is one line for the operator, with the path of the file.
 	Text string
-	// Path is the file or directory that is at fault, where that is one.
+	// Path is the file or directory with the problem, if there is one.
 	Path string
-	// Namespace is the one whose document it is. It is empty where that is the system's, and for what is wrong with
-	// the directory, with a key file, or with watching.
+	// Namespace is the namespace of the document. It is empty for the system policy, and for problems with the directory,
+	// with a key file, or with watching.
 	Namespace string
-	// Kept says that an earlier version is in use, so that nothing is denied because of this.
+	// Kept reports whether an earlier version is used, so that nothing is denied because of this problem.
 	Kept bool
-	// KeptSince is since when a document has not been loadable while an earlier version of it is in force; else zero.
+	// KeptSince is since when a document cannot be loaded while an earlier version is in force; otherwise zero.
 	KeptSince time.Time
 }
 
-// differs reports whether there is more to tell than the time.
+// differs reports whether more than the time changed.
 func (s *Status) differs(old *Status) bool {
 	return old == nil || s.Documents != old.Documents || s.Failures != old.Failures || s.Reloads != old.Reloads ||
 		!slices.Equal(s.Problems, old.Problems) || !slices.Equal(s.Keys, old.Keys)
 }
 
-// report makes the status after a scan. Notes are further problems, or nil.
+// report returns the status after a scan. Notes are further problems, or nil.
 func (s *state) report(old *Status, now time.Time, changed bool, notes []error) *Status {
 	status := &Status{Documents: len(s.namespaces) + 1}
 	if old != nil {
@@ -97,7 +97,7 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 	}
 	problems := make(map[Problem]bool)
 	load := func(namespace, path string, r *record) {
-		for _, fault := range r.faults {
+		for _, fault := range r.keyProblems {
 			fault.Document, fault.Namespace = path, namespace
 			status.Keys = append(status.Keys, fault)
 			problems[Problem{Text: fault.Cause}] = true // Once, however many documents have it.
@@ -105,7 +105,7 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 		if err := r.err(); err != nil {
 			problem := Problem{Text: err.Error(), Path: path, Namespace: namespace, Kept: r.document != nil}
 			if problem.Kept {
-				problem.KeptSince = r.broken
+				problem.KeptSince = r.brokenSince
 			}
 			problems[problem] = true
 			status.Failures++
@@ -139,17 +139,17 @@ func compareProblems(a, b Problem) int {
 	return cmp.Or(strings.Compare(a.Text, b.Text), strings.Compare(a.Namespace, b.Namespace))
 }
 
-// tell logs what is new: each problem once when it appears and once when it is gone, and each reload.
-func (c *Config) tell(old, status *Status, r result) {
+// logChanges logs what changed: each problem once when it appears and once when it is resolved, and each reload.
+func (c *Config) logChanges(old, status *Status, r result) {
 	if old == nil {
 		old = &Status{}
 	}
-	for _, p := range without(old.Problems, status.Problems, Problem.itself) {
+	for _, p := range without(old.Problems, status.Problems, Problem.same) {
 		attributes := []any{slog.String("problem", p.Text), slog.Bool("earlier_version_kept", p.Kept)}
 		c.Logger.Error("policy problem", append(attributes, status.uses(p)...)...)
 	}
 	for _, p := range without(status.Problems, old.Problems, Problem.subject) {
-		c.Logger.Info("policy problem is gone", slog.String("problem", p.Text))
+		c.Logger.Info("policy problem resolved", slog.String("problem", p.Text))
 	}
 	for _, name := range r.ignored {
 		c.Logger.Warn("a file in the policy directory is not a policy", slog.String("directory", c.Directory),
@@ -166,9 +166,9 @@ func (c *Config) tell(old, status *Status, r result) {
 	}
 }
 
-func (p Problem) itself() Problem { return p }
+func (p Problem) same() Problem { return p }
 
-// subject is the problem without what may change about it: a file that is wrong in another way is not repaired.
+// subject is the problem without its changeable parts: a file with another problem than before is not resolved.
 func (p Problem) subject() Problem {
 	if p.Path == "" {
 		return Problem{Text: p.Text}
@@ -176,7 +176,7 @@ func (p Problem) subject() Problem {
 	return Problem{Path: p.Path}
 }
 
-// without returns the problems in list of which none in other is the same in that respect.
+// without returns the problems of a list whose counterpart is not in the other list, by a common key.
 func without(other, list []Problem, respect func(Problem) Problem) []Problem {
 	known := make(map[Problem]bool, len(other))
 	for _, p := range other {

@@ -9,28 +9,28 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watch asks the kernel for notifications about directories.
+// watch receives the kernel's notifications for directories.
 type watch struct {
 	watcher *fsnotify.Watcher
-	places  *places
-	// watched is what each directory was when it was put under watch: at the same path there may be another by now.
-	watched map[string]place
-	// count is how many watches the watcher had then. It drops those whose directory is moved or removed.
+	places  *watchList
+	// watched are the directories that are watched: a path may refer to another directory by now.
+	watched map[string]directoryID
+	// count is the number of watches that were created. The watcher drops those whose directory is moved or removed.
 	count int
 	// err is why not everything is watched.
 	err error
 }
 
-func newWatch() *watch { return &watch{places: &places{}} }
+func newWatch() *watch { return &watch{places: &watchList{}} }
 
-// set watches other places than before, and reports whether any of them was not being watched: then changes may have
-// gone unnoticed. All watches are made anew rather than some, for two paths may share one watch.
-func (w *watch) set(p *places) (more bool) {
+// set changes the directories to watch, and reports whether any of them was not watched before: changes there may have
+// been missed. It creates all watches again, because two paths may share one watch.
+func (w *watch) set(p *watchList) (more bool) {
 	w.places = p
-	wanted := make(map[string]place, len(p.names))
+	wanted := make(map[string]directoryID, len(p.names))
 	for directory := range p.names {
 		if info, err := os.Stat(directory); err == nil {
-			wanted[directory] = identityOf(info).place()
+			wanted[directory] = identityOf(info).directoryID()
 		}
 	}
 	if w.err == nil && w.watcher != nil && maps.Equal(wanted, w.watched) && len(w.watcher.WatchList()) == w.count {
@@ -42,7 +42,7 @@ func (w *watch) set(p *places) (more bool) {
 	return w.err == nil
 }
 
-// open makes a watcher for what is wanted.
+// open creates a watcher for the directories.
 func (w *watch) open() error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -58,8 +58,8 @@ func (w *watch) open() error {
 	return nil
 }
 
-// lost notes that notifications cannot be relied on any more; the next set makes new watches.
-func (w *watch) lost(err error) {
+// fail records that notifications are no longer reliable; the next set creates new watches.
+func (w *watch) fail(err error) {
 	w.close()
 	w.err = fmt.Errorf("watching for changes of policies: %w", err)
 }
@@ -72,7 +72,7 @@ func (w *watch) close() {
 	w.watcher = nil
 }
 
-// events are the notifications; they never come while there is no watcher.
+// events returns the notifications. Without a watcher there are none.
 func (w *watch) events() (<-chan fsnotify.Event, <-chan error) {
 	if w.watcher == nil {
 		return nil, nil

@@ -9,13 +9,13 @@ import (
 )
 
 // watched returns a watch for changes of a system policy in a directory of its own.
-func watched(t *testing.T) (*watch, *places, string) {
+func watched(t *testing.T) (*watch, *watchList, string) {
 	t.Helper()
 	directory := filepath.Join(t.TempDir(), "containers")
 	if err := os.Mkdir(directory, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := newState(Config{System: filepath.Join(directory, "policy.json")}).places()
+	p := newState(Config{System: filepath.Join(directory, "policy.json")}).watchList()
 	w := newWatch()
 	t.Cleanup(w.close)
 	if !w.set(p) || w.err != nil {
@@ -27,14 +27,14 @@ func watched(t *testing.T) (*watch, *places, string) {
 	return w, p, directory
 }
 
-func TestAWatchThatWasDroppedIsMadeAnew(t *testing.T) {
+func TestADroppedWatchIsCreatedAgain(t *testing.T) {
 	w, p, directory := watched(t)
 	for _, names := range [][2]string{{directory, directory + ".moved"}, {directory + ".moved", directory}} {
 		if err := os.Rename(names[0], names[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// The directory is where it was, and the same; but the watcher lets go of what is moved.
+	// The directory is in the same place and the same; but the watcher drops watches of moved directories.
 	for late := time.After(30 * time.Second); len(w.watcher.WatchList()) == w.count; {
 		select {
 		case <-w.watcher.Events:
@@ -47,7 +47,7 @@ func TestAWatchThatWasDroppedIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestAWatchOfAnotherDirectoryInTheSamePlaceIsMadeAnew(t *testing.T) {
+func TestAWatchOfAReplacedDirectoryIsCreatedAgain(t *testing.T) {
 	w, p, directory := watched(t)
 	if err := os.Rename(directory, directory+".moved"); err != nil {
 		t.Fatal(err)
@@ -60,9 +60,9 @@ func TestAWatchOfAnotherDirectoryInTheSamePlaceIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestAWatchThatIsLostIsMadeAnew(t *testing.T) {
+func TestAFailedWatchIsCreatedAgain(t *testing.T) {
 	w, p, _ := watched(t)
-	w.lost(errors.New("reading notifications: input/output error"))
+	w.fail(errors.New("reading notifications: input/output error"))
 	if events, faults := w.events(); events != nil || faults != nil || w.err == nil {
 		t.Errorf("the watch that is lost has %v, %v, and the error %v", events, faults, w.err)
 	}
@@ -71,7 +71,7 @@ func TestAWatchThatIsLostIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestWhichChangesMatter(t *testing.T) {
+func TestAffects(t *testing.T) {
 	root := t.TempDir()
 	for _, directory := range []string{"etc/policies", "keys"} {
 		if err := os.MkdirAll(filepath.Join(root, directory), 0o700); err != nil {
@@ -88,14 +88,14 @@ func TestWhichChangesMatter(t *testing.T) {
 	s := newState(Config{System: root + "/etc/policy.json", Directory: root + "/policies"})
 	s.keys = keys{root + "/keys/a.pub": {}, root + "/late/b.pub": {}}
 	s.namespaces = map[string]*record{"prod": {symlink: true}, "loop": {symlink: true}}
-	p := s.places()
+	p := s.watchList()
 	for name, want := range map[string]bool{
 		"/etc/policy.json": true, "/etc/policies": true, "/policies": true, "/etc": true, "/etc/policies/dev.json": true,
 		"/etc/policies/..data": true, "/etc/policies/prod.json": true, "/keys": true, "/keys/a.pub": true, "/late": true,
 		"/keys/b.pub": false, "/etc/passwd": false, "/etc/policy.json~": false, "/etc/dev.json": false,
 		"/etc/policies/.prod.json.swp": false, "/etc/policies/README": false, "/elsewhere": false,
 	} {
-		if got := p.matters(root + name); got != want {
+		if got := p.affects(root + name); got != want {
 			t.Errorf("a change of %s matters: %t, want %t", name, got, want)
 		}
 	}

@@ -1,3 +1,3 @@
-// Package bounded reads whole files of bounded size that others may have put in place: a named pipe, a device, or
-// a file of many gigabytes must neither block the reader nor fill its memory.
+// Package bounded reads whole files of limited size that untrusted parties may have created: a named pipe, a device, or
+// a file of many gigabytes must not block the reader or fill its memory.
 package bounded

@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// ReadFile is [Read] without what was known of the file, and its errors name the path.
+// ReadFile is [Read] without the file information. Its errors contain the path.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -15,7 +15,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	contents, _, err := read(path, limit, 0)
 	if err != nil {

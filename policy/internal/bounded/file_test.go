@@ -26,7 +26,7 @@ func TestOnlyRegularFilesOfBoundedSizeAreRead(t *testing.T) {
 		want  string
 	}{
 		"of the limit":       {file, 5, ""},
-		"of more":            {file, 4, "has more than 4 bytes"},
+		"of more":            {file, 4, "is larger than 4 bytes"},
 		"a pipe":             {pipe, 5, "is not a regular file"},
 		"a directory":        {directory, 5, "is not a regular file"},
 		"one that is absent": {filepath.Join(directory, "absent"), 5, "no such file"},

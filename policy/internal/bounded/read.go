@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// Read returns the contents of a regular file of at most limit bytes, and what was known of it before it was read: the
-// file at the end of any symbolic links. Errors do not name the path.
+// Read returns the contents of a regular file of at most limit bytes, and its information before it was read. It
+// follows symbolic links. Errors do not contain the path.
 func Read(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	if _, err := Stat(path, limit); err != nil {
 		return nil, nil, err
@@ -18,7 +18,7 @@ func Read(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	return read(path, limit, 0)
 }
 
-// ReadNoFollow is [Read], but a path whose last element is a symbolic link is an error.
+// ReadNoFollow is [Read], but returns an error if the last element of the path is a symbolic link.
 func ReadNoFollow(path string, limit int64) ([]byte, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -31,8 +31,8 @@ func ReadNoFollow(path string, limit int64) ([]byte, error) {
 	return contents, err
 }
 
-// Stat returns what is known of a file that [Read] would read. It does not open the file: to open a named pipe waits
-// for a writer, and to open a device may do anything.
+// Stat returns the information of a file that [Read] would read. It does not open the file: opening a named pipe waits
+// for a writer, and opening a device may have effects.
 func Stat(path string, limit int64) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -43,16 +43,16 @@ func Stat(path string, limit int64) (fs.FileInfo, error) {
 
 func check(info fs.FileInfo, limit int64) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("it is %s and must be a regular file", kind(info.Mode()))
+		return fmt.Errorf("it is %s, not a regular file", kind(info.Mode()))
 	}
 	if info.Size() > limit {
-		return fmt.Errorf("it has %d bytes and may have %d", info.Size(), limit)
+		return fmt.Errorf("it has %d bytes; the maximum is %d", info.Size(), limit)
 	}
 	return nil
 }
 
 func read(path string, limit int64, flags int) ([]byte, fs.FileInfo, error) {
-	// What was a regular file a moment ago may be a named pipe now.
+	// The path may have become a named pipe since the check.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY|flags, 0)
 	if err != nil {
 		return nil, nil, withoutPath(err)
@@ -65,11 +65,11 @@ func read(path string, limit int64, flags int) ([]byte, fs.FileInfo, error) {
 	if err := check(info, limit); err != nil {
 		return nil, nil, err
 	}
-	contents := make([]byte, info.Size()+1) // One more, to notice a file that grows.
+	contents := make([]byte, info.Size()+1) // One byte more, to detect a file that grows.
 	n, err := io.ReadFull(file, contents)
 	switch {
 	case err == nil:
-		return nil, nil, errors.New("it grew while it was read")
+		return nil, nil, errors.New("it grew while it was being read")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return contents[:n:n], info, nil
 	default:
@@ -77,7 +77,7 @@ func read(path string, limit int64, flags int) ([]byte, fs.FileInfo, error) {
 	}
 }
 
-// withoutPath takes the path out of an error of package os: callers name the path themselves.
+// withoutPath removes the path from an error of package os: callers add it themselves.
 func withoutPath(err error) error {
 	if path := new(fs.PathError); errors.As(err, &path) {
 		return path.Err

@@ -14,7 +14,7 @@ import (
 
 const limit = 10
 
-// files are what is at a path, and how reading it fails; "": it does not.
+// files are kinds of files, and the error of reading each; "": none.
 var files = map[string]struct {
 	make           func(path string) error
 	read, noFollow string
@@ -22,12 +22,12 @@ var files = map[string]struct {
 	"empty":          {make: write(0)},
 	"short":          {make: write(5)},
 	"just so long":   {make: write(limit)},
-	"too long":       {write(limit + 1), "it has 11 bytes and may have 10", "it has 11 bytes and may have 10"},
+	"too long":       {write(limit + 1), "it has 11 bytes; the maximum is 10", "it has 11 bytes; the maximum is 10"},
 	"missing":        {func(string) error { return nil }, "no such file", "no such file"},
 	"a directory":    {func(path string) error { return os.Mkdir(path, 0o700) }, "it is a directory", "it is a directory"},
 	"a named pipe":   {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "a named pipe", "a named pipe"},
 	"a socket":       {listen, "it is a socket", "it is a socket"},
-	"a link":         {link(write(5)), "", "it is a symbolic link and must be a regular file"},
+	"a link":         {link(write(5)), "", "it is a symbolic link, not a regular file"},
 	"a link to more": {link(write(limit + 1)), "it has 11 bytes", "it is a symbolic link"},
 	"a link to a device": {
 		func(path string) error { return os.Symlink("/dev/zero", path) }, "it is a device", "it is a symbolic link",
@@ -92,21 +92,21 @@ func fails(t *testing.T, path string, err error, want string) {
 	}
 }
 
-// TestAFileThatGrowsIsNotRead uses one whose size is 0 for stat, whatever it holds.
+// TestAFileThatGrowsIsNotRead uses a file whose size is 0 according to stat, although it has contents.
 func TestAFileThatGrowsIsNotRead(t *testing.T) {
 	const path = "/proc/self/status"
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("needs Linux: %v", err)
 	}
 	_, _, err := bounded.Read(path, limit)
-	fails(t, path, err, "it grew while it was read")
+	fails(t, path, err, "it grew while it was being read")
 	_, err = bounded.ReadNoFollow(path, limit)
-	fails(t, path, err, "it grew while it was read")
+	fails(t, path, err, "it grew while it was being read")
 }
 
-func TestAMissingFileIsTold(t *testing.T) {
+func TestAMissingFileIsReported(t *testing.T) {
 	_, _, err := bounded.Read(filepath.Join(t.TempDir(), "missing"), limit)
-	if err != fs.ErrNotExist && !os.IsNotExist(err) { //nolint:errorlint // Both are asked.
+	if err != fs.ErrNotExist && !os.IsNotExist(err) { //nolint:errorlint // Both must hold.
 		t.Errorf("error %v", err)
 	}
 }

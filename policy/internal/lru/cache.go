@@ -7,18 +7,18 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Bounds are what a cache may hold. Each must be positive.
+// Bounds limit a cache. Each must be positive.
 type Bounds struct {
 	// Entries is the number of entries.
 	Entries int
-	// Weight is what all entries weigh together.
+	// Weight limits the sum of the weights of all entries.
 	Weight int
-	// EntryWeight is what one entry may weigh. A heavier one is not stored, so that it cannot evict all others.
+	// EntryWeight limits the weight of one entry. A heavier one is not stored, so that it cannot evict all others.
 	EntryWeight int
 }
 
-// Cache is a map that evicts the least recently used entries when it would exceed its bounds. Its methods may be called
-// concurrently.
+// Cache is a map that evicts the least recently used entries when it would exceed its bounds. It is safe for concurrent
+// use.
 type Cache[K comparable, V any] struct {
 	bounds Bounds
 
@@ -38,12 +38,12 @@ func New[K comparable, V any](bounds Bounds) *Cache[K, V] {
 		panic(fmt.Sprintf("lru: bounds %+v", bounds))
 	}
 	c := &Cache[K, V]{bounds: bounds}
-	// The only error is a size that is not positive.
+	// The only possible error is a size that is not positive.
 	c.entries, _ = simplelru.NewLRU(bounds.Entries, func(_ K, evicted entry[V]) { c.weight -= evicted.weight })
 	return c
 }
 
-// Get returns the value stored under a key, which thereby becomes the most recently used.
+// Get returns the value of a key, which becomes the most recently used.
 func (c *Cache[K, V]) Get(key K) (V, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,7 +51,7 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 	return found.value, ok
 }
 
-// Add stores a value in place of any other under its key, unless it is too heavy: then nothing changes.
+// Add stores a value and replaces any other of its key, unless it is too heavy: then nothing changes.
 func (c *Cache[K, V]) Add(key K, value V, weight int) {
 	if weight > min(c.bounds.EntryWeight, c.bounds.Weight) {
 		return

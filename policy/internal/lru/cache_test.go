@@ -97,7 +97,7 @@ func TestAddReplacesTheValue(t *testing.T) {
 	}
 }
 
-func TestNewRefusesBoundsThatHoldNothing(t *testing.T) {
+func TestNewRejectsBoundsThatAreNotPositive(t *testing.T) {
 	for _, bounds := range []lru.Bounds{{}, {Entries: 1, Weight: 1}, {Entries: 1, EntryWeight: 1}, {1, -1, 1}} {
 		t.Run(fmt.Sprint(bounds), func(t *testing.T) {
 			defer func() {

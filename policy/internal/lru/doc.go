@@ -1,2 +1,2 @@
-// Package lru holds a cache that is bounded by the weight of its entries, such as their size in bytes.
+// Package lru implements a cache that is limited by the weight of its entries, such as their size in bytes.
 package lru

@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// Unmarshal is [json.Unmarshal] with errors for whoever wrote the JSON: they name the key and what is expected there,
-// where those of encoding/json name types of Go.
+// Unmarshal is [json.Unmarshal] with errors for the author of the JSON: they contain the key and the expected type in
+// JSON's terms instead of Go's.
 func Unmarshal(raw []byte, into any) error {
 	err := json.Unmarshal(raw, into)
 	mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)

@@ -6,7 +6,7 @@ import (
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
-func TestUnmarshalNamesNoTypesOfGo(t *testing.T) {
+func TestUnmarshalErrorsContainNoGoTypes(t *testing.T) {
 	var into struct {
 		Names  []string `json:"names"`
 		Nested *struct {

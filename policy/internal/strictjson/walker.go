@@ -9,21 +9,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Leniency is what a [Walker] accepts beyond RFC 8259 without surprises. The zero value accepts nothing.
+// Leniency is what a [Walker] accepts beyond strict RFC 8259. The zero value accepts nothing more.
 type Leniency struct {
-	// InvalidUTF8 accepts bytes that are not UTF-8, in names too. They stand for U+FFFD, as in encoding/json.
+	// InvalidUTF8 accepts bytes that are not UTF-8, also in names. They are read as U+FFFD, as in encoding/json.
 	InvalidUTF8 bool
-	// DuplicatesInValues accepts names that occur twice within values that are not walked through.
+	// DuplicatesInValues accepts duplicate names within values that the caller does not walk through.
 	DuplicatesInValues bool
-	// Duplicates accepts names that occur twice anywhere: the caller looks for them itself.
+	// Duplicates accepts duplicate names everywhere: the caller detects them.
 	Duplicates bool
 }
 
 // Walker reads one JSON value in one pass.
 type Walker struct {
 	decoder *jsontext.Decoder
-	// looksForDuplicates reports whether the walker has to find names that occur twice: elsewhere the decoder does, or
-	// the caller.
+	// looksForDuplicates reports whether the walker must detect duplicate names: otherwise the decoder or the caller does.
 	looksForDuplicates bool
 	offset             int64
 }
@@ -38,7 +37,7 @@ func NewWalker(raw []byte, lenient Leniency) *Walker {
 	}
 }
 
-// Object reads an object and calls member with each name. member reads the value.
+// Object reads an object and calls member with each name; member must read the value.
 func (w *Walker) Object(member func(name string) error) error {
 	if _, err := w.token('{', "an object"); err != nil {
 		return err
@@ -68,7 +67,7 @@ func (w *Walker) Object(member func(name string) error) error {
 	return err
 }
 
-// Array reads an array and calls element for each element. element reads it.
+// Array reads an array and calls element for each element; element must read it.
 func (w *Walker) Array(element func() error) error {
 	if _, err := w.token('[', "an array"); err != nil {
 		return err
@@ -91,7 +90,7 @@ func (w *Walker) Text() (string, error) {
 	return token.String(), nil
 }
 
-// token reads the token that begins a value of some kind. The kind of a value that is not well-formed is 0.
+// token reads the first token of a value of an expected kind. The kind of an invalid value is 0.
 func (w *Walker) token(kind jsontext.Kind, name string) (jsontext.Token, error) {
 	if found := w.decoder.PeekKind(); found != kind && found != 0 {
 		return jsontext.Token{}, fmt.Errorf("expected %s, found %s", name, found)
@@ -114,7 +113,7 @@ func (w *Walker) Decode(into any) error {
 // Skip reads a value and drops it.
 func (w *Walker) Skip() error { return w.decoder.SkipValue() }
 
-// End returns an error unless everything was read. what names the value in the error.
+// End returns an error unless everything was read. what describes the value in the error.
 func (w *Walker) End(what string) error {
 	w.offset = w.decoder.InputOffset()
 	if _, err := w.decoder.ReadToken(); !errors.Is(err, io.EOF) {
@@ -123,5 +122,5 @@ func (w *Walker) End(what string) error {
 	return nil
 }
 
-// Offset returns where, in bytes, the value begins whose name was read last, or after [Walker.End] the end of it all.
+// Offset returns the offset in bytes of the value whose name was read last, or after [Walker.End] of the end.
 func (w *Walker) Offset() int64 { return w.offset }

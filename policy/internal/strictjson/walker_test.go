@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
-// walk describes an object whose members are objects, arrays, strings, or anything else, by their names.
+// walk describes an object by the names of its members, which may be objects, arrays, strings, or anything else.
 func walk(raw string, lenient strictjson.Leniency) (found []string, w *strictjson.Walker, err error) {
 	w = strictjson.NewWalker([]byte(raw), lenient)
 	var member func(name string) error

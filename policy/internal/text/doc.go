@@ -1,2 +1,2 @@
-// Package text bounds what others wrote before it is put into a message, a log or a record.
+// Package text shortens and cleans untrusted text for messages, logs and records.
 package text

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Shorten cuts s after limit bytes and marks the cut with an ellipsis, which comes on top. No character is split.
+// Shorten truncates s after limit bytes and appends an ellipsis. It splits no character.
 func Shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -13,8 +13,7 @@ func Shorten(s string, limit int) string {
 	return strings.ToValidUTF8(s[:limit], "") + "…"
 }
 
-// OneLine replaces each run of white space and of characters that do not print with one space, and what is not UTF-8
-// with U+FFFD.
+// OneLine replaces each run of white space and unprintable characters by one space, and invalid UTF-8 by U+FFFD.
 func OneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\uFFFD"), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)

@@ -15,14 +15,14 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// target is a file to look at. The system's has no namespace.
+// target is a file to check. The system policy has no namespace.
 type target struct {
 	namespace, path string
 	record          *record
 	symlink, listed bool
 }
 
-// known returns what is known of the file, which may be nothing.
+// known returns the record of the file, or an empty one.
 func (t target) known() *record {
 	if t.record == nil {
 		return &record{}
@@ -30,33 +30,33 @@ func (t target) known() *record {
 	return t.record
 }
 
-// look looks at all targets, with as many goroutines as may run at once.
-func (s *state) look(targets []target, reads *keyReads, dirty map[string]bool) []look {
-	looks := make([]look, len(targets))
+// checkFiles checks all targets concurrently.
+func (s *state) checkFiles(targets []target, reads *keyReads, dirty map[string]bool) []fileCheck {
+	checks := make([]fileCheck, len(targets))
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(targets)) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(targets)); i = next.Add(1) - 1 {
-				looks[i] = s.lookAt(targets[i], reads, dirty)
+				checks[i] = s.checkFile(targets[i], reads, dirty)
 			}
 		})
 	}
 	workers.Wait()
-	return looks
+	return checks
 }
 
-// lookAt looks at one target.
-func (s *state) lookAt(t target, reads *keyReads, dirty map[string]bool) look {
+// checkFile checks one target.
+func (s *state) checkFile(t target, reads *keyReads, dirty map[string]bool) fileCheck {
 	if t.namespace != "" && !t.listed {
-		return look{finding: missing}
+		return fileCheck{state: missing}
 	}
 	old := t.known()
-	l := look{symlink: t.symlink}
+	l := fileCheck{symlink: t.symlink}
 	stale := slices.ContainsFunc(old.keys, func(path string) bool { return dirty[path] })
 	id, err := inspect(t.path, documentLimit)
-	if err == nil && !stale && old.vouches(id) {
-		l.finding = unchanged
+	if err == nil && !stale && old.isCurrent(id) {
+		l.state = unchanged
 		return l
 	}
 	var raw []byte
@@ -66,36 +66,36 @@ func (s *state) lookAt(t target, reads *keyReads, dirty map[string]bool) look {
 	if err != nil {
 		return s.unreadable(t, l, err)
 	}
-	l.seen = old.sight(id, raw, reads.now)
-	if !stale && old.sum == l.seen.sum && old.sum != [sha256.Size]byte{} {
-		l.finding = same
+	l.observed = old.observe(id, raw, reads.now)
+	if !stale && old.sum == l.observed.sum && old.sum != [sha256.Size]byte{} {
+		l.state = same
 		return l
 	}
-	l.finding = parsed
+	l.state = parsed
 	l.document, l.keys, l.err = reads.parse(&s.config, raw)
-	s.name(t.path, &l)
+	s.setPath(t.path, &l)
 	return l
 }
 
-// unreadable completes a look at a file that could not be read.
-func (s *state) unreadable(t target, l look, err error) look {
+// unreadable completes the check of a file that could not be read.
+func (s *state) unreadable(t target, l fileCheck, err error) fileCheck {
 	_, there := os.Lstat(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if t.namespace != "" && errors.Is(there, fs.ErrNotExist) {
-			return look{finding: missing} // Since the directory was listed.
+			return fileCheck{state: missing} // Deleted after the directory was listed.
 		}
 		if there == nil {
-			err = errors.New("it is a symlink to what is not there")
+			err = errors.New("it is a symlink to a file that does not exist")
 		}
 	}
-	l.finding, l.err = unreadable, fmt.Errorf("reading policy %s: %w", t.path, err)
+	l.state, l.err = unreadable, fmt.Errorf("reading policy %s: %w", t.path, err)
 	return l
 }
 
-// name completes what the parser returned, which knows no paths.
-func (s *state) name(path string, l *look) {
+// setPath adds the path of the file to the parser's document or error.
+func (s *state) setPath(path string, l *fileCheck) {
 	if l.err == nil && l.document == nil {
-		l.err = errors.New("the parser returned no document") // A fault of ours, which must deny.
+		l.err = errors.New("the parser returned no document") // A bug, which must deny.
 	}
 	if l.err != nil {
 		at := path

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// places are the directories to watch, by their real paths, and the names that matter in each. When a path leads
-// through symlinks, what it leads to changes in any of the directories on the way.
-type places struct {
+// watchList contains the directories to watch, by their real paths, and the relevant names in each. If a path leads
+// through symlinks, a change in any of the directories on the way can change what it refers to.
+type watchList struct {
 	names map[string]map[string]bool
-	// documents are the directories in which any name that could be a document's matters. There is one at most.
+	// documents is the directory of documents, in which every name that could be a document's is relevant, or empty.
 	documents string
 	known     map[string]step
 }
 
-// step is what was found at a path without following it.
+// step is the result of lstat.
 type step struct {
 	link      string
 	directory bool
 }
 
-// places returns where to watch for changes of what the state knows.
-func (s *state) places() *places {
-	p := &places{names: make(map[string]map[string]bool), known: make(map[string]step)}
+// watchList returns the directories to watch for changes of the known files.
+func (s *state) watchList() *watchList {
+	p := &watchList{names: make(map[string]map[string]bool), known: make(map[string]step)}
 	p.trace(s.config.System)
 	for path := range s.keys {
 		p.trace(path)
@@ -32,11 +32,11 @@ func (s *state) places() *places {
 		return p
 	}
 	real := p.trace(s.config.Directory)
-	if real == "" || !p.look(real).directory {
+	if real == "" || !p.lstat(real).directory {
 		return p
 	}
 	p.documents = real
-	p.note(real, "")
+	p.add(real, "")
 	for namespace, record := range s.namespaces {
 		if record.symlink {
 			p.trace(filepath.Join(real, namespace+suffix))
@@ -45,14 +45,14 @@ func (s *state) places() *places {
 	return p
 }
 
-// trace notes every directory in which looking up the path looks for a name, and returns the path without symlinks,
-// or "" if there is none. A name that is missing on the way is noted like any other.
-func (p *places) trace(path string) string {
+// trace adds every directory that a lookup of the path reads, and returns the path without symlinks, or "" if the
+// lookup fails. A missing name on the way is added too.
+func (p *watchList) trace(path string) string {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return ""
 	}
-	const maxLinks = 40 // As the kernel has it: path_resolution(7).
+	const maxLinks = 40 // The kernel's limit: path_resolution(7).
 	current, rest := "/", strings.Split(absolute, "/")
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
@@ -64,12 +64,12 @@ func (p *places) trace(path string) string {
 			current = filepath.Dir(current)
 			continue
 		}
-		if !p.look(current).directory {
+		if !p.lstat(current).directory {
 			return ""
 		}
-		p.note(current, name)
+		p.add(current, name)
 		next := filepath.Join(current, name)
-		link := p.look(next).link
+		link := p.lstat(next).link
 		if link == "" {
 			current = next
 			continue
@@ -85,7 +85,7 @@ func (p *places) trace(path string) string {
 	return current
 }
 
-func (p *places) look(path string) step {
+func (p *watchList) lstat(path string) step {
 	if found, ok := p.known[path]; ok {
 		return found
 	}
@@ -93,15 +93,15 @@ func (p *places) look(path string) step {
 	if info, err := os.Lstat(path); err == nil {
 		found.directory = info.IsDir()
 		if info.Mode()&os.ModeSymlink != 0 {
-			found.link, _ = os.Readlink(path) // An error means it is none any more, and that gives a hint.
+			found.link, _ = os.Readlink(path) // An error means that it changed, which causes an event.
 		}
 	}
 	p.known[path] = found
 	return found
 }
 
-// note notes that a name matters in a directory.
-func (p *places) note(directory, name string) {
+// add adds a relevant name in a directory.
+func (p *watchList) add(directory, name string) {
 	names := p.names[directory]
 	if names == nil {
 		names = make(map[string]bool)
@@ -110,8 +110,8 @@ func (p *places) note(directory, name string) {
 	names[name] = true
 }
 
-// matters reports whether a change of what is at a path may change a document.
-func (p *places) matters(path string) bool {
+// affects reports whether a change at a path may change a document.
+func (p *watchList) affects(path string) bool {
 	path = filepath.Clean(path)
 	if p.names[path] != nil {
 		return true // A watched directory itself, which was moved or removed.
