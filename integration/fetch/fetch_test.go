@@ -100,7 +100,7 @@ func TestWithoutCredentialsItIsSaidWhereToPutThem(t *testing.T) {
 		image := s.push("team/app:v1", "private")
 		rig.OK(s.t, os.Remove(s.reach.AuthFile))
 		err := s.open().Fetch(s.t.Context(), image.Digest, s.named(image.Repository))
-		want := fmt.Sprintf("put credentials for %s into %s", s.registry.Host, s.reach.AuthFile)
+		want := fmt.Sprintf("add credentials for %s to %s", s.registry.Host, s.reach.AuthFile)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			s.t.Errorf("%v\nlacks %q", err, want)
 		}

@@ -99,9 +99,9 @@ func (w *workshop) tokens(t *testing.T) {
 		decision := rig.Must(l.Daemon.WaitForDecision(t.Context(), func(d node.Decision) bool {
 			return d.Pod == pod.Name && d.Reason == "unavailable"
 		}))(t)
-		for _, words := range []string{"401", "put credentials", l.AuthFile(), "credential provider"} {
+		for _, words := range []string{"401", "add credentials", l.AuthFile(), "credential provider"} {
 			if !strings.Contains(decision.Detail, words) {
-				t.Errorf("the record does not say where to put credentials, %q: %s", words, decision.Detail)
+				t.Errorf("the record does not say where to add credentials, %q: %s", words, decision.Detail)
 			}
 		}
 		if strings.Contains(err.Error(), l.AuthFile()) {

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// A registry elsewhere, reached through a proxy, sends us to this node.
+// A registry elsewhere, reached through a proxy, redirects to this node.
 func TestARedirectFromElsewhereToThisNodeIsRefused(t *testing.T) {
 	asked := false
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
@@ -26,12 +26,12 @@ func TestARedirectFromElsewhereToThisNodeIsRefused(t *testing.T) {
 		elsewhere.serve(t, "elsewhere.example", spoil(status(http.StatusNotFound)))
 		got := fetched(t, open(t, reaching(registry.Config{HostsDirectory: hosts})),
 			parse(t, "elsewhere.example/app"), manifestOf("image"))
-		check(t, got, "sent us on to 127.0.0.1, which is this node")
+		check(t, got, "redirects to 127.0.0.1, which is this node")
 	}
 	elsewhere.serve(t, "lookaside.example", redirect(inside.URL+"/secret"))
 	r := newRegistry(t)
 	got := fetched(t, open(t, lookedBeside(t, "http://lookaside.example")), r.named(t, "app"), manifestOf("image"))
-	check(t, got, "sent us on to 127.0.0.1, which is this node")
+	check(t, got, "redirects to 127.0.0.1, which is this node")
 	if asked {
 		t.Error("and yet it was asked")
 	}
@@ -79,7 +79,7 @@ func TestHostsTomlSaysHowARegistryIsReached(t *testing.T) {
 			func() { r.sign(t, "app", m, signed(1)) }, policy.None, "",
 		},
 		"nobody may be asked": {
-			`server = "%[1]s"` + "\n" + `capabilities = ["push"]`, func() {}, policy.Failed, "names no host to pull from",
+			`server = "%[1]s"` + "\n" + `capabilities = ["push"]`, func() {}, policy.Failed, "hosts.toml has no host",
 		},
 		"a certificate is missing": {
 			`server = "%[1]s"` + "\n" + `ca = "/nonexistent/ca.crt"`, func() {}, policy.Failed, "/nonexistent/ca.crt",

@@ -124,7 +124,7 @@ func TestWhatIsWrongWithOneReferrerDoesNotSpoilTheOthers(t *testing.T) {
 		}, "does not have"},
 		"a bundle longer than announced": {func(p pusher) ocispec.Descriptor {
 			return p.attach(m, referrer{content: statement(signs, 2), spoil: func(m *ocispec.Manifest) { m.Layers[0].Size = 3 }})
-		}, "more than the 3 bytes"},
+		}, "larger than the announced 3 bytes"},
 		"a bundle shorter than announced": {func(p pusher) ocispec.Descriptor {
 			return p.attach(m, referrer{content: statement(signs, 2), spoil: func(m *ocispec.Manifest) { m.Layers[0].Size++ }})
 		}, "were announced"},

@@ -40,30 +40,30 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 		"from a helper, for a token": {`{"credHelpers":{"HOST":"evidencetest"}}`, true, ""},
 		"from a helper that fails": {
 			`{"credHelpers":{"HOST":"evidencefail"}}`, false,
-			"asking docker-credential-evidencefail failed",
+			"docker-credential-evidencefail failed",
 		},
 		"from a helper that has none": {
-			`{"credHelpers":{"HOST":"evidencenone"}}`, false, "put credentials for HOST into FILE, which has none",
+			`{"credHelpers":{"HOST":"evidencenone"}}`, false, "add credentials for HOST to FILE, which has none",
 		},
 		"from a helper that is not there": {
-			`{"credHelpers":{"HOST":"evidencemissing"}}`, false, "asking docker-credential-evidencemissing failed",
+			`{"credHelpers":{"HOST":"evidencemissing"}}`, false, "docker-credential-evidencemissing failed",
 		},
 		"none, for there is no file": {
 			"", false,
-			"401 Unauthorized; put credentials for HOST into FILE, which does not exist",
+			"401 Unauthorized; add credentials for HOST to FILE, which does not exist",
 		},
-		"none, for a token": {"", true, "401 Unauthorized; put credentials for"},
+		"none, for a token": {"", true, "401 Unauthorized; add credentials for"},
 		"for another repository": {
 			`{"auths":{"HOST/team/other":{"auth":"` + good + `"}}}`, false,
-			"put credentials for HOST into FILE, which has none",
+			"add credentials for HOST to FILE, which has none",
 		},
 		"for another host": {
 			`{"auths":{"x.example":{"auth":"` + good + `"}}}`, false,
-			"put credentials for HOST into FILE",
+			"add credentials for HOST to FILE",
 		},
 		"that are wrong": {
 			`{"auths":{"HOST":{"auth":"` + auth("user", "x") + `"}}}`, false,
-			"the credentials of the entry \"HOST\" of FILE do not suffice for HOST",
+			"HOST does not accept the credentials of the entry \"HOST\" of FILE",
 		},
 		"that are no base64": {
 			`{"auths":{"HOST":{"auth":"!"}}}`, false,
@@ -115,7 +115,7 @@ func TestAHelperThatHangsIsAFailureAndLeavesNothingBehind(t *testing.T) {
 	write(t, file, `{"credHelpers":{"`+r.host+`":"evidencehang"}}`)
 	keeper := hasty(t, "", "", registry.Config{AuthFile: file})
 	got := fetched(t, keeper, r.named(t, "app"), manifestOf("image"))
-	check(t, got, "asking docker-credential-evidencehang failed")
+	check(t, got, "docker-credential-evidencehang failed")
 	child, err := os.ReadFile(filepath.Join(directory, "child"))
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestNoOtherFileIsRead(t *testing.T) {
 	}
 }
 
-// Credentials for one host are not for another, which it sends us to.
+// Credentials for one host are not for another, which it redirects to.
 func TestCredentialsStayWithTheirHost(t *testing.T) {
 	r := newRegistry(t)
 	m := manifestOf("image")
@@ -209,7 +209,7 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
 	write(t, file, `{"auths":{"`+r.host+`":{"auth":"`+auth("user", "pass")+`"}}}`)
 	got := fetched(t, open(t, reaching(registry.Config{AuthFile: file})), r.named(t, "app"), m)
-	check(t, got, "401 Unauthorized; put credentials for localhost:")
+	check(t, got, "401 Unauthorized; add credentials for localhost:")
 	close(told)
 	if len(told) == 0 {
 		t.Error("the other host was not asked")

@@ -46,7 +46,7 @@ func TestDocumentsOfNothingButElementsTakeLittle(t *testing.T) {
 			keeper := open(t, evidence.Config{})
 			var got policy.Evidence
 			allocated := allocatedBy(func() { got = fetched(t, keeper, r.named(t, "app"), manifestOf("image")) })
-			if got.State != policy.Failed || !strings.Contains(got.Detail, "more than the 131072 that are read") {
+			if got.State != policy.Failed || !strings.Contains(got.Detail, "the maximum is 131072") {
 				t.Errorf("%+v", got)
 			}
 			if allocated > 100<<20 {
@@ -71,7 +71,7 @@ func TestAnImageOfNothingButElementsIsNotParsed(t *testing.T) {
 	allocated := allocatedBy(func() {
 		_, err = registries.Image(t.Context(), r.named(t, "app"), digest.FromString(raw))
 	})
-	if err == nil || !strings.Contains(err.Error(), "more than the 131072 that are read") {
+	if err == nil || !strings.Contains(err.Error(), "the maximum is 131072") {
 		t.Errorf("%v", err)
 	}
 	if allocated > 100<<20 {

@@ -64,12 +64,12 @@ func TestAFaultOnTheWayToABundleIsAFailureAndTakesNothingAway(t *testing.T) {
 			w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
 			slow(w, r)
 		}, "no answer"},
-		"resets":              {reset, "closed in the middle"},
+		"resets":              {reset, "closed before the end"},
 		"serves another":      {serveIndex(`{"schemaVersion":1}`), ""},
 		"serves no JSON":      {serveIndex("sign in"), ""},
-		"announces 2 GiB":     {announce(2 << 30), "more than the 4194304"},
+		"announces 2 GiB":     {announce(2 << 30), "the maximum is 4194304"},
 		"sends us in circles": {func(w http.ResponseWriter, r *http.Request) { redirect(r.URL.Path)(w, r) }, "10 redirects"},
-		"sends us to a link":  {redirect("http://169.254.169.254/x"), "sent us on to 169.254.169.254"},
+		"redirects to a link": {redirect("http://169.254.169.254/x"), "redirects to 169.254.169.254"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			sound := pusher{testRegistry: newRegistry(t, memory.WithReferrersSupport(true)), t: t, api: true}

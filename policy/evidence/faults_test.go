@@ -85,8 +85,8 @@ func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *test
 		"hangs":                          {onlyFor("/manifests/", hang), "no answer within the time"},
 		"hangs at a blob":                {onlyFor("/blobs/", hang), "no answer within the time"},
 		"is slow at a blob":              {onlyFor("/blobs/", slow), "no answer within the time"},
-		"resets":                         {onlyFor("/v2/", reset), "closed in the middle"},
-		"resets at a blob":               {onlyFor("/blobs/", reset), "closed in the middle"},
+		"resets":                         {onlyFor("/v2/", reset), "closed before the end"},
+		"resets at a blob":               {onlyFor("/blobs/", reset), "closed before the end"},
 		"forbids a blob":                 {onlyFor("/blobs/", status(http.StatusForbidden)), "403 Forbidden"},
 		"fails at a blob":                {onlyFor("/blobs/", status(http.StatusInternalServerError)), "500 Internal"},
 		"has lost every blob":            {onlyFor("/blobs/", status(http.StatusNotFound)), "does not have sha256:"},
@@ -96,18 +96,18 @@ func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *test
 		"serves another manifest":        {onlyFor("/manifests/sha256:", serve(`{"schemaVersion":2}`)), "announced"},
 		"serves no JSON":                 {onlyFor("/manifests/", serve("<html>sign in</html>")), "is not JSON"},
 		"serves an old kind of manifest": {onlyFor("/manifests/", serve(`{"schemaVersion":1}`)), "not an image manifest"},
-		"announces a manifest of 2 GiB":  {onlyFor("/manifests/", announce(2<<30)), "more than the 4194304"},
-		"announces a manifest of 5 MiB":  {onlyFor("/manifests/", announce(5<<20)), "more than the 4194304"},
+		"announces a manifest of 2 GiB":  {onlyFor("/manifests/", announce(2<<30)), "the maximum is 4194304"},
+		"announces a manifest of 5 MiB":  {onlyFor("/manifests/", announce(5<<20)), "the maximum is 4194304"},
 		"sends us in a circle":           {circle, "stopped after 10 redirects"},
-		"sends us to the link": {
-			onlyFor("/blobs/", redirect("http://169.254.169.254/latest/meta-data")), "sent us on to 169.254.169.254",
+		"redirects to the link": {
+			onlyFor("/blobs/", redirect("http://169.254.169.254/latest/meta-data")), "redirects to 169.254.169.254",
 		},
-		"sends us to the link, in IPv6 clothes": {
-			onlyFor("/v2/", redirect("http://[::ffff:169.254.169.254]/x")), "sent us on to 169.254.169.254",
+		"redirects to the link, in IPv6 clothes": {
+			onlyFor("/v2/", redirect("http://[::ffff:169.254.169.254]/x")), "redirects to 169.254.169.254",
 		},
-		"sends us to no address": {onlyFor("/v2/", redirect("http://0.0.0.0:1/x")), "sent us on to 0.0.0.0"},
+		"redirects to no address": {onlyFor("/v2/", redirect("http://0.0.0.0:1/x")), "redirects to 0.0.0.0"},
 		"asks for a token at the link": {
-			onlyFor("/v2/", challenge(`Bearer realm="http://169.254.169.254/token",service="x"`)), "sent us on to 169.254",
+			onlyFor("/v2/", challenge(`Bearer realm="http://169.254.169.254/token",service="x"`)), "redirects to 169.254",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -112,14 +112,14 @@ func TestAnImageThatCannotBeReadIsAnErrorThatNamesTheCause(t *testing.T) {
 		}, "no digest that could be verified"},
 		"a manifest without a configuration": {func(p pusher) digest.Digest {
 			return p.push("", ocispec.MediaTypeImageManifest, map[string]any{"schemaVersion": 2}).Digest
-		}, "its configuration has the digest"},
+		}, "its config has the digest"},
 		"ten indexes in each other": {func(p pusher) digest.Digest {
 			top := p.image(&here, "m")
 			for range 10 {
 				top = p.index(on(top, nil))
 			}
 			return top.Digest
-		}, "4 indexes"},
+		}, "4 nested indexes"},
 		"a thousand manifests of one platform": {func(p pusher) digest.Digest {
 			children := make([]ocispec.Descriptor, 0, 100)
 			for i := range 100 {

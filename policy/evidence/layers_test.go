@@ -68,7 +68,7 @@ func TestWhatIsWrongWithOneSignatureDoesNotSpoilTheOthers(t *testing.T) {
 			layer(signature{large, simpleSigning, "s"}, len(large)), []string{large}, "at most",
 		},
 		"a layer that is not there":     {layer(bad, len(bad.payload)), nil, "does not have"},
-		"a layer longer than announced": {layer(bad, 3), []string{bad.payload}, "more than the 3 bytes"},
+		"a layer longer than announced": {layer(bad, 3), []string{bad.payload}, "larger than the announced 3 bytes"},
 		"a layer shorter than announced": {
 			layer(bad, len(bad.payload)+9), []string{bad.payload}, "were announced",
 		},

@@ -20,15 +20,15 @@ func TestALookasideThatFailsIsNotOneWithNothing(t *testing.T) {
 		serve http.HandlerFunc
 		want  string
 	}{
-		"has a fault":          {status(http.StatusInternalServerError), "500 Internal Server Error"},
-		"forbids":              {status(http.StatusForbidden), "403 Forbidden"},
-		"wants to be left":     {status(http.StatusTooManyRequests), "429 Too Many Requests"},
-		"resets":               {reset, "closed in the middle"},
-		"hangs":                {hang, "no answer within the time"},
-		"is slow":              {slow, "no answer within the time"},
-		"announces 2 GiB":      {announce(2 << 30), "more than the 4194304"},
-		"sends us to the link": {redirect("http://169.254.169.254/x"), "sent us on to 169.254.169.254"},
-		"sends us in a circle": {func(w http.ResponseWriter, r *http.Request) { redirect(r.URL.Path)(w, r) }, "redirects"},
+		"has a fault":           {status(http.StatusInternalServerError), "500 Internal Server Error"},
+		"forbids":               {status(http.StatusForbidden), "403 Forbidden"},
+		"wants to be left":      {status(http.StatusTooManyRequests), "429 Too Many Requests"},
+		"resets":                {reset, "closed before the end"},
+		"hangs":                 {hang, "no answer within the time"},
+		"is slow":               {slow, "no answer within the time"},
+		"announces 2 GiB":       {announce(2 << 30), "the maximum is 4194304"},
+		"redirects to the link": {redirect("http://169.254.169.254/x"), "redirects to 169.254.169.254"},
+		"sends us in a circle":  {func(w http.ResponseWriter, r *http.Request) { redirect(r.URL.Path)(w, r) }, "redirects"},
 		"serves something else": {func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "-1") {
 				_, _ = w.Write([]byte("<html>sign in</html>"))

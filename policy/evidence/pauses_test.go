@@ -18,8 +18,8 @@ func TestARegistryThatGoesOnFailingIsNotAskedOnAndOn(t *testing.T) {
 		most   int
 		want   string
 	}{
-		"500": {http.StatusInternalServerError, 8, "500 Internal Server Error, and not to be asked for"},
-		"502": {http.StatusBadGateway, 8, "502 Bad Gateway, and not to be asked for"},
+		"500": {http.StatusInternalServerError, 8, "500 Internal Server Error; next request in"},
+		"502": {http.StatusBadGateway, 8, "502 Bad Gateway; next request in"},
 		"429": {http.StatusTooManyRequests, 1, "429 Too Many Requests"},
 	} {
 		t.Run(name, func(t *testing.T) {

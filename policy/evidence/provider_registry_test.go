@@ -39,12 +39,12 @@ func TestWhereCredentialsAreMissingItIsSaidWhereToPutThem(t *testing.T) {
 	for name, test := range map[string]struct{ matches, script, want string }{
 		"the provider fails": {
 			"HOST", "exit 1",
-			"put credentials for HOST into FILE, which does not exist; the credential provider plugin failed: exit status 1",
+			"add credentials for HOST to FILE, which does not exist; the credential provider plugin failed: exit status 1",
 		},
 		"no provider is for it": {"other.example", "exit 1", "no credential provider in CONFIG is for HOST/app"},
 		"its credentials are wrong": {
 			"HOST", wrong,
-			"the credentials of the credential provider plugin do not suffice for HOST",
+			"HOST does not accept the credentials of the credential provider plugin",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

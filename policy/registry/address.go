@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// allowProxy records a proxy. That it is on this node does not mean that the registry is.
+// allowProxy records a proxy. A proxy on this node does not mean that the registry is on this node.
 func (s *Session) allowProxy(proxy *url.URL) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.proxies[withPort(proxy)] = true
 }
 
-// checkURL returns an error for a URL that names an address where we may not be sent. Names are checked when they
-// have been resolved, by checkConn; behind a proxy they never are.
+// checkURL returns an error for a URL with an address to which no registry may redirect the node. Names are checked by
+// checkConn after they were resolved; behind a proxy they are not.
 func (s *Session) checkURL(to *url.URL) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,8 +36,8 @@ func (s *Session) checkURL(to *url.URL) error {
 	return s.checkAddress(address)
 }
 
-// checkConn returns an error when a connection, of which nothing has been used yet, has gone where we may not be sent.
-// The check is made on the connection and not on the way to it, since hosts.toml can bring a dialer of its own.
+// checkConn returns an error for a new connection to an address to which no registry may redirect the node. The check
+// uses the connection itself, not the dialer, because hosts.toml can replace the dialer.
 func (s *Session) checkConn(name string, at net.Addr) error {
 	tcp, ok := at.(*net.TCPAddr)
 	if !ok {
@@ -57,7 +57,7 @@ func (s *Session) checkConn(name string, at net.Addr) error {
 }
 
 // checkAddress returns an error for an address of this node or its link, unless the registry itself is there: a
-// registry on this node may send us to its token server on this node. The caller holds mu.
+// registry on this node may redirect to its token server on this node. The caller holds mu.
 func (s *Session) checkAddress(address netip.Addr) error {
 	address = address.Unmap().WithZone("")
 	if s.at[address] {
@@ -89,7 +89,7 @@ func (s *Session) answered(response *http.Response) {
 	defer s.mu.Unlock()
 	s.status = response.StatusCode
 	if s.own[withPort(response.Request.URL)] || response.Request.Response != nil {
-		// Others whom we were not redirected to are token servers, which speak for the registry.
+		// Other hosts, if there was no redirect, are token servers, which belong to the registry.
 		s.answeredBy = response.Request.URL.Host
 	}
 	if strings.Contains(response.Request.URL.Path, "/manifests/") {
@@ -97,7 +97,7 @@ func (s *Session) answered(response *http.Response) {
 	}
 }
 
-// withPort returns host:port as a dialer is given it.
+// withPort returns host:port as dialers get it.
 func withPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

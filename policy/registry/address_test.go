@@ -11,7 +11,7 @@ import (
 func TestAConnectionThatEndsOnThisNodeOrItsLinkIsRefused(t *testing.T) {
 	const own = "registry.example:443"
 	for name, test := range map[string]struct {
-		// at is where the registry was reached, if it was, and to where it sends us.
+		// at is where the registry was reached, if it was, and to the address to which it redirects.
 		at, to  string
 		refused bool
 	}{
@@ -52,8 +52,8 @@ func TestAConnectionThatEndsOnThisNodeOrItsLinkIsRefused(t *testing.T) {
 	}
 }
 
-// TestMetadataServicesAreRefusedInEveryForm: where clouds serve a node's credentials, as such and as IPv6 addresses
-// that lead there by translation or in a tunnel.
+// TestMetadataServicesAreRefusedInEveryForm: addresses at which clouds serve a node's credentials, and IPv6 addresses
+// that reach them by translation or in a tunnel.
 func TestMetadataServicesAreRefusedInEveryForm(t *testing.T) {
 	for name, test := range map[string]struct {
 		to      string
@@ -110,8 +110,8 @@ func TestMetadataServicesAreRefusedInEveryForm(t *testing.T) {
 	}
 }
 
-// TestARegistryOnLoopbackSendsNobodyToMetadataServices in the forms that lead there.
-func TestARegistryOnLoopbackSendsNobodyToMetadataServices(t *testing.T) {
+// TestARegistryOnLoopbackMayNotRedirectToMetadataServices in any of these forms.
+func TestARegistryOnLoopbackMayNotRedirectToMetadataServices(t *testing.T) {
 	way := registry.NewWay("registry.example")
 	if err := way.Reached("registry.example:443", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 443}); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestAProxyOnThisNodeDoesNotMeanThatTheRegistryIs(t *testing.T) {
 	}
 	for _, to := range []string{"http://localhost:22", "http://LOCALHOST./", "http://x.localhost", "https://127.1.1.1"} {
 		if err := way.MayAsk(parseURL(t, to)); err == nil {
-			t.Errorf("%s may be asked", to)
+			t.Errorf("%s is allowed", to)
 		}
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"net/netip"
 )
 
-// addressError reports that a registry sent us where no registry may.
+// addressError reports a redirect to a forbidden address.
 type addressError struct{ address, kind string }
 
 func (e *addressError) Error() string {
-	return fmt.Sprintf("it sent us on to %s, which is %s, where no registry may send us", e.address, e.kind)
+	return fmt.Sprintf("it redirects to %s, which is %s; no registry may redirect there", e.address, e.kind)
 }
 
 const (
@@ -18,13 +18,12 @@ const (
 	kindMetadata = "a metadata service of the node's cloud"
 )
 
-// localKind tells what a forbidden address is, or "" for one to which a registry may send us. Forbidden are loopback,
-// unspecified, link-local and multicast addresses, the whole of 0.0.0.0/8 ("this network"), and the addresses outside
-// of those where clouds serve a node's credentials or its configuration. What an IPv6 address translates or tunnels to
-// is for [targets] to find.
+// localKind returns what a forbidden address is, or "" for an allowed one. Forbidden are loopback, unspecified,
+// link-local and multicast addresses, all of 0.0.0.0/8 ("this network"), and other addresses at which clouds serve a
+// node's credentials or configuration. [targets] finds the addresses to which IPv6 addresses translate or tunnel.
 //
-// Private networks (RFC 1918, fc00::/7, 100.64.0.0/10) are open by design, but for the single addresses below:
-// registries, their token servers and their object stores are often there. What a registry gains by it is a GET whose
+// Private networks (RFC 1918, fc00::/7, 100.64.0.0/10) are allowed by design, except the single addresses below:
+// registries, their token servers and their object stores are often there. A redirect gains a registry only a GET whose
 // answer it does not see.
 func localKind(address netip.Addr) string {
 	switch {
@@ -43,7 +42,7 @@ func localKind(address netip.Addr) string {
 
 func thisNetwork() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 8) }
 
-// metadataService reports whether an address is where a cloud serves its nodes. Those on 169.254.0.0/16 and fe80::/10,
+// metadataService reports whether a cloud serves its nodes at an address. Addresses in 169.254.0.0/16 and fe80::/10,
 // where most are (169.254.169.254; 169.254.170.2 and .23 of AWS, 169.254.0.23 of Tencent), are link-local as well.
 func metadataService(address netip.Addr) bool {
 	switch address.String() {
@@ -61,8 +60,8 @@ func metadataService(address netip.Addr) bool {
 	}
 }
 
-// targets returns an address and those that it leads to by translation or in a tunnel. Nothing relies on this
-// node's network having no such translation.
+// targets returns an address and those that it reaches by translation or in a tunnel, whether or not this node's
+// network has such a translation.
 func targets(address netip.Addr) []netip.Addr {
 	address = address.Unmap().WithZone("")
 	all := []netip.Addr{address}
@@ -83,7 +82,7 @@ func targets(address netip.Addr) []netip.Addr {
 		// NAT64 (RFC 6052).
 		all = append(all, embedded(12))
 	case within("64:ff9b:1::/48"):
-		// NAT64 by prefixes of the network's own (RFC 8215).
+		// NAT64 with a prefix of the network (RFC 8215).
 		all = append(all, translated(raw))
 	case within("2002::/16"):
 		// 6to4 (RFC 3056).
@@ -99,9 +98,9 @@ func targets(address netip.Addr) []netip.Addr {
 	return all
 }
 
-// translated returns the IPv4 address in one that a network translates by a prefix of its own within 64:ff9b:1::/48,
-// which has 96, 64, 56 or 48 bits: octet 8 is not used, and what follows the address is zero (RFC 6052, section 2.2).
-// Read by each length, public addresses would be taken for forbidden ones.
+// translated returns the IPv4 address in an address that a network translates with its own prefix within 64:ff9b:1::/48
+// of 96, 64, 56 or 48 bits: octet 8 is unused, and the rest after the address is zero (RFC 6052, section 2.2). Without
+// these checks, public addresses would be taken for forbidden ones.
 func translated(raw [16]byte) netip.Addr {
 	end := len(raw)
 	for end > 0 && raw[end-1] == 0 {

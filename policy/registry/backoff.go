@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	// toleratedFailures is how often in a row a host may fail before it is left alone. One question about an image can
-	// see that many: each request is tried twice, and some registries fail at what they do not know.
+	// toleratedFailures is how often in a row a host may fail before requests to it pause. One fetch for an image can
+	// cause that many: each request is made twice, and some registries fail for content that they do not have.
 	toleratedFailures = 5
-	// maxFailingHosts bounds how many failing hosts are remembered.
+	// maxFailingHosts limits how many failing hosts are stored.
 	maxFailingHosts = 1024
 )
 
-// hostBackoff has the hosts that are to be left alone, because they asked for it (429, or 503 with Retry-After) or
-// because all that they answer is that they have failed (5xx).
+// hostBackoff has the hosts that get no requests for a while, because they asked for it (429, or 503 with Retry-After)
+// or because they keep failing (5xx).
 //
-// A host is named with the registry for which it was asked: one registry cannot have another's host left alone.
+// A host is stored with the registry for which it was called: one registry cannot pause another's host.
 type hostBackoff struct {
 	mu    sync.Mutex
 	hosts map[hostKey]*failingHost
 	uses  uint64
 }
 
-// hostKey is a host, and the registry for which it was asked.
+// hostKey is a host, and the registry for which it was called.
 type hostKey struct{ registry, host string }
 
-// failingHost is what is known of a host that fails.
+// failingHost is the state of a host that fails.
 type failingHost struct {
 	status int
-	// failures counts those since the last other answer.
+	// failures counts the failures since the last other answer.
 	failures int
 	until    time.Time
 	// used orders hosts by their last failure.
@@ -43,7 +43,7 @@ type failingHost struct {
 
 func newHostBackoff() *hostBackoff { return &hostBackoff{hosts: map[hostKey]*failingHost{}} }
 
-// check returns an error for a host that is to be left alone.
+// check returns an error for a host that is paused.
 func (b *hostBackoff) check(host hostKey) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,8 +54,8 @@ func (b *hostBackoff) check(host hostKey) error {
 	return &BusyError{Status: known.status, After: time.Until(known.until)}
 }
 
-// answered records an answer, and returns an error where the host wants to be left alone: containerd's resolver would
-// ask it again at once.
+// answered records an answer, and returns an error if it pauses the host: containerd's resolver would repeat the
+// request immediately.
 func (b *hostBackoff) answered(host hostKey, response *http.Response) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,9 +78,9 @@ func (b *hostBackoff) answered(host hostKey, response *http.Response) error {
 	return nil
 }
 
-// of returns what is known of a host, which it adds if it is not there. If there are too many hosts, it forgets one:
-// rather one that may be asked, and one of the registries below the domain that has the most. Whoever has made up a
-// registry, or redirects to hosts that he has made up, does not have others asked before their time.
+// of returns the state of a host, and creates it if necessary. If there are too many hosts, it evicts one: preferably
+// one that is not paused, of the domain with the most registries. So nobody can end the pauses of others with invented
+// registries or redirects to invented hosts.
 func (b *hostBackoff) of(host hostKey) *failingHost {
 	b.uses++
 	if known, ok := b.hosts[host]; ok {
@@ -103,7 +103,7 @@ func (b *hostBackoff) of(host hostKey) *failingHost {
 	return known
 }
 
-// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date.
+// retryAfter parses a Retry-After header (RFC 9110, section 10.2.3): seconds, or a date.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return time.Duration(max(0, min(seconds, int(MaxRetryAfter/time.Second)))) * time.Second
@@ -115,15 +115,15 @@ func retryAfter(header string, now time.Time) time.Duration {
 }
 
 const (
-	// MaxRetryAfter bounds how long a registry can have us wait by a Retry-After header.
+	// MaxRetryAfter limits how long a Retry-After header can pause a registry.
 	MaxRetryAfter = 60 * time.Second
-	// firstBackoff follows a first failure, and doubles up to maxBackoff.
+	// firstBackoff follows a first failure. It doubles with each further one, up to maxBackoff.
 	firstBackoff = time.Second
 	maxBackoff   = 15 * time.Second
 )
 
-// Backoff returns how long to wait after a number of failures in a row, with jitter, so that nodes which failed
-// together do not come back together.
+// Backoff returns how long to wait after a number of consecutive failures, with jitter, so that nodes that failed
+// together do not retry together.
 func Backoff(failures int) time.Duration {
 	wait := maxBackoff
 	if failures < 5 {

@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// pausedFor returns how long a host is left alone after answers.
+// pausedFor returns how long a host is paused after answers.
 func pausedFor(t *testing.T, answers, status int, retryAfter string) time.Duration {
 	t.Helper()
 	var took time.Duration
@@ -30,7 +30,7 @@ func pausedFor(t *testing.T, answers, status int, retryAfter string) time.Durati
 	return took
 }
 
-func TestAHostIsLeftAloneAsLongAsItWantsOrNeeds(t *testing.T) {
+func TestAHostIsPausedAfterFailures(t *testing.T) {
 	for name, test := range map[string]struct {
 		answers, status int
 		retryAfter      string
@@ -71,7 +71,7 @@ func TestAnyOtherAnswerEndsTheFailures(t *testing.T) {
 	}
 }
 
-func TestNotAllHostsThatFailAreRemembered(t *testing.T) {
+func TestTheNumberOfFailingHostsIsBounded(t *testing.T) {
 	pauses := registry.NewPauses()
 	for i := range 5000 {
 		_ = pauses.Answered(fmt.Sprint(i), 429, "60")
@@ -81,15 +81,15 @@ func TestNotAllHostsThatFailAreRemembered(t *testing.T) {
 	}
 }
 
-// TestMadeUpRegistriesDoNotEndAnothersPause: they all want to be left alone, for as long as they can.
-func TestMadeUpRegistriesDoNotEndAnothersPause(t *testing.T) {
+// TestInventedRegistriesDoNotEndAnothersPause, even if all of them request the longest pause.
+func TestInventedRegistriesDoNotEndAnothersPause(t *testing.T) {
 	pauses := registry.NewPauses()
 	_ = pauses.Answered("registry.example", 429, "30")
 	for i := range 5000 {
 		_ = pauses.Answered(fmt.Sprintf("minted-%d.evil.example", i), 429, "60")
 	}
 	if pauses.MayAsk("registry.example") == nil {
-		t.Error("the registry is asked before its time")
+		t.Error("the registry's pause ended early")
 	}
 	if hosts := pauses.Hosts(); hosts > 1024 {
 		t.Errorf("%d hosts are remembered", hosts)

@@ -12,29 +12,29 @@ import (
 	"github.com/countersign/countersign/policy/registry/kubeletcreds"
 )
 
-// DefaultTimeout bounds one operation, over all hosts and blobs.
+// DefaultTimeout limits one operation, over all hosts and blobs.
 const DefaultTimeout = 10 * time.Second
 
-// Config says how this node reaches registries. Each path may be empty, and what it names may be absent; all files are
-// read again each time they are needed.
+// Config is the registry configuration of this node. Each path may be empty, and its file may be absent; all files are
+// read each time they are needed.
 type Config struct {
-	// HostsDirectory is containerd's registry config_path: the directory of its hosts.toml files, or several that are
-	// separated by colons.
+	// HostsDirectory is containerd's registry config_path: the directory of its hosts.toml files, or several, separated by
+	// colons.
 	HostsDirectory string
 	// AuthFile is a docker config.json with credentials for registries.
 	AuthFile string
-	// CredentialProviderConfig is the kubelet's file of that kind, and CredentialProviderDirectory has the programs
-	// that it names. They are consulted where AuthFile has no credentials.
+	// CredentialProviderConfig is the kubelet's file of that kind, and CredentialProviderDirectory the directory of its
+	// programs. They are used if AuthFile has no credentials.
 	CredentialProviderConfig, CredentialProviderDirectory string
-	// Timeout bounds one operation; zero is [DefaultTimeout].
+	// Timeout limits one operation; zero means [DefaultTimeout].
 	Timeout time.Duration
-	// Requested is called for each request to a registry, by the name that images have for it, with its result. It must
-	// not block, and may be nil.
+	// Requested is called for each request to a registry, with the registry's name in image references and the result. It
+	// must not block, and may be nil.
 	Requested func(registry string, result Result)
 }
 
-// Client reaches registries as containerd does: with its resolver, its hosts.toml files and their mirrors. It keeps
-// no connection and no token from one operation to the next: hosts.toml and credentials count as they are at the time.
+// Client reaches registries as containerd does: with its resolver, its hosts.toml files and their mirrors. It reuses no
+// connection and no token between operations: each uses the current hosts.toml and credentials.
 type Client struct {
 	config      Config
 	backoff     *hostBackoff
@@ -58,18 +58,18 @@ func New(config Config) *Client {
 }
 
 // WithCredentials returns a client for one request, which tries the credentials of that request before the node's. It
-// shares with c what is known of hosts that have to be left alone.
+// shares with c which hosts are paused.
 func (c *Client) WithCredentials(credentials CredentialFunc) *Client {
 	with := *c
 	with.credentials = credentials
 	return &with
 }
 
-// Timeout returns the bound on one operation.
+// Timeout returns the time limit of one operation.
 func (c *Client) Timeout() time.Duration { return c.config.Timeout }
 
-// Resolve returns the digest that a reference has: its own, or that under its tag, for which the registry is asked
-// with a HEAD.
+// Resolve returns the digest of a reference: its own, or that of its tag, which it requests from the registry with a
+// HEAD.
 func (c *Client) Resolve(ctx context.Context, ref reference.Named) (digest.Digest, error) {
 	if digested, ok := ref.(reference.Digested); ok {
 		return digested.Digest(), nil
@@ -85,11 +85,11 @@ func (c *Client) Resolve(ctx context.Context, ref reference.Named) (digest.Diges
 	return found, err
 }
 
-// AskFunc asks one host.
+// AskFunc makes requests to one host.
 type AskFunc func(context.Context, *Host) error
 
-// first asks the hosts of a reference's registry in the order of hosts.toml, as far as they have the required
-// capabilities, until one has an answer. The error is that of all of them.
+// first calls ask for the hosts of a reference's registry in the order of hosts.toml, if they have the required
+// capabilities, until one has an answer. If none has, the error contains the errors of all.
 func (c *Client) first(
 	ctx context.Context, ref reference.Named, required docker.HostCapabilities, ask AskFunc,
 ) error {
@@ -113,7 +113,7 @@ func (c *Client) first(
 		failures = append(failures, session.Explain(ctx, ref.String(), config, err))
 	}
 	if len(failures) == 0 {
-		return fmt.Errorf("fetching %s: hosts.toml names no host to pull from", ref)
+		return fmt.Errorf("fetching %s: hosts.toml has no host with the required capabilities", ref)
 	}
 	return JoinErrors(failures)
 }

@@ -12,37 +12,37 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// MaxManifest bounds a manifest, an index or a list of referrers, in bytes.
+// MaxManifest limits a manifest, an index or a list of referrers, in bytes.
 const MaxManifest = 4 << 20
 
-// maxElements bounds the elements of a manifest, an index or a list of referrers: its braces, brackets and commas.
-// Each becomes a value some forty times as long as itself, and a document of 4 MiB can consist of nothing else. In
-// those that people make an element has forty bytes and more.
+// maxElements limits the elements of a manifest, an index or a list of referrers: its braces, brackets and commas. Each
+// becomes a value of about forty times its size, and a document of 4 MiB can consist of nothing else. In real documents
+// an element has at least forty bytes.
 const maxElements = 1 << 17
 
-// CheckElements returns an error for a document that is not to be parsed.
+// CheckElements returns an error for a document that must not be parsed.
 func CheckElements(raw []byte) error {
 	elements := bytes.Count(raw, []byte{'{'}) + bytes.Count(raw, []byte{'['}) + bytes.Count(raw, []byte{','})
 	if elements > maxElements {
-		return fmt.Errorf("it has %d elements, more than the %d that are read", elements, maxElements)
+		return fmt.Errorf("it has %d elements; the maximum is %d", elements, maxElements)
 	}
 	return nil
 }
 
-// errNoDigest reports that what a registry serves names something without a digest.
-var errNoDigest = errors.New("it names no digest that could be verified")
+// errNoDigest reports that content of a registry refers to something without a digest.
+var errNoDigest = errors.New("it has no digest that could be verified")
 
-// ContentError is an error of what a registry serves, not of reaching it.
+// ContentError is an error about a registry's content, not about reaching it.
 type ContentError struct {
 	Problem string
-	// Permanent reports whether the problem is in what the registry lists, where the next try will find it again.
+	// Permanent reports whether the problem is in the registry's lists, so that a retry will find it again.
 	Permanent bool
 }
 
 // Error implements error.
 func (e *ContentError) Error() string { return e.Problem }
 
-// PermanentError returns a [ContentError] that the next try will find again.
+// PermanentError returns a permanent [ContentError].
 func PermanentError(format string, args ...any) error {
 	return &ContentError{Problem: fmt.Sprintf(format, args...), Permanent: true}
 }
@@ -51,9 +51,9 @@ func temporaryError(format string, args ...any) error {
 	return &ContentError{Problem: fmt.Sprintf(format, args...)}
 }
 
-// ReadContent reads what a descriptor describes and verifies its size and digest.
+// ReadContent reads the content of a descriptor and verifies its size and digest.
 func ReadContent(ctx context.Context, from remotes.Fetcher, of ocispec.Descriptor) ([]byte, error) {
-	// Addresses that a manifest brings along are not followed, nor is content that it brings along taken.
+	// URLs and data in the descriptor are not used.
 	body, err := from.Fetch(ctx, ocispec.Descriptor{MediaType: of.MediaType, Digest: of.Digest, Size: of.Size})
 	if err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", of.Digest, err)
@@ -64,13 +64,13 @@ func ReadContent(ctx context.Context, from remotes.Fetcher, of ocispec.Descripto
 	case errdefs.IsNotFound(err):
 		return nil, temporaryError("the registry does not have %s", of.Digest)
 	case errdefs.IsFailedPrecondition(err):
-		return nil, temporaryError("%s has more than the %d bytes announced", of.Digest, of.Size)
+		return nil, temporaryError("%s is larger than the announced %d bytes", of.Digest, of.Size)
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", of.Digest, err)
 	case int64(len(content)) != of.Size:
-		return nil, temporaryError("%s has %d bytes, and %d were announced", of.Digest, len(content), of.Size)
+		return nil, temporaryError("%s has %d bytes, but %d were announced", of.Digest, len(content), of.Size)
 	case of.Digest.Algorithm().FromBytes(content) != of.Digest:
-		return nil, temporaryError("what the registry has as %s has another digest", of.Digest)
+		return nil, temporaryError("the content of %s has another digest", of.Digest)
 	}
 	return content, nil
 }

@@ -7,18 +7,17 @@ import (
 	"github.com/countersign/countersign/policy/registry/kubeletcreds"
 )
 
-// CredentialFunc returns the credentials for a host, which are empty where it has none. A secret without a username is
-// a token.
+// CredentialFunc returns the credentials for a host, or empty ones. A secret without a username is a token.
 type CredentialFunc func(host string) (username, secret string, err error)
 
-// credentials finds those for the hosts of one session: the request's own, or else the node's.
+// credentials finds credentials for the hosts of one session: the request's, or otherwise the node's.
 type credentials struct {
-	// request has the credentials of the request, or is nil.
+	// request returns the credentials of the request; it may be nil.
 	request CredentialFunc
 	node    *kubeletcreds.Keyring
 
 	mu sync.Mutex
-	// used has the hosts for which the request had credentials.
+	// used contains the hosts for which the request had credentials.
 	used map[string]bool
 }
 
@@ -39,13 +38,13 @@ func (c *credentials) lookup(host string) (username, secret string, err error) {
 	return username, secret, nil
 }
 
-// advise tells which credentials a host has rejected, or where to put some.
+// advise describes which credentials a host has rejected, or where to add some.
 func (c *credentials) advise(host string) string {
 	c.mu.Lock()
 	used := c.used[host]
 	c.mu.Unlock()
 	if used {
-		return fmt.Sprintf("the credentials of the request do not suffice for %s", host)
+		return fmt.Sprintf("%s does not accept the credentials of the request", host)
 	}
 	return c.node.Advise(host)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// guarded serves the manifest of a tag to whoever has a password.
+// guarded serves the manifest of a tag to clients with a password.
 func guarded(t *testing.T, password string) (host string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +33,7 @@ func guarded(t *testing.T, password string) (host string) {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-func TestCredentialsOfARequestCountForThatRequestAndFirst(t *testing.T) {
+func TestCredentialsOfARequestAreUsedFirstAndForThatRequestOnly(t *testing.T) {
 	for name, test := range map[string]struct {
 		// request and node are passwords; empty: there are none.
 		request, node, want string
@@ -41,8 +41,8 @@ func TestCredentialsOfARequestCountForThatRequestAndFirst(t *testing.T) {
 		"only of the request":              {"right", "", ""},
 		"of the request before the node's": {"right", "wrong", ""},
 		"only of the node":                 {"", "right", ""},
-		"wrong ones before the node's":     {"wrong", "right", "the credentials of the request do not suffice for HOST"},
-		"none":                             {"", "", "put credentials for HOST into FILE"},
+		"wrong ones before the node's":     {"wrong", "right", "HOST does not accept the credentials of the request"},
+		"none":                             {"", "", "add credentials for HOST to FILE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := guarded(t, "right")

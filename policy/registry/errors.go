@@ -18,30 +18,30 @@ import (
 	"github.com/countersign/countersign/policy/registry/kubeletcreds"
 )
 
-// BusyError reports that a registry asks for a pause, or gets one because it has failed repeatedly.
+// BusyError reports that a registry requests a pause, or is paused because it failed repeatedly.
 type BusyError struct {
 	Status int
-	// After is for how long; zero: the registry does not say.
+	// After is how long to wait; zero: unknown.
 	After time.Duration
 }
 
 // Error implements error, in one line.
 func (e *BusyError) Error() string {
 	if e.After > 0 {
-		return fmt.Sprintf("%s, and not to be asked for %s", statusText(e.Status), e.After.Round(time.Second))
+		return fmt.Sprintf("%s; next request in %s", statusText(e.Status), e.After.Round(time.Second))
 	}
 	return statusText(e.Status)
 }
 
-// FetchError is one line that names what was asked, the URL of who was asked and what went wrong. The URL has neither
-// credentials nor a query, which can be one, and there is no port of ours: the same failure has the same words.
+// FetchError describes in one line what was requested, the URL and the problem. The URL has no credentials, no query,
+// which can be a credential, and no local port: equal failures have equal texts.
 type FetchError struct {
-	// What was asked for, by which host, and what went wrong.
+	// What was requested, from which host, and the problem.
 	What, Host, Problem string
-	// URL is the host's, and Note what else there is to say about the hosts that were asked; or nothing.
+	// URL is the host's URL, and Note further information about the hosts, or empty.
 	URL, Note string
 	Cause     error
-	// Final reports whether the host wants other credentials, or a pause: it need not be asked anything else.
+	// Final reports whether the host requires other credentials, or a pause: no further request to it is useful.
 	Final bool
 }
 
@@ -57,7 +57,7 @@ func (e *FetchError) Error() string {
 // Unwrap returns the cause.
 func (e *FetchError) Unwrap() error { return e.Cause }
 
-// Explain returns an error as an operator wants to read it.
+// Explain converts an error for operators.
 func (s *Session) Explain(ctx context.Context, what string, host docker.RegistryHost, err error) *FetchError {
 	s.mu.Lock()
 	status, answeredBy := s.status, s.answeredBy
@@ -83,12 +83,12 @@ func (s *Session) Explain(ctx context.Context, what string, host docker.Registry
 	return e
 }
 
-// URL returns where a host of a registry is asked.
+// URL returns the URL of a host's API.
 func URL(host docker.RegistryHost) string {
 	return (&url.URL{Scheme: host.Scheme, Host: host.Host, Path: host.Path}).String()
 }
 
-// StatusError is an HTTP status that does not answer the request.
+// StatusError is an HTTP status other than success.
 type StatusError struct {
 	Status int
 	Cause  error
@@ -102,7 +102,7 @@ func (e *StatusError) Unwrap() error { return e.Cause }
 
 func statusText(status int) string { return fmt.Sprintf("%d %s", status, http.StatusText(status)) }
 
-// denied reports whether an error is that the registry wants other credentials.
+// denied reports whether the registry requires other credentials.
 func denied(err error, status int) bool {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden {
 		return false
@@ -112,7 +112,7 @@ func denied(err error, status int) bool {
 	return errors.As(err, &unexpected) || errors.As(err, &answer) || errors.Is(err, docker.ErrInvalidAuthorization)
 }
 
-// Plain returns the cause of an error, without the layers of wrapping that name URLs and ports.
+// Plain returns the cause of an error, without the wrapping that contains URLs and ports.
 func Plain(err error) string {
 	var address *addressError
 	var unexpected remoteerrors.ErrUnexpectedStatus
@@ -135,7 +135,7 @@ func Plain(err error) string {
 	case errors.As(err, &network) && network.Timeout():
 		return "no answer in time"
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return "the connection was closed in the middle of an answer"
+		return "the connection was closed before the end of the answer"
 	case errors.As(err, &inURL):
 		return inURL.Err.Error()
 	default:
@@ -143,7 +143,7 @@ func Plain(err error) string {
 	}
 }
 
-// JoinErrors returns several errors as one, in one line; nil for none.
+// JoinErrors joins several errors to one in one line; nil for none.
 func JoinErrors(errs []error) error {
 	switch len(errs) {
 	case 0:

@@ -20,14 +20,14 @@ import (
 // Host is one host of a registry: the registry itself or a mirror of it.
 type Host struct {
 	docker.RegistryHost
-	// Resolver knows this host only.
+	// Resolver is restricted to this host.
 	Resolver remotes.Resolver
 
 	session *Session
 }
 
-// ResolveTag asks for what is under a tag, with a HEAD. Where the host answers that there is nothing, the
-// descriptor has no digest.
+// ResolveTag requests the descriptor of a tag, with a HEAD. If the host answers that there is none, the descriptor has
+// no digest.
 func (h *Host) ResolveTag(ctx context.Context, tag reference.NamedTagged) (ocispec.Descriptor, error) {
 	_, found, err := h.Resolver.Resolve(ctx, tag.String())
 	if errdefs.IsNotFound(err) && h.session.saidNotFound() {
@@ -36,13 +36,13 @@ func (h *Host) ResolveTag(ctx context.Context, tag reference.NamedTagged) (ocisp
 	return found, err
 }
 
-// Explain returns an error as an operator wants to read it.
+// Explain converts an error for operators.
 func (h *Host) Explain(ctx context.Context, what string, err error) *FetchError {
 	return h.session.Explain(ctx, what, h.RegistryHost, err)
 }
 
-// Endpoint returns the URL of a part of the API of a repository. A mirror is told which registry is meant, as
-// containerd tells it.
+// Endpoint returns the URL of a part of the API of a repository. A mirror gets the name of the registry, as from
+// containerd.
 func (h *Host) Endpoint(repository reference.Named, parts ...string) *url.URL {
 	at := &url.URL{
 		Scheme: h.Scheme, Host: h.Host,
@@ -55,17 +55,17 @@ func (h *Host) Endpoint(repository reference.Named, parts ...string) *url.URL {
 	return at
 }
 
-// Get requests what containerd's resolver has no method for, with the same credentials. repository is the one to be
-// authorized for.
+// Get requests what containerd's resolver has no method for, with the same credentials. It authorizes for the
+// repository.
 func (h *Host) Get(
 	ctx context.Context, repository reference.Named, at *url.URL, accept string,
 ) (*http.Response, error) {
 	spec, err := containerdreference.Parse(repository.String())
 	if err != nil {
-		return nil, fmt.Errorf("naming the repository: %w", err)
+		return nil, fmt.Errorf("adding the repository's scope: %w", err)
 	}
 	if ctx, err = docker.ContextWithRepositoryScope(ctx, spec, false); err != nil {
-		return nil, fmt.Errorf("naming the repository: %w", err)
+		return nil, fmt.Errorf("adding the repository's scope: %w", err)
 	}
 	var answers []*http.Response
 	for {
@@ -83,7 +83,7 @@ func (h *Host) Get(
 	}
 }
 
-// try requests once, with the authorization that is known.
+// try makes the request once, with the current authorization.
 func (h *Host) try(ctx context.Context, at *url.URL, accept string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {

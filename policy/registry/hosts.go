@@ -15,12 +15,12 @@ import (
 )
 
 // hostDirectory finds the directory of a host in a list of directories that is separated by colons, as containerd's CRI
-// service does (2.4.2, internal/cri/server/images: hostDirFromRoots): the first directory of the list that has one for
-// the host, or else a "_default", counts alone. One that does not exist is passed over; one that cannot be read is an
-// error, for it could be the one that counts.
+// service does (2.4.2, internal/cri/server/images: hostDirFromRoots): only the first directory of the list that has one
+// for the host, or otherwise a "_default", is used. One that does not exist is skipped; one that cannot be read is an
+// error, because it might be the one to use.
 //
-// containerd's transfer service, which the CRI service pulls with by default since 2.1, takes a list for the path of
-// one directory (containerd issue 12415), and so finds no hosts.toml at all. We do what the list says.
+// containerd's transfer service, with which the CRI service pulls by default since 2.1, treats a list as the path of
+// one directory (containerd issue 12415), and so finds no hosts.toml at all. This package implements the list.
 func hostDirectory(list string) func(host string) (string, error) {
 	return func(host string) (string, error) {
 		for _, root := range filepath.SplitList(list) {
@@ -33,7 +33,7 @@ func hostDirectory(list string) func(host string) (string, error) {
 	}
 }
 
-// MissingHostsDirectories returns those directories of the list that do not exist.
+// MissingHostsDirectories returns the directories of the list that do not exist.
 func (c *Client) MissingHostsDirectories() []string {
 	var missing []string
 	for _, root := range filepath.SplitList(c.config.HostsDirectory) {
@@ -44,11 +44,11 @@ func (c *Client) MissingHostsDirectories() []string {
 	return missing
 }
 
-// maxHostsFile bounds a hosts.toml, in bytes.
+// maxHostsFile limits a hosts.toml, in bytes.
 const maxHostsFile = 1 << 20
 
 // hostsProblem returns what is wrong with the hosts.toml of a directory. containerd logs that it cannot decode such a
-// file and goes on as if there were none (2.4.2, core/remotes/docker/config: loadHostDir), and so do we.
+// file and continues as if there were none (2.4.2, core/remotes/docker/config: loadHostDir), and so does this package.
 func hostsProblem(directory string) error {
 	path := filepath.Join(directory, "hosts.toml")
 	raw, err := bounded.ReadFile(path, maxHostsFile)
@@ -67,8 +67,7 @@ func hostsProblem(directory string) error {
 	return err
 }
 
-// Problems returns what is wrong with the hosts.toml files: each problem concerns the registry of that file, and no
-// other.
+// Problems returns what is wrong with the hosts.toml files: each problem affects only the registry of that file.
 func (c *Client) Problems() (problems []error) {
 	for _, root := range filepath.SplitList(c.config.HostsDirectory) {
 		directories, err := os.ReadDir(root)
@@ -84,7 +83,7 @@ func (c *Client) Problems() (problems []error) {
 	return problems
 }
 
-// hostsNote returns what is to be added to an error of a registry whose hosts.toml containerd ignores, or nothing.
+// hostsNote returns the note for errors of a registry whose hosts.toml containerd ignores, or an empty string.
 func hostsNote(list, domain string) string {
 	if list == "" {
 		return ""

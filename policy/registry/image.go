@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	// maxDocuments is how many manifests, indexes and configurations of one image are read.
+	// maxDocuments limits how many manifests, indexes and configs of one image are read.
 	maxDocuments = 64
-	// maxDepth is how many indexes lead to a manifest.
+	// maxDepth limits how many indexes lead to a manifest.
 	maxDepth = 4
 )
 
-// Image is what a registry has of an image.
+// Image is an image in a registry.
 type Image struct {
-	// Config is the digest of the configuration.
+	// Config is the digest of the config.
 	Config digest.Digest
-	// Documents are the manifest that containerd would choose of the image on this node, then other manifests of the
-	// same configuration and platform, then the indexes that lead to it.
+	// Documents are the manifest that containerd would use on this node, then other manifests with the same config and
+	// platform, then the indexes that lead to it.
 	Documents []Document
 }
 
@@ -40,10 +40,11 @@ type Document struct {
 	Bytes     []byte
 }
 
-// ReadImage reads what a registry has of an image by its digest. Nothing else is downloaded; everything is verified.
+// ReadImage reads the manifests and the config of an image by its digest. Everything is verified, and nothing else is
+// downloaded.
 //
-// The choice is containerd's own (2.4, core/images.Manifest): an image without a manifest for this node's platform is
-// an error, and it cannot be pulled either.
+// It chooses like containerd (2.4, core/images.Manifest): an image without a manifest for this node's platform is an
+// error, and cannot be pulled either.
 func (c *Client) ReadImage(ctx context.Context, ref reference.Named, target digest.Digest) (*Image, error) {
 	if err := target.Validate(); err != nil {
 		return nil, fmt.Errorf("reading the image %s@%s: %w", ref.Name(), target, err)
@@ -79,7 +80,7 @@ func readImage(ctx context.Context, from remotes.Fetcher, top ocispec.Descriptor
 	}
 	config := chosen.Config.Digest
 	if err := config.Validate(); err != nil {
-		return nil, fmt.Errorf("its configuration has the digest %.80q: %w", config, err)
+		return nil, fmt.Errorf("its config has the digest %.80q: %w", config, err)
 	}
 	indexes, instance := read.split()
 	image := &Image{Config: config, Documents: []Document{instance.document()}}
@@ -96,7 +97,7 @@ func readImage(ctx context.Context, from remotes.Fetcher, top ocispec.Descriptor
 	return image, nil
 }
 
-// readDocument is a manifest, an index or a configuration, verified.
+// readDocument is a verified manifest, index or config.
 type readDocument struct {
 	descriptor ocispec.Descriptor
 	raw        []byte
@@ -106,13 +107,13 @@ func (d *readDocument) document() Document {
 	return Document{Digest: d.descriptor.Digest, MediaType: d.descriptor.MediaType, Bytes: d.raw}
 }
 
-// documents is a [containerdcontent.Provider] of what a registry has, and remembers what was read.
+// documents is a [containerdcontent.Provider] of a registry's content, and caches what was read.
 type documents struct {
 	from remotes.Fetcher
 	read []*readDocument
 }
 
-// ReaderAt reads a document in full.
+// ReaderAt reads a whole document.
 func (d *documents) ReaderAt(ctx context.Context, of ocispec.Descriptor) (containerdcontent.ReaderAt, error) {
 	raw, err := d.get(ctx, of)
 	if err != nil {
@@ -131,7 +132,7 @@ func (d *documents) get(ctx context.Context, of ocispec.Descriptor) ([]byte, err
 		}
 	}
 	if of.Size < 0 || of.Size > MaxManifest {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", of.Digest, of.Size, MaxManifest)
+		return nil, fmt.Errorf("%s has %d bytes; the maximum is %d", of.Digest, of.Size, MaxManifest)
 	}
 	indexes := 0
 	for _, known := range d.read {
@@ -140,7 +141,7 @@ func (d *documents) get(ctx context.Context, of ocispec.Descriptor) ([]byte, err
 		}
 	}
 	if len(d.read) >= maxDocuments || indexes > maxDepth {
-		return nil, fmt.Errorf("more than %d documents, or %d indexes, would have to be read", maxDocuments, maxDepth)
+		return nil, fmt.Errorf("it needs more than %d documents, or %d nested indexes", maxDocuments, maxDepth)
 	}
 	raw, err := ReadContent(ctx, d.from, of)
 	if err != nil {
@@ -153,8 +154,8 @@ func (d *documents) get(ctx context.Context, of ocispec.Descriptor) ([]byte, err
 	return raw, nil
 }
 
-// split returns the indexes on the way to the chosen manifest, the outermost first, and that manifest: containerd
-// reads nothing else, but for a configuration.
+// split returns the indexes on the way to the chosen manifest, the outermost first, and that manifest: containerd reads
+// only these and a config.
 func (d *documents) split() (indexes []*readDocument, instance *readDocument) {
 	for _, read := range d.read {
 		switch {
@@ -167,8 +168,8 @@ func (d *documents) split() (indexes []*readDocument, instance *readDocument) {
 	return indexes, instance
 }
 
-// siblings returns the other manifests of an index that have the chosen one's configuration. containerd pulls all that
-// are for the node's platform, or for none that is named, and a signature of any of them counts.
+// siblings returns the other manifests of an index that have the chosen one's config. containerd pulls all manifests
+// for the node's platform or without a platform, and a signature of any of them counts.
 func (d *documents) siblings(
 	ctx context.Context, index, chosen *readDocument, config digest.Digest,
 ) ([]Document, error) {
@@ -194,8 +195,8 @@ func (d *documents) siblings(
 	return same, nil
 }
 
-// samePlatform reports whether a manifest can have the same configuration as the chosen one, whose platform comes
-// second; where either is not named, it can.
+// samePlatform reports whether a manifest can have the same config as the chosen one, whose platform is the second
+// argument; if either has no platform, it can.
 func samePlatform(a, b *ocispec.Platform) bool {
 	if a == nil || b == nil {
 		return a == nil || platforms.Default().Match(*a)

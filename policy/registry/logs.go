@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 
-	"github.com/containerd/log"  //nolint:depguard // containerd's resolver logs by it, to the standard error by default.
-	"github.com/sirupsen/logrus" //nolint:depguard // The only way to have containerd's resolver log nowhere.
+	"github.com/containerd/log"  //nolint:depguard // containerd's resolver logs with it, by default to standard error.
+	"github.com/sirupsen/logrus" //nolint:depguard // The only way to discard the logs of containerd's resolver.
 )
 
-// discardLogs keeps containerd's resolver from writing its own lines among ours: its errors tell the same.
+// discardLogs discards the log lines of containerd's resolver: its errors contain the same.
 func discardLogs(ctx context.Context) context.Context {
 	nowhere := logrus.New()
 	nowhere.SetOutput(io.Discard)

@@ -15,11 +15,11 @@ const (
 	ResultOK           Result = "ok"
 	ResultNotFound     Result = "not_found"
 	ResultUnauthorized Result = "unauthorized"
-	// ResultThrottled is a 429, or a request that was not made for one.
+	// ResultThrottled is a 429, or a request that was not made because of an earlier one.
 	ResultThrottled Result = "throttled"
 	ResultError     Result = "error"
 	ResultTimeout   Result = "timeout"
-	// ResultBlocked is a request that was not made, because no registry may send us there.
+	// ResultBlocked is a request that was not made because no registry may redirect there.
 	ResultBlocked Result = "blocked"
 )
 
@@ -30,8 +30,8 @@ func Results() []Result {
 	}
 }
 
-// report reports a request. A 401 to a request without credentials is how a registry asks for them: that request has no
-// result yet.
+// report reports a request. A 401 to a request without credentials is the challenge of the registry: that request has
+// no result yet.
 func (s *Session) report(request *http.Request, response *http.Response, err error) {
 	if s.config.Requested == nil {
 		return

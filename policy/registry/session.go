@@ -13,14 +13,14 @@ import (
 	"github.com/distribution/reference"
 )
 
-// Session is the HTTP state of one operation on the hosts of one registry: where the registry was reached, and what it
-// answered. It must be closed.
+// Session is the HTTP state of one operation with the hosts of one registry: where the registry was reached, and what
+// it answered. It must be closed.
 //
-// It refuses to follow a registry to addresses of this node, its link or a metadata service, unless the registry itself
-// is there. Names are checked when they have been resolved, on the connection.
+// It does not follow a registry to addresses of this node, its link or a metadata service, unless the registry itself
+// is there. Names are checked on the connection, after they were resolved.
 type Session struct {
 	config *Config
-	// note tells what is wrong with the registry's hosts.toml, for errors.
+	// note is what is wrong with the registry's hosts.toml, for errors.
 	note        string
 	credentials *credentials
 	backoff     *hostBackoff
@@ -28,21 +28,22 @@ type Session struct {
 	domain string
 
 	mu sync.Mutex
-	// transports are those in use; the hosts of a registry may share one.
+	// transports are the transports in use; the hosts of a registry may share one.
 	transports []*http.Transport
-	// own are the names, host:port, of the host that is asked, and proxies those of proxies on the way to it. at has the
-	// addresses where the host was reached.
+	// own are the names, host:port, of the current host, and proxies those of proxies on the way to it. at has the
+	// addresses at which the host was reached.
 	own, proxies map[string]bool
 	at           map[netip.Addr]bool
-	// headers are those that hosts.toml has for the host that is asked.
+	// headers are the headers in hosts.toml for the current host.
 	headers http.Header
-	// status is the last answer's, and manifest that of the last answer about a manifest.
+	// status is the status of the last answer, and manifest that of the last answer about a manifest.
 	status, manifest int
 	// answeredBy is the host that gave the last answer.
 	answeredBy string
 }
 
-// NewSession returns the state of an operation on a repository's registry. Credential programs end with ctx.
+// NewSession returns the state of an operation with a repository's registry. Credential programs are killed when ctx
+// ends.
 func (c *Client) NewSession(ctx context.Context, repository reference.Named) *Session {
 	return &Session{
 		config: &c.config, domain: reference.Domain(repository), backoff: c.backoff,
@@ -52,7 +53,7 @@ func (c *Client) NewSession(ctx context.Context, repository reference.Named) *Se
 	}
 }
 
-// Begin forgets what was learned about another host: what holds for a mirror need not hold for the registry.
+// Begin drops what is known about another host: it holds for a mirror, but not necessarily for the registry.
 func (s *Session) Begin(host docker.RegistryHost) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +62,7 @@ func (s *Session) Begin(host docker.RegistryHost) {
 	}
 	s.own, s.proxies, s.at = map[string]bool{}, map[string]bool{}, map[netip.Addr]bool{}
 	s.status, s.manifest, s.answeredBy, s.headers = 0, 0, "", host.Header
-	// With TLS on localhost containerd falls back to plain HTTP, which is another port where none is given.
+	// With TLS on localhost containerd falls back to plain HTTP, which has another default port.
 	s.own[withPort(&url.URL{Scheme: "https", Host: host.Host})] = true
 	s.own[withPort(&url.URL{Scheme: "http", Host: host.Host})] = true
 }
@@ -75,8 +76,8 @@ func (s *Session) Close() {
 	}
 }
 
-// Hosts returns the hosts of a registry as containerd would ask them (containerd 2.4,
-// core/remotes/docker/config): mirrors first. Plain HTTP is tried where containerd tries it, on localhost.
+// Hosts returns the hosts of a registry in containerd's order (containerd 2.4, core/remotes/docker/config): mirrors
+// first. Plain HTTP is tried where containerd tries it, on localhost.
 func (s *Session) Hosts(ctx context.Context, domain string) ([]docker.RegistryHost, error) {
 	options := dockerconfig.HostOptions{
 		Credentials:  s.credentials.lookup,
@@ -89,7 +90,7 @@ func (s *Session) Hosts(ctx context.Context, domain string) ([]docker.RegistryHo
 	return dockerconfig.ConfigureHosts(discardLogs(ctx), options)(domain)
 }
 
-// Ask asks one host, which gets its part of the time that is left for as many hosts.
+// Ask calls ask for one host, which gets its share of the remaining time for this many hosts.
 func (s *Session) Ask(ctx context.Context, config docker.RegistryHost, hosts int, ask AskFunc) error {
 	ctx = discardLogs(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
@@ -107,10 +108,10 @@ func (s *Session) Ask(ctx context.Context, config docker.RegistryHost, hosts int
 	})
 }
 
-// UserAgent names this program to registries.
+// UserAgent is the User-Agent of requests to registries.
 const UserAgent = "countersign"
 
-// saidNotFound reports whether the last answer about a manifest was that there is none.
+// saidNotFound reports whether the last answer about a manifest was 404.
 func (s *Session) saidNotFound() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// restrict is called by containerd for each client that it makes for a registry.
+// restrict is called by containerd for each client that it creates for a registry.
 func (s *Session) restrict(client *http.Client) error {
 	if _, ok := client.Transport.(*restrictedTransport); ok {
 		return nil
@@ -37,14 +37,14 @@ func (s *Session) restrict(client *http.Client) error {
 	return nil
 }
 
-// restrictedTransport is a transport that bounds what a registry can have us do.
+// restrictedTransport limits what a registry can make the node do.
 type restrictedTransport struct {
 	session   *Session
 	transport *http.Transport
 }
 
-// RoundTrip refuses to go where a registry may not send us, bounds what is read of any answer, and fails for a registry
-// that asks for a pause: containerd's resolver would ask it again at once.
+// RoundTrip refuses forbidden addresses, limits what is read of an answer, and returns an error if a registry requests
+// a pause: containerd's resolver would repeat the request immediately.
 func (t *restrictedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.roundTrip(request)
 	t.session.report(request, response, err)
@@ -60,15 +60,15 @@ func (t *restrictedTransport) roundTrip(request *http.Request) (*http.Response, 
 	if err := t.session.checkURL(request.URL); err != nil {
 		return nil, err
 	}
-	// A registry can send us to another's host, or name it as its token server, and a mirror serves many: what a host
-	// answers then must not have others leave it alone.
+	// A registry can redirect to another's host, or name it as its token server, and a mirror serves many registries: the
+	// answers of a host must not pause it for other registries.
 	name := hostKey{t.session.domain, request.URL.Host}
 	if err := t.session.backoff.check(name); err != nil {
 		return nil, err
 	}
 	request = request.Clone(request.Context())
 	t.session.stripHeaders(request)
-	// Signatures are small: nothing is gained by compression, and what expands can be a trap.
+	// Signatures are small, so compression gains nothing, and compressed content can expand without limit.
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := t.transport.RoundTrip(request)
 	if err != nil {
@@ -86,8 +86,8 @@ func (t *restrictedTransport) roundTrip(request *http.Request) (*http.Response, 
 	return response, nil
 }
 
-// stripHeaders takes the headers that hosts.toml has for one host, which may be secrets, from a request that this host
-// redirects to another. Go's client does so with Authorization, and only with that.
+// stripHeaders removes the headers that hosts.toml has for one host, which may be secrets, from a request that this
+// host redirects to another. Go's client removes only Authorization.
 func (s *Session) stripHeaders(request *http.Request) {
 	if request.Response == nil {
 		return
@@ -104,16 +104,16 @@ func (s *Session) stripHeaders(request *http.Request) {
 	}
 }
 
-// maxAnswer bounds the body of any answer, in bytes: manifests are the largest.
+// maxAnswer limits the body of any answer, in bytes: manifests are the largest.
 const maxAnswer = MaxManifest
 
-// acceptable returns an error for an answer that is not to be read.
+// acceptable returns an error for an answer that must not be read.
 func acceptable(response *http.Response) error {
 	if response.ContentLength > maxAnswer {
-		return fmt.Errorf("its answer has %d bytes, more than the %d that are read", response.ContentLength, maxAnswer)
+		return fmt.Errorf("its answer has %d bytes; the maximum is %d", response.ContentLength, maxAnswer)
 	}
 	if encoding := response.Header.Get("Content-Encoding"); strings.Contains(encoding, "zstd") {
-		return errors.New("its answer is compressed, though that was not asked for")
+		return errors.New("its answer is compressed, although the request does not accept that")
 	}
 	return nil
 }
@@ -126,11 +126,11 @@ type boundedBody struct {
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		// What is read to its end exactly at the bound is not too long.
+		// A body that ends exactly at the limit is not too long.
 		if n, err := b.body.Read(make([]byte, 1)); n == 0 {
 			return 0, err
 		}
-		return 0, fmt.Errorf("its answer has more than the %d bytes that are read", maxAnswer)
+		return 0, fmt.Errorf("its answer is larger than %d bytes", maxAnswer)
 	}
 	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

@@ -134,7 +134,7 @@ func (q *request) ask(ctx context.Context, all []docker.RegistryHost) []*sourceR
 	case none != nil:
 		return none
 	default:
-		err := fmt.Errorf("fetching %s: hosts.toml names no host to pull from", q.tag)
+		err := fmt.Errorf("fetching %s: hosts.toml has no host with the required capabilities", q.tag)
 		return []*sourceResult{{state: format.SourceState{Reference: q.tag.String()}, err: err}}
 	}
 }

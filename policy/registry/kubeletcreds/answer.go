@@ -18,27 +18,27 @@ type providerAnswer struct {
 	CacheDuration *string                  `json:"cacheDuration"`
 	Auth          map[string]providerLogin `json:"auth"`
 
-	// keep is how long it counts.
+	// keep is how long it is valid.
 	keep time.Duration
 }
 
-// providerLogin is a name and a secret.
+// providerLogin is a username and a secret.
 type providerLogin struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 }
 
-// parseProviderAnswer reads what a provider wrote. No error quotes it, for it may be the secret.
+// parseProviderAnswer parses a provider's output. No error quotes it, because it may be the secret.
 func parseProviderAnswer(raw []byte, p *provider) (*providerAnswer, error) {
 	answer := &providerAnswer{}
 	if err := json.Unmarshal(raw, answer); err != nil {
-		return nil, errors.New("what it wrote is not JSON of the expected form")
+		return nil, errors.New("its output is not JSON of the expected form")
 	}
 	if answer.Kind != "CredentialProviderResponse" || answer.APIVersion != p.APIVersion {
-		return nil, fmt.Errorf("what it wrote is not a CredentialProviderResponse of %s", p.APIVersion)
+		return nil, fmt.Errorf("its output is not a CredentialProviderResponse of %s", p.APIVersion)
 	}
 	if !slices.Contains([]string{"Image", "Registry", "Global"}, answer.CacheKeyType) {
-		return nil, errors.New("its cacheKeyType is none of Image, Registry and Global")
+		return nil, errors.New("its cacheKeyType is not Image, Registry or Global")
 	}
 	answer.keep = time.Duration(*p.DefaultCacheDuration)
 	if answer.CacheDuration != nil {
@@ -51,7 +51,7 @@ func parseProviderAnswer(raw []byte, p *provider) (*providerAnswer, error) {
 	return answer, nil
 }
 
-// cacheKey returns for which images the answer counts.
+// cacheKey returns for which images the answer is valid.
 func (a *providerAnswer) cacheKey(image string) string {
 	switch a.CacheKeyType {
 	case "Image":
@@ -63,7 +63,7 @@ func (a *providerAnswer) cacheKey(image string) string {
 	}
 }
 
-// globalKey is no name of an image or of a host.
+// globalKey is not the name of an image or a host.
 const globalKey = "*"
 
 func hostOf(image string) string {
@@ -71,8 +71,8 @@ func hostOf(image string) string {
 	return host
 }
 
-// of returns the credentials for an image: those by the last of the patterns that match it, in the order of their
-// texts, so that longer ones come first. Those for index.docker.io are for docker.io, too.
+// of returns the credentials for an image: those of the last matching pattern in text order, so that longer ones win.
+// Those for index.docker.io also apply to docker.io.
 func (a *providerAnswer) of(image string) (found providerLogin, ok bool) {
 	identities := map[string]providerLogin{}
 	for location, identity := range a.Auth {
@@ -96,7 +96,7 @@ func (a *providerAnswer) of(image string) (found providerLogin, ok bool) {
 	return found, ok
 }
 
-// patternOf returns the pattern that a key of the answer is. It may be a URL, and have the path of a registry's API.
+// patternOf returns the pattern for a key of the answer. The key may be a URL, with the path of a registry's API.
 func patternOf(location string) (string, bool) {
 	if !strings.HasPrefix(location, "https://") && !strings.HasPrefix(location, "http://") {
 		location = "https://" + location

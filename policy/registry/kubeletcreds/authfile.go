@@ -12,25 +12,25 @@ import (
 )
 
 // authFile is a file of credentials: docker's config.json or its older .dockercfg, read as the kubelet reads both
-// (Kubernetes v1.36, pkg/credentialprovider: config.go and keyring.go). Of what the kubelet passes over, credHelpers
-// and identitytoken are read as well, as docker has them. The kubelet passes over a whole file with one entry that it
-// cannot decode; here the other entries count.
+// (Kubernetes v1.36, pkg/credentialprovider: config.go and keyring.go). credHelpers and identitytoken, which the
+// kubelet ignores, are read as docker does. The kubelet ignores a whole file with one entry that it cannot decode; here
+// the other entries are used.
 type authFile struct {
 	helpers map[string]string
-	// entries are in the order in which they count: the more specific ones first.
+	// entries are in the order of precedence: the more specific ones first.
 	entries []authEntry
 }
 
-// authEntry is one entry: what it is for, and the credentials or why they cannot be used.
+// authEntry is one entry: its pattern, and the credentials or why they cannot be used.
 type authEntry struct {
 	location, pattern                 string
 	username, password, identityToken string
 	problem                           string
-	// empty says that it has no credentials, as docker writes it where they are in a store of the desktop's.
+	// empty reports whether it has no credentials, as docker writes it if a credential store has them.
 	empty bool
 }
 
-// readAuthFile reads a file of credentials; one that does not exist has none. No error quotes its content.
+// readAuthFile reads a file of credentials; a file that does not exist has none. No error quotes its content.
 func readAuthFile(path string) (*authFile, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -61,7 +61,7 @@ func parseAuthFile(raw []byte) (*authFile, error) {
 			return nil, errors.New("auths is not an object")
 		}
 	case !dockerConfig(top):
-		// .dockercfg has the entries at the top.
+		// .dockercfg has the entries at the top level.
 		entries = top
 	}
 	for _, location := range slices.Sorted(maps.Keys(entries)) {
@@ -71,7 +71,7 @@ func parseAuthFile(raw []byte) (*authFile, error) {
 	return file, nil
 }
 
-// dockerConfig reports whether a file without auths is a config.json all the same, by a key that no registry has.
+// dockerConfig reports whether a file without auths is a config.json nevertheless, by a key that is not a registry.
 func dockerConfig(top map[string]json.RawMessage) bool {
 	for _, key := range []string{"credHelpers", "credsStore", "HttpHeaders", "currentContext", "proxies"} {
 		if _, ok := top[key]; ok {
@@ -81,7 +81,7 @@ func dockerConfig(top map[string]json.RawMessage) bool {
 	return false
 }
 
-// fileProblem says what is wrong with JSON, without a word of it.
+// fileProblem describes invalid JSON without quoting it.
 func fileProblem(err error) error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("it is not JSON: byte %d: %s", syntax.Offset, strings.SplitN(syntax.Error(), "'", 2)[0])
@@ -93,8 +93,8 @@ func parseAuthEntry(location string, raw json.RawMessage) authEntry {
 	e := authEntry{location: location}
 	pattern, ok := patternOf(location)
 	if !ok {
-		// What cannot be matched with anything is named by its text, so that its owner may hear of it.
-		pattern, e.problem = hostOf(location), "its name is not that of a registry"
+		// An entry that matches nothing is found by its text, so that its problem is reported.
+		pattern, e.problem = hostOf(location), "its key is not the name of a registry"
 	}
 	e.pattern = pattern
 	var fields struct {
@@ -104,7 +104,7 @@ func parseAuthEntry(location string, raw json.RawMessage) authEntry {
 		IdentityToken string `json:"identitytoken"`
 	}
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		e.problem = "it is not an object with texts"
+		e.problem = "it is not an object of strings"
 		return e
 	}
 	e.username, e.password, e.identityToken = fields.Username, fields.Password, fields.IdentityToken
@@ -117,7 +117,7 @@ func parseAuthEntry(location string, raw json.RawMessage) authEntry {
 	return e
 }
 
-// decode reads what auth has, which counts before username and password: with padding or without.
+// decode decodes auth, which takes precedence over username and password, with or without padding.
 func (e *authEntry) decode(auth string) {
 	encoding := base64.RawStdEncoding
 	if strings.HasSuffix(strings.TrimSpace(auth), "=") {
@@ -133,11 +133,11 @@ func (e *authEntry) decode(auth string) {
 		e.problem = "its auth is not username:password in base64"
 		return
 	}
-	// docker ends a password with a zero byte at times, which go.podman.io/image and docker cut off.
+	// docker sometimes ends a password with a zero byte, which go.podman.io/image and docker remove.
 	e.username, e.password = username, strings.Trim(password, "\x00")
 }
 
-// matching returns the entries for an image, without tag and digest, in the order in which they count.
+// matching returns the entries for an image, without tag and digest, in the order of precedence.
 func (f *authFile) matching(image string) []authEntry {
 	var all, docker []authEntry
 	for _, entry := range f.entries {

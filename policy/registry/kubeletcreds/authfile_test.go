@@ -94,7 +94,7 @@ func TestAFileOfCredentialsIsReadAsTheKubeletReadsIt(t *testing.T) {
 		"the next where one cannot be used": {
 			`{"auths":{"r.example":{"auth":"` + a + `"},"r.example/team":{"auth":"!"}}}`, "r.example/team/app", "a:1",
 		},
-		"a fault of another's": {
+		"a problem of another entry": {
 			`{"auths":{"r.example":{"auth":"` + a + `"},"s.example":{"auth":"!"}}}`,
 			"r.example/app", "a:1",
 		},
@@ -111,7 +111,7 @@ func TestAFileOfCredentialsIsReadAsTheKubeletReadsIt(t *testing.T) {
 		},
 		"another form": {
 			`{"auths":{"r.example":"secret"}}`, "r.example/app",
-			`the entry "r.example" cannot be used: it is not an object with texts`,
+			`the entry "r.example" cannot be used: it is not an object of strings`,
 		},
 		"another form of it all": {`{"auths":["secret"]}`, "r.example/app", "auths is not an object"},
 		"no JSON": {

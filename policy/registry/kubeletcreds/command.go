@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// groupCommand returns a command that is killed when ctx ends, together with all processes that it has started: such
-// programs are often scripts.
+// groupCommand returns a command that is killed with all its descendants when ctx ends: such programs are often
+// scripts.
 func groupCommand(ctx context.Context, program string, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, program, args...)
 	command.WaitDelay = time.Second
@@ -20,24 +20,24 @@ func groupCommand(ctx context.Context, program string, args ...string) *exec.Cmd
 	return command
 }
 
-// limitedBuffer keeps what is written to it as long as there is room.
+// limitedBuffer stores what is written to it up to a limit.
 type limitedBuffer struct {
 	kept bytes.Buffer
 	left int
 }
 
-// Write fails when there is no room left.
+// Write fails if the limit is exceeded.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
-		return 0, errors.New("too much is written")
+		return 0, errors.New("the output is too large")
 	}
 	return b.kept.Write(p)
 }
 
-// helperProgram is a credential helper that is about to run.
+// helperProgram is a run of a credential helper.
 type helperProgram struct{ command *exec.Cmd }
 
-// Output returns what the helper writes to its standard output.
+// Output runs the helper and returns its standard output.
 func (p *helperProgram) Output() ([]byte, error) {
 	output := &limitedBuffer{left: maxProviderAnswer}
 	p.command.Stdout = output
@@ -45,5 +45,5 @@ func (p *helperProgram) Output() ([]byte, error) {
 	return bytes.TrimSpace(output.kept.Bytes()), err
 }
 
-// Input is what the helper reads from its standard input.
+// Input sets the helper's standard input.
 func (p *helperProgram) Input(in io.Reader) { p.command.Stdin = in }

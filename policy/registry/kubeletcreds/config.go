@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	// providerGroup is the API group of what credential providers are asked and answer.
+	// providerGroup is the API group of requests to credential providers and their answers.
 	providerGroup = "credentialprovider.kubelet.k8s.io/"
-	// maxProviderConfig bounds a CredentialProviderConfig, in bytes.
+	// maxProviderConfig limits a CredentialProviderConfig, in bytes.
 	maxProviderConfig = 1 << 20
 )
 
-// provider is one of the kubelet's credential providers, as a CredentialProviderConfig has it (Kubernetes v1.36, group
-// kubelet.config.k8s.io, versions v1, v1beta1 and v1alpha1). What else there may be is not looked at.
+// provider is one of the kubelet's credential providers in a CredentialProviderConfig (Kubernetes v1.36, group
+// kubelet.config.k8s.io, versions v1, v1beta1 and v1alpha1). Other fields are ignored.
 type provider struct {
 	Name                 string        `yaml:"name"`
 	MatchImages          []string      `yaml:"matchImages"`
@@ -40,10 +40,10 @@ type provider struct {
 	} `yaml:"tokenAttributes"`
 }
 
-// yamlDuration is a duration as Kubernetes writes it.
+// yamlDuration is a duration in Kubernetes' format.
 type yamlDuration time.Duration
 
-// UnmarshalYAML reads a duration such as 12h30m.
+// UnmarshalYAML parses a duration such as 12h30m.
 func (d *yamlDuration) UnmarshalYAML(node *yaml.Node) error {
 	parsed, err := time.ParseDuration(node.Value)
 	if err != nil {
@@ -53,8 +53,8 @@ func (d *yamlDuration) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// readProviders reads a CredentialProviderConfig. Of a directory it reads all files that end with .json, .yaml or .yml,
-// in the order of their names.
+// readProviders reads a CredentialProviderConfig. In a directory it reads all files that end in .json, .yaml or .yml,
+// sorted by name.
 func readProviders(path string) ([]provider, error) {
 	files, err := providerFiles(path)
 	if err != nil {
@@ -73,7 +73,7 @@ func readProviders(path string) ([]provider, error) {
 		}
 		for _, p := range some {
 			if names[p.Name] {
-				return nil, fmt.Errorf("reading the credential providers in %s: there are two called %s", file, p.Name)
+				return nil, fmt.Errorf("reading the credential providers in %s: two providers are called %s", file, p.Name)
 			}
 			names[p.Name] = true
 		}
@@ -103,7 +103,7 @@ func providerFiles(path string) ([]string, error) {
 	return files, nil
 }
 
-// parseProviders reads a CredentialProviderConfig, in YAML or JSON, as strictly as the kubelet validates it.
+// parseProviders parses a CredentialProviderConfig, in YAML or JSON, as strictly as the kubelet validates it.
 func parseProviders(raw []byte) ([]provider, error) {
 	var config struct {
 		APIVersion string     `yaml:"apiVersion"`
@@ -119,7 +119,7 @@ func parseProviders(raw []byte) ([]provider, error) {
 			config.Kind, config.APIVersion)
 	}
 	if len(config.Providers) == 0 {
-		return nil, errors.New("it names no providers")
+		return nil, errors.New("it has no providers")
 	}
 	for i := range config.Providers {
 		if err := config.Providers[i].validate(); err != nil {
@@ -135,7 +135,7 @@ func knownVersion(version string) bool {
 
 func (p *provider) validate() error {
 	if p.Name == "" || p.Name == "." || p.Name == ".." || strings.ContainsAny(p.Name, "/ \x00") {
-		return errors.New("its name is not that of a program")
+		return errors.New("its name is not a file name")
 	}
 	if version, ok := strings.CutPrefix(p.APIVersion, providerGroup); !ok || !knownVersion(version) {
 		return fmt.Errorf("its apiVersion is %.80q, not %sv1", p.APIVersion, providerGroup)
@@ -149,12 +149,12 @@ func (p *provider) validate() error {
 		}
 	}
 	if p.DefaultCacheDuration == nil || *p.DefaultCacheDuration < 0 {
-		return errors.New("defaultCacheDuration is missing, or below nothing")
+		return errors.New("defaultCacheDuration is missing or negative")
 	}
 	return nil
 }
 
-// matches reports whether the provider is to be asked about an image.
+// matches reports whether the provider is for an image.
 func (p *provider) matches(image string) bool {
 	return slices.ContainsFunc(p.MatchImages, func(pattern string) bool {
 		matched, err := matchesImage(pattern, image)
@@ -168,9 +168,9 @@ func (p *provider) wantsToken() bool {
 		(p.TokenAttributes.RequireServiceAccount == nil || *p.TokenAttributes.RequireServiceAccount)
 }
 
-// matchesImage reports whether an image is one of those that a pattern means, as the kubelet has it (Kubernetes v1.36,
-// pkg/credentialprovider): ports are equal, each part of the host's name matches a glob, and the path begins with the
-// pattern's.
+// matchesImage reports whether a pattern matches an image, as in the kubelet (Kubernetes v1.36,
+// pkg/credentialprovider): ports are equal, each label of the host matches a glob, and the path begins with the
+// pattern's path.
 func matchesImage(pattern, image string) (bool, error) {
 	of, err := url.Parse("https://" + pattern)
 	if err != nil {
@@ -197,7 +197,7 @@ func matchesImage(pattern, image string) (bool, error) {
 	return matched, nil
 }
 
-// splitHost returns the parts of a host's name, and its port.
+// splitHost returns the labels of a host, and its port.
 func splitHost(address string) (parts []string, port string) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

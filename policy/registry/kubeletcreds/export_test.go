@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// What the tests of this package, which are outside it, need to reach within.
+// Internals that the external tests of this package use.
 
-// MatchesImage reports whether an image is one of those that a pattern of matchImages means.
+// MatchesImage reports whether a pattern of matchImages matches an image.
 func MatchesImage(pattern, image string) (bool, error) { return matchesImage(pattern, image) }
 
 // ParseProviders parses a CredentialProviderConfig and returns the names of its providers.
@@ -43,7 +43,7 @@ func (p Providers) Lookup(ctx context.Context, image string) (username, password
 	return found.Username, found.Password, note
 }
 
-// Keep keeps an answer for an image, its registry, or "*": all, and returns how many are kept.
+// Keep caches an answer for an image, its registry, or "*" (all), and returns how many are cached.
 func (p Providers) Keep(image string) int {
 	p.providers.mu.Lock()
 	defer p.providers.mu.Unlock()
@@ -51,14 +51,14 @@ func (p Providers) Keep(image string) int {
 	return len(p.providers.answers)
 }
 
-// Kept reports whether an answer is kept.
+// Kept reports whether an answer is cached.
 func (p Providers) Kept(image string) bool {
 	p.providers.mu.Lock()
 	defer p.providers.mu.Unlock()
 	return p.providers.kept(answerKey{image: image}) != nil
 }
 
-// CredentialsIn returns the credentials for an image in a file of them.
+// CredentialsIn returns the credentials for an image in a file.
 func CredentialsIn(raw []byte, image string) (username, secret string, err error) {
 	file, err := parseAuthFile(raw)
 	if err != nil {

@@ -13,24 +13,24 @@ import (
 	helpers "github.com/docker/docker-credential-helpers/credentials"
 )
 
-// Config names the files and programs with the node's credentials. Each path may be empty, and what it names may be
+// Config contains the files and programs with the node's credentials. Each path may be empty, and its file may be
 // absent.
 type Config struct {
 	// AuthFile is a docker config.json.
 	AuthFile string
-	// ProviderConfig is the kubelet's CredentialProviderConfig, and ProviderDirectory has the programs that it names.
-	// They are consulted where AuthFile has no credentials.
+	// ProviderConfig is the kubelet's CredentialProviderConfig, and ProviderDirectory the directory of its programs. They
+	// are used if AuthFile has no credentials.
 	ProviderConfig, ProviderDirectory string
 }
 
-// Store has the credentials of the node. It caches what credential providers answer.
+// Store has the credentials of the node. It caches the answers of credential providers.
 type Store struct {
 	file string
-	// providers is nil where none are configured.
+	// providers is nil if none are configured.
 	providers *providers
 }
 
-// NewStore returns the credentials that a configuration names.
+// NewStore returns the credentials of a configuration.
 func NewStore(config Config) *Store {
 	return &Store{file: config.AuthFile, providers: newProviders(config.ProviderConfig, config.ProviderDirectory)}
 }
@@ -42,8 +42,8 @@ type Keyring struct {
 	repository reference.Named
 
 	mu sync.Mutex
-	// found has, by host, where credentials were found, lacking why the providers had none, and notes what is wrong with
-	// the entries of the file.
+	// found contains, by host, where credentials were found, lacking why the providers had none, and notes what is wrong
+	// with entries of the file.
 	found, lacking, notes map[string]string
 }
 
@@ -61,7 +61,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Keyring returns the credentials for a repository. Programs that it runs end with ctx.
+// Keyring returns the credentials for a repository. Its programs are killed when ctx ends.
 func (s *Store) Keyring(ctx context.Context, repository reference.Named) *Keyring {
 	return &Keyring{
 		Store: s, ctx: ctx, repository: repository,
@@ -70,7 +70,7 @@ func (s *Store) Keyring(ctx context.Context, repository reference.Named) *Keyrin
 }
 
 // Lookup returns the credentials for a host: those for the repository there, or for a part of its path, or for the
-// host. A host never gets those of another. A secret without a name is a token. An error is an [*Error].
+// host. A host never gets those of another. A secret without a username is a token. An error is an [*Error].
 func (k *Keyring) Lookup(host string) (username, secret string, err error) {
 	host = canonicalHost(host)
 	found, note, err := k.lookupFile(host)
@@ -93,10 +93,10 @@ func (k *Keyring) Lookup(host string) (username, secret string, err error) {
 	return found.username, found.password, nil
 }
 
-// login is a name and a secret, and where they were found.
+// login is a username and a secret, and where they were found.
 type login struct{ username, password, by string }
 
-// lookupFile looks into the file. The note tells of an entry for the host that it has no credentials.
+// lookupFile looks up credentials in the file. The note describes entries for the host that cannot be used.
 func (k *Keyring) lookupFile(host string) (found login, note string, err error) {
 	if k.file == "" {
 		return login{}, "", nil
@@ -120,16 +120,16 @@ func (k *Keyring) lookupFile(host string) (found login, note string, err error) 
 	return login{entry.username, entry.password, by}, "", nil
 }
 
-// canonicalHost returns the name that files of credentials have for a host.
+// canonicalHost returns the host's name in files of credentials.
 func canonicalHost(host string) string {
 	if host == "registry-1.docker.io" {
-		// That is where docker.io is served.
+		// This host serves docker.io.
 		return "docker.io"
 	}
 	return host
 }
 
-// runHelper asks a credential helper, which is killed when the context of the keyring ends.
+// runHelper runs a credential helper, which is killed when the context of the keyring ends.
 func (k *Keyring) runHelper(helper, host string) (login, error) {
 	program := func(args ...string) helperclient.Program {
 		return &helperProgram{command: groupCommand(k.ctx, "docker-credential-"+helper, args...)}
@@ -139,8 +139,8 @@ func (k *Keyring) runHelper(helper, host string) (login, error) {
 		return login{}, nil
 	}
 	if err != nil {
-		// The error of the client quotes what the helper wrote, which may be the secret.
-		return login{}, fmt.Errorf("asking docker-credential-%s failed", helper)
+		// The error of the client quotes the output of the helper, which may be the secret.
+		return login{}, fmt.Errorf("docker-credential-%s failed", helper)
 	}
 	by := "docker-credential-" + helper
 	if found.Username == "<token>" {
@@ -149,7 +149,7 @@ func (k *Keyring) runHelper(helper, host string) (login, error) {
 	return login{found.Username, found.Secret, by}, nil
 }
 
-// Advise tells which credentials a host has rejected, or where to put some.
+// Advise describes which credentials a host has rejected, or where to add some.
 func (k *Keyring) Advise(host string) string {
 	host = canonicalHost(host)
 	k.mu.Lock()
@@ -158,17 +158,17 @@ func (k *Keyring) Advise(host string) string {
 	var advice string
 	switch {
 	case found != "":
-		return fmt.Sprintf("the credentials of %s do not suffice for %s", found, host)
+		return fmt.Sprintf("%s does not accept the credentials of %s", host, found)
 	case k.file == "" && k.providers != nil:
-		advice = fmt.Sprintf("no file with credentials is configured (auth_file) in which %s could stand", host)
+		advice = fmt.Sprintf("no file with credentials for %s is configured (auth_file)", host)
 	case k.file == "":
-		advice = "no file with credentials is configured (auth_file), nor a credential provider of the kubelet's"
+		advice = "no file with credentials is configured (auth_file), and no credential provider"
 	case !exists(k.file):
-		advice = fmt.Sprintf("put credentials for %s into %s, which does not exist", host, k.file)
+		advice = fmt.Sprintf("add credentials for %s to %s, which does not exist", host, k.file)
 	case note != "":
-		advice = fmt.Sprintf("put credentials for %s into %s: %s", host, k.file, note)
+		advice = fmt.Sprintf("add credentials for %s to %s: %s", host, k.file, note)
 	default:
-		advice = fmt.Sprintf("put credentials for %s into %s, which has none", host, k.file)
+		advice = fmt.Sprintf("add credentials for %s to %s, which has none", host, k.file)
 	}
 	if lacking != "" {
 		advice += "; " + lacking
@@ -176,7 +176,7 @@ func (k *Keyring) Advise(host string) string {
 	return advice + "; a pod's imagePullSecrets are not used"
 }
 
-// exists reports whether there is a file, or something that keeps us from knowing.
+// exists reports whether a file exists, or might exist because it cannot be determined.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)

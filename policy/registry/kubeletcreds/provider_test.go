@@ -38,7 +38,7 @@ func TestImagesMatchAsTheKubeletMatchesThem(t *testing.T) {
 	}
 }
 
-func TestAProviderIsAskedAsTheKubeletAsks(t *testing.T) {
+func TestAProviderIsCalledLikeTheKubeletCallsIt(t *testing.T) {
 	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
 	username, password, note := providersOf(p).Lookup(t.Context(), "registry.example/team/app")
 	if username != "user" || password != "pass" || note != "" {
@@ -59,7 +59,7 @@ func TestAProviderIsAskedAsTheKubeletAsks(t *testing.T) {
 	}
 }
 
-func TestAnAnswerCountsForWhatItSaysAndAsLong(t *testing.T) {
+func TestAnAnswerIsCachedAsItRequests(t *testing.T) {
 	const first = "registry.example/team/app"
 	for name, test := range map[string]struct {
 		caching, second string
@@ -73,9 +73,9 @@ func TestAnAnswerCountsForWhatItSaysAndAsLong(t *testing.T) {
 		"all":                                  {`"cacheKeyType":"Global"`, "registry2.example/x", time.Hour, 1},
 		"as long as is configured":             {`"cacheKeyType":"Image"`, first, 12*time.Hour - time.Second, 1},
 		"not longer":                           {`"cacheKeyType":"Image"`, first, 12*time.Hour + time.Second, 2},
-		"as long as it says":                   {`"cacheKeyType":"Image","cacheDuration":"1m0s"`, first, 59 * time.Second, 1},
-		"not longer than it says":              {`"cacheKeyType":"Image","cacheDuration":"1m0s"`, first, 61 * time.Second, 2},
-		"not at all where it says so":          {`"cacheKeyType":"Image","cacheDuration":"0s"`, first, 0, 2},
+		"before it expires":                    {`"cacheKeyType":"Image","cacheDuration":"1m0s"`, first, 59 * time.Second, 1},
+		"after it has expired":                 {`"cacheKeyType":"Image","cacheDuration":"1m0s"`, first, 61 * time.Second, 2},
+		"with a duration of zero":              {`"cacheKeyType":"Image","cacheDuration":"0s"`, first, 0, 2},
 		"not at all with a time below nothing": {`"cacheKeyType":"Image","cacheDuration":"-5s"`, first, 0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestAnAnswerCountsForWhatItSaysAndAsLong(t *testing.T) {
 	}
 }
 
-func TestAProviderIsConfiguredAnewAtEachQuestion(t *testing.T) {
+func TestAChangedConfigurationAppliesToTheNextLookup(t *testing.T) {
 	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Global"`, "registry.example"))
 	providers := providersOf(p)
 	providers.Lookup(t.Context(), "registry.example/app")
@@ -109,7 +109,7 @@ func TestAProviderIsConfiguredAnewAtEachQuestion(t *testing.T) {
 	}
 }
 
-func TestWhoeverAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
+func TestConcurrentLookupsShareOneCall(t *testing.T) {
 	p := credstest.New(t, "registry.example",
 		"mkfifo ready; cat ready > /dev/null\n"+
 			credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"1h"`, "registry.example"))
@@ -131,28 +131,28 @@ func TestWhoeverAsksAtTheSameTimeSharesAnAnswer(t *testing.T) {
 	}
 }
 
-func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
+func TestTheNoteOfAProviderWithoutCredentials(t *testing.T) {
 	sound := credstest.Answer(`"cacheKeyType":"Image"`, "registry.example")
 	for name, test := range map[string]struct{ config, script, want string }{
 		"fails":                    {"", "echo pass >&2; exit 3", "plugin failed: exit status 3"},
-		"says nothing":             {"", "exit 0", "plugin failed: what it wrote is not JSON"},
-		"says something else":      {"", "echo pass", "plugin failed: what it wrote is not JSON"},
+		"no output":                {"", "exit 0", "plugin failed: its output is not JSON"},
+		"other output":             {"", "echo pass", "plugin failed: its output is not JSON"},
 		"is of another version":    {"", strings.Replace(sound, "k8s.io/v1", "k8s.io/v1beta1", 1), "is not a Cred"},
 		"is of another kind":       {"", strings.Replace(sound, "Response", "Request", 1), "is not a Cred"},
-		"has no cache key":         {"", strings.Replace(sound, `"Image"`, `""`, 1), "cacheKeyType is none of"},
-		"has an unknown cache key": {"", strings.Replace(sound, `"Image"`, `"pass"`, 1), "cacheKeyType is none of"},
+		"has no cache key":         {"", strings.Replace(sound, `"Image"`, `""`, 1), "cacheKeyType is not Image"},
+		"has an unknown cache key": {"", strings.Replace(sound, `"Image"`, `"pass"`, 1), "cacheKeyType is not Image"},
 		"has no duration": {
 			"", credstest.Answer(`"cacheKeyType":"Image","cacheDuration":"pass"`, "x"), "is not a duration",
 		},
-		"writes without end": {"", "while echo passpasspass; do :; done", "it writes more than 1048576 bytes"},
+		"writes without end": {"", "while echo passpasspass; do :; done", "its output is larger than 1048576 bytes"},
 		"is for others": {
-			"", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example/other"), "plugin has none",
+			"", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example/other"), "plugin has no credentials",
 		},
-		"is not there":   {credstest.ProviderConfig("absent", "registry.example"), "", "absent failed: fork/exec"},
+		"does not exist": {credstest.ProviderConfig("absent", "registry.example"), "", "absent failed: fork/exec"},
 		"does not match": {credstest.ProviderConfig("plugin", "other.example"), sound, "no credential provider in"},
 		"wants a token of the pod": {
 			credstest.ProviderConfig("plugin", "registry.example") + "  tokenAttributes: {requireServiceAccount: true}\n", sound,
-			"wants a pod's service account token",
+			"requires a pod's service account token",
 		},
 		"is in a file that is no YAML": {"\t", sound, "reading the credential providers in"},
 		"is in a file of another kind": {"kind: Pod\napiVersion: v1\n", sound, `it is a "Pod" of "v1"`},
@@ -173,7 +173,7 @@ func TestAProviderThatIsNoUseSaysSo(t *testing.T) {
 	}
 }
 
-func TestAProviderThatNeedsNoTokenIsAskedWithout(t *testing.T) {
+func TestAProviderThatNeedsNoTokenIsCalledWithout(t *testing.T) {
 	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
 	p.Configure(credstest.ProviderConfig("plugin", "registry.example") +
 		"  tokenAttributes: {requireServiceAccount: false}\n")
@@ -182,7 +182,7 @@ func TestAProviderThatNeedsNoTokenIsAskedWithout(t *testing.T) {
 	}
 }
 
-func TestAnotherProviderIsAskedWhereOneFails(t *testing.T) {
+func TestAnotherProviderIsCalledIfOneFails(t *testing.T) {
 	p := credstest.New(t, "registry.example", credstest.Answer(`"cacheKeyType":"Image"`, "registry.example"))
 	second := strings.SplitAfter(credstest.ProviderConfig("plugin", "registry.example"), "providers:\n")[1]
 	p.Configure(credstest.ProviderConfig("absent", "*.example") + second)
@@ -203,12 +203,12 @@ func TestADirectoryOfConfigurationsIsReadInTheOrderOfItsNames(t *testing.T) {
 		t.Errorf("%s", note)
 	}
 	write(t, filepath.Join(directory, "z.yml"), credstest.ProviderConfig("plugin", "x.example"))
-	if _, _, note := providers.Lookup(t.Context(), "registry.example/app"); !strings.Contains(note, "two called plugin") {
+	if _, _, note := providers.Lookup(t.Context(), "registry.example/app"); !strings.Contains(note, "two providers") {
 		t.Errorf("%s", note)
 	}
 }
 
-func TestTheMostSpecificKeyOfAnAnswerCounts(t *testing.T) {
+func TestTheMostSpecificKeyOfAnAnswerIsUsed(t *testing.T) {
 	answer := func(keys ...string) string {
 		auth := map[string]map[string]string{}
 		for i, key := range keys {
@@ -273,9 +273,9 @@ func wait(t *testing.T, condition func() bool) {
 	}
 }
 
-// TestMadeUpNamesDoNotHaveAnswersForgotten: a provider that is for all registries of a cloud is asked about those that
-// a tenant makes up, too.
-func TestMadeUpNamesDoNotHaveAnswersForgotten(t *testing.T) {
+// TestInventedNamesDoNotEvictAnswers: a provider for all registries of a cloud is also called for those that a tenant
+// invents.
+func TestInventedNamesDoNotEvictAnswers(t *testing.T) {
 	p := kubeletcreds.NewProviders("config", "directory")
 	p.Keep("*")
 	p.Keep("registry.example/team/app")
@@ -287,6 +287,6 @@ func TestMadeUpNamesDoNotHaveAnswersForgotten(t *testing.T) {
 		t.Error("answers are forgotten")
 	}
 	if most > 1024 {
-		t.Errorf("%d answers are kept", most)
+		t.Errorf("%d answers are cached", most)
 	}
 }

@@ -15,44 +15,45 @@ import (
 )
 
 const (
-	// maxProviderAnswer bounds what a provider writes, in bytes.
+	// maxProviderAnswer limits the output of a provider, in bytes.
 	maxProviderAnswer = 1 << 20
-	// maxProviderAnswers is how many answers are kept.
+	// maxProviderAnswers limits the cached answers.
 	maxProviderAnswers = 1024
 )
 
-// providers asks the kubelet's credential provider plugins, as the kubelet asks them (Kubernetes v1.36,
-// pkg/credentialprovider/plugin): those whose matchImages match, by an image's name without tag and digest. An answer
-// counts for the image, its registry or all, for as long as it says. The kubelet gives a plugin a minute; ours has the
-// time of the fetch.
+// providers calls the kubelet's credential provider plugins like the kubelet (Kubernetes v1.36,
+// pkg/credentialprovider/plugin): those whose matchImages match, with an image's name without tag and digest. An answer
+// is valid for the image, its registry or all images, for its cacheDuration. The kubelet gives a plugin a minute; here
+// it has the time of the fetch.
 type providers struct {
 	config, directory string
 
 	mu sync.Mutex
-	// answers are kept by the provider and by what they count for, and running are those that are being made.
+	// answers are cached by provider and validity; running are the calls in progress.
 	answers map[answerKey]keptAnswer
 	running map[answerKey]*runningAnswer
 	made    uint64
 }
 
-// answerKey says who gave an answer, and for what it counts. A provider that is configured differently is another one.
+// answerKey is the provider of an answer, and what the answer is valid for. A provider with another configuration is
+// another provider.
 type answerKey struct{ provider, image string }
 
 type keptAnswer struct {
 	answer *providerAnswer
 	until  time.Time
-	// used orders answers by when they were made.
+	// used orders answers by age.
 	used uint64
 }
 
-// runningAnswer is one that is being made; what follows done may be read when that is closed.
+// runningAnswer is a call in progress; the fields after done may be read when done is closed.
 type runningAnswer struct {
 	done   chan struct{}
 	answer *providerAnswer
 	err    error
 }
 
-// newProviders returns nil where none are configured.
+// newProviders returns nil if none are configured.
 func newProviders(config, directory string) *providers {
 	if config == "" || directory == "" {
 		return nil
@@ -63,8 +64,8 @@ func newProviders(config, directory string) *providers {
 	}
 }
 
-// lookup returns the first credentials that a provider has for an image. Where there are none, note says why; a
-// provider that fails does not keep others from being asked, nor anybody from trying without credentials.
+// lookup returns the first credentials that a provider has for an image. If there are none, note is the reason; a
+// provider that fails does not prevent calls to others, or attempts without credentials.
 func (p *providers) lookup(ctx context.Context, image string) (found providerLogin, by, note string) {
 	if p == nil {
 		return providerLogin{}, "", ""
@@ -79,7 +80,7 @@ func (p *providers) lookup(ctx context.Context, image string) (found providerLog
 			continue
 		}
 		if of.wantsToken() {
-			note = fmt.Sprintf("the credential provider %s wants a pod's service account token, which it cannot have here",
+			note = fmt.Sprintf("the credential provider %s requires a pod's service account token, which is not available here",
 				of.Name)
 			continue
 		}
@@ -91,7 +92,7 @@ func (p *providers) lookup(ctx context.Context, image string) (found providerLog
 		if found, ok := answer.of(image); ok {
 			return found, of.Name, ""
 		}
-		note = fmt.Sprintf("the credential provider %s has none", of.Name)
+		note = fmt.Sprintf("the credential provider %s has no credentials", of.Name)
 	}
 	if note == "" {
 		note = fmt.Sprintf("no credential provider in %s is for %s", p.config, image)
@@ -99,11 +100,11 @@ func (p *providers) lookup(ctx context.Context, image string) (found providerLog
 	return providerLogin{}, "", note
 }
 
-// ask returns an answer that is kept, or has one made: once for all who ask about the image at the same time.
+// ask returns a cached answer, or calls the provider: once for all concurrent lookups of the image.
 func (p *providers) ask(ctx context.Context, of *provider, image string) (*providerAnswer, error) {
 	identity, err := json.Marshal(of)
 	if err != nil {
-		return nil, fmt.Errorf("naming the provider: %w", err)
+		return nil, fmt.Errorf("hashing the provider's configuration: %w", err)
 	}
 	key := answerKey{provider: string(identity), image: image}
 	for {
@@ -129,11 +130,11 @@ func (p *providers) ask(ctx context.Context, of *provider, image string) (*provi
 		if running.err == nil || !errors.Is(running.err, errUnanswered) {
 			return running.answer, running.err
 		}
-		// Whoever had it made has run out of time, and we have not.
+		// The caller that started the call has run out of time, but this one has not.
 	}
 }
 
-// produce has a provider make an answer, and keeps it.
+// produce calls a provider and caches its answer.
 func (p *providers) produce(ctx context.Context, of *provider, key answerKey, running *runningAnswer) {
 	running.answer, running.err = p.run(ctx, of, key.image)
 	p.mu.Lock()
@@ -146,8 +147,8 @@ func (p *providers) produce(ctx context.Context, of *provider, key answerKey, ru
 	}
 }
 
-// keep keeps an answer, in place of another if there are too many: rather one that counts no more than one that does,
-// and rather one for the domain with the most. The caller holds mu.
+// keep caches an answer. If there are too many, it evicts one: preferably one that has expired, of the domain with the
+// most. The caller holds mu.
 func (p *providers) keep(key answerKey, answer *providerAnswer) {
 	now := time.Now()
 	if _, ok := p.answers[key]; !ok && len(p.answers) >= maxProviderAnswers {
@@ -168,7 +169,7 @@ func (p *providers) keep(key answerKey, answer *providerAnswer) {
 	p.answers[key] = keptAnswer{answer: answer, until: now.Add(answer.keep), used: p.made}
 }
 
-// kept returns an answer that counts for the image, its registry or all; or nil. The caller holds mu.
+// kept returns a cached answer that is valid for the image, its registry or all images, or nil. The caller holds mu.
 func (p *providers) kept(key answerKey) *providerAnswer {
 	for _, image := range []string{key.image, hostOf(key.image), globalKey} {
 		at := answerKey{provider: key.provider, image: image}
@@ -181,10 +182,10 @@ func (p *providers) kept(key answerKey) *providerAnswer {
 	return nil
 }
 
-// errUnanswered says that a provider had no time to answer.
+// errUnanswered reports that a provider had no time to answer.
 var errUnanswered = errors.New("it did not answer in time")
 
-// run runs a provider's program, which is ended with ctx.
+// run runs a provider's program, which is killed when ctx ends.
 func (p *providers) run(ctx context.Context, of *provider, image string) (*providerAnswer, error) {
 	request, err := json.Marshal(map[string]string{
 		"apiVersion": of.APIVersion, "kind": "CredentialProviderRequest", "image": image,
@@ -204,7 +205,7 @@ func (p *providers) run(ctx context.Context, of *provider, image string) (*provi
 	case ctx.Err() != nil:
 		return nil, errUnanswered
 	case output.left < 0:
-		return nil, fmt.Errorf("it writes more than %d bytes", maxProviderAnswer)
+		return nil, fmt.Errorf("its output is larger than %d bytes", maxProviderAnswer)
 	case err != nil:
 		return nil, err
 	}

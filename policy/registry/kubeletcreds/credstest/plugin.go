@@ -8,22 +8,21 @@ import (
 	"testing"
 )
 
-// Version is the version of the protocol that plugins speak.
+// Version is the version of the plugins' protocol.
 const Version = "credentialprovider.kubelet.k8s.io/v1"
 
-// Plugin is a credential provider plugin: a program that records how often it ran, and with what, and then runs a
-// script.
+// Plugin is a credential provider plugin: a program that records its runs and their inputs, and then runs a script.
 type Plugin struct {
-	// Directory has the program, and Config is the CredentialProviderConfig that names it.
+	// Directory contains the program, and Config is the path of a CredentialProviderConfig with it.
 	Directory, Config string
 
 	t testing.TB
 }
 
-// New writes a plugin called plugin, and a configuration in which it is for an image.
+// New writes a plugin called plugin, and a configuration with which it is for an image.
 func New(t testing.TB, image, script string) Plugin {
 	t.Helper()
-	// Programs often cannot run from a directory in memory, which that of a test may be.
+	// Programs often cannot run in a directory in memory, and a test's directory may be one.
 	directory, err := os.MkdirTemp(os.TempDir(), "plugin") //nolint:usetesting // As above.
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +45,7 @@ func (p Plugin) Configure(config string) {
 	write(p.t, p.Config, config)
 }
 
-// ProviderConfig is a configuration of one provider.
+// ProviderConfig returns a configuration with one provider.
 func ProviderConfig(name, image string) string {
 	return fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1
 kind: CredentialProviderConfig
@@ -60,7 +59,7 @@ providers:
 `, name, Version, image)
 }
 
-// Answer is a script that answers for an image; caching holds the fields that say for what and for how long.
+// Answer returns a script that answers for an image; caching has the fields that determine for what and how long.
 func Answer(caching, image string) string {
 	return fmt.Sprintf(`cat << END
 {"kind":"CredentialProviderResponse","apiVersion":%q,%s,"auth":{%q:{"username":"user","password":"pass"}}}
@@ -77,7 +76,7 @@ func (p Plugin) Runs() int {
 	return strings.Count(string(raw), "run\n")
 }
 
-// Recorded returns what the plugin recorded about its last run.
+// Recorded returns what the plugin recorded in its last run.
 func (p Plugin) Recorded(name string) string {
 	p.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(p.Directory, name))
