@@ -80,8 +80,8 @@ func (d *daemon) decideForKubelet(ctx context.Context, p cri.Pull) (refusal stri
 }
 
 // serveKubelet serves the image service, if there is one, until either context ends or stop is called, and no pull is
-// in progress. The function stop waits for that, and may be called more than once. All that decides about pulls must run
-// until then.
+// in progress. The function stop waits for that, and may be called more than once. All that decides about pulls must
+// run until then.
 func (d *daemon) serveKubelet(ctx, background context.Context, group *errgroup.Group) (stop func(), err error) {
 	service, err := d.newImageService(ctx)
 	if err != nil || service == nil {

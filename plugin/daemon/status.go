@@ -121,7 +121,7 @@ func (s *containerdStatus) check(ctx context.Context, registered bool) {
 	answer := healthAnswer{metrics.Yes, ""}
 	if err != nil {
 		answer = healthAnswer{metrics.Unknown, err.Error()}
-	} else if err := config.Required(); err != nil {
+	} else if err := config.Required(nri.Index, nri.Name); err != nil {
 		answer = healthAnswer{metrics.No, err.Error()}
 	}
 	s.metrics.Set(metrics.Required, answer.status, answer.cause)

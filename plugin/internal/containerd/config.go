@@ -13,8 +13,6 @@ import (
 
 	"github.com/containerd/containerd/v2/cmd/containerd/server/config"
 	"github.com/containerd/containerd/v2/core/introspection"
-
-	"github.com/countersign/countersign/nri"
 )
 
 // defaultConfig is the file that containerd reads if its command line names none.
@@ -107,8 +105,9 @@ func configFlag(arguments []string) string {
 	return path
 }
 
-// Required returns nil if containerd refuses containers while countersign is not registered, or why it does not.
-func (c *Config) Required() error {
+// Required returns nil if containerd refuses containers while an NRI plugin is not registered, or why it does not. The
+// plugin may be required by its name or by its index and name.
+func (c *Config) Required(index, name string) error {
 	const advice = "; install 99-countersign.toml as the last import, with every required plugin in its list"
 	section := c.plugin("io.containerd.nri.v1.nri")
 	if section == nil {
@@ -122,11 +121,11 @@ func (c *Config) Required() error {
 		return fmt.Errorf("%s and its imports do not enable NRI's default_validator%s", c.path, advice)
 	}
 	required, _ := validator["required_plugins"].([]any)
-	if !slices.Contains(required, any(nri.Name)) && !slices.Contains(required, any(nri.Index+"-"+nri.Name)) {
-		return fmt.Errorf("required_plugins of %s and its imports is %v, without %q%s", c.path, required, nri.Name, advice)
+	if !slices.Contains(required, any(name)) && !slices.Contains(required, any(index+"-"+name)) {
+		return fmt.Errorf("required_plugins of %s and its imports is %v, without %q%s", c.path, required, name, advice)
 	}
 	if annotation, _ := validator["tolerate_missing_plugins_annotation"].(string); annotation != "" {
-		return errors.New("tolerate_missing_plugins_annotation is set: the author of a pod can opt out of countersign")
+		return errors.New("tolerate_missing_plugins_annotation is set: the author of a pod can opt out of required plugins")
 	}
 	return nil
 }

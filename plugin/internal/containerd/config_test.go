@@ -61,7 +61,7 @@ func TestRequired(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := merged(t, test.main, test.dropIns).Required()
+			err := merged(t, test.main, test.dropIns).Required("10", "countersign")
 			if test.want == "" && err != nil {
 				t.Errorf("not required: %v", err)
 			}
