@@ -59,14 +59,6 @@ func (c *cache[K, V]) set(key K, value V) {
 	c.bytes += size
 }
 
-// size returns the size of an answer and its question in bytes.
-func (a answer) size(q Question) int {
-	const fixed = 512
-	v := a.verdict
-	return fixed + len(q.Namespace) + len(q.Reference) + len(q.Config) + len(v.Detail) + len(v.Reference) +
-		len(v.Digest) + len(v.Document) + len(v.Scope)
-}
-
 // size returns the size of a judgement and its key in bytes.
 func (j judgement) size(key findingKey) int {
 	const fixed, ofFinding = 256, 96
@@ -79,15 +71,6 @@ func (j judgement) size(key findingKey) int {
 		}
 	}
 	return size
-}
-
-// answer is a verdict and what it depends on. Only answers that admit are cached: every refusal is decided again, from
-// cached findings.
-type answer struct {
-	document    *Document
-	generations [maxGenerations]uint64
-	expiresAt   time.Time
-	verdict     Verdict
 }
 
 // findingKey contains everything that a finding depends on except the time: the manifest and the requirement by their

@@ -7,11 +7,6 @@ import (
 	"github.com/distribution/reference"
 )
 
-// MaxManifests limits how many manifests of one image are judged for one reference. A tenant can create any number of
-// manifests with the config of another tenant's image; manifests that were obtained from the reference's own repository
-// come first.
-const MaxManifests = 64
-
 // candidates returns the references under which an image may be judged, any one of which is enough.
 //
 // This is the pod's own reference if the image was obtained from its repository and, if it has a digest, the digest is
@@ -61,21 +56,6 @@ func (i *Image) obtainedFor(scope string, ref reference.Named) error {
 
 func (i *Image) has(ref reference.Canonical) bool {
 	return slices.ContainsFunc(i.Manifests, func(m Manifest) bool { return m.Digest == ref.Digest() })
-}
-
-// manifestsFor returns the manifests to judge under a reference; those obtained from its repository come first.
-func (i *Image) manifestsFor(ref reference.Named) []Manifest {
-	own := make([]Manifest, 0, len(i.Manifests))
-	var others []Manifest
-	for _, manifest := range i.Manifests {
-		if slices.Contains(manifest.Repositories, ref.Name()) {
-			own = append(own, manifest)
-		} else {
-			others = append(others, manifest)
-		}
-	}
-	manifests := append(own, others...)
-	return manifests[:min(len(manifests), MaxManifests)]
 }
 
 func list(refs []reference.Named) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/distribution/reference"
 )
@@ -22,12 +21,17 @@ type Sources struct {
 	// Lookup and Refetch return and refresh the evidence. Refetch may be nil.
 	Lookup  LookupFunc
 	Refetch RefetchFunc
+	// Stored looks evidence up that is stored, and fetches none. It may be nil.
+	Stored LookupFunc
 	// Satisfied is told which evidence met a requirement, in each decision that no cache had. It may be nil.
 	Satisfied SatisfiedFunc
 	// Kinds is the table of the kinds of requirements, each with its judges.
 	Kinds Kinds
 	// NoIdentity reports whether a valid signature that names no repository is enough in a namespace. Nil: in none.
 	NoIdentity func(namespace string) bool
+	// Start runs a function in the background and reports whether it did. Its context ends when the owner ends. It is for
+	// images of which so much is on the node that a callback cannot examine all of it. Nil: that is examined at once.
+	Start func(func(context.Context)) bool
 	// Panicked is called for panics in a decision, which denies as [Internal]. It may be nil.
 	Panicked PanicFunc
 	// Generations, at most two, return numbers that change whenever an answer of Image or Lookup may change. Without any,
@@ -51,7 +55,9 @@ type Decider struct {
 	sources  Sources
 	answers  *cache[Question, answer]
 	findings *cache[findingKey, judgement]
+	standing standing
 	limiter  limiter
+	later    later
 }
 
 // NewDecider returns a Decider with empty caches.
@@ -74,7 +80,7 @@ func NewDecider(sources Sources) (*Decider, error) {
 			func(q Question, a answer) int { return a.size(q) }),
 		findings: newCache(maxFindings, maxFindingBytes,
 			func(key findingKey, j judgement) int { return j.size(key) }),
-		limiter: newLimiter(),
+		standing: newStanding(), limiter: newLimiter(), later: newLater(),
 	}, nil
 }
 
@@ -93,20 +99,15 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	if err != nil {
 		return Denial(err)
 	}
+	// The generations are read before anything that depends on them: an answer that a change overtakes is cached under
+	// the old numbers, and compared anew.
 	generations := d.generations()
-	if known, ok := d.answers.get(q); ok && known.document == document && known.generations == generations &&
-		notExpired(known.expiresAt) {
-		return known.verdict
+	if known, ok := d.recall(q, document, generations); ok {
+		return known
 	}
-	// The generations were read before anything that depends on them: an answer that is overtaken by a change is cached
-	// under the old numbers, and is never found.
-	verdict, expiresAt := d.decide(ctx, q, document, nil)
-	if verdict.Admitted() && len(d.sources.Generations) > 0 {
-		cached := verdict
-		cached.Cached = true
-		d.answers.put(q, answer{document, generations, expiresAt, cached})
-	}
-	return verdict
+	found := d.decision(q, document, nil).decide(ctx)
+	d.remember(q, document, generations, found)
+	return found.verdict
 }
 
 // panicked returns the verdict of a decision that panicked, also if the Decider is nil.
@@ -124,72 +125,13 @@ func (d *Decider) generations() (numbers [maxGenerations]uint64) {
 	return numbers
 }
 
-// decide makes a decision that is not cached: it finds the image and the references under which it may be judged, and
-// evaluates each of them. The recorder may be nil.
-func (d *Decider) decide(
-	ctx context.Context, q Question, document *Document, record *recorder,
-) (verdict Verdict, expiresAt time.Time) {
-	record.document(document)
-	image, refs, err := d.candidates(ctx, q)
-	if err != nil {
-		verdict = Denial(err).withDocument(document)
-		record.denied(verdict)
-		return d.confirmed(q, image, verdict, record), time.Time{}
-	}
-	var best Verdict
-	var insufficient []reference.Named
-	noIdentity := d.sources.NoIdentity != nil && d.sources.NoIdentity(q.Namespace)
-	for _, ref := range refs {
-		scope, requirements := document.Select(ref)
-		if err := image.obtainedFor(scope, ref); err != nil {
-			verdict = Denial(err).withDocument(document)
-			record.scope(scope, ref.String())
-			record.denied(verdict)
-			best = best.Or(verdict)
-			continue
-		}
-		evaluation := d.evaluation(image, ref)
-		evaluation.noIdentity, evaluation.recorder = noIdentity, record
-		verdict, expiresAt, sufficient := evaluation.evaluate(ctx, scope, requirements)
-		verdict.Document = document.Name
-		if verdict.Admitted() {
-			return verdict, expiresAt
-		}
-		if len(document.Dead) > 0 {
-			verdict = verdict.withMissedScopes(document, ref, record)
-		}
-		if !sufficient {
-			insufficient = append(insufficient, ref)
-		}
-		best = best.Or(verdict)
-	}
-	if best.Reason != Pending {
-		d.refetch(image, insufficient)
-	}
-	return d.confirmed(q, image, best, record), time.Time{}
-}
-
-// candidates returns the image of a question, and the references under which it may be judged. With an error, the image
-// is nil unless it was found.
-func (d *Decider) candidates(ctx context.Context, q Question) (*Image, []reference.Named, error) {
-	if err := q.Validate(); err != nil {
-		return nil, nil, err
-	}
-	image, err := d.image(ctx, q)
-	if err != nil {
-		return nil, nil, err
-	}
-	refs, err := candidates(q, image)
-	return image, refs, err
-}
-
 // image returns the image that runs, and checks that it is the one in the question.
 func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
 	image, err := d.sources.Image(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if image == nil || len(image.Manifests) == 0 {
+	if image == nil || len(image.Manifests) == 0 && image.Rest == nil {
 		return nil, refuse(Internal, "image %s has no manifest", q.Config)
 	}
 	if image.Config != q.Config {
@@ -204,8 +146,9 @@ func (d *Decider) refetch(image *Image, refs []reference.Named) {
 	if d.sources.Refetch == nil {
 		return
 	}
-	for _, ref := range refs {
-		d.sources.Refetch(image.manifestsFor(ref), ref)
+	for _, ref := range refs[:min(len(refs), MaxManifests)] {
+		manifests := d.manifestsFor(image, ref)
+		d.sources.Refetch(manifests[:min(len(manifests), MaxManifests)], ref)
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/distribution/reference"
@@ -12,19 +13,25 @@ import (
 type evaluation struct {
 	*Decider
 	// recorder collects the steps, or is nil.
-	recorder  *recorder
+	recorder *recorder
+	// paced has the evaluation leave the processor to others, or is nil.
+	paced     *Pacer
 	manifests []Manifest
 	reference reference.Named
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
 	// manifestsUnknown reports whether the manifests were not read, so that nothing is known about signatures.
 	manifestsUnknown bool
-	// stored is the evidence of the manifests, in their order. It is looked up when it is first needed.
+	// stored is the evidence of the first manifests, in their order, as far as it was needed.
 	stored StoredEvidence
+	// unknown counts the manifests of whose evidence nothing is known yet, in all evaluations of a decision.
+	unknown *int
+	// uses are the evidence that met requirements.
+	uses []use
 }
 
-func (d *Decider) evaluation(image *Image, ref reference.Named) *evaluation {
-	return &evaluation{Decider: d, manifests: image.manifestsFor(ref), reference: ref}
+func (d *Decider) evaluation(manifests []Manifest, ref reference.Named) *evaluation {
+	return &evaluation{Decider: d, manifests: manifests, reference: ref, unknown: new(int)}
 }
 
 // evaluate evaluates the image under the reference by the requirements of one scope. sufficient is false if a
@@ -35,6 +42,7 @@ func (e *evaluation) evaluate(
 	verdict = Verdict{
 		Reference: e.reference.String(), Digest: e.manifests[0].Digest, Scope: scope, Cached: true,
 	}
+	e.uses = nil
 	e.recorder.scope(scope, verdict.Reference)
 	if len(requirements) == 0 {
 		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty"
@@ -69,7 +77,9 @@ func (e *evaluation) evaluate(
 type result struct {
 	Finding
 	manifest digest.Digest
-	cached   bool
+	// generation is that of the evidence that was judged.
+	generation uint64
+	cached     bool
 }
 
 // merge returns one result for two manifests of which neither meets the requirement, see [Finding.merge]. It has the
@@ -100,15 +110,21 @@ func (e *evaluation) evaluateRequirement(ctx context.Context, requirement *Requi
 	if e.manifestsUnknown {
 		return e.notJudged("", Finding{Reason: Pending, Detail: "the image's manifests have not been read"})
 	}
-	if e.stored == nil {
-		e.stored = e.sources.Lookup(e.manifests, e.reference)
-	}
 	best := result{cached: true}
 	for i, manifest := range e.manifests {
-		evidence := e.stored.at(i)
+		if i >= len(e.stored) && *e.unknown >= MaxManifests {
+			// Their evidence is being fetched. Those that come next have their turn when it is there.
+			return best.merge(e.notJudged(manifest.Digest, Finding{
+				Reason: Pending, Detail: fmt.Sprintf("signatures of %d manifests are being looked for", *e.unknown),
+			}))
+		}
+		e.paced.Pause(ctx)
+		evidence := e.evidence(i)
 		e.recorder.manifest(manifest.Digest, evidence)
 		found := e.evaluateManifest(ctx, requirement, manifest, evidence)
+		nameless := !found.Met
 		if found.Met = e.accepts(found.Finding); found.Met {
+			e.uses = append(e.uses, use{[]Manifest{manifest}, found.generation, nameless})
 			return found
 		}
 		best = best.merge(found)
@@ -116,7 +132,24 @@ func (e *evaluation) evaluateRequirement(ctx context.Context, requirement *Requi
 	return best
 }
 
-// notJudged is the result if it is known without a judge.
+// evidence returns the stored evidence of the manifest at an index. It is looked up for some manifests at a time,
+// because the first ones usually suffice.
+func (e *evaluation) evidence(i int) Evidence {
+	for i >= len(e.stored) {
+		next := e.manifests[len(e.stored):min(len(e.stored)+MaxManifests, len(e.manifests))]
+		found := e.sources.Lookup(next, e.reference)
+		for j := range next {
+			evidence := found.at(j)
+			if evidence.State == Unknown {
+				*e.unknown++
+			}
+			e.stored = append(e.stored, evidence)
+		}
+	}
+	return e.stored[i]
+}
+
+// notJudged is the result where no judge needs to be asked to know it.
 func (e *evaluation) notJudged(manifest digest.Digest, finding Finding) result {
 	e.recorder.add("", finding, false)
 	return result{Finding: finding, manifest: manifest, cached: true}

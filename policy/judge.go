@@ -23,11 +23,13 @@ func (e *evaluation) evaluateManifest(
 	if part, ok := evidence.satisfied(); ok && requirement.NeedsEvidence {
 		steps := e.recorder.count()
 		if found := e.evaluateEvidence(ctx, requirement, manifest, part); e.accepts(found.Finding) {
+			found.generation = part.Generation
 			return found
 		}
 		e.recorder.drop(steps)
 	}
 	found := e.evaluateEvidence(ctx, requirement, manifest, evidence)
+	found.generation = evidence.Generation
 	if requirement.NeedsEvidence && e.accepts(found.Finding) {
 		e.satisfied(requirement, manifest, evidence)
 	}
@@ -102,6 +104,12 @@ func (e *evaluation) askJudges(
 	if len(judges) == 0 {
 		detail := fmt.Sprintf("no judge for requirements of kind %q", requirement.Kind)
 		return judgement{Finding: Finding{Reason: Internal, Detail: detail}}
+	}
+	if evidence.State == Found {
+		var err error
+		if manifest, err = manifest.withBytes(ctx); err != nil {
+			return judgement{Finding: Finding{Reason: Unavailable, Detail: err.Error()}}
+		}
 	}
 	var found judgement
 	var expiresAt time.Time

@@ -26,7 +26,7 @@ func newLimiter() limiter {
 // ends first.
 func (l limiter) acquire(ctx context.Context, manifest Manifest, evidence Evidence) (release func()) {
 	slots := l.cheap
-	if evidence.Signatures+evidence.Bundles > cheapEvidence || len(manifest.Bytes) > cheapManifest {
+	if evidence.Signatures+evidence.Bundles > cheapEvidence || manifest.size() > cheapManifest {
 		slots = l.expensive
 	}
 	select {

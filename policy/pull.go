@@ -64,7 +64,7 @@ func (d *Decider) DecidePull(ctx context.Context, q PullQuestion) (verdict Verdi
 	if len(image.Manifests) == 0 {
 		return Denial(refuse(Internal, "%s has no manifest that could be judged", q.Reference))
 	}
-	evaluation := d.evaluation(image, q.Reference)
+	evaluation := d.evaluation(d.manifestsFor(image, q.Reference), q.Reference)
 	evaluation.noIdentity, evaluation.manifestsUnknown = q.NoIdentity, q.Image == nil
 	if q.Namespace != "" {
 		return evaluation.decideIn(ctx, d.sources.Documents(), q)

@@ -1,7 +1,6 @@
 package policy_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/distribution/reference"
@@ -115,42 +114,6 @@ func TestAProblemOfOneScopeDoesNotAffectOthers(t *testing.T) {
 		t.Error("evidence was looked up for a requirement that nothing can meet")
 	}
 	wantReason(t, decide(t, n, tagged), policy.Accepted)
-}
-
-func TestManifestsOfTheOwnRepositoryComeFirstAndNoMoreThan64AreJudged(t *testing.T) {
-	const evil = "evil.example/app"
-	own := digestOf("manifest of " + tagged)
-	image := imageOf(t, tagged)
-	mine := image.Manifests[0]
-	image.PulledAs = append(image.PulledAs, normalized(t, evil))
-	image.Manifests = nil
-	for i := range 1000 {
-		image.Manifests = append(image.Manifests, policy.Manifest{
-			Digest: digestOf(fmt.Sprint("around another's config ", i)), Repositories: []string{evil},
-		})
-	}
-	image.Manifests = append(image.Manifests, mine)
-
-	n := newNode(t, signedBy("alice"))
-	n.runs(image)
-	var seen []policy.Manifest
-	n.signed(map[string]string{tagged: "alice"})
-	kept := n.kept
-	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
-		seen = manifests
-		return kept(manifests, ref)
-	}
-	verdict := decide(t, n, tagged)
-	wantReason(t, verdict, policy.Accepted)
-	if len(seen) != 64 || seen[0].Digest != own || verdict.Digest != own {
-		t.Errorf("%d manifests judged, %s first, want 64 and %s", len(seen), seen[0].Digest, own)
-	}
-	n.signed(nil)
-	n.judged.Store(0)
-	wantReason(t, decide(t, n, tagged), policy.Unsigned)
-	if got := n.judged.Load(); got != 64 {
-		t.Errorf("the judge was called %d times, want 64", got)
-	}
 }
 
 func TestEvidenceIsRefetchedOnlyIfItCouldChangeTheVerdict(t *testing.T) {

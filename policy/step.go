@@ -114,6 +114,5 @@ func (d *Decider) Explain(ctx context.Context, q Question) (verdict Verdict, ste
 		record.denied(verdict)
 		return verdict, nil
 	}
-	verdict, _ = d.decide(ctx, q, document, record)
-	return verdict, nil
+	return d.decision(q, document, record).decide(ctx).verdict, nil
 }

@@ -56,6 +56,7 @@ type daemon struct {
 	documents  *files.Documents
 	registries *evidencefetch.Fetcher
 	keeper     *evidence.Keeper
+	background *background
 	decider    *policy.Decider
 	deadline   *policy.Deadline
 	recorder   *recorder
@@ -89,6 +90,8 @@ func Run(ctx context.Context, options Options) error {
 	}
 	defer d.keeper.Close()
 	// 5. verdict: whether they satisfy the document.
+	d.background = newBackground(d.panicked)
+	defer d.background.close()
 	if d.decider, err = d.newDecider(); err != nil {
 		return fmt.Errorf("joining the parts of a decision: %w", err)
 	}

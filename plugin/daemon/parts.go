@@ -130,6 +130,8 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		Lookup:      d.keeper.Lookup,
 		Refetch:     d.keeper.Refetch,
 		Satisfied:   d.keeper.Satisfied,
+		Stored:      evidence.Read(d.config.Evidence.Directory),
+		Start:       d.background.start,
 		Kinds:       d.kinds,
 		NoIdentity:  d.current.noIdentity,
 		Panicked:    d.panicked,

@@ -201,6 +201,9 @@ func (g *Gate) judgeImage(ctx context.Context, p pull, image *policy.Image) poli
 	// container may be created from any of them.
 	local, err := g.config.Image(ctx, policy.Question{Reference: p.ref.String(), Config: image.Config})
 	switch {
+	case err == nil && local.Rest != nil:
+		return Undetermined(policy.Refuse(policy.Pending,
+			"image %s has more manifests on this node than can be judged during a pull", image.Config))
 	case err == nil:
 		return g.fetchAndDecide(ctx, p, local, image.Manifests)
 	case policy.Denial(err).Reason == policy.UnknownOrigin:

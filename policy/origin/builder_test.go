@@ -118,8 +118,10 @@ func describe(tb testing.TB, image *policy.Image) found {
 	tb.Helper()
 	var f found
 	for _, m := range image.Manifests {
-		if m.Digest.Algorithm().FromBytes(m.Bytes) != m.Digest {
-			tb.Errorf("the bytes of %s do not hash to it", m.Digest)
+		raw, err := m.Read(tb.Context(), m.Digest)
+		must(tb, err)
+		if m.Bytes != nil || m.Digest.Algorithm().FromBytes(raw) != m.Digest || len(raw) != m.Size {
+			tb.Errorf("%s comes with bytes, or those that are read do not hash to it", m.Digest)
 		}
 		f.Manifests = append(f.Manifests, line(m.MediaType, m.Digest, m.Repositories...))
 	}

@@ -14,8 +14,7 @@ const maxConfirming = 256
 // Another question about the same image, say by the name under which it was pulled just now, is confirmed separately;
 // those that are asked at the same time share a list.
 func (c *Containerd) Confirm(q policy.Question) {
-	found, followed, confirmed := c.memory.recall(q)
-	if found == nil || !followed || confirmed {
+	if found := c.memory.recall(q); !found.known || !found.followed || found.confirmed {
 		// There is nothing to compare: Image looks itself, or need not.
 		return
 	}

@@ -87,7 +87,7 @@ func (m *memory) lockedRemove(d digest.Digest, n *node) {
 	if i == nil {
 		return
 	}
-	i.view = nil
+	i.view, i.viewed = nil, false
 	if i.manifests.remove(d); len(i.manifests.list) > 0 {
 		return
 	}
@@ -107,7 +107,7 @@ func (m *memory) lockedConcern(d digest.Digest, change uint64) {
 			continue
 		}
 		if i := m.images[n.config]; i != nil {
-			i.view = nil
+			i.view, i.viewed = nil, false
 			i.change = max(i.change, change)
 		}
 		for _, child := range n.children {
@@ -128,7 +128,8 @@ func (m *memory) gone(d digest.Digest) {
 	if n == nil {
 		return
 	}
-	m.lockedConcern(d, 0)
+	m.changes++
+	m.lockedConcern(d, m.changes)
 	m.lockedRemove(d, n)
 	for _, child := range n.children {
 		m.lockedRelease(child)

@@ -3,6 +3,7 @@ package origin
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,52 +18,99 @@ type Held struct {
 	Reference reference.Named
 	// Updated is when containerd last set one of the names that stand for the reference.
 	Updated time.Time
-	// Manifests are the image's that were obtained from the reference's repository: manifests, and indexes that lead to
-	// them, as in an answer of [Containerd.Image] but without their bytes.
+	// Manifests are the manifests of the image to which the reference leads, and the indexes on the way to them, without
+	// their bytes.
 	Manifests []policy.Manifest
 }
 
 // Held returns what is in memory of the images whose config is here, the newest first. A reference is there once for
 // each of its images. It is all there is once [State] says that events are followed and nothing is unread.
 func (c *Containerd) Held() []Held {
-	updated, configs := c.memory.held()
-	var all []Held
-	// Each image alone: decisions wait for the same lock.
-	for _, config := range configs {
-		found := c.memory.viewOf(config)
-		if found == nil {
-			continue
-		}
-		for _, original := range found.originals {
-			held := Held{Reference: original, Updated: updated[original.String()]}
-			for _, manifest := range found.manifests {
-				if rank(manifest, original.Name()) == 0 {
-					held.Manifests = append(held.Manifests, manifest)
-				}
-			}
-			all = append(all, held)
-		}
+	held := map[heldKey]*Held{}
+	// Each name alone: decisions wait for the same lock.
+	for _, stored := range c.memory.storedNames() {
+		c.memory.addHeld(held, stored)
 	}
-	slices.SortStableFunc(all, func(a, b Held) int {
-		return cmp.Or(b.Updated.Compare(a.Updated), cmp.Compare(a.Reference.String(), b.Reference.String()))
+	all := make([]Held, 0, len(held))
+	for _, one := range held {
+		all = append(all, *one)
+	}
+	slices.SortFunc(all, func(a, b Held) int {
+		return cmp.Or(b.Updated.Compare(a.Updated), cmp.Compare(a.Reference.String(), b.Reference.String()),
+			cmp.Compare(a.Manifests[0].Digest, b.Manifests[0].Digest))
 	})
 	return all
 }
 
+// heldKey is a reference and the config of one of its images.
+type heldKey struct{ reference, config string }
+
+func (m *memory) storedNames() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.names))
+}
+
+// addHeld adds the images to which a name leads.
+func (m *memory) addHeld(held map[heldKey]*Held, stored string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.names[stored]
+	if n.reference == nil {
+		return
+	}
+	for _, config := range m.lockedConfigs(n.target) {
+		key := heldKey{n.reference.String(), string(config)}
+		one := held[key]
+		if one == nil {
+			one = &Held{Reference: n.reference}
+			held[key] = one
+		}
+		if n.updated.After(one.Updated) {
+			one.Updated = n.updated
+		}
+		for _, manifest := range m.lockedManifests(n, config) {
+			same := func(other policy.Manifest) bool { return other.Digest == manifest.Digest }
+			if !slices.ContainsFunc(one.Manifests, same) {
+				one.Manifests = append(one.Manifests, manifest)
+			}
+		}
+	}
+}
+
+// lockedConfigs returns the configs whose blob is here to which a digest leads.
+func (m *memory) lockedConfigs(target digest.Digest) (found []digest.Digest) {
+	below := map[digest.Digest]bool{}
+	m.lockedBelow(target, below)
+	for d := range below {
+		config := m.nodes[d].config
+		if i := m.images[config]; i != nil && i.chained && !slices.Contains(found, config) {
+			found = append(found, config)
+		}
+	}
+	return found
+}
+
+// lockedManifests returns the manifests and indexes through which a name leads to a config.
+func (m *memory) lockedManifests(n name, config digest.Digest) (found []policy.Manifest) {
+	for _, d := range m.lockedPath(n.target, config) {
+		of := m.nodes[d]
+		found = append(found, policy.Manifest{
+			Digest: d, MediaType: of.mediaType, Size: of.size, Repositories: []string{n.reference.Name()},
+		})
+	}
+	return found
+}
+
 // Find returns the image that a manifest or index leads to, if it is in memory, complete and one: for an index of
-// which more than one platform is here, it is unknown which of them a pull will choose. The reference is not
-// interpreted, as in [Containerd.Image].
-func (c *Containerd) Find(ctx context.Context, target digest.Digest, ref reference.Named) *policy.Image {
-	config := c.memory.only(target)
-	found := c.memory.viewOf(config)
-	if found == nil {
+// which more than one platform is here, it is unknown which of them a pull will choose. It has the manifests to which
+// the target leads, under the reference, which is not interpreted.
+func (c *Containerd) Find(_ context.Context, target digest.Digest, ref reference.Named) *policy.Image {
+	config, manifests := c.memory.only(name{target: target, reference: ref})
+	if config == "" {
 		return nil
 	}
-	image, err := c.assemble(ctx, policy.Question{Reference: ref.String(), Config: config}, found, true)
-	if err != nil || !image.Confirmed {
-		return nil
-	}
-	return image
+	return c.assemble(config, &view{manifests: manifests, originals: []obtained{{reference: ref}}}, true)
 }
 
 // Present reports whether a manifest or index is here, as far as memory knows.
@@ -75,63 +123,20 @@ func (c *Containerd) Present(d digest.Digest) bool {
 // Changed returns a channel that is closed when anything changes of what the other methods say.
 func (c *Containerd) Changed() <-chan struct{} { return c.memory.awaitChange() }
 
-// held returns when each reference was last updated, and the configs of all images.
-func (m *memory) held() (updated map[string]time.Time, configs []digest.Digest) {
+// only returns the one config whose blob is here that a target of names leads to, and the manifests on the way. It
+// returns none where there are several, where the target was not read in full, and while events are not followed.
+func (m *memory) only(n name) (digest.Digest, []policy.Manifest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	updated = make(map[string]time.Time, len(m.names))
-	for _, n := range m.names {
-		if n.reference == nil {
-			continue
-		}
-		if key := n.reference.String(); n.updated.After(updated[key]) {
-			updated[key] = n.updated
-		}
-	}
-	for config := range m.images {
-		configs = append(configs, config)
-	}
-	slices.Sort(configs)
-	return updated, configs
-}
-
-// viewOf returns the answer for a config whose blob is here, or nil.
-func (m *memory) viewOf(config digest.Digest) *view {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	i := m.images[config]
-	if i == nil || !i.chained {
-		return nil
-	}
-	if i.view == nil {
-		i.view = m.lockedView(i)
-	}
-	return i.view
-}
-
-// only returns the one config whose blob is here that a target of names leads to. It returns none where there are
-// several, where the target was not read in full, and while events are not followed.
-func (m *memory) only(target digest.Digest) digest.Digest {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.roots[target]
+	r := m.roots[n.target]
 	if !m.followed || r == nil || r.state != settled || r.failure != "" {
-		return ""
+		return "", nil
 	}
-	seen := map[digest.Digest]bool{}
-	m.lockedBelow(target, seen)
-	var only digest.Digest
-	for d := range seen {
-		config := m.nodes[d].config
-		if i := m.images[config]; i == nil || !i.chained || config == only {
-			continue
-		}
-		if only != "" {
-			return ""
-		}
-		only = config
+	configs := m.lockedConfigs(n.target)
+	if len(configs) != 1 {
+		return "", nil
 	}
-	return only
+	return configs[0], m.lockedManifests(n, configs[0])
 }
 
 // lockedBelow adds the nodes that a digest leads to, each once: indexes may share what they list.

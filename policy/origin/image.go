@@ -3,43 +3,51 @@ package origin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
 )
 
-// Image is a [policy.ImageFunc]. An image that is known is answered for from memory, without a call to containerd
-// unless bytes of its manifests were dropped. Otherwise containerd's names are listed and what was not known is read,
-// once for all who ask before that begins; it goes on when ctx ends, and is refused as pending until then.
+// Image is a [policy.ImageFunc]. An image that is known is answered for from memory, without a call to containerd.
+// Otherwise containerd's names are listed and what was not known is read, once for all who ask before that begins; it
+// goes on when ctx ends, and is refused as pending until then.
 //
-// Manifests come before indexes, each by digest. The question's reference is not interpreted: where there are more
-// manifests than an answer may hold, those of the repository it names come first.
+// Manifests come before indexes, each by digest, without their bytes. Of an image with many manifests or names, the
+// answer has what the question's own reference leads to, and returns the rest when asked for it.
 //
 // The refusals: unknown-origin when no image here has that config, unavailable when that cannot be told because
 // containerd or some image could not be read, and pending.
 func (c *Containerd) Image(ctx context.Context, q policy.Question) (*policy.Image, error) {
-	if found, followed, confirmed := c.memory.recall(q); found != nil && followed {
-		return c.assemble(ctx, q, found, confirmed)
+	found := c.memory.recall(q)
+	if found.known && found.followed {
+		return c.answer(q, found), nil
 	}
-	complete, change, err := c.await(ctx, q.Config, func() bool {
-		found, _, _ := c.memory.recall(q)
-		return found != nil
-	})
+	complete, change, err := c.await(ctx, q.Config, func() bool { return c.memory.recall(q).known })
 	if err != nil {
 		return nil, err
-	}
-	found, _, _ := c.memory.recall(q)
-	if found == nil {
-		return nil, c.unknown(q.Config)
 	}
 	if complete {
 		c.memory.confirm(q, change)
 	}
-	return c.assemble(ctx, q, found, complete)
+	found = c.memory.recall(q)
+	if !found.known {
+		return nil, c.unknown(q.Config)
+	}
+	found.confirmed = complete
+	return c.answer(q, found), nil
+}
+
+// answer makes an image of what memory has.
+func (c *Containerd) answer(q policy.Question, found recalled) *policy.Image {
+	if found.view == nil {
+		return c.partial(q, found.confirmed)
+	}
+	return c.assemble(q.Config, found.view, found.confirmed)
 }
 
 // await has containerd's names listed and waits until all is read. Then it reports that what memory has is complete, up
@@ -98,36 +106,48 @@ func (m *memory) awaitChange() <-chan struct{} {
 	return m.changed
 }
 
-// assemble adds the bytes. A manifest whose bytes cannot be had is left out, and then the answer is not confirmed.
-func (c *Containerd) assemble(
-	ctx context.Context, q policy.Question, found *view, confirmed bool,
-) (*policy.Image, error) {
-	var failure error
-	manifests := found.choose(q.Reference)
-	kept := manifests[:0]
-	for _, m := range manifests {
-		raw, err := c.document(ctx, m.Digest)
-		if errors.Is(err, errAbsent) {
-			c.memory.gone(m.Digest)
-		}
-		if err != nil {
-			if failure == nil {
-				failure = fmt.Errorf("reading manifest %s: %w", m.Digest, err)
-			}
-			continue
-		}
-		m.Bytes = raw
-		kept = append(kept, m)
+// assemble makes an image of a view. Bytes are read when they are needed.
+func (c *Containerd) assemble(config digest.Digest, found *view, confirmed bool) *policy.Image {
+	image := &policy.Image{
+		Config: config, Confirmed: confirmed,
+		Manifests: make([]policy.Manifest, len(found.manifests)),
+		PulledAs:  make([]reference.Named, len(found.originals)),
 	}
-	if len(kept) == 0 {
-		return nil, policy.Refuse(policy.Unavailable, "%v", failure)
+	read := policy.ReadFunc(c.manifest)
+	for i, manifest := range found.manifests {
+		manifest.Read = read
+		image.Manifests[i] = manifest
 	}
-	return &policy.Image{
-		Config:    q.Config,
-		Manifests: slices.Clip(kept),
-		PulledAs:  found.originals,
-		Confirmed: confirmed && failure == nil,
-	}, nil
+	for i, original := range found.originals {
+		image.PulledAs[i] = original.reference
+	}
+	image.Own = func(ref reference.Named) []digest.Digest {
+		return c.memory.own(found.namesOf(ref), config)
+	}
+	image.Holds = func(ref reference.Named) func() bool {
+		return c.memory.holds(found.namesOf(ref), config)
+	}
+	return image
+}
+
+// namesOf returns the image-store names that stand for a reference.
+func (v *view) namesOf(ref reference.Named) []string {
+	at, found := slices.BinarySearchFunc(v.originals, ref.String(), func(o obtained, key string) int {
+		return strings.Compare(o.reference.String(), key)
+	})
+	if !found {
+		return nil
+	}
+	return v.originals[at].names
+}
+
+// manifest is a [policy.ReadFunc]. A blob that has left containerd is forgotten.
+func (c *Containerd) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	raw, err := c.document(ctx, d)
+	if errors.Is(err, errAbsent) {
+		c.memory.gone(d)
+	}
+	return raw, err
 }
 
 // unknown refuses a config that no manifest here has, as far as manifests could be read.

@@ -37,17 +37,6 @@ func parseWanted(written string) (wanted, error) {
 	return w, nil
 }
 
-// includes reports whether an image can be the wanted one: the config whose ID it is, or one that a name of the
-// repository leads to, through the digest if there is one.
-func (w wanted) includes(config digest.Digest, v *view) bool {
-	if w.id != "" {
-		return strings.HasPrefix(config.String(), w.id)
-	}
-	return slices.ContainsFunc(v.manifests, func(m policy.Manifest) bool {
-		return (w.digest == "" || m.Digest == w.digest) && rank(m, w.repository) == 0
-	})
-}
-
 // layers is what memory has about the images with certain layers.
 type layers struct {
 	// configs are those that can be the wanted image.
@@ -72,12 +61,8 @@ func (m *memory) candidates(chain string, w wanted, listed uint64) layers {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found := layers{followed: m.followed, announced: m.lockedAnnounced(w, listed)}
-	for _, config := range m.chains.of(chain) {
-		i := m.images[config]
-		if w.id == "" && i.view == nil {
-			i.view = m.lockedView(i)
-		}
-		if w.includes(config, i.view) {
+	for config := range m.lockedWanted(w) {
+		if i := m.images[config]; i != nil && i.chained && i.chain == chain {
 			found.configs = append(found.configs, config)
 		}
 	}
@@ -87,6 +72,40 @@ func (m *memory) candidates(chain string, w wanted, listed uint64) layers {
 	}
 	for target := range m.lockedTargets(w) {
 		found.consider(target, m.roots[target])
+	}
+	return found
+}
+
+// lockedWanted returns the configs that can be the wanted image: the one whose ID it is, or those that a name of the
+// repository leads to, through the digest if there is one.
+func (m *memory) lockedWanted(w wanted) map[digest.Digest]struct{} {
+	found := map[digest.Digest]struct{}{}
+	if config := digest.Digest(w.id); config.Validate() == nil {
+		found[config] = struct{}{}
+		return found
+	}
+	if w.id != "" {
+		for config := range m.images {
+			if strings.HasPrefix(config.String(), w.id) {
+				found[config] = struct{}{}
+			}
+		}
+		return found
+	}
+	below := map[digest.Digest]bool{}
+	for stored := range m.repositories[w.repository] {
+		m.lockedBelow(m.names[stored].target, below)
+	}
+	if w.digest != "" {
+		leads := below[w.digest]
+		if below = map[digest.Digest]bool{}; leads {
+			m.lockedBelow(w.digest, below)
+		}
+	}
+	for d := range below {
+		if config := m.nodes[d].config; config != "" {
+			found[config] = struct{}{}
+		}
 	}
 	return found
 }

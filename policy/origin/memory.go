@@ -124,8 +124,10 @@ type image struct {
 	chain     string
 	chained   bool
 	change    uint64
-	// view is its answer, made when first asked for; nil after a change.
-	view *view
+	// view is its answer, made when first asked for; viewed says that this was done since the last change. It is nil if
+	// there is too much for it.
+	view   *view
+	viewed bool
 }
 
 // maxConfirmed is how many questions are known to be confirmed; beyond that they are confirmed anew.

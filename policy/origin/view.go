@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -12,153 +11,182 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// view is the answer for one config digest, without the bytes of its manifests.
+// view is what is known of one config digest: its manifests and the indexes that list them, without their bytes, and
+// the references under which these were obtained.
 type view struct {
 	manifests []policy.Manifest
-	sizes     map[digest.Digest]int
-	size      int
-	originals []reference.Named
+	originals []obtained
 }
 
-// recall returns what memory has of a question's image, nil when it has nothing. It is confirmed when it was compared
-// with containerd for that question, no change that concerns the image was heard of since, and nothing is left to read.
-func (m *memory) recall(q policy.Question) (found *view, followed, confirmed bool) {
+// obtained is a reference, and the image-store names that stand for it.
+type obtained struct {
+	reference reference.Named
+	names     []string
+}
+
+// maxSmall limits the manifests and the original references of an image that are collected within a call. Anybody can
+// have more of both pulled around somebody else's config: who has more is answered from less, see [policy.Image].
+const maxSmall = policy.MaxManifests
+
+// recall returns what memory has of a question's image. It is confirmed if it was compared with containerd for that
+// question, no change that concerns the image was heard of since, and nothing is left to read.
+func (m *memory) recall(q policy.Question) recalled {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.images[q.Config]
 	if i == nil {
-		return nil, m.followed, false
-	}
-	if i.view == nil {
-		i.view = m.lockedView(i)
+		return recalled{followed: m.followed}
 	}
 	compared, ok := m.confirmed.Get(q)
-	return i.view, m.followed, ok && m.unread == 0 && i.change <= compared
+	return recalled{
+		known: true, view: m.lockedViewOf(i), followed: m.followed,
+		confirmed: ok && m.unread == 0 && i.change <= compared,
+	}
 }
 
-// lockedView climbs from the manifests of an image to all indexes that list them, and to the names of all these.
-// Manifests come first and then indexes, each by digest.
+// recalled is what memory has of an image.
+type recalled struct {
+	known bool
+	// view is nil if the image has too many manifests or names for it.
+	view                *view
+	followed, confirmed bool
+}
+
+// lockedViewOf returns the view of an image, or nil if it has too many manifests or names.
+func (m *memory) lockedViewOf(i *image) *view {
+	if !i.viewed {
+		i.view, i.viewed = m.lockedView(i), true
+	}
+	return i.view
+}
+
+// lockedView follows the manifests of an image to all indexes that list them, and to the names of all these. It returns
+// nil as soon as there are too many of them. Manifests come first and then indexes, each by digest.
 func (m *memory) lockedView(i *image) *view {
 	related := m.lockedRelated(i)
-	made := &view{sizes: make(map[digest.Digest]int, len(related))}
-	repositories := map[digest.Digest][]string{}
-	originals := map[string]reference.Named{}
+	if related == nil {
+		return nil
+	}
+	made := newCollector(len(related))
 	for _, d := range related {
-		n := m.nodes[d]
-		made.sizes[d] = n.size
-		made.size += n.size
-		made.manifests = append(made.manifests, policy.Manifest{
-			Digest: d, MediaType: n.mediaType, Repositories: m.lockedRepositories(d, repositories, 0),
-		})
-		for _, original := range m.lockedOriginals(d) {
-			originals[original.String()] = original
+		if r := m.roots[d]; r != nil && len(r.names) > 4*maxSmall {
+			return nil
+		}
+		made.add(d, m.nodes[d], m.parents.of(d), m.lockedOriginals(d))
+		if len(made.originals) > maxSmall {
+			return nil
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(originals)) {
-		made.originals = append(made.originals, originals[key])
-	}
-	return made
+	return made.view()
 }
 
 // lockedRelated returns the manifests of an image and the indexes that lead to them, from which a name can be reached
-// since nothing else is kept.
+// since nothing else is kept, or nil if there are too many.
 func (m *memory) lockedRelated(i *image) []digest.Digest {
 	level := i.manifests.list
 	seen := map[digest.Digest]struct{}{}
 	for range maxDepth + 1 {
 		var above []digest.Digest
+		if len(level) > maxSmall {
+			return nil
+		}
 		for _, d := range level {
 			if _, ok := seen[d]; !ok {
 				seen[d] = struct{}{}
 				above = append(above, m.parents.of(d)...)
 			}
 		}
+		if len(seen) > maxSmall {
+			return nil
+		}
 		level = above
 	}
-	return slices.SortedFunc(maps.Keys(seen), func(a, b digest.Digest) int {
-		if isIndex := m.nodes[a].config == ""; isIndex != (m.nodes[b].config == "") {
-			if isIndex {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Compare(a, b)
-	})
+	return slices.Collect(maps.Keys(seen))
 }
 
-// lockedRepositories returns the repositories of the names that lead to a manifest or index, directly or through
-// indexes that list it. known holds what was found before.
-func (m *memory) lockedRepositories(d digest.Digest, known map[digest.Digest][]string, depth int) []string {
+// lockedOriginals returns the references whose target a digest is, by the names that stand for them.
+func (m *memory) lockedOriginals(d digest.Digest) map[string]reference.Named {
+	r := m.roots[d]
+	if r == nil {
+		return nil
+	}
+	found := make(map[string]reference.Named, len(r.names))
+	for stored := range r.names {
+		if original := m.names[stored].reference; original != nil {
+			found[stored] = original
+		}
+	}
+	return found
+}
+
+// collector makes a view of nodes, their parents and the references that lead to them. It uses nothing of memory.
+type collector struct {
+	nodes     map[digest.Digest]collected
+	originals map[string]obtained
+}
+
+type collected struct {
+	node         *node
+	parents      []digest.Digest
+	repositories []string
+}
+
+func newCollector(size int) *collector {
+	return &collector{nodes: make(map[digest.Digest]collected, size), originals: map[string]obtained{}}
+}
+
+func (c *collector) add(d digest.Digest, n *node, parents []digest.Digest, originals map[string]reference.Named) {
+	one := collected{node: n, parents: slices.Clone(parents)}
+	for stored, named := range originals {
+		one.repositories = append(one.repositories, named.Name())
+		key := named.String()
+		c.originals[key] = obtained{named, append(c.originals[key].names, stored)}
+	}
+	c.nodes[d] = one
+}
+
+func (c *collector) view() *view {
+	made := &view{}
+	known := map[digest.Digest][]string{}
+	for d, one := range c.nodes {
+		made.manifests = append(made.manifests, policy.Manifest{
+			Digest: d, MediaType: one.node.mediaType, Size: one.node.size, Repositories: c.repositories(d, known, 0),
+		})
+	}
+	slices.SortFunc(made.manifests, func(a, b policy.Manifest) int {
+		return cmp.Or(c.rank(a.Digest)-c.rank(b.Digest), cmp.Compare(a.Digest, b.Digest))
+	})
+	for _, key := range slices.Sorted(maps.Keys(c.originals)) {
+		one := c.originals[key]
+		slices.Sort(one.names)
+		made.originals = append(made.originals, one)
+	}
+	return made
+}
+
+// rank has manifests come before indexes.
+func (c *collector) rank(d digest.Digest) int {
+	if c.nodes[d].node.config == "" {
+		return 1
+	}
+	return 0
+}
+
+// repositories returns the repositories of the names that lead to a manifest or index, directly or through indexes that
+// list it. known holds what was found before.
+func (c *collector) repositories(d digest.Digest, known map[digest.Digest][]string, depth int) []string {
 	if found, ok := known[d]; ok {
 		return found
 	}
-	var found []string
-	for _, original := range m.lockedOriginals(d) {
-		found = append(found, original.Name())
-	}
+	one := c.nodes[d]
+	found := slices.Clone(one.repositories)
 	if depth < maxDepth {
-		for _, parent := range m.parents.of(d) {
-			found = append(found, m.lockedRepositories(parent, known, depth+1)...)
+		for _, parent := range one.parents {
+			found = append(found, c.repositories(parent, known, depth+1)...)
 		}
 	}
 	slices.Sort(found)
 	found = slices.Clip(slices.Compact(found))
 	known[d] = found
 	return found
-}
-
-// lockedOriginals returns the references whose target a digest is.
-func (m *memory) lockedOriginals(d digest.Digest) []reference.Named {
-	r := m.roots[d]
-	if r == nil {
-		return nil
-	}
-	var found []reference.Named
-	for stored := range r.names {
-		if original := m.names[stored].reference; original != nil {
-			found = append(found, original)
-		}
-	}
-	return found
-}
-
-// What one answer may hold. Where there is more, what leads to the repository that the pod names comes first, so that
-// nobody can push it out by listing the same manifest in indexes of his own.
-const (
-	maxManifests     = 128
-	maxManifestBytes = 32 << 20
-)
-
-// choose returns the manifests to answer with.
-func (v *view) choose(written string) []policy.Manifest {
-	chosen := slices.Clone(v.manifests)
-	if len(chosen) > maxManifests || v.size > maxManifestBytes {
-		own := ""
-		if named, err := policy.Normalize(written); err == nil {
-			own = named.Name()
-		}
-		slices.SortStableFunc(chosen, func(a, b policy.Manifest) int {
-			return cmp.Compare(rank(a, own), rank(b, own))
-		})
-		chosen = chosen[:min(len(chosen), maxManifests)]
-		for v.bytes(chosen) > maxManifestBytes {
-			chosen = chosen[:len(chosen)-1]
-		}
-	}
-	return chosen
-}
-
-func rank(m policy.Manifest, own string) int {
-	if _, found := slices.BinarySearchFunc(m.Repositories, own, strings.Compare); found {
-		return 0
-	}
-	return 1
-}
-
-func (v *view) bytes(manifests []policy.Manifest) int {
-	sum := 0
-	for _, m := range manifests {
-		sum += v.sizes[m.Digest]
-	}
-	return sum
 }
