@@ -119,13 +119,13 @@ func (l *lab) verify(tb testing.TB, container string, config digest.Digest) erro
 }
 
 // discovered checks which image a container is found to run, without its config digest.
-func (l *lab) discovered(tb testing.TB, container string, config digest.Digest) {
+func (l *lab) discovered(tb testing.TB, container string, image node.Pushed) {
 	tb.Helper()
-	configs, err := l.origin.Content(tb.Context(), policy.Container{ID: container})
+	configs, err := l.origin.Content(tb.Context(), policy.Container{ID: container, Reference: image.Reference})
 	if err != nil {
 		tb.Error(err)
 	}
-	if difference := cmp.Diff([]digest.Digest{config}, configs); difference != "" {
+	if difference := cmp.Diff([]digest.Digest{image.Config}, configs); difference != "" {
 		tb.Error(difference)
 	}
 }

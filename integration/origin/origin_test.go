@@ -40,8 +40,8 @@ func (l *lab) rootfsIsTold(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	l.discovered(t, a, one.Config)
-	l.discovered(t, b, two.Config)
+	l.discovered(t, a, one)
+	l.discovered(t, b, two)
 	refused(t, l.verify(t, a, two.Config), policy.UnknownOrigin, "made from the layers")
 	refused(t, l.verify(t, b, one.Config), policy.UnknownOrigin, "made from the layers")
 	refused(t, l.verify(t, "nobody", one.Config), policy.UnknownOrigin, "no snapshotter")
@@ -196,7 +196,7 @@ func (l *lab) remappedIsRecognised(t *testing.T) {
 	if err := l.verify(t, "remapped", pushed.Config); err != nil {
 		t.Error(err)
 	}
-	l.discovered(t, "remapped", pushed.Config)
+	l.discovered(t, "remapped", pushed)
 	refused(t, l.verify(t, "remapped", other.Config), policy.UnknownOrigin, "made from the layers")
 }
 
