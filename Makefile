@@ -26,6 +26,10 @@ demo: ## boot a throwaway node, and show an image that is admitted and then refu
 	@scripts/modules.sh demo
 	go run ./integration/demo
 
+demo-kubernetes: ## boot a cluster of one node, and show policies by namespace with a real kubelet (root)
+	@scripts/modules.sh demo-kubernetes
+	CI=true go test -count=1 -timeout 60m -v -run TestASessionWithPoliciesByNamespace ./integration/kubernetes
+
 build: ## build bin/countersign and bin/countersign-verifier
 	go build -trimpath -o bin/ ./plugin/...
 
@@ -81,4 +85,4 @@ $(LINT):
 
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
-.PHONY: help demo build test check unit race node lint fmt fmt-check tidy tidy-check bench mutants fuzz tools clean
+.PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench mutants fuzz tools clean

@@ -74,6 +74,9 @@ func (c *Cluster) path(elements ...string) string {
 // Log returns the path of a program's log: etcd, kube-apiserver or kubelet.
 func (c *Cluster) Log(program string) string { return c.Path("log", program+".log") }
 
+// Program returns the path of a program: see [Tools].
+func (c *Cluster) Program(name string) string { return c.config.Tools.Path(name) }
+
 // StaticPodDirectory returns the path of the directory of static pods.
 func (c *Cluster) StaticPodDirectory() string { return c.path("static-pods") }
 

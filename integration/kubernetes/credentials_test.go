@@ -12,7 +12,7 @@ import (
 
 // TestAPullUsesThePodsOwnCredentials: the registry wants tokens, and the node has no credentials for it.
 func TestAPullUsesThePodsOwnCredentials(t *testing.T) {
-	l := newLab(t, node.RegistryConfig{Username: "ann", Password: "ann-7f3a", Tokens: true}, kubernetes.Config{})
+	l := newLab(t, node.RegistryConfig{Username: "ann", Password: "ann-7f3a", Tokens: true})
 	secret := func(namespace, name, contents string) kubernetes.Object {
 		return kubernetes.Object{
 			"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",

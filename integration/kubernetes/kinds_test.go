@@ -17,10 +17,10 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestWhatIsShownForEachKindOfContainer: whatever has an image in a pod is refused at the pull, and runs if the image is
-// signed. The table of docs/kubernetes.md shows what a user sees.
+// TestWhatIsShownForEachKindOfContainer: whatever has an image in a pod is refused at the pull, and runs if the image
+// is signed. The table of docs/kubernetes.md shows what a user sees.
 func TestWhatIsShownForEachKindOfContainer(t *testing.T) {
-	l := newLab(t, node.RegistryConfig{}, kubernetes.Config{})
+	l := newLab(t, node.RegistryConfig{})
 	signed := l.signed(t, "shop/signed:v1")
 	shown := map[string]string{}
 	for name, spec := range kinds(signed.Reference) {

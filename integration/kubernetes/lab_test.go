@@ -24,7 +24,7 @@ const (
 	dev  = "dev"
 )
 
-func newLab(t *testing.T, registry node.RegistryConfig, config kubernetes.Config) *lab {
+func newLab(t *testing.T, registry node.RegistryConfig) *lab {
 	t.Helper()
 	tools := kubernetes.NewTools(t)
 	w := rig.NewWorkshop(t)
@@ -44,8 +44,7 @@ func newLab(t *testing.T, registry node.RegistryConfig, config kubernetes.Config
 		ImageService: listen(t, socket),
 	})
 	l.Start(t)
-	config.Node, config.Tools, config.ImageService = n, tools, socket
-	l.cluster = kubernetes.Start(t, config)
+	l.cluster = kubernetes.Start(t, kubernetes.Config{Node: n, Tools: tools, ImageService: socket})
 	rig.OK(t, l.cluster.Apply(t.Context(), kubernetes.Namespace(prod), kubernetes.Namespace(dev)))
 	return l
 }

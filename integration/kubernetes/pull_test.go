@@ -11,7 +11,7 @@ import (
 
 // TestTheKubeletShowsWhatThePolicyOfANamespaceRefuses is what a user of CRI-O sees, on containerd.
 func TestTheKubeletShowsWhatThePolicyOfANamespaceRefuses(t *testing.T) {
-	l := newLab(t, node.RegistryConfig{}, kubernetes.Config{})
+	l := newLab(t, node.RegistryConfig{})
 	unsigned := l.Push(t, "shop/unsigned:v1")
 
 	t.Run("an unsigned image is refused at the pull", func(t *testing.T) {

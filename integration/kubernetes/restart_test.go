@@ -25,10 +25,10 @@ func restarts(t *testing.T) int {
 	return 10
 }
 
-// TestARestartOfTheDaemonCostsNoPodItsStart: the listener is systemd's, so the kubelet waits for the next daemon, and the
-// daemon ends after the pulls in progress.
+// TestARestartOfTheDaemonCostsNoPodItsStart: the listener is systemd's, so the kubelet waits for the next daemon, and
+// the daemon ends after the pulls in progress.
 func TestARestartOfTheDaemonCostsNoPodItsStart(t *testing.T) {
-	l := newLab(t, node.RegistryConfig{}, kubernetes.Config{})
+	l := newLab(t, node.RegistryConfig{})
 	const pods = 3
 	var started sync.WaitGroup
 	failed := make(chan error, pods)
@@ -67,9 +67,10 @@ func TestARestartOfTheDaemonCostsNoPodItsStart(t *testing.T) {
 	t.Logf("%d restarts, pods started: %v", restarts(t), count)
 }
 
-// churn runs one pod after another, each with an image of its own, until the context ends. A pod that shows anything but
-// that it is being created or runs is an error.
+// churn runs one pod after another, each with an image of its own, until the context ends. A pod that shows anything
+// but that it is being created or runs is an error.
 func (l *lab) churn(ctx context.Context, t *testing.T, lane int, count *int) error {
+	t.Helper()
 	for ; ctx.Err() == nil; *count++ {
 		image := l.signed(t, fmt.Sprintf("shop/churn-%d-%d:v1", lane, *count))
 		name := fmt.Sprintf("churn-%d-%d", lane, *count)
@@ -88,7 +89,8 @@ func (l *lab) churn(ctx context.Context, t *testing.T, lane int, count *int) err
 				return fmt.Errorf("pod %s failed first: %s", name, event)
 			}
 		}
-		if _, err := l.cluster.Kubectl(t.Context(), "-n", prod, "delete", "pod", name, "--force", "--wait=false"); err != nil {
+		_, err = l.cluster.Kubectl(t.Context(), "-n", prod, "delete", "pod", name, "--force", "--wait=false")
+		if err != nil {
 			return err
 		}
 	}

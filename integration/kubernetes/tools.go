@@ -9,7 +9,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// Tools are the programs of a cluster: etcd, kube-apiserver, kubectl, kubelet, and a runc with seccomp.
+// Tools are the programs of a cluster: etcd, kube-apiserver, kubectl, kubelet, crictl, and a runc with seccomp.
 type Tools struct{ *node.Tools }
 
 // BuildTools builds the programs that are not yet in the cache. Without any caches it takes some ten minutes on two
@@ -21,6 +21,7 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 		{Name: "kube-apiserver", Package: kubernetes + "kube-apiserver", Module: module},
 		{Name: "kubectl", Package: kubernetes + "kubectl", Module: module},
 		{Name: "kubelet", Package: kubernetes + "kubelet", Module: module},
+		{Name: "crictl", Package: "sigs.k8s.io/cri-tools/cmd/crictl", Module: module},
 		// The kubelet has the profile RuntimeDefault applied to each sandbox, which the node's own runc cannot.
 		{
 			Name: "runc", Package: "github.com/opencontainers/runc", Tags: "seccomp", Cgo: true,
