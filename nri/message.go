@@ -2,11 +2,9 @@ package nri
 
 import (
 	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // maxSubject bounds the part of a message that a pod's author chose, so that all of it stays under 300 characters.
@@ -19,7 +17,7 @@ func message(report Report) string {
 	subject := report.Reference
 	if report.Volume != "" {
 		const of = "image volume at "
-		subject = of + shorten(report.Volume, maxSubject-len(of))
+		subject = of + text.Abbreviate(report.Volume, maxSubject-len(of))
 	}
 	return RefusalText(subject, report.Namespace, report.Verdict)
 }
@@ -29,11 +27,11 @@ func message(report Report) string {
 // (k8s.io/cri-api, pkg/errors).
 func RefusalText(subject, namespace string, verdict policy.Verdict) string {
 	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)",
-		shorten(subject, maxSubject), sentence(namespace, verdict), verdict.Reason)
+		text.Abbreviate(subject, maxSubject), sentence(namespace, verdict), verdict.Reason)
 }
 
 func sentence(namespace string, verdict policy.Verdict) string {
-	ours := fmt.Sprintf("the policy of namespace %q", shorten(namespace, 63))
+	ours := fmt.Sprintf("the policy of namespace %q", text.Abbreviate(namespace, 63))
 	switch verdict.Reason {
 	case policy.Rejected:
 		if verdict.RejectsAll() {
@@ -59,20 +57,4 @@ func sentence(namespace string, verdict policy.Verdict) string {
 	default:
 		return "an error inside countersign; the node's operator finds the cause in the log"
 	}
-}
-
-// shorten cuts the middle out of what is longer than limit characters: a reference tells most at its two ends. What
-// does not print is replaced: a mount point may hold line breaks and characters that turn the text around them.
-func shorten(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	runes := []rune(s)
-	return string(runes[:limit/2]) + "…" + string(runes[len(runes)-limit/2+1:])
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/plugin/internal/fetch"
-	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/files"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // checkFlags are the flags of check.
@@ -56,7 +56,7 @@ Exit status: 0 admitted; 1 denied; 2 unknown.`,
 		Args: exactlyOneReference,
 		RunE: func(command *cobra.Command, args []string) error {
 			flags.progress = func(read, of int) {
-				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", text.Printable(args[0]), referrersRead(read, of))
+				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", text.OneLine(args[0]), referrersRead(read, of))
 			}
 			return check(command.Context(), flags, args[0], stdout)
 		},

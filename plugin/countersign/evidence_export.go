@@ -21,11 +21,11 @@ import (
 	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/plugin/internal/containerd"
 	"github.com/countersign/countersign/plugin/internal/fetch"
-	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/archive"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/evidence/store"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // exportFlags are the flags of export.

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/countersign/countersign/plugin/daemon"
-	"github.com/countersign/countersign/plugin/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // fetchTimeout is the default limit for fetching the evidence of one image.
@@ -82,7 +82,7 @@ type fetchProgress struct {
 const clearLine = "\r\x1b[K"
 
 func (t *fetchProgress) tell(report daemon.FetchReport) error {
-	name, line := text.Printable(report.Reference), ""
+	name, line := text.OneLine(report.Reference), ""
 	if report.Of > 0 {
 		t.unfinished(report)
 		return nil
@@ -91,7 +91,7 @@ func (t *fetchProgress) tell(report daemon.FetchReport) error {
 	case report.Error != "":
 		t.failed++
 		t.clear()
-		fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, text.Printable(report.Error))
+		fmt.Fprintf(t.stderr, "countersign: %s: %s\n", name, text.OneLine(report.Error))
 	case report.NotRequired:
 		t.unasked++
 		line = name + ": not fetched: no policy requires a signature of it"
@@ -115,7 +115,7 @@ func (t *fetchProgress) tell(report daemon.FetchReport) error {
 
 // unfinished prints how much of an image has been read.
 func (t *fetchProgress) unfinished(report daemon.FetchReport) {
-	name, read := text.Printable(report.Reference), referrersRead(report.Read, report.Of)
+	name, read := text.OneLine(report.Reference), referrersRead(report.Read, report.Of)
 	if t.terminal {
 		fmt.Fprintf(t.stderr, "%s%d of %d: %s: %s", clearLine, report.Done, report.Total, name, read)
 		return

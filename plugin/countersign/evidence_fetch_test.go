@@ -17,11 +17,11 @@ func TestProgressOfAFetch(t *testing.T) {
 		"on a terminal": {
 			true, "fetched evidence of 1 image; 1 failed; no policy requires a signature of 1\n",
 			"\r\x1b[K1 of 3: a: 120 of 301 referrers read" + "\r\x1b[K1 of 3: a" +
-				"\r\x1b[Kcountersign: b: down\n\r\x1b[K2 of 3: b" + "\r\x1b[K3 of 3: c?" + "\r\x1b[K",
+				"\r\x1b[Kcountersign: b: down\n\r\x1b[K2 of 3: b" + "\r\x1b[K3 of 3: c" + "\r\x1b[K",
 		},
 		"not on a terminal": {
 			false, "a: stored 2 signatures and 1 bundle of 1 manifest\n" +
-				"c?: not fetched: no policy requires a signature of it\n",
+				"c: not fetched: no policy requires a signature of it\n",
 			"countersign: a: 120 of 301 referrers read\ncountersign: b: down\n",
 		},
 	} {

@@ -11,10 +11,10 @@ import (
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 
-	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/archive"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/text"
 )
 
 func (e *evidenceCommand) newImport() *cobra.Command {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/countersign/countersign/plugin/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 func (e *evidenceCommand) newShow() *cobra.Command {
@@ -80,7 +80,7 @@ func (s *shown) write(to io.Writer) error {
 	var failure error
 	line := func(name, value string) {
 		if value != "" {
-			_, err := fmt.Fprintf(to, "%-15s %s\n", name+":", text.Printable(value))
+			_, err := fmt.Fprintf(to, "%-15s %s\n", name+":", text.OneLine(value))
 			failure = errors.Join(failure, err)
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/plugin/internal/fetch"
-	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/origin"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // EvidenceService fetches and imports evidence: in the daemon for clients of its socket, or in a command if no daemon

@@ -8,8 +8,8 @@ import (
 	"syscall"
 
 	"github.com/countersign/countersign/plugin/internal/socket"
-	"github.com/countersign/countersign/plugin/internal/text"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // Endpoints of the evidence service.

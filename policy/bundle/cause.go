@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // causedError is why a bundle does not meet a requirement, with the cause from which advice is derived.
@@ -48,15 +48,11 @@ func hintedFingerprint(hint string) string {
 // fingerprints returns the fingerprints of the requirement's keys.
 func (r *requirement) fingerprints() string {
 	const most = 4
-	var all []string
-	for i, key := range r.keys {
-		if i == most {
-			all = append(all, fmt.Sprintf("%d more", len(r.keys)-most))
-			break
-		}
+	all := make([]string, 0, len(r.keys))
+	for _, key := range r.keys {
 		all = append(all, fingerprint(key.fingerprint))
 	}
-	return strings.Join(all, ", ")
+	return text.List(all, most)
 }
 
 func fingerprint(sum [sha256.Size]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }

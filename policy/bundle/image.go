@@ -1,15 +1,13 @@
 package bundle
 
 import (
-	// A digest is valid only if the program links its algorithm.
-	_ "crypto/sha256"
-	_ "crypto/sha512"
+	"errors"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	containers "go.podman.io/image/v5/manifest"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/signable"
 )
 
 // image is the image that runs, with its reference.
@@ -18,20 +16,13 @@ type image struct {
 	manifest  policy.Manifest
 }
 
-// check compares the manifest with its digest, and ensures that signatures on the digest of these bytes cover these
-// bytes. Package signature does the same; docs/decisions/0010 explains why a manifest of schema 1 is refused: a bundle
-// must not admit what a signature of the old format cannot cover.
+// check returns a finding unless a signature on the manifest's digest covers the manifest. As for signatures of the old
+// format, this excludes schema 1: a bundle must not admit what a signature of the old format cannot cover.
 func (i *image) check() (finding policy.Finding, ok bool) {
-	want := i.manifest.Digest
-	if err := want.Validate(); err != nil {
-		return unmet(policy.Internal, "the manifest's digest %q: %v", want, err), false
-	}
-	if got := want.Algorithm().FromBytes(i.manifest.Bytes); got != want {
-		return unmet(policy.Internal, "the manifest has digest %s, not %s", got, want), false
-	}
-	if containers.GuessMIMEType(i.manifest.Bytes) == containers.DockerV2Schema1SignedMediaType {
-		return unmet(policy.Rejected,
-			"manifest %s is schema 1: a signature on it may cover another image than the one that runs", want), false
+	if err := signable.Check(i.manifest.Digest, i.manifest.Bytes); errors.Is(err, signable.ErrSchema1) {
+		return unmet(policy.Rejected, "%v", err), false
+	} else if err != nil {
+		return unmet(policy.Internal, "%v", err), false
 	}
 	return policy.Finding{}, true
 }

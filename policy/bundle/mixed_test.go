@@ -179,22 +179,22 @@ func TestOnlyRegularFilesAreRead(t *testing.T) {
 		want   policy.Reason
 		detail string
 	}{
-		"a file":             {file(good), policy.Accepted, ""},
-		"as large as may be": {file(padded(1 << 20)), policy.Accepted, ""},
-		"larger than may be": {file(padded(1<<20 + 1)), policy.Unavailable, "1048577 bytes"},
-		"missing":            {func(string) error { return nil }, policy.Unavailable, "no such file"},
+		"a file":              {file(good), policy.Accepted, ""},
+		"of the maximum size": {file(padded(1 << 20)), policy.Accepted, ""},
+		"too large":           {file(padded(1<<20 + 1)), policy.Unavailable, "1048577 bytes"},
+		"missing":             {func(string) error { return nil }, policy.Unavailable, "no such file"},
 		"a directory": {
-			func(path string) error { return os.Mkdir(path, 0o700) }, policy.Unavailable, "no regular file",
+			func(path string) error { return os.Mkdir(path, 0o700) }, policy.Unavailable, "not a regular file",
 		},
 		"a pipe without a writer": {
-			func(path string) error { return syscall.Mkfifo(path, 0o600) }, policy.Unavailable, "no regular file",
+			func(path string) error { return syscall.Mkfifo(path, 0o600) }, policy.Unavailable, "not a regular file",
 		},
 		"a symbolic link": {func(path string) error {
 			if err := os.WriteFile(path+".x", good, 0o600); err != nil {
 				return err
 			}
 			return os.Symlink(path+".x", path)
-		}, policy.Unavailable, "too many levels of symbolic links"},
+		}, policy.Unavailable, "it is a symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := newSample(t, manifest)

@@ -16,7 +16,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/countersign/countersign/policy/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // version is the version of the bundle format that cosign 3 writes.

@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/format"
 	"github.com/countersign/countersign/policy/evidence/store"
-	"github.com/countersign/countersign/policy/internal/text"
 	"github.com/countersign/countersign/policy/registry"
+	"github.com/countersign/countersign/policy/text"
 )
 
 const (
@@ -130,7 +130,7 @@ func (k *Keeper) fail(e *entry, err error) {
 	if e.failures++; e.failures == 1 {
 		e.failingSince = now()
 	}
-	e.failure = shorten(err.Error())
+	e.failure = text.Summary(err.Error(), maxFailure)
 	wait := registry.Backoff(e.failures)
 	if busy, ok := errors.AsType[*registry.BusyError](err); ok {
 		wait = max(wait, min(busy.After, registry.MaxRetryAfter))
@@ -143,11 +143,8 @@ func (k *Keeper) fail(e *entry, err error) {
 	}
 	if e.evidence.State == policy.None {
 		again := e.stored.Evidence()
-		again.Detail = shorten(fmt.Sprintf("none was found at %s, and requests have been failing since %s: %s",
-			again.FetchedAt.Format(time.RFC3339), e.failingSince.Format(time.RFC3339), e.failure))
+		again.Detail = text.Summary(fmt.Sprintf("none was found at %s, and requests have been failing since %s: %s",
+			again.FetchedAt.Format(time.RFC3339), e.failingSince.Format(time.RFC3339), e.failure), maxFailure)
 		k.set(e, again)
 	}
 }
-
-// shorten returns an error's text as one line of bounded length.
-func shorten(s string) string { return text.Shorten(text.OneLine(s), maxFailure-len("…")) }

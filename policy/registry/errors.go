@@ -62,7 +62,9 @@ func (s *Session) Explain(ctx context.Context, what string, host docker.Registry
 	s.mu.Lock()
 	status, answeredBy := s.status, s.answeredBy
 	s.mu.Unlock()
-	e := &FetchError{What: what, Host: host.Host, URL: URL(host), Note: s.note, Cause: err}
+	// hosts.toml is read only for an error that it may explain.
+	note := hostsNote(s.config.HostsDirectory, s.domain)
+	e := &FetchError{What: what, Host: host.Host, URL: URL(host), Note: note, Cause: err}
 	var unusable *kubeletcreds.Error
 	var busy *BusyError
 	switch {

@@ -19,9 +19,7 @@ import (
 // It does not follow a registry to addresses of this node, its link or a metadata service, unless the registry itself
 // is there. Names are checked on the connection, after they were resolved.
 type Session struct {
-	config *Config
-	// note is what is wrong with the registry's hosts.toml, for errors.
-	note        string
+	config      *Config
 	credentials *credentials
 	backoff     *hostBackoff
 	// domain is the registry's name in references.
@@ -85,7 +83,6 @@ func (s *Session) Hosts(ctx context.Context, domain string) ([]docker.RegistryHo
 	}
 	if s.config.HostsDirectory != "" {
 		options.HostDir = hostDirectory(s.config.HostsDirectory)
-		s.note = hostsNote(s.config.HostsDirectory, domain)
 	}
 	return dockerconfig.ConfigureHosts(discardLogs(ctx), options)(domain)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // phrases are the error texts of containers/image (v5.42.0), with their causes. It joins the errors of all signatures
@@ -61,11 +62,7 @@ func (r *compiled) describeKeys(cause policy.Cause) string {
 	if cause != policy.OtherKey || len(r.keys) == 0 {
 		return ""
 	}
-	keys := strings.Join(r.keys[:min(most, len(r.keys))], ", ")
-	if len(r.keys) > most {
-		keys += fmt.Sprintf(" and %d more", len(r.keys)-most)
-	}
-	return "; the requirement trusts " + keys
+	return "; the requirement trusts " + text.List(r.keys, most)
 }
 
 // keyringFingerprints returns the fingerprints of a signedBy requirement's keys, as in gpg --list-keys.

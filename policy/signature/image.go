@@ -12,10 +12,10 @@ import (
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/directory"
 	containersimage "go.podman.io/image/v5/image"
-	"go.podman.io/image/v5/manifest"
 	"go.podman.io/image/v5/types"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/signable"
 )
 
 // maxMessage limits the statement in an OpenPGP signature, in bytes; usual ones have some hundred.
@@ -119,23 +119,12 @@ func (i *image) read(ctx context.Context, evidence policy.Evidence) error {
 	return nil
 }
 
-// checkManifest compares the manifest with its digest, and ensures that signatures on the digest of these bytes cover
-// these bytes.
-//
-// For containers/image, the digest of a signed "schema 1" manifest is that of a text in one of its own fields
-// (manifest.Digest, v5.42.0). containerd treats the same bytes as any other manifest and runs what its other fields
-// describe. An attacker could put somebody else's signed manifest into that field and run another image.
+// checkManifest returns a finding unless a signature on the manifest's digest covers the manifest.
 func (i *image) checkManifest() (finding policy.Finding, ok bool) {
-	want := i.manifest.Digest
-	if err := want.Validate(); err != nil {
-		return unmet(policy.Internal, "the manifest's digest %q: %v", want, err), false
-	}
-	if got := want.Algorithm().FromBytes(i.manifest.Bytes); got != want {
-		return unmet(policy.Internal, "the manifest has digest %s, not %s", got, want), false
-	}
-	if manifest.GuessMIMEType(i.manifest.Bytes) == manifest.DockerV2Schema1SignedMediaType {
-		return unmet(policy.Rejected,
-			"manifest %s is schema 1: a signature on it may cover another image than the one that runs", want), false
+	if err := signable.Check(i.manifest.Digest, i.manifest.Bytes); errors.Is(err, signable.ErrSchema1) {
+		return unmet(policy.Rejected, "%v", err), false
+	} else if err != nil {
+		return unmet(policy.Internal, "%v", err), false
 	}
 	return policy.Finding{}, true
 }

@@ -14,7 +14,7 @@ import (
 	"go.podman.io/image/v5/signature"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // maxRequirements limits how many compiled requirements a [Judge] caches.

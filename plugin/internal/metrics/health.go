@@ -10,7 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/countersign/countersign/plugin/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // Check is one question about the daemon's health, by its name in JSON and in the label "check".

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+
+	"github.com/countersign/countersign/policy/text"
 )
 
 // ErrNoDaemon reports that nobody listens at the socket. Other errors do not tell whether a daemon runs.
@@ -85,5 +87,5 @@ func (c *Client) Post(ctx context.Context, endpoint, contentType string, body io
 	if err != nil || told.Message == "" {
 		return nil, fmt.Errorf("calling the daemon at %s: it answers %s", c.path, response.Status)
 	}
-	return nil, &Error{Status: response.StatusCode, Message: oneLine(told.Message)}
+	return nil, &Error{Status: response.StatusCode, Message: text.Summary(told.Message, maxLine)}
 }

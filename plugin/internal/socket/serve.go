@@ -8,8 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/countersign/countersign/policy/text"
 )
 
 // MaxMessage limits a request and an answer of [Endpoint], in bytes.
@@ -85,7 +86,7 @@ func Fail(w http.ResponseWriter, err error) {
 	if !ok {
 		told = &Error{Status: http.StatusInternalServerError, Message: err.Error()}
 	}
-	told = &Error{Status: told.Status, Message: oneLine(told.Message)}
+	told = &Error{Status: told.Status, Message: text.Summary(told.Message, maxLine)}
 	reply(w, told.Status, told)
 }
 
@@ -111,8 +112,3 @@ func decode[T any](r io.Reader) (T, error) {
 
 // maxLine limits the message of an error, in bytes.
 const maxLine = 4096
-
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	return strings.ToValidUTF8(s[:min(len(s), maxLine)], "")
-}

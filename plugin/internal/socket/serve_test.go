@@ -78,7 +78,7 @@ func TestAnErrorKeepsItsStatus(t *testing.T) {
 		},
 		"another error":    {errors.New("out of luck"), 500, "out of luck"},
 		"of several lines": {errors.New("out\nof\r\nluck"), 500, "out of luck"},
-		"far too long":     {errors.New(strings.Repeat("x", 1<<20)), 500, strings.Repeat("x", 4096)},
+		"far too long":     {errors.New(strings.Repeat("x", 1<<20)), 500, strings.Repeat("x", 4093) + "…"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := serve(t, socket.Endpoint(func(context.Context, echoRequest) (echoAnswer, error) {

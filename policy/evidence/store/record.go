@@ -12,7 +12,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/format"
-	"github.com/countersign/countersign/policy/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 const (
@@ -59,8 +59,8 @@ func newRecord(k Key, c Content) record {
 		Manifest:   k.Manifest,
 		Repository: k.Repository,
 		Outcome:    "none",
-		Detail:     shorten(c.Detail),
-		Omitted:    shorten(c.Omitted),
+		Detail:     text.Summary(c.Detail, maxDetail),
+		Omitted:    text.Summary(c.Omitted, maxDetail),
 		Fetched:    c.FetchedAt,
 		Imported:   c.ImportedAt,
 		Sources:    c.Sources,
@@ -74,9 +74,6 @@ func newRecord(k Key, c Content) record {
 	r.fileSet = newFileSet(c.Files)
 	return r
 }
-
-// shorten returns a text as a record may contain it.
-func shorten(s string) string { return text.Shorten(text.OneLine(s), maxDetail-len("…")) }
 
 // parseRecord reads record.json and returns an error unless it is the record of this key.
 func parseRecord(raw []byte, k Key) (record, error) {

@@ -1,9 +1,12 @@
 package text_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
-	"github.com/countersign/countersign/policy/internal/text"
+	"github.com/countersign/countersign/policy/text"
 )
 
 func TestShorten(t *testing.T) {
@@ -42,5 +45,41 @@ func TestOneLine(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for s, want := range map[string]string{
+		"short": "short", "two\nlines": "two lines", strings.Repeat("x", 20): "xxxxxxx…", "éééééé": "ééé…",
+	} {
+		if got := text.Summary(s, 10); got != want || len(got) > 10 {
+			t.Errorf("got %q of %d bytes, want %q", got, len(got), want)
+		}
+	}
+	if got := text.OfError(errors.New("a\nb")); got != "a b" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAbbreviate(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "just so long": "just so long", "registry.example/app:v1": "regist…pp:v1",
+		"ä/\u202e/ö\n/ü/ß/é/à/è": "ä/\uFFFD/ö\uFFFD…é/à/è",
+	} {
+		if got := text.Abbreviate(s, 12); got != want || utf8.RuneCountInString(got) > 12 {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	items := []string{"a", "b", "c", "d"}
+	for most, want := range map[int]string{5: "a, b, c, d", 4: "a, b, c, d", 2: "a, b and 2 more", 1: "a and 3 more"} {
+		if got := text.List(items, most); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := text.List(nil, 2); got != "" {
+		t.Errorf("got %q of nothing", got)
 	}
 }

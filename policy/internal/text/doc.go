@@ -1,2 +1,0 @@
-// Package text shortens and cleans untrusted text for messages, logs and records.
-package text
