@@ -15,6 +15,7 @@ func unguarded() map[string]string {
 	return map[string]string{
 		"nri/register.go:serve":                        "what NRI's stub calls is guarded in the session's methods",
 		"nri/plugin.go:Synchronize":                    "each container is judged under a guard",
+		"nri/start.go:StartContainer":                  "each container is evaluated under a guard",
 		"nri/reevaluate.go:reevaluateLater":            "each container is judged under a guard",
 		"policy/deadline.go:Answer":                    "guarded recovers, and makes a verdict of it",
 		"policy/files/check.go:checkFiles":             "the parser runs under a guard; the rest reads and hashes files",

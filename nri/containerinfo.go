@@ -22,8 +22,11 @@ type ContainerInfo struct {
 	Name string
 	// Reference is what the pod's author wrote as image.
 	Reference string
-	// Config is the digest of the configuration that, by containerd's report, the container runs.
+	// Config is the digest of the configuration that, by containerd's report, the container runs. If containerd reports
+	// none, it is that of the image that the verdict is about.
 	Config digest.Digest
+	// FoundBy is how the image is identified.
+	FoundBy policy.FoundBy
 	// Mounts are all its mounts.
 	Mounts []Mount
 }
@@ -43,6 +46,9 @@ func NewContainerInfo(pod *api.PodSandbox, container *api.Container) ContainerIn
 		Name:      container.GetName(),
 		Reference: container.GetAnnotations()[imageNameAnnotation],
 		Config:    digest.Digest(container.GetImage().GetConfigDigest()),
+	}
+	if info.Config != "" {
+		info.FoundBy = policy.FoundByConfig
 	}
 	for _, mount := range container.GetMounts() {
 		info.Mounts = append(info.Mounts, Mount{mount.GetSource(), mount.GetDestination()})
@@ -64,10 +70,13 @@ func (c ContainerInfo) volumeQuestion(config digest.Digest) policy.Question {
 	return policy.Question{Namespace: c.Namespace, Reference: config.String(), Config: config}
 }
 
-// check refuses a container that cannot be identified, such as one without a config digest.
+// check refuses a container that cannot be identified. Without a config digest, its layers must be able to identify it.
 func (c ContainerInfo) check() error {
 	if c.ID == "" || c.Sandbox == "" {
 		return policy.Refuse(policy.BadRequest, "containerd gave no ID of the container or of its pod")
+	}
+	if c.FoundBy == policy.FoundByLayers {
+		return c.Question().ValidateReference()
 	}
 	return c.Question().Validate()
 }

@@ -35,7 +35,7 @@ func sample() nri.ContainerInfo { return nri.NewContainerInfo(samplePod(), sampl
 func TestNewContainerInfo(t *testing.T) {
 	full := nri.ContainerInfo{
 		Namespace: "prod", Pod: "app-0", PodUID: "6f1c", Sandbox: "pod1", ID: "c1", Name: "app",
-		Reference: "registry.example/app:v1", Config: config,
+		Reference: "registry.example/app:v1", Config: config, FoundBy: policy.FoundByConfig,
 	}
 	with := func(change func(*nri.ContainerInfo)) nri.ContainerInfo {
 		changed := full
@@ -49,7 +49,9 @@ func TestNewContainerInfo(t *testing.T) {
 		"everything the decision needs, and no alias": {want: full},
 		"no pod": {
 			change: func(_ *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) { return nil, c },
-			want:   nri.ContainerInfo{ID: "c1", Name: "app", Reference: "registry.example/app:v1", Config: config},
+			want: nri.ContainerInfo{
+				ID: "c1", Name: "app", Reference: "registry.example/app:v1", Config: config, FoundBy: policy.FoundByConfig,
+			},
 		},
 		"no container": {
 			change: func(p *api.PodSandbox, _ *api.Container) (*api.PodSandbox, *api.Container) { return p, nil },
@@ -60,7 +62,7 @@ func TestNewContainerInfo(t *testing.T) {
 				c.Image = nil
 				return p, c
 			},
-			want: with(func(c *nri.ContainerInfo) { c.Config = "" }),
+			want: with(func(c *nri.ContainerInfo) { c.Config, c.FoundBy = "", "" }),
 		},
 		"no annotation: the alias is not taken for it": {
 			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
@@ -106,7 +108,7 @@ func TestCreationThatCannotBeJudged(t *testing.T) {
 		"no namespace":                     func(c *nri.ContainerInfo) { c.Namespace = "" },
 		"a namespace that leaves a folder": func(c *nri.ContainerInfo) { c.Namespace = "../etc" },
 		"no reference":                     func(c *nri.ContainerInfo) { c.Reference = "" },
-		"no config digest":                 func(c *nri.ContainerInfo) { c.Config = "" },
+		"no config digest":                 func(c *nri.ContainerInfo) { c.Config, c.FoundBy = "", "" },
 		"a config digest that is a prefix": func(c *nri.ContainerInfo) { c.Config = "sha256:1111" },
 	}
 	for name, change := range tests {

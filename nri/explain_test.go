@@ -10,6 +10,50 @@ import (
 	"github.com/countersign/countersign/nri"
 )
 
+// newPlugin returns a plugin, its log, and what it tells of its registrations.
+func newPlugin(socket string, handler *nri.Handler) (plugin *nri.Plugin, log *lines, told <-chan error) {
+	log = newLines()
+	registered := make(chan error, 1000)
+	return &nri.Plugin{
+		Socket: socket, Handler: handler, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Registered: func(err error) { registered <- err },
+	}, log, registered
+}
+
+// run runs a plugin until the test ends.
+func run(t testing.TB, plugin *nri.Plugin) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = plugin.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		await(t, ended, "Run to return")
+	})
+}
+
+// TestUnsupportedContainerdIsNotConnectedTo: NRI of a containerd that cannot be served is not to blame.
+func TestUnsupportedContainerdIsNotConnectedTo(t *testing.T) {
+	handler, _ := newHandler()
+	listener, socket := bareSocket(t)
+	plugin, log, told := newPlugin(socket, handler)
+	versions := make(chan string, 2)
+	versions <- "2.2.3"
+	versions <- "2.2.9"
+	plugin.Version = func(context.Context) (string, error) { return <-versions, nil }
+	run(t, plugin)
+	if err := await(t, told, "an attempt"); !errors.Is(err, nri.ErrUnsupported) {
+		t.Errorf("told %v", err)
+	}
+	log.await(t, "refusing to serve: unsupported runtime: containerd 2.2.3 restores containers", 1)
+	// The first connection is that of the second attempt.
+	acceptBare(t, listener)
+	if len(versions) > 0 {
+		t.Error("connected before containerd was asked for its version")
+	}
+	close(versions)
+}
+
 func TestContainerdsVersionIsAskedBeforeNRIIsBlamed(t *testing.T) {
 	for name, test := range map[string]struct {
 		version     string
@@ -18,32 +62,24 @@ func TestContainerdsVersionIsAskedBeforeNRIIsBlamed(t *testing.T) {
 		unsupported bool
 	}{
 		"too old": {
-			"1.7.27", nil, "level=ERROR", "containerd 1.7.27 does not tell NRI plugins which image a container runs", true,
+			"1.7.27", nil, "level=ERROR", "containerd 1.7.27 does not let NRI plugins refuse a container reliably", true,
 		},
-		"new enough": {"2.4.2", nil, "level=WARN", "containerd 2.4.2 runs: is NRI enabled", false},
+		"new enough": {"2.4.2", nil, "level=WARN", "and is this its socket?); containerd 2.4.2 runs", false},
 		"not known": {
 			"", errors.New("connection refused"), "level=WARN", "containerd's version is unknown too: connection refused",
 			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			log, told := newLines(), make(chan error, 1000)
 			handler, _ := newHandler()
-			plugin := &nri.Plugin{
-				Socket: filepath.Join(t.TempDir(), "nri.sock"), Handler: handler,
-				Logger: slog.New(slog.NewTextHandler(log, nil)), Registered: func(err error) { told <- err },
-				Version: func(context.Context) (string, error) { return test.version, test.err },
-			}
-			ended := make(chan struct{})
-			go func() { defer close(ended); _ = plugin.Run(ctx) }()
+			plugin, log, told := newPlugin(filepath.Join(t.TempDir(), "nri.sock"), handler)
+			plugin.Version = func(context.Context) (string, error) { return test.version, test.err }
+			run(t, plugin)
 			if err := await(t, told, "an attempt"); errors.Is(err, nri.ErrUnsupported) != test.unsupported {
 				t.Errorf("told %v", err)
 			}
 			log.await(t, test.want, 1)
 			log.await(t, test.level, 1)
-			cancel()
-			await(t, ended, "Run to return")
 		})
 	}
 }

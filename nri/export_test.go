@@ -4,17 +4,50 @@ import (
 	"context"
 
 	"github.com/containerd/nri/pkg/api"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Review is what happens to the containers that run when the plugin registers.
 func (h *Handler) Review(ctx context.Context, running []ContainerInfo) {
-	(&session{Plugin: &Plugin{}}).auditRunning(ctx, h, running)
+	(&session{Plugin: &Plugin{}}).auditRunning(ctx, running, h.runningReported)
 }
+
+// ReviewRecords is the same for a runtime that reports no images.
+func (h *Handler) ReviewRecords(ctx context.Context, running []ContainerInfo) {
+	(&session{Plugin: &Plugin{}}).auditRunning(ctx, running, h.runningByRecord)
+}
+
+// WithoutImages answers the questions of a runtime that reports no images.
+type WithoutImages struct{ session session }
+
+// NewWithoutImages returns a registration with such a runtime.
+func NewWithoutImages(ctx context.Context, handler *Handler) *WithoutImages {
+	plugin := &Plugin{Handler: handler, Panicked: func(*policy.PanicError) {}}
+	runtime := Runtime{Name: "containerd", Version: "2.3.7", FoundBy: policy.FoundByLayers}
+	return &WithoutImages{session{Plugin: plugin, background: ctx, runtime: runtime}}
+}
+
+// Validate asks for a validation.
+func (w *WithoutImages) Validate(ctx context.Context, pod *api.PodSandbox, container *api.Container) error {
+	return w.session.ValidateContainerAdjustment(ctx, &api.ValidateContainerAdjustmentRequest{
+		Pod: pod, Container: container,
+	})
+}
+
+// Start asks for a start, and waits for what follows from it.
+func (w *WithoutImages) Start(ctx context.Context, pod *api.PodSandbox, container *api.Container) error {
+	defer w.session.running.Wait()
+	return w.session.StartContainer(ctx, pod, container)
+}
+
+// Validations counts the containers that wait to be started.
+func (w *WithoutImages) Validations() int { return len(w.session.validated.byID) }
 
 // ValidateToTheEnd answers containerd's questions, one after the other, waits for what follows from them, and returns
 // the first refusal.
 func (h *Handler) ValidateToTheEnd(ctx context.Context, requests ...*api.ValidateContainerAdjustmentRequest) error {
-	s := &session{Plugin: &Plugin{Handler: h}, background: ctx}
+	s := &session{Plugin: &Plugin{Handler: h}, background: ctx, runtime: Runtime{FoundBy: policy.FoundByConfig}}
 	defer s.running.Wait()
 	for _, request := range requests {
 		if err := s.ValidateContainerAdjustment(ctx, request); err != nil {

@@ -19,6 +19,9 @@ type Stage string
 const (
 	// Create is the validation of a container that is about to be created. A verdict here is enforced.
 	Create Stage = "creation"
+	// Start is the start of a created container. It is evaluated only if the runtime does not report images when it
+	// creates a container, and then for what the runtime has on record. A verdict here is enforced if it is final.
+	Start Stage = "start"
 	// Running is a container that already ran when the plugin registered, or whose verdict was pending in audit mode. A
 	// verdict here is only reported.
 	Running Stage = "running"
@@ -41,8 +44,10 @@ type Report struct {
 	Audit bool
 	// Took is how long the answer took. It is zero for an admitted volume: the container's report includes it.
 	Took time.Duration
-	// rootfsVerified reports whether the root filesystem was found to be the image's.
-	rootfsVerified bool
+	// configs are the images that the container can run, once its root filesystem was compared with them.
+	configs []digest.Digest
+	// volumes are those that each image volume can be of, by mount point.
+	volumes map[string][]digest.Digest
 }
 
 // Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
@@ -51,7 +56,9 @@ type Handler struct {
 	Deadline *policy.Deadline
 	Content  policy.ContentFunc
 	Volume   VolumeFunc
-	Decide   func(context.Context, policy.Question) policy.Verdict
+	// Record returns what the runtime has on record of a created container.
+	Record policy.RecordFunc
+	Decide func(context.Context, policy.Question) policy.Verdict
 	// Audit reports whether a namespace's mode is audit.
 	Audit func(namespace string) bool
 	// Report is called with every decision before it is answered. Neither it nor Audit may block: they delay the answer.
@@ -65,28 +72,35 @@ func (h *Handler) Validate(ctx context.Context, info ContainerInfo) error {
 }
 
 func (h *Handler) validate(ctx context.Context, info ContainerInfo) (Report, error) {
-	report := h.evaluate(ctx, info, Create)
+	report, more := h.evaluate(ctx, info, Create, h.decide)
+	h.report(ctx, report, more)
 	if report.Verdict.Admitted() || report.Audit {
 		return report, nil
 	}
 	return report, errors.New(message(report))
 }
 
-// evaluate decides, and reports the verdict about the container and then about each admitted image volume.
-func (h *Handler) evaluate(ctx context.Context, info ContainerInfo, stage Stage) Report {
+// decideFunc decides about a container.
+type decideFunc func(context.Context, ContainerInfo) (policy.Verdict, details)
+
+// evaluate decides within the deadline.
+func (h *Handler) evaluate(ctx context.Context, info ContainerInfo, stage Stage, decide decideFunc) (Report, details) {
 	start := time.Now()
 	report := Report{ContainerInfo: info, Stage: stage, Audit: h.Audit(info.Namespace)}
 	// Details belong to the answer: a decision that comes too late must not change the report.
 	found := make(chan details, 1)
 	report.Verdict = h.Deadline.Answer(ctx, func(ctx context.Context) policy.Verdict {
-		verdict, more := h.decide(ctx, info)
+		verdict, more := decide(ctx, info)
 		found <- more
 		return verdict
 	})
 	var more details
 	select {
 	case more = <-found:
-		report.Volume, report.rootfsVerified = more.denied, more.rootfsVerified
+		report.Volume, report.configs, report.volumes = more.denied, more.configs, more.volumes
+		if more.config != "" {
+			report.Config = more.config
+		}
 	default:
 	}
 	if verdict := &report.Verdict; !verdict.Admitted() && !refuses(verdict.Reason) {
@@ -94,88 +108,21 @@ func (h *Handler) evaluate(ctx context.Context, info ContainerInfo, stage Stage)
 		verdict.Reason = policy.Internal
 	}
 	report.Took = time.Since(start)
+	return report, more
+}
+
+// report reports the verdict about the container and then about each admitted image volume.
+func (h *Handler) report(ctx context.Context, report Report, more details) {
 	h.Report(ctx, report)
 	for _, volume := range more.admitted {
 		h.Report(ctx, Report{
-			ContainerInfo: info, Stage: stage, Volume: volume.at, Verdict: volume.verdict, Audit: report.Audit,
+			ContainerInfo: report.ContainerInfo, Stage: report.Stage, Volume: volume.at, Verdict: volume.verdict,
+			Audit: report.Audit,
 		})
 	}
-	return report
-}
-
-// details are what a decision yields in addition to its verdict: the mount point of the image volume that is denied, if
-// one is, or else the admitted image volumes.
-type details struct {
-	rootfsVerified bool
-	denied         string
-	admitted       []admittedVolume
-}
-
-type admittedVolume struct {
-	at      string
-	verdict policy.Verdict
 }
 
 // refuses reports whether a denial can have that reason.
 func refuses(reason policy.Reason) bool {
 	return reason != policy.Accepted && slices.Contains(policy.Reasons(), reason)
-}
-
-// decide determines first what no name and no digest can tell: which image the root filesystem belongs to. Then it
-// judges that image, and then the image of each image volume.
-func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict policy.Verdict, more details) {
-	if err := info.check(); err != nil {
-		return policy.Denial(err), details{}
-	}
-	configs, err := h.Content(ctx, policy.Container{ID: info.ID, Config: info.Config})
-	if err != nil {
-		return policy.Denial(err), details{}
-	}
-	more.rootfsVerified = true
-	verdict = h.decideContent(ctx, configs, true, info.question)
-	for _, mount := range info.Mounts {
-		if !verdict.Admitted() {
-			break
-		}
-		configs, isVolume, err := h.Volume(ctx, info.Sandbox, mount.Source)
-		if err != nil {
-			return policy.Denial(err), details{rootfsVerified: true, denied: mount.Destination}
-		}
-		if !isVolume {
-			continue
-		}
-		found := h.decideContent(ctx, configs, false, info.volumeQuestion)
-		if !found.Admitted() {
-			return found, details{rootfsVerified: true, denied: mount.Destination}
-		}
-		more.admitted = append(more.admitted, admittedVolume{mount.Destination, found})
-	}
-	return verdict, more
-}
-
-// decideContent judges the images that a root filesystem or a volume can belong to. Images with the same layers cannot
-// be told apart. For a container every one must be accepted, because their entry points differ; for a volume, of which
-// nothing but the files is used, one accepted image is enough.
-func (h *Handler) decideContent(
-	ctx context.Context, configs []digest.Digest, every bool, question func(digest.Digest) policy.Question,
-) policy.Verdict {
-	if len(configs) == 0 {
-		return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has these layers"))
-	}
-	var accepted, denied policy.Verdict
-	for _, config := range configs {
-		verdict := h.Decide(ctx, question(config))
-		switch {
-		case verdict.Admitted() != every:
-			return verdict
-		case every:
-			accepted = verdict
-		default:
-			denied = denied.Or(verdict)
-		}
-	}
-	if every {
-		return accepted
-	}
-	return denied
 }

@@ -19,6 +19,9 @@ func message(report Report) string {
 		const of = "image volume at "
 		subject = of + text.Abbreviate(report.Volume, maxSubject-len(of))
 	}
+	if report.Stage == Start && report.Verdict.Reason == policy.UnknownOrigin {
+		return refusal(subject, "the image that would run is not the one that was validated", policy.UnknownOrigin)
+	}
 	return RefusalText(subject, report.Namespace, report.Verdict)
 }
 
@@ -26,8 +29,11 @@ func message(report Report) string {
 // equal refusals. The kubelet shows the reason SignatureValidationFailed of a pull if the text begins with it
 // (k8s.io/cri-api, pkg/errors).
 func RefusalText(subject, namespace string, verdict policy.Verdict) string {
-	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)",
-		text.Abbreviate(subject, maxSubject), sentence(namespace, verdict), verdict.Reason)
+	return refusal(subject, sentence(namespace, verdict), verdict.Reason)
+}
+
+func refusal(subject, sentence string, reason policy.Reason) string {
+	return fmt.Sprintf("SignatureValidationFailed: %s: %s (%s)", text.Abbreviate(subject, maxSubject), sentence, reason)
 }
 
 func sentence(namespace string, verdict policy.Verdict) string {

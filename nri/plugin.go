@@ -3,6 +3,7 @@ package nri
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -34,9 +35,30 @@ type Plugin struct {
 	Registered func(error)
 	// AnswerTimeout is how long containerd may take to answer a registration before that is reported; zero: 15 seconds.
 	AnswerTimeout time.Duration
-	// Version returns containerd's version, from containerd's own API. It is called if NRI cannot be reached, because a
+	// Version returns containerd's version, from containerd's own API. It is called before NRI is connected to, because a
 	// containerd that is too old may have no NRI at all. It may be nil.
 	Version func(context.Context) (string, error)
+	// Unsupported returns why the running containerd cannot be served as it is configured. It may be nil.
+	Unsupported func(context.Context) error
+
+	validated validations
+	identity  atomic.Pointer[Runtime]
+}
+
+// Runtime is the runtime that the plugin is registered with.
+type Runtime struct {
+	// Name and Version are as the runtime reports them.
+	Name, Version string
+	// FoundBy is how the images of its containers are identified.
+	FoundBy policy.FoundBy
+}
+
+// Runtime returns the runtime that the plugin is, or was last, registered with. Its zero value is none.
+func (p *Plugin) Runtime() Runtime {
+	if known := p.identity.Load(); known != nil {
+		return *known
+	}
+	return Runtime{}
 }
 
 // session is one registration: what NRI's stub calls. It has the methods of the events it subscribes to and no
@@ -53,24 +75,59 @@ type session struct {
 	// The state of the registration. Requests of containerd write it; it is read after all of them have been handled.
 	configured, synchronized bool
 	refused                  error
+	runtime                  Runtime
 }
 
 var (
 	_ stub.ConfigureInterface                   = (*session)(nil)
 	_ stub.SynchronizeInterface                 = (*session)(nil)
 	_ stub.ValidateContainerAdjustmentInterface = (*session)(nil)
+	_ stub.StartContainerInterface              = (*session)(nil)
 )
 
 var errNotConfigured = errors.New("the connection was lost before the registration was complete")
 
-// Configure implements [stub.ConfigureInterface]. An error makes containerd drop the plugin.
-func (s *session) Configure(_ context.Context, _, runtime, version string) (api.EventMask, error) {
+// Configure implements [stub.ConfigureInterface]. An error makes containerd drop the plugin. The runtime may be another
+// version than at the last registration: an upgrade, or a rollback.
+func (s *session) Configure(ctx context.Context, _, name, version string) (api.EventMask, error) {
 	if s.conn.isClosed() {
 		return 0, errNotConfigured
 	}
 	s.configured = true
-	s.refused = checkRuntime(runtime, version)
-	return 0, s.refused
+	s.refused = s.check(ctx, name, version)
+	return events(s.runtime.FoundBy), s.refused
+}
+
+// check returns why a runtime cannot be served.
+func (s *session) check(ctx context.Context, name, version string) error {
+	foundBy, err := identification(name, version)
+	if err != nil {
+		return err
+	}
+	s.runtime = Runtime{Name: name, Version: version, FoundBy: foundBy}
+	if s.Unsupported == nil {
+		return nil
+	}
+	// The runtime waits for this.
+	ctx, cancel := context.WithTimeout(ctx, configurationTimeout)
+	defer cancel()
+	if err := s.Unsupported(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return nil
+}
+
+// configurationTimeout bounds how long the runtime's configuration is examined. The runtime waits for two seconds.
+const configurationTimeout = time.Second
+
+// events returns the requests to subscribe to.
+func events(foundBy policy.FoundBy) api.EventMask {
+	var mask api.EventMask
+	mask.Set(api.Event_VALIDATE_CONTAINER_ADJUSTMENT)
+	if foundBy == policy.FoundByLayers {
+		mask.Set(api.Event_START_CONTAINER)
+	}
+	return mask
 }
 
 // Synchronize implements [stub.SynchronizeInterface]. It answers at once, because containerd waits at most two
@@ -79,11 +136,17 @@ func (s *session) Synchronize(
 	ctx context.Context, pods []*api.PodSandbox, containers []*api.Container,
 ) ([]*api.ContainerUpdate, error) {
 	running := s.containerInfos(pods, containers)
-	s.Logger.InfoContext(ctx, "registered with containerd", "running_containers", len(running))
+	s.Logger.InfoContext(ctx, "registered with containerd", "version", s.runtime.Version,
+		"found_by", string(s.runtime.FoundBy), "running_containers", len(running))
 	s.synchronized = true
+	s.identity.Store(&s.runtime)
 	s.completeOnce.Do(func() { close(s.complete) })
 	s.Registered(nil)
-	s.running.Go(func() { s.auditRunning(s.background, s.Handler, running) })
+	evaluate := s.Handler.runningReported
+	if s.runtime.FoundBy == policy.FoundByLayers {
+		evaluate = s.Handler.runningByRecord
+	}
+	s.running.Go(func() { s.auditRunning(s.background, running, evaluate) })
 	return nil, nil
 }
 
@@ -110,11 +173,20 @@ func (s *session) ValidateContainerAdjustment(
 ) error {
 	err := policy.Guard("a validation", s.Panicked, func() error {
 		info := NewContainerInfo(request.GetPod(), request.GetContainer())
-		report, err := s.Handler.validate(ctx, info)
-		if err == nil && report.Verdict.Reason == policy.Pending {
-			s.reevaluateLater(report)
+		if info.FoundBy == "" {
+			info.FoundBy = s.runtime.FoundBy
 		}
-		return err
+		report, err := s.Handler.validate(ctx, info)
+		if err != nil {
+			return err
+		}
+		if report.Verdict.Reason == policy.Pending {
+			s.reevaluateLater(info, report)
+		}
+		if s.runtime.FoundBy == policy.FoundByLayers {
+			s.validated.add(info.ID, validation{report.configs, report.volumes, !report.Verdict.Admitted()})
+		}
+		return nil
 	})
 	if panicked := (*policy.PanicError)(nil); errors.As(err, &panicked) {
 		// Its text is for the operator, and the pod's author reads this.

@@ -10,48 +10,84 @@ import (
 )
 
 // Running containers whose verdict is pending are evaluated again after a pause, because evidence is fetched meanwhile.
+// The first pauses are short: what the daemon did not know when it registered, it learns within a second.
 const (
-	auditRounds = 6
-	auditPause  = 5 * time.Second
+	auditRounds   = 8
+	minAuditPause = 500 * time.Millisecond
+	maxAuditPause = 5 * time.Second
 )
 
 // maxWaiting bounds how many containers wait to be evaluated again.
 const maxWaiting = 256
 
+// runningFunc evaluates and reports a running container, and reports whether it has to be evaluated again.
+type runningFunc func(context.Context, ContainerInfo) (again bool)
+
 // reevaluateLater evaluates a container again that audit mode admitted while its verdict was pending. The kubelet
 // retries only what is refused. By then the container may have exited and its root filesystem been removed, so that is
 // not verified a second time.
-func (s *session) reevaluateLater(report Report) {
+func (s *session) reevaluateLater(info ContainerInfo, report Report) {
 	if s.waiting.Add(1) > maxWaiting {
 		s.waiting.Add(-1)
 		return
 	}
 	handler := *s.Handler
-	if report.rootfsVerified {
-		handler.Content = func(_ context.Context, container policy.Container) ([]digest.Digest, error) {
-			return []digest.Digest{container.Config}, nil
-		}
+	if report.configs != nil {
+		handler.Content = func(context.Context, policy.Container) ([]digest.Digest, error) { return report.configs, nil }
 	}
 	s.running.Go(func() {
 		defer s.waiting.Add(-1)
-		if pause(s.background) {
-			s.auditRunning(s.background, &handler, []ContainerInfo{report.ContainerInfo})
+		if pause(s.background, maxAuditPause) {
+			s.auditRunning(s.background, []ContainerInfo{info}, handler.runningByReport)
 		}
 	})
 }
 
+// runningByReport evaluates a container by the image that the runtime reports.
+func (h *Handler) runningByReport(ctx context.Context, info ContainerInfo) (again bool) {
+	report, more := h.evaluate(ctx, info, Running, h.decide)
+	h.report(ctx, report, more)
+	return report.Verdict.Reason == policy.Pending
+}
+
+// runningReported is [Handler.runningByReport] for a container that may be removed meanwhile, with its root filesystem.
+// Then it is not reported.
+func (h *Handler) runningReported(ctx context.Context, info ContainerInfo) (again bool) {
+	report, more := h.evaluate(ctx, info, Running, h.decide)
+	if report.Verdict.Reason == policy.UnknownOrigin {
+		if _, err := h.Record(ctx, info.ID); isGone(err) {
+			return false
+		}
+	}
+	h.report(ctx, report, more)
+	return report.Verdict.Reason == policy.Pending
+}
+
+// runningByRecord evaluates a container by the images that the runtime has on record. A container that was removed is
+// not reported.
+func (h *Handler) runningByRecord(ctx context.Context, info ContainerInfo) (again bool) {
+	info.FoundBy = policy.FoundByConfig
+	report, more := h.evaluate(ctx, info, Running, h.byRecord(nil))
+	if more.gone {
+		return false
+	}
+	h.report(ctx, report, more)
+	return report.Verdict.Reason == policy.Pending
+}
+
 // pause waits before the next round, and reports whether it was not cut short.
-func pause(ctx context.Context) bool {
+func pause(ctx context.Context, length time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(auditPause):
+	case <-time.After(length):
 		return true
 	}
 }
 
 // auditRunning evaluates running containers one after the other, and reports the verdicts.
-func (s *session) auditRunning(ctx context.Context, handler *Handler, running []ContainerInfo) {
+func (s *session) auditRunning(ctx context.Context, running []ContainerInfo, evaluate runningFunc) {
+	length := minAuditPause
 	for round := 1; len(running) > 0; round++ {
 		var pending []ContainerInfo
 		for _, info := range running {
@@ -59,14 +95,15 @@ func (s *session) auditRunning(ctx context.Context, handler *Handler, running []
 				return
 			}
 			_ = policy.Guard("evaluating a running container", s.Panicked, func() error {
-				if handler.evaluate(ctx, info, Running).Verdict.Reason == policy.Pending {
+				if evaluate(ctx, info) {
 					pending = append(pending, info)
 				}
 				return nil
 			})
 		}
-		if running = pending; round == auditRounds || len(running) > 0 && !pause(ctx) {
+		if running = pending; round == auditRounds || len(running) > 0 && !pause(ctx, length) {
 			return
 		}
+		length = min(2*length, maxAuditPause)
 	}
 }

@@ -91,8 +91,8 @@ func TestOnlySoManyContainersWaitToBeJudgedAgain(t *testing.T) {
 				again++
 			}
 		}
-		// Each is looked at six times.
-		if again != 6*256 {
+		// Each is looked at eight times.
+		if again != 8*256 {
 			t.Errorf("%d reports of containers that run, want those of 256", again)
 		}
 	})

@@ -85,7 +85,7 @@ func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
 	}
 	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
 	if err != nil {
-		return nil, p.explain(ctx, err)
+		return nil, err
 	}
 	return connection, nil
 }
@@ -93,31 +93,43 @@ func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
 // versionTimeout bounds how long containerd is asked for its version.
 const versionTimeout = 2 * time.Second
 
-// explain returns why NRI's socket cannot be reached: containerd does not run, is too old, or does not serve NRI there.
-func (p *Plugin) explain(ctx context.Context, failed error) error {
-	if p.Version == nil {
-		return fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", failed)
+// askVersion returns the version that containerd itself reports, or an error if it does not answer: it may be starting.
+// Both are empty if it is not asked.
+func (p *Plugin) askVersion(ctx context.Context) (version string, unknown error) {
+	if p.Version == nil || StartedByContainerd() {
+		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	version, err := p.Version(ctx)
-	if err != nil {
-		return fmt.Errorf("connecting to NRI: %w; containerd's version is unknown too: %w", failed, err)
+	return p.Version(ctx)
+}
+
+// explain returns why NRI's socket cannot be reached: containerd does not run, or does not serve NRI there.
+func explain(failed error, version string, unknown error) error {
+	failed = fmt.Errorf("connecting to NRI: %w (is NRI enabled in containerd, and is this its socket?)", failed)
+	switch {
+	case unknown != nil:
+		return fmt.Errorf("%w; containerd's version is unknown too: %w", failed, unknown)
+	case version != "":
+		return fmt.Errorf("%w; containerd %s runs", failed, version)
+	default:
+		return failed
 	}
-	if err := checkRuntime("containerd", version); err != nil {
-		return fmt.Errorf("connecting to NRI: %w: %w", err, failed)
-	}
-	return fmt.Errorf("connecting to NRI: %w (containerd %s runs: is NRI enabled in containerd, and is this its socket?)",
-		failed, version)
 }
 
 // register makes one registration and returns when it has ended, always with an error. It reports whether the
 // registration was completed.
 func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	defer func() { p.Registered(err) }()
+	version, unknown := p.askVersion(ctx)
+	if version != "" {
+		if _, err := identification("containerd", version); err != nil {
+			return false, fmt.Errorf("refusing to serve: %w", err)
+		}
+	}
 	connection, err := p.connect(ctx)
 	if err != nil {
-		return false, err
+		return false, explain(err, version, unknown)
 	}
 	defer connection.Close()
 

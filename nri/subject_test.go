@@ -34,6 +34,11 @@ func content(_ context.Context, container policy.Container) ([]digestOf, error) 
 	return []digestOf{container.Config}, nil
 }
 
+// record has each container run the sample's image.
+func record(context.Context, string) (policy.Record, error) {
+	return policy.Record{Config: config}, nil
+}
+
 func noVolume(context.Context, string, string) ([]digestOf, bool, error) { return nil, false, nil }
 
 // reports collects what a handler reports.
@@ -83,6 +88,7 @@ func newHandler() (*nri.Handler, *reports) {
 		Deadline: policy.NewDeadline(time.Hour),
 		Content:  content,
 		Volume:   noVolume,
+		Record:   record,
 		Decide:   accept,
 		Audit:    func(string) bool { return false },
 		Report:   told.take,

@@ -5,34 +5,62 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-)
 
-// From containerd 2.4 on, NRI reports the image of a container.
-const (
-	oldestMajor = 2
-	oldestMinor = 4
+	"github.com/countersign/countersign/policy"
 )
 
 // ErrUnsupported is wrapped by the error of a registration with a runtime that cannot be served.
 var ErrUnsupported = errors.New("unsupported runtime")
 
-// checkRuntime refuses runtimes that cannot be served: an older containerd reports no images, so every container would
-// be denied for a cause that is hard to find.
-func checkRuntime(name, version string) error {
+// served names the versions of containerd that can be served.
+const served = "2.2.8, 2.3.4, 2.4 or a later version"
+
+// version is a version of containerd.
+type version struct{ major, minor, patch int }
+
+// identification returns how the images of a runtime's containers are identified, or why the runtime cannot be served.
+func identification(name, reported string) (policy.FoundBy, error) {
 	if name != "containerd" {
-		return fmt.Errorf(
-			"%w %q: countersign serves containerd 2.4 and later (CRI-O checks signatures itself)", ErrUnsupported, name)
+		return "", fmt.Errorf(
+			"%w %q: countersign serves containerd %s (CRI-O verifies signatures itself)", ErrUnsupported, name, served)
 	}
-	found := regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.\d`).FindStringSubmatch(version)
+	v, ok := parseVersion(reported)
+	switch {
+	case !ok:
+		return "", fmt.Errorf("%w: containerd reports the version %q, which cannot be compared with %s",
+			ErrUnsupported, reported, served)
+	case v.before(version{2, 2, 0}):
+		return "", fmt.Errorf("%w: containerd %s does not let NRI plugins refuse a container reliably: %s is needed",
+			ErrUnsupported, reported, served)
+	// containerd 2.2.8 and 2.3.4 disabled the restore by default, and 2.4.0 removed it.
+	case v.before(version{2, 2, 8}), v.minor == 3 && v.before(version{2, 3, 4}):
+		return "", fmt.Errorf("%w: containerd %s restores containers from checkpoint images, which forge what plugins are "+
+			"told, and has no setting to disable it: %s is needed", ErrUnsupported, reported, served)
+	// containerd 2.4 is the first that reports the image of a container.
+	case v.before(version{2, 4, 0}):
+		return policy.FoundByLayers, nil
+	default:
+		return policy.FoundByConfig, nil
+	}
+}
+
+func parseVersion(reported string) (v version, ok bool) {
+	found := regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})\.(\d{1,6})`).FindStringSubmatch(reported)
 	if found == nil {
-		return fmt.Errorf("%w: containerd calls its version %q, which cannot be told to be 2.4 or later",
-			ErrUnsupported, version)
+		return version{}, false
 	}
-	major, _ := strconv.Atoi(found[1])
-	minor, _ := strconv.Atoi(found[2])
-	if major < oldestMajor || major == oldestMajor && minor < oldestMinor {
-		return fmt.Errorf("%w: containerd %s does not tell NRI plugins which image a container runs: 2.4 or later is "+
-			"needed", ErrUnsupported, version)
+	v.major, _ = strconv.Atoi(found[1])
+	v.minor, _ = strconv.Atoi(found[2])
+	v.patch, _ = strconv.Atoi(found[3])
+	return v, true
+}
+
+func (v version) before(other version) bool {
+	if v.major != other.major {
+		return v.major < other.major
 	}
-	return nil
+	if v.minor != other.minor {
+		return v.minor < other.minor
+	}
+	return v.patch < other.patch
 }

@@ -20,6 +20,9 @@ const (
 	FoundByLayers FoundBy = "layers"
 )
 
+// WaysToFind returns every way, for metrics that start at zero.
+func WaysToFind() []FoundBy { return []FoundBy{FoundByConfig, FoundByLayers} }
+
 // Container identifies a container whose root filesystem is prepared.
 type Container struct {
 	// ID is the runtime's identifier of the container.

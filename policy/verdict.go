@@ -50,6 +50,19 @@ const (
 	Internal Reason = "internal"
 )
 
+// Final reports whether a denial with this reason is certain, so that asking again cannot bring another answer before
+// something changes.
+func (r Reason) Final() bool {
+	switch r {
+	case Rejected, Unsigned, InvalidPolicy, UnknownOrigin, BadRequest:
+		return true
+	case Accepted, Pending, Unavailable, Internal:
+		return false
+	default:
+		return false
+	}
+}
+
 // Reasons returns every reason, for metrics that start at zero.
 func Reasons() []Reason {
 	return []Reason{

@@ -57,5 +57,12 @@ func (l *lab) borrowedLayers(t *testing.T) {
 			l.refused(t, strict, node.Container{Image: pushed.Config.String()}, "unsigned")
 		})
 	}
-	l.runs(t, l.Node, strict, signed.Reference, "signed layers")
+	if l.Node.Release().ImagesReported() {
+		l.runs(t, l.Node, strict, signed.Reference, "signed layers")
+	} else {
+		// Both images are in the repository, and nothing tells which of them would run.
+		l.refused(t, strict, node.Container{Image: signed.Reference}, "unsigned")
+	}
+	l.runs(t, l.Node, strict, signed.ByDigest(), "signed layers")
+	l.runs(t, l.Node, strict, signed.Config.String(), "signed layers")
 }

@@ -64,6 +64,15 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
+// byRelease returns what is expected if containerd reports the images of containers, or else what is expected if
+// countersign finds them by their layers: then each image of the pod's repository counts that can have them.
+func byRelease[T any](l *lab, reported, layers T) T {
+	if l.Node.Release().ImagesReported() {
+		return reported
+	}
+	return layers
+}
+
 func (l *lab) policies(t *testing.T, documents map[string]string) {
 	t.Helper()
 	for namespace, document := range documents {

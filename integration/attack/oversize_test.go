@@ -84,7 +84,7 @@ func (l *lab) oversizeManifests(t *testing.T) {
 		t.Helper()
 		l.refused(t, lax, node.Container{Image: evil.Reference}, "unavailable")
 		l.refused(t, strict, node.Container{Image: evil.Config.String()}, "unavailable")
-		l.refused(t, strict, node.Container{Image: around.Reference}, "unknown-origin")
+		l.refused(t, strict, node.Container{Image: around.Reference}, byRelease(l, "unknown-origin", "unavailable"))
 		l.runs(t, l.Node, strict, signed.Reference, "signed, oversize")
 	}
 	l.runs(t, l.Node, strict, signed.Reference, "signed, oversize")
@@ -130,8 +130,13 @@ func (l *lab) hugeManifest(t *testing.T) {
 		indexes = append(indexes, pushRawIndex(t, l.registry, repository+":v1", children))
 		pull(t, l.Node, l.registry.Host+"/"+repository+":v1")
 	}
-	l.runs(t, l.Node, lax, l.registry.Host+"/aaa/huge:v1", "evil, huge")
-	l.refused(t, strict, node.Container{Image: l.registry.Host + "/aaa/huge:v1"}, "unsigned")
+	evil := l.registry.Host + "/aaa/huge:v1"
+	if l.Node.Release().ImagesReported() {
+		l.runs(t, l.Node, lax, evil, "evil, huge")
+	} else {
+		l.refused(t, lax, node.Container{Image: evil}, "unavailable")
+	}
+	l.refused(t, strict, node.Container{Image: evil}, byRelease(l, "unsigned", "unavailable"))
 	l.runs(t, l.Node, strict, signed.Reference, "signed, huge")
 	peak, now := l.memory(t, "VmHWM"), l.memory(t, "VmRSS")
 	if err := l.daemon.Restart(t.Context()); err != nil {

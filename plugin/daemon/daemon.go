@@ -12,7 +12,6 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/nri"
-	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/plugin/pull"
 	"github.com/countersign/countersign/policy"
@@ -100,6 +99,7 @@ func Run(ctx context.Context, options Options) error {
 		Deadline: d.deadline,
 		Content:  d.images.Content,
 		Volume:   d.images.Volume,
+		Record:   d.images.Record,
 		Decide:   d.decider.Decide,
 		Audit:    d.current.audit,
 		Report:   d.recorder.record,
@@ -128,7 +128,7 @@ func newDaemon(options Options) *daemon {
 	}
 	d.kinds = RequirementKinds(d.panicked)
 	d.policiesChanged, d.sandboxChanged = newNotifier(), newNotifier()
-	d.recorder = newRecorder(audit.New(d.log), d.metrics)
+	d.recorder = newRecorder(d.log, d.metrics)
 	d.deadline = policy.NewDeadline(d.config.Enforce.DecisionTimeout)
 	d.deadline.Panicked = d.panicked
 	d.reloader = &reloader{

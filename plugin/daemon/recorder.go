@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/countersign/countersign/nri"
@@ -13,6 +14,7 @@ import (
 // may stop reading, and containerd must not wait for it.
 type recorder struct {
 	log     *audit.Log
+	logger  *slog.Logger
 	metrics *metrics.Metrics
 	records chan audit.Record
 	pulls   chan audit.Pull
@@ -24,9 +26,9 @@ const (
 	queuedPulls   = 256
 )
 
-func newRecorder(log *audit.Log, metrics *metrics.Metrics) *recorder {
+func newRecorder(logger *slog.Logger, metrics *metrics.Metrics) *recorder {
 	return &recorder{
-		log: log, metrics: metrics,
+		log: audit.New(logger), logger: logger, metrics: metrics,
 		records: make(chan audit.Record, queuedRecords),
 		pulls:   make(chan audit.Pull, queuedPulls),
 	}
@@ -71,7 +73,7 @@ func (r *recorder) run(ctx context.Context) {
 	for {
 		select {
 		case record := <-r.records:
-			r.countDropped(r.log.Write(context.Background(), record))
+			r.write(record)
 		case pull := <-r.pulls:
 			r.countDropped(r.log.WritePull(context.Background(), pull))
 		case <-ctx.Done():
@@ -83,10 +85,21 @@ func (r *recorder) run(ctx context.Context) {
 
 func (r *recorder) drain() {
 	for len(r.records) > 0 {
-		r.countDropped(r.log.Write(context.Background(), <-r.records))
+		r.write(<-r.records)
 	}
 	for len(r.pulls) > 0 {
 		r.countDropped(r.log.WritePull(context.Background(), <-r.pulls))
+	}
+}
+
+// write writes a record. A container that should not run is logged too, because nobody waits for that verdict.
+func (r *recorder) write(record audit.Record) {
+	ctx := context.Background()
+	r.countDropped(r.log.Write(ctx, record))
+	if record.Drift() {
+		r.logger.WarnContext(ctx, "drift: a container runs that the policy refuses",
+			"namespace", record.Question.Namespace, "pod", record.Pod, "container", record.Container,
+			"container_id", record.ContainerID, "reason", string(record.Verdict.Reason))
 	}
 }
 
@@ -103,6 +116,7 @@ func recordOf(report nri.Report) audit.Record {
 		Took:        report.Took,
 		Stage:       audit.Stage(report.Stage),
 		Mode:        audit.Enforce,
+		FoundBy:     report.FoundBy,
 		Question:    report.Question(),
 		Verdict:     report.Verdict,
 		Volume:      report.Volume,

@@ -49,6 +49,8 @@ func (d *daemon) reportStatus(ctx context.Context, group *errgroup.Group) {
 	d.plugin.Registered = func(err error) {
 		d.metrics.Unanswered(errors.Is(err, nri.ErrUnanswered))
 		if err == nil {
+			runtime := d.plugin.Runtime()
+			d.metrics.SetRuntime(metrics.Runtime{Name: runtime.Name + " " + runtime.Version, FoundBy: runtime.FoundBy})
 			d.metrics.Set(metrics.Registered, metrics.Yes, "")
 			registered.notify()
 			return

@@ -2,8 +2,6 @@ package origin
 
 import (
 	"context"
-	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -70,7 +68,7 @@ func (m *memory) candidates(chain string, w wanted, listed uint64) layers {
 	if w.id != "" && len(found.configs) > 0 {
 		return found // It is known which image has an ID as soon as its config is.
 	}
-	for target := range m.lockedTargets(w) {
+	for _, target := range m.lockedTargets(w) {
 		found.consider(target, m.roots[target])
 	}
 	return found
@@ -122,24 +120,28 @@ func (l *layers) consider(target digest.Digest, r *root) {
 	}
 }
 
-// lockedTargets returns the targets that can lead to a wanted image. The CRI plugin stores each image under its ID too.
-// If no name has the ID, any target can lead to it.
-func (m *memory) lockedTargets(w wanted) iter.Seq[digest.Digest] {
-	switch _, stored := m.names[w.id]; {
-	case m.roots[w.digest] != nil:
-		return slices.Values([]digest.Digest{w.digest})
-	case stored:
-		return slices.Values([]digest.Digest{m.names[w.id].target})
-	case w.id != "":
-		return maps.Keys(m.roots)
+// lockedTargets returns the targets that can lead to a wanted image. The CRI plugin stores each image that it can run
+// under its ID too.
+func (m *memory) lockedTargets(w wanted) []digest.Digest {
+	if m.roots[w.digest] != nil {
+		return []digest.Digest{w.digest}
 	}
-	return func(yield func(digest.Digest) bool) {
-		for stored := range m.repositories[w.repository] {
-			if !yield(m.names[stored].target) {
-				return
+	var targets []digest.Digest
+	switch _, stored := m.names[w.id]; {
+	case stored:
+		targets = append(targets, m.names[w.id].target)
+	case w.id != "":
+		for stored, named := range m.names {
+			if strings.HasPrefix(stored, w.id) {
+				targets = append(targets, named.target)
 			}
 		}
+	default:
+		for stored := range m.repositories[w.repository] {
+			targets = append(targets, m.names[stored].target)
+		}
 	}
+	return targets
 }
 
 // lockedAnnounced reports whether an event that has not been evaluated is about a name that can lead to a wanted image.

@@ -43,6 +43,8 @@ func TestARecordContainsEverything(t *testing.T) {
 		Took:  312 * time.Microsecond,
 		Stage: audit.Creation,
 		Mode:  audit.Enforce,
+
+		FoundBy: policy.FoundByLayers,
 		Question: policy.Question{
 			Namespace: "prod", Reference: "app:v1", Config: config,
 		},
@@ -56,6 +58,7 @@ func TestARecordContainsEverything(t *testing.T) {
 	want := map[string]any{
 		"time": "2026-11-22T10:00:00Z", "level": "INFO", "msg": "decision",
 		"outcome": "admit", "reason": "accepted", "stage": "creation", "mode": "enforce", "would_deny": false,
+		"drift": false, "found_by": "layers",
 		"namespace": "prod", "pod": "app-0", "pod_uid": "6f1c", "container": "app", "container_id": "c0ffee",
 		"volume":    "/model",
 		"reference": "app:v1", "judged_reference": "registry.example/app:v1",
@@ -70,8 +73,8 @@ func TestARecordContainsEverything(t *testing.T) {
 
 func TestEveryRecordHasEveryKey(t *testing.T) {
 	full := written(t, slog.LevelInfo, audit.Record{Time: time.Unix(1, 0), Pod: "app-0"})
-	if len(full) != 24 {
-		t.Errorf("an empty record has %d keys, want 24: %v", len(full), full)
+	if len(full) != 26 {
+		t.Errorf("an empty record has %d keys, want 26: %v", len(full), full)
 	}
 }
 

@@ -27,12 +27,14 @@ type Stage string
 const (
 	// Creation is before the runtime creates the container; the runtime applies the verdict.
 	Creation Stage = "creation"
+	// Start is before the runtime starts a created container; the runtime applies the verdict. Only a denial is recorded.
+	Start Stage = "start"
 	// Running is when the container already ran as the daemon registered. The verdict is reported and has no effect.
 	Running Stage = "running"
 )
 
 // Stages returns every stage, for metrics that start at zero.
-func Stages() []Stage { return []Stage{Creation, Running} }
+func Stages() []Stage { return []Stage{Creation, Start, Running} }
 
 // Record is the record of one decision. Its zero value describes a refused container.
 type Record struct {
@@ -42,6 +44,9 @@ type Record struct {
 	Took  time.Duration
 	Stage Stage
 	Mode  Mode
+
+	// FoundBy is how the image was identified.
+	FoundBy policy.FoundBy
 
 	// Question is the request: namespace, reference as the pod's author wrote it, and config digest.
 	Question policy.Question
@@ -62,6 +67,12 @@ type Record struct {
 // it is evaluated again, and then recorded again.
 func (r Record) WouldDeny() bool {
 	return !r.Verdict.Admitted() && r.there() && r.Verdict.Reason != policy.Pending
+}
+
+// Drift reports whether a container runs that the policy of its namespace refuses, where it is enforced. The container
+// was created before the policy was changed, or without countersign.
+func (r Record) Drift() bool {
+	return r.Stage == Running && r.Mode != Audit && !r.Verdict.Admitted() && r.Verdict.Reason.Final()
 }
 
 // there reports whether the container exists whatever the verdict: its namespace is in audit mode, or it already ran.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/text"
 )
 
@@ -77,6 +78,7 @@ type ProbeFunc func() (Status, string)
 // health contains the answers. The gauges, /healthz and /readyz read the same answers, so they cannot disagree.
 type health struct {
 	mu      sync.Mutex // guards all below
+	runtime Runtime
 	answers map[Check]answer
 	probes  map[Check]ProbeFunc
 
@@ -152,6 +154,8 @@ type Report struct {
 	// Ready is the answer of /readyz: whether every check is answered with yes.
 	Ready  bool     `json:"ready"`
 	Checks []Result `json:"checks"`
+	// Runtime is empty until the plugin has registered for the first time.
+	Runtime
 }
 
 // Health returns the answers to all checks.
@@ -160,7 +164,7 @@ func (m *Metrics) Health() Report {
 	h.probe()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	report := Report{Ready: true}
+	report := Report{Ready: true, Runtime: h.runtime}
 	for _, question := range questions() {
 		found := h.answers[question.check]
 		report.Checks = append(report.Checks, Result{
@@ -184,6 +188,9 @@ func (r Report) String() string {
 		fmt.Fprintf(&lines, "%s: %s%s, since %s\n",
 			check.question, check.Status, cause, check.Since.Format(time.RFC3339))
 	}
+	if r.FoundBy != "" {
+		fmt.Fprintf(&lines, "images found by: %s (%s)\n", r.FoundBy, r.Name)
+	}
 	return lines.String()
 }
 
@@ -191,6 +198,7 @@ func (r Report) String() string {
 func (m *Metrics) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- checkDescription()
 	descriptions <- registeredDescription()
+	descriptions <- foundByDescription()
 	descriptions <- unansweredDescription()
 }
 
@@ -207,6 +215,9 @@ func (m *Metrics) Collect(collected chan<- prometheus.Metric) {
 		}
 	}
 	gauge(registeredDescription(), report.Healthy)
+	for _, foundBy := range policy.WaysToFind() {
+		gauge(foundByDescription(), report.FoundBy == foundBy, string(foundBy))
+	}
 	gauge(unansweredDescription(), m.health.unanswered.Load())
 }
 

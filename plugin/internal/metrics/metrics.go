@@ -18,6 +18,7 @@ type Metrics struct {
 	registry   *prometheus.Registry
 	decisions  *prometheus.CounterVec
 	wouldDeny  prometheus.Counter
+	drift      prometheus.Counter
 	callback   prometheus.Histogram
 	dropped    prometheus.Counter
 	panics     *prometheus.CounterVec
@@ -39,6 +40,10 @@ func New(build *debug.BuildInfo) *Metrics {
 		wouldDeny: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_would_deny_total",
 			Help: "Decisions that deny but were not enforced: audit mode, or a container that already ran.",
+		}),
+		drift: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "countersign_drift_total",
+			Help: "Running containers found that the policy refuses, in namespaces where it is enforced.",
 		}),
 		callback: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "countersign_callback_duration_seconds",
@@ -62,7 +67,7 @@ func New(build *debug.BuildInfo) *Metrics {
 	// runnable goroutines wait for it.
 	waiting := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.callback, m.dropped, m.panics, m.registries, buildInfo(build), m,
+		m.decisions, m.wouldDeny, m.drift, m.callback, m.dropped, m.panics, m.registries, buildInfo(build), m,
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waiting)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -102,6 +107,9 @@ func (m *Metrics) Decided(r audit.Record) {
 	m.counter(r).Inc()
 	if r.WouldDeny() {
 		m.wouldDeny.Inc()
+	}
+	if r.Drift() {
+		m.drift.Inc()
 	}
 }
 

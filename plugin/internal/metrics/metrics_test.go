@@ -64,8 +64,8 @@ func TestEveryPossibleDecisionStartsAtZero(t *testing.T) {
 			t.Errorf("no series %s", series)
 		}
 	}
-	if got, want := strings.Count(body, "\ncountersign_decisions_total{"), 4*len(policy.Reasons()); got != want {
-		t.Errorf("%d series, want %d: each reason, for two stages and two modes", got, want)
+	if got, want := strings.Count(body, "\ncountersign_decisions_total{"), 6*len(policy.Reasons()); got != want {
+		t.Errorf("%d series, want %d: each reason, for three stages and two modes", got, want)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/policy"
 )
 
 // wellExcept sets every check to yes, except those in the map.
@@ -90,6 +91,25 @@ func TestNothingIsClaimedBeforeItIsChecked(t *testing.T) {
 		if check.Status != "unknown" || check.Cause == "" {
 			t.Errorf("before it is checked, %s is %s (%s)", check.Check, check.Status, check.Cause)
 		}
+	}
+}
+
+func TestHealthSaysHowImagesAreFound(t *testing.T) {
+	m := metrics.New(nil)
+	const series = `countersign_images_found_by{found_by="layers"} `
+	if got := ask(m, "/metrics").Body.String(); !strings.Contains(got, series+"0") {
+		t.Errorf("before a registration there is no series %s0", series)
+	}
+	m.SetRuntime(metrics.Runtime{Name: "containerd 2.3.7", FoundBy: policy.FoundByLayers})
+	if got := ask(m, "/healthz").Body.String(); !strings.Contains(got, "images found by: layers (containerd 2.3.7)\n") {
+		t.Errorf("/healthz says\n%s", got)
+	}
+	if got := ask(m, "/metrics").Body.String(); !strings.Contains(got, series+"1") {
+		t.Errorf("there is no series %s1", series)
+	}
+	const fields = `"runtime":"containerd 2.3.7","found_by":"layers"`
+	if got := ask(m, "/healthz?format=json").Body.String(); !strings.Contains(got, fields) {
+		t.Errorf("/healthz says %s", got)
 	}
 }
 

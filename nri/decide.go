@@ -1,0 +1,211 @@
+package nri
+
+import (
+	"context"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// maxCandidates bounds how many images with the same layers are judged for one container.
+const maxCandidates = 64
+
+// details are what a decision yields in addition to its verdict.
+type details struct {
+	// config is that of the image that the verdict is about, if it is one.
+	config digest.Digest
+	// configs are the images that the container can run, and volumes those that each image volume can be of.
+	configs []digest.Digest
+	volumes map[string][]digest.Digest
+	// denied is the mount point of the image volume that is denied, if one is. Otherwise admitted are the image volumes.
+	denied   string
+	admitted []admittedVolume
+	// gone reports whether the container was removed.
+	gone bool
+}
+
+type admittedVolume struct {
+	at      string
+	verdict policy.Verdict
+}
+
+// decide determines first what no name and no digest can tell: which image the root filesystem belongs to. Then it
+// judges that image, and then the image of each image volume.
+func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict policy.Verdict, more details) {
+	if err := info.check(); err != nil {
+		return policy.Denial(err), details{}
+	}
+	configs, err := h.Content(ctx, policy.Container{ID: info.ID, Config: info.Config, Reference: info.Reference})
+	if err != nil {
+		return policy.Denial(err), details{}
+	}
+	more.configs = configs
+	verdict, more.config = h.decideEvery(ctx, configs, info.question)
+	for _, mount := range info.Mounts {
+		if !verdict.Admitted() {
+			break
+		}
+		configs, isVolume, err := h.Volume(ctx, info.Sandbox, mount.Source)
+		if err != nil {
+			return policy.Denial(err), more.deniedAt(mount.Destination)
+		}
+		if !isVolume {
+			continue
+		}
+		more.addVolume(mount.Destination, configs)
+		found := h.decideAny(ctx, configs, info.volumeQuestion)
+		if !found.Admitted() {
+			return found, more.deniedAt(mount.Destination)
+		}
+		more.admitted = append(more.admitted, admittedVolume{mount.Destination, found})
+	}
+	return verdict, more
+}
+
+// deniedAt returns the details of a denial because of an image volume.
+func (d details) deniedAt(destination string) details {
+	d.denied, d.admitted = destination, nil
+	return d
+}
+
+func (d *details) addVolume(destination string, configs []digest.Digest) {
+	if d.volumes == nil {
+		d.volumes = make(map[string][]digest.Digest)
+	}
+	d.volumes[destination] = configs
+}
+
+func noImage() policy.Verdict {
+	return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has these layers"))
+}
+
+// decideEvery judges the images that a root filesystem can belong to. Images with the same layers cannot be told apart,
+// and their entry points differ, so every one must be accepted. The verdict is pending if that of any is. It also
+// returns the image that the verdict is about, unless several are accepted.
+func (h *Handler) decideEvery(
+	ctx context.Context, configs []digest.Digest, question func(digest.Digest) policy.Question,
+) (verdict policy.Verdict, config digest.Digest) {
+	switch {
+	case len(configs) == 0:
+		return noImage(), ""
+	case len(configs) > maxCandidates:
+		return policy.Denial(policy.Refuse(policy.UnknownOrigin,
+			"%d images have these layers, and at most %d are judged", len(configs), maxCandidates)), ""
+	}
+	admitted := true
+	for i, candidate := range configs {
+		found := h.Decide(ctx, question(candidate))
+		switch {
+		case !found.Admitted() && admitted:
+			verdict, config, admitted = found, candidate, false
+		case !found.Admitted():
+			if nearer := verdict.Or(found); nearer.Reason != verdict.Reason {
+				verdict, config = nearer, candidate
+			}
+		case i == 0:
+			verdict, config = found, candidate
+		case admitted:
+			verdict, config = found, ""
+		}
+	}
+	return verdict, config
+}
+
+// decideAny judges the images that an image volume can be of. Nothing but their files is used, and these are the same,
+// so one accepted image is enough.
+func (h *Handler) decideAny(
+	ctx context.Context, configs []digest.Digest, question func(digest.Digest) policy.Question,
+) policy.Verdict {
+	if len(configs) == 0 {
+		return noImage()
+	}
+	var denied policy.Verdict
+	for _, config := range configs {
+		verdict := h.Decide(ctx, question(config))
+		if verdict.Admitted() {
+			return verdict
+		}
+		denied = denied.Or(verdict)
+	}
+	return denied
+}
+
+// byRecord returns decideRecord for a container that was validated.
+func (h *Handler) byRecord(validated *validation) decideFunc {
+	return func(ctx context.Context, info ContainerInfo) (policy.Verdict, details) {
+		return h.decideRecord(ctx, info, validated)
+	}
+}
+
+// decideRecord judges exactly the images that the runtime has on record. They must be among those that the validation
+// found; if that is not known, the files are compared with them once more.
+func (h *Handler) decideRecord(
+	ctx context.Context, info ContainerInfo, validated *validation,
+) (verdict policy.Verdict, more details) {
+	record, err := h.Record(ctx, info.ID)
+	if err != nil {
+		return policy.Denial(err), details{gone: isGone(err)}
+	}
+	info.Config = record.Config
+	more = details{config: record.Config, configs: []digest.Digest{record.Config}}
+	if err := h.checkRecorded(ctx, info, validated); err != nil {
+		return policy.Denial(err), more
+	}
+	verdict = h.Decide(ctx, info.Question())
+	for _, volume := range record.Volumes {
+		if !verdict.Admitted() {
+			break
+		}
+		found := h.decideRecordedVolume(ctx, info, volume, validated)
+		if !found.Admitted() {
+			return found, more.deniedAt(volume.Destination)
+		}
+		more.admitted = append(more.admitted, admittedVolume{volume.Destination, found})
+	}
+	return verdict, more
+}
+
+// checkRecorded returns an error unless the image on record is one that was validated.
+func (h *Handler) checkRecorded(ctx context.Context, info ContainerInfo, validated *validation) error {
+	if err := info.Question().Validate(); err != nil {
+		return err
+	}
+	if validated == nil {
+		_, err := h.Content(ctx, policy.Container{ID: info.ID, Config: info.Config, Reference: info.Reference})
+		return err
+	}
+	if !slices.Contains(validated.configs, info.Config) {
+		return policy.Refuse(policy.UnknownOrigin, "containerd has image %s on record, and %s was validated",
+			info.Config, validated.configs)
+	}
+	return nil
+}
+
+// decideRecordedVolume judges an image volume. Its image must have the files that are mounted. As at validation, it is
+// enough if an image with these files is accepted.
+func (h *Handler) decideRecordedVolume(
+	ctx context.Context, info ContainerInfo, volume policy.RecordedVolume, validated *validation,
+) policy.Verdict {
+	var configs []digest.Digest
+	if validated != nil {
+		configs = validated.volumes[volume.Destination]
+	} else {
+		at := slices.IndexFunc(info.Mounts, func(m Mount) bool { return m.Destination == volume.Destination })
+		if at < 0 {
+			return policy.Denial(policy.Refuse(policy.Unavailable, "no mount at %s is reported", volume.Destination))
+		}
+		found, _, err := h.Volume(ctx, info.Sandbox, info.Mounts[at].Source)
+		if err != nil {
+			return policy.Denial(err)
+		}
+		configs = found
+	}
+	if volume.Config != "" && !slices.Contains(configs, volume.Config) {
+		return policy.Denial(policy.Refuse(policy.UnknownOrigin,
+			"containerd has image %s on record for the volume at %s, whose files are those of %s",
+			volume.Config, volume.Destination, configs))
+	}
+	return h.decideAny(ctx, configs, info.volumeQuestion)
+}

@@ -1,0 +1,55 @@
+package nri
+
+import (
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// maxValidations bounds how many validated containers wait to be started. The kubelet starts a container at once.
+const maxValidations = 4096
+
+// validation is what a validation found that a container can run.
+type validation struct {
+	configs []digest.Digest
+	// volumes are the configs of the images that each of its image volumes can be of, by mount point.
+	volumes map[string][]digest.Digest
+	// denied reports whether it was admitted in audit mode only.
+	denied bool
+}
+
+// validations are those of containers that were not started yet, of which the oldest are dropped. The zero value is
+// ready for use.
+type validations struct {
+	mu    sync.Mutex
+	byID  map[string]validation
+	order []string
+}
+
+func (v *validations) add(id string, found validation) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.byID == nil {
+		v.byID = make(map[string]validation)
+	}
+	if _, known := v.byID[id]; !known {
+		v.order = append(v.order, id)
+	}
+	v.byID[id] = found
+	for len(v.order) > maxValidations {
+		delete(v.byID, v.order[0])
+		v.order = v.order[1:]
+	}
+}
+
+// take removes and returns the validation of a container; nil: it is not known, because the daemon was restarted since.
+func (v *validations) take(id string) *validation {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	found, ok := v.byID[id]
+	if !ok {
+		return nil
+	}
+	delete(v.byID, id)
+	return &found
+}
