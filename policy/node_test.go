@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -22,6 +23,8 @@ type node struct {
 	kept       policy.LookupFunc
 	judge      policy.JudgeFunc
 	generation atomic.Uint64
+	// mu guards kept, which decisions in the background read as well.
+	mu sync.Mutex
 
 	images, looks, judged, asked, confirmed atomic.Int64
 }
@@ -78,6 +81,8 @@ func normalized(t testing.TB, s string) reference.Named {
 // signed sets, for each original reference's manifest, the names of its signers. A manifest that is not in the map has
 // no signature; "?" means not known, and "!" that fetching failed.
 func (n *node) signed(signers map[string]string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.kept = func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
 		kept := make(policy.StoredEvidence, len(manifests))
 		for i, manifest := range manifests {
@@ -158,7 +163,10 @@ func (n *node) sources() policy.Sources {
 		Confirm: func(policy.Question) { n.confirmed.Add(1) },
 		Lookup: func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
 			n.looks.Add(1)
-			return n.kept(manifests, ref)
+			n.mu.Lock()
+			kept := n.kept
+			n.mu.Unlock()
+			return kept(manifests, ref)
 		},
 		Refetch: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
 		Kinds: kindsOf(func(
