@@ -174,16 +174,22 @@ func TestDiscoveryFindsAnImageBeforeItsEvent(t *testing.T) {
 	want := []digest.Digest{s.pulled("signed", "base")}
 	s.prepare("first", "container", s.unpack("first", "base"))
 	o := s.following()
-	// The event waits until the discovery has ended.
-	hold := make(chan struct{})
+	// The event has arrived, and is not evaluated until the discovery has ended. Until an event arrives nothing tells of
+	// the image but the container's record, at its start.
+	arrived, hold := make(chan struct{}, 1), make(chan struct{})
 	defer close(hold)
 	s.fail(func(call, _ string) error {
 		if call == "Get" {
+			select {
+			case arrived <- struct{}{}:
+			default:
+			}
 			<-hold
 		}
 		return nil
 	})
 	want = append(want, s.pulled("evil", "base"))
+	<-arrived
 	slices.Sort(want)
 	configs, err := o.Content(t.Context(), unreported())
 	must(t, err)
