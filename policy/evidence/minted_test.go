@@ -127,6 +127,7 @@ func TestMintedNamesDoNotHideARegistryThatFails(t *testing.T) {
 			t.Fatal("the fetch does not fail")
 		}
 		attack()
+		synctest.Wait() // The end of a fetch is logged after its caller has the result.
 		if got := strings.Count(log.String(), "registry=good.example"); got != 1 {
 			t.Errorf("that the registry fails is logged %d times", got)
 		}
