@@ -32,11 +32,10 @@ func (k *Keeper) Refetch(manifests []policy.Manifest, repository reference.Named
 // Fetch fetches the evidence of a manifest now and waits for the result. The error is why the fetch failed; that there
 // is no evidence is no error. If ctx ends the fetch continues.
 func (k *Keeper) Fetch(ctx context.Context, manifest digest.Digest, repository reference.Named) error {
-	if err := manifest.Validate(); err != nil {
-		return fmt.Errorf("fetching evidence of %q: %w", manifest, err)
+	key, err := k.refreshed(manifest, repository)
+	if err != nil {
+		return err
 	}
-	key := store.Key{Manifest: manifest, Repository: repository.Name()}
-	k.refresh(key, repository)
 	k.mu.Lock()
 	e := k.entry(key, repository)
 	submitted := k.submit(e, false)
@@ -63,11 +62,10 @@ func (k *Keeper) FetchWith(
 	if credentials == nil {
 		return k.Fetch(ctx, manifest, repository)
 	}
-	if err := manifest.Validate(); err != nil {
-		return fmt.Errorf("fetching evidence of %q: %w", manifest, err)
+	key, err := k.refreshed(manifest, repository)
+	if err != nil {
+		return err
 	}
-	key := store.Key{Manifest: manifest, Repository: repository.Name()}
-	k.refresh(key, repository)
 	k.mu.Lock()
 	e := k.entry(key, repository)
 	k.mu.Unlock()
@@ -75,6 +73,7 @@ func (k *Keeper) FetchWith(
 	if err != nil {
 		return fmt.Errorf("fetching evidence of %s: %w", manifest, err)
 	}
+	k.recordSatisfied(k.ctx, e)
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	set, err := k.keepGuarded(e, f)
@@ -86,6 +85,16 @@ func (k *Keeper) FetchWith(
 	k.succeed(e, f, set)
 	k.nudge()
 	return f.unfinished
+}
+
+// refreshed returns the key of evidence whose stored files have been read.
+func (k *Keeper) refreshed(manifest digest.Digest, repository reference.Named) (store.Key, error) {
+	if err := manifest.Validate(); err != nil {
+		return store.Key{}, fmt.Errorf("fetching evidence of %q: %w", manifest, err)
+	}
+	key := store.Key{Manifest: manifest, Repository: repository.Name()}
+	k.refresh(key, repository)
+	return key, nil
 }
 
 // errBusy reports that no fetch could be started.

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +34,8 @@ type cluster struct {
 	// satisfied receives satisfactions in place of the keeper, if it is set. With panics, judges panic.
 	satisfied policy.SatisfiedFunc
 	panics    bool
+	// judging is called by each judge, if it is set.
+	judging func()
 }
 
 func signer(name string) *policy.Requirement {
@@ -45,6 +49,9 @@ func (c *cluster) judge(kind format.Kind) policy.JudgeFunc {
 	return func(
 		_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
 	) policy.Finding {
+		if c.judging != nil {
+			c.judging()
+		}
 		if c.panics {
 			panic("a judge's fault")
 		}
@@ -369,6 +376,46 @@ func TestAFetchThatOvertakesADecisionTakesNothingAway(t *testing.T) {
 		c.want("after", "alice", policy.Accepted)
 		c.restart()
 		c.want("after a restart", "alice", policy.Accepted)
+	})
+}
+
+// TestAFetchWithCredentialsReplacesNothingUnrecorded: like every fetch, it first has recorded what met a requirement.
+func TestAFetchWithCredentialsReplacesNothingUnrecorded(t *testing.T) {
+	onCluster(t, func(c *cluster) {
+		found := formats()["bundles"]
+		c.set(found("a", by("alice", 0, 1), by("mallory", 0, 1)), nil)
+		c.decide("alice")
+		synctest.Wait()
+		var held []policy.Satisfaction
+		keeper := c.keeper
+		c.withSatisfied(func(s policy.Satisfaction) { held = append(held, s) })
+		c.want("before", "alice", policy.Accepted)
+		if len(held) != 1 {
+			t.Fatalf("%d satisfactions", len(held))
+		}
+		recording, proceed := make(chan struct{}), make(chan struct{})
+		c.judging = sync.OnceFunc(func() { close(recording); <-proceed })
+		keeper.Satisfied(held[0])
+		<-recording
+		c.set(found("b", by("mallory", 0, 64)), nil)
+		ended := make(chan error, 1)
+		go func() {
+			none := func(string) (string, string, error) { return "", "", nil }
+			ended <- keeper.FetchWith(t.Context(), manifestOf("image"), parse(t, testRepository), none)
+		}()
+		// A goroutine that waits for a lock cannot be waited for: the fetch gets turns enough to end too early.
+		for range 10_000 {
+			if runtime.Gosched(); len(ended) > 0 {
+				t.Error("the fetch has ended before the recording")
+				break
+			}
+		}
+		close(proceed)
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		c.judging = nil
+		c.want("after", "alice", policy.Accepted)
 	})
 }
 
