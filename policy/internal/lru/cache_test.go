@@ -116,7 +116,7 @@ func TestCacheIsUsedConcurrently(t *testing.T) {
 	for user := range 8 {
 		users.Go(func() {
 			for i := range 200 {
-				c.Add((user+i)%10, "a", i%11)
+				c.Add((user+i)%10, "a", 1+i%10)
 				c.Get(i % 10)
 			}
 		})
