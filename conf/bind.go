@@ -106,8 +106,14 @@ func (b *binder) entries(key string, target reflect.Value, tree map[string]any) 
 	target.Set(entries)
 }
 
-// scalar sets a value. All values are written as strings.
+// scalar sets a value. All values but booleans are written as strings.
 func (b *binder) scalar(key string, target reflect.Value, value any) {
+	if flag, ok := reflect.TypeAssert[*bool](target.Addr()); ok {
+		if *flag, ok = value.(bool); !ok {
+			b.problem(key, "%s is %s; it must be true or false, without quotes", key, typeName(value))
+		}
+		return
+	}
 	text, ok := value.(string)
 	if !ok {
 		b.problem(key, "%s is %s; it must be a string: put it in quotes", key, typeName(value))

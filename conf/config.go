@@ -41,6 +41,8 @@ type Enforce struct {
 	Mode Mode `toml:"mode"`
 	// DecisionTimeout is the time after which a container without a verdict is refused.
 	DecisionTimeout time.Duration `toml:"decision_timeout"`
+	// InsecureRemoteSnapshotters admits containers whose files are fetched when they are read.
+	InsecureRemoteSnapshotters bool `toml:"insecure_remote_snapshotters"`
 	// Namespaces are the exceptions to Mode.
 	Namespaces map[string]Mode `toml:"namespaces"`
 }

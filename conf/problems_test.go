@@ -114,6 +114,10 @@ func TestOneProblem(t *testing.T) {
 			`level = "info"`, `level = "INFO"`,
 			`log.level: "INFO" is not known; use "debug" or "info" or "warn" or "error"`,
 		},
+		"a boolean in quotes": {
+			`insecure_remote_snapshotters = false`, `insecure_remote_snapshotters = "true"`,
+			`enforce.insecure_remote_snapshotters is a string; it must be true or false, without quotes`,
+		},
 		"an unknown format": {
 			`format = "json"`, `format = "logfmt"`, `log.format: "logfmt" is not known; use "json" or "text"`,
 		},
@@ -276,9 +280,9 @@ func FuzzParse(f *testing.F) {
 }
 
 func ExampleParse() {
-	_, err := conf.Parse("config.toml", []byte("[enforce]\nmode = \"warn\"\nanswer = \"1s\"\n"))
+	_, err := conf.Parse("config.toml", []byte("[enforce]\nmode = \"warn\"\n[policy]\nanswer = \"1s\"\n"))
 	fmt.Println(err)
 	// Output:
 	// config.toml:2:1: enforce.mode: "warn" is not known; use "enforce" or "audit"
-	// config.toml:3:1: unknown key enforce.answer; remove or correct it; known keys: decision_timeout, mode, namespaces
+	// config.toml:4:1: unknown key policy.answer; remove or correct it; known keys: directory, system
 }

@@ -13,8 +13,8 @@ import (
 // resources that are opened once: sockets, addresses and directories.
 func reloadable() []string {
 	return []string{
-		"enforce.mode", "enforce.decision_timeout", "enforce.namespaces", "pull.timeout", "pull.on_daemon_unavailable",
-		"bundles.identity", "bundles.namespaces", "log.level",
+		"enforce.mode", "enforce.decision_timeout", "enforce.insecure_remote_snapshotters", "enforce.namespaces",
+		"pull.timeout", "pull.on_daemon_unavailable", "bundles.identity", "bundles.namespaces", "log.level",
 	}
 }
 

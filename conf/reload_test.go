@@ -23,6 +23,9 @@ func TestAReloadAppliesReloadableKeys(t *testing.T) {
 			before + "[enforce]\ndecision_timeout = \"1s\"\n[pull]\ntimeout = \"3s\"\non_daemon_unavailable = \"allow\"\n",
 			"[enforce.decision_timeout pull.timeout pull.on_daemon_unavailable]", "[]",
 		},
+		"remote snapshotters": {
+			before + "[enforce]\ninsecure_remote_snapshotters = true\n", "[enforce.insecure_remote_snapshotters]", "[]",
+		},
 		"the identity of bundles": {
 			before + "[bundles]\nidentity = \"digest\"\n[bundles.namespaces]\nprod = \"annotation\"\n",
 			"[bundles.identity bundles.namespaces]", "[]",

@@ -42,7 +42,9 @@ func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict polic
 		return policy.Denial(err), details{}
 	}
 	more.configs = configs
-	verdict, more.config = h.decideEvery(ctx, configs, info.question)
+	verdict, more.config = DecideEvery(configs, func(config digest.Digest) policy.Verdict {
+		return h.Decide(ctx, info.question(config))
+	})
 	for _, mount := range info.Mounts {
 		if !verdict.Admitted() {
 			break
@@ -81,11 +83,11 @@ func noImage() policy.Verdict {
 	return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has these layers"))
 }
 
-// decideEvery judges the images that a root filesystem can belong to. Images with the same layers cannot be told apart,
+// DecideEvery judges the images that a root filesystem can belong to. Images with the same layers cannot be told apart,
 // and their entry points differ, so every one must be accepted. The verdict is pending if that of any is. It also
 // returns the image that the verdict is about, unless several are accepted.
-func (h *Handler) decideEvery(
-	ctx context.Context, configs []digest.Digest, question func(digest.Digest) policy.Question,
+func DecideEvery(
+	configs []digest.Digest, decide func(digest.Digest) policy.Verdict,
 ) (verdict policy.Verdict, config digest.Digest) {
 	switch {
 	case len(configs) == 0:
@@ -96,7 +98,7 @@ func (h *Handler) decideEvery(
 	}
 	admitted := true
 	for i, candidate := range configs {
-		found := h.Decide(ctx, question(candidate))
+		found := decide(candidate)
 		switch {
 		case !found.Admitted() && admitted:
 			verdict, config, admitted = found, candidate, false

@@ -18,6 +18,16 @@ const served = "2.2.8, 2.3.4, 2.4 or a later version"
 // version is a version of containerd.
 type version struct{ major, minor, patch int }
 
+// FoundBy returns how the images of containers are identified with a version of containerd. It is empty if that cannot
+// be served.
+func FoundBy(version string) policy.FoundBy {
+	foundBy, err := identification("containerd", version)
+	if err != nil {
+		return ""
+	}
+	return foundBy
+}
+
 // identification returns how the images of a runtime's containers are identified, or why the runtime cannot be served.
 func identification(name, reported string) (policy.FoundBy, error) {
 	if name != "containerd" {

@@ -25,6 +25,8 @@ func (w *workshop) runtimes(t *testing.T) {
 	t.Run("the content of an image is gone", b.contentGone)
 	t.Run("containerd does not require the daemon any more", b.notRequired)
 	t.Run("NRI is switched off", b.disabledNRI)
+	t.Run("containerd restores containers from checkpoints", b.restores)
+	t.Run("a runtime has a remote snapshotter", b.remoteSnapshotter)
 	t.Run("the daemon is told to stop", func(t *testing.T) { l.stopped(t, manager) })
 }
 

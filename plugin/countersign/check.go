@@ -98,10 +98,12 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	result := checkResult{
 		Mode: config.Mode(flags.namespace).String(), Namespace: flags.namespace, Reference: ref, image: flags.image,
 	}
-	verdict, advice, found := checkVerdict(ctx, config, flags, ref)
-	result.set(daemon.VerdictOf(verdict), advice)
-	if flags.usesDaemon() && found != "" {
-		result.setDaemon(askDaemon(ctx, config, policy.Question{Namespace: flags.namespace, Reference: ref, Config: found}))
+	made := checkVerdict(ctx, config, flags, ref)
+	result.set(daemon.VerdictOf(made.verdict), made.advice)
+	result.FoundBy = made.foundBy
+	if flags.usesDaemon() && made.config != "" {
+		question := policy.Question{Namespace: flags.namespace, Reference: ref, Config: made.config}
+		result.setDaemon(askDaemon(ctx, config, question))
 	}
 	if err := result.write(stdout, flags.output); err != nil {
 		return fmt.Errorf("writing the verdict: %w", err)
@@ -140,17 +142,24 @@ func checkConfig(flags checkFlags) (*conf.Config, error) {
 	return config, nil
 }
 
-// checkVerdict decides by the files on disk. It also returns advice for a denial, and the config digest of the image if
-// the image was found.
-func checkVerdict(
-	ctx context.Context, config *conf.Config, flags checkFlags, ref string,
-) (verdict policy.Verdict, advice string, found digest.Digest) {
+// decided is a verdict, with advice for a denial, the config digest of the image if it was found, and how images are
+// identified on this node, if the image is there.
+type decided struct {
+	verdict policy.Verdict
+	advice  string
+	config  digest.Digest
+	foundBy policy.FoundBy
+}
+
+// checkVerdict decides by the files on disk.
+func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, ref string) (made decided) {
 	if !policy.ValidNamespace(flags.namespace) {
-		return policy.Denial(policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace)), "", ""
+		return decided{verdict: policy.Denial(
+			policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace))}
 	}
 	source, err := openSource(ctx, config, flags, ref)
 	if err != nil {
-		return policy.Denial(err), "", ""
+		return decided{verdict: policy.Denial(err)}
 	}
 	defer source.close()
 	kinds := daemon.RequirementKinds(nil)
@@ -163,11 +172,17 @@ func checkVerdict(
 		NoIdentity: func(namespace string) bool { return config.Identity(namespace) == conf.IdentityDigest },
 	})
 	if err != nil {
-		return policy.Denial(err), "", ""
+		return decided{verdict: policy.Denial(err)}
 	}
 	question := policy.Question{Namespace: flags.namespace, Reference: ref, Config: source.config}
-	verdict = decider.Decide(ctx, question)
-	return verdict, decider.Advice(verdict), source.config
+	decide := decider.Decide
+	if source.foundBy == policy.FoundByLayers {
+		decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+			return daemon.DecideAlike(ctx, q, source.alike, decider.Decide)
+		}
+	}
+	verdict := decide(ctx, question)
+	return decided{verdict, decider.Advice(verdict), source.config, source.foundBy}
 }
 
 // source is the image that check evaluates, with its signatures.
@@ -176,6 +191,10 @@ type source struct {
 	image  policy.ImageFunc
 	kept   policy.LookupFunc
 	close  func()
+	// foundBy is how the images of this node's containers are identified, and alike returns those that a container of the
+	// image could run for all that its layers tell. They are set if the image is on this node.
+	foundBy policy.FoundBy
+	alike   func(context.Context, policy.Question) ([]digest.Digest, error)
 }
 
 func openSource(ctx context.Context, config *conf.Config, flags checkFlags, ref string) (*source, error) {

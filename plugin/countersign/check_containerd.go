@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/containerd"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
@@ -30,11 +31,22 @@ func openContainerd(ctx context.Context, config *conf.Config, ref string) (*sour
 	}
 	images := origin.New(connection, namespace, slog.New(slog.DiscardHandler))
 	return &source{
-		config: found,
-		image:  images.Image,
-		kept:   evidence.Read(config.Evidence.Directory),
-		close:  func() { _ = errors.Join(images.Close(), connection.Close()) },
+		config:  found,
+		image:   images.Image,
+		kept:    evidence.Read(config.Evidence.Directory),
+		foundBy: foundBy(ctx, connection),
+		alike:   images.Alike,
+		close:   func() { _ = errors.Join(images.Close(), connection.Close()) },
 	}, nil
+}
+
+// foundBy returns how the images of containers are identified with this containerd; empty: it does not say.
+func foundBy(ctx context.Context, connection *client.Client) policy.FoundBy {
+	version, err := connection.Version(ctx)
+	if err != nil {
+		return ""
+	}
+	return nri.FoundBy(version.Version)
 }
 
 // resolve returns the config digest of the image that a pod with this reference would run on this node. The kubelet

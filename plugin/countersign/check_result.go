@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +19,9 @@ type checkResult struct {
 	Namespace string `json:"namespace"`
 	Reference string `json:"reference"`
 	daemon.Basis
+
+	// FoundBy is how the images of this node's containers are identified, if the image is on this node.
+	FoundBy policy.FoundBy `json:"found_by,omitempty"`
 
 	// Daemon describes the running daemon; if it answers, the verdict above is its verdict. Files is the verdict by the
 	// files on disk, which a daemon that starts now would reach. Both are set if check asked the daemon.
@@ -40,6 +44,7 @@ func (r *checkResult) setDaemon(report daemonReport, answer *daemon.CheckAnswer)
 	if answer != nil {
 		r.set(answer.Verdict, answer.Advice)
 		r.Mode = answer.Mode
+		r.FoundBy = cmp.Or(answer.FoundBy, r.FoundBy)
 	}
 }
 
@@ -72,6 +77,10 @@ func (r *checkResult) text() string {
 	}
 	fmt.Fprintf(&b, " (%s)\n", r.Reason)
 	b.WriteString(r.comparison())
+	if r.FoundBy == policy.FoundByLayers {
+		b.WriteString("containerd does not report images: any image of this repository with the same layers must be " +
+			"accepted too (found by layers)\n")
+	}
 	if r.Allowed {
 		return b.String()
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/socket"
 	"github.com/countersign/countersign/policy"
 )
@@ -35,6 +36,8 @@ type CheckAnswer struct {
 	Verdict
 	Mode   string `json:"mode"`
 	Advice string `json:"advice"`
+	// FoundBy is how the images of this node's containers are identified.
+	FoundBy policy.FoundBy `json:"found_by"`
 }
 
 // Verdict is a verdict in reports. Its JSON is the public interface of the command check, to which fields are only
@@ -69,6 +72,23 @@ func VerdictOf(verdict policy.Verdict) Verdict {
 	}
 }
 
+// DecideAlike decides about an image where only its layers identify it: as at the creation of a container, each image
+// that a container of it could be taken for must be accepted.
+func DecideAlike(
+	ctx context.Context, q policy.Question, alike func(context.Context, policy.Question) ([]digest.Digest, error),
+	decide func(context.Context, policy.Question) policy.Verdict,
+) policy.Verdict {
+	configs, err := alike(ctx, q)
+	if err != nil {
+		return policy.Denial(err)
+	}
+	verdict, _ := nri.DecideEvery(configs, func(config digest.Digest) policy.Verdict {
+		q.Config = config
+		return decide(ctx, q)
+	})
+	return verdict
+}
+
 // Check requests the verdict of the daemon at a socket. Without a daemon the error is [socket.ErrNoDaemon].
 func Check(ctx context.Context, client *socket.Client, request CheckRequest) (CheckAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout+time.Second)
@@ -81,7 +101,11 @@ type checks struct {
 	decide func(context.Context, policy.Question) policy.Verdict
 	advise func(policy.Verdict) string
 	mode   func(namespace string) string
-	slots  chan struct{}
+	// foundBy returns how images are identified, and alike which images a container of a question's image could run for
+	// all that its layers tell.
+	foundBy func() policy.FoundBy
+	alike   func(context.Context, policy.Question) ([]digest.Digest, error)
+	slots   chan struct{}
 }
 
 // answer answers one request. It repeats a pending decision until the timeout, as the kubelet would retry.
@@ -95,13 +119,20 @@ func (c *checks) answer(ctx context.Context, request CheckRequest) (CheckAnswer,
 		return CheckAnswer{}, errors.New("too many other checks are in progress")
 	}
 	question := policy.Question{Namespace: request.Namespace, Reference: request.Reference, Config: request.Config}
-	verdict := c.decide(ctx, question)
+	foundBy := c.foundBy()
+	decide := c.decide
+	if foundBy == policy.FoundByLayers {
+		decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+			return DecideAlike(ctx, q, c.alike, c.decide)
+		}
+	}
+	verdict := decide(ctx, question)
 	for verdict.Reason == policy.Pending && ctx.Err() == nil {
 		pause(ctx, pendingInterval)
 		// A decision after the deadline would only describe the deadline.
-		if next := c.decide(ctx, question); ctx.Err() == nil {
+		if next := decide(ctx, question); ctx.Err() == nil {
 			verdict = next
 		}
 	}
-	return CheckAnswer{VerdictOf(verdict), c.mode(request.Namespace), c.advise(verdict)}, nil
+	return CheckAnswer{VerdictOf(verdict), c.mode(request.Namespace), c.advise(verdict), foundBy}, nil
 }

@@ -79,6 +79,7 @@ func Run(ctx context.Context, options Options) error {
 		return fmt.Errorf("preparing to read containerd's images: %w", err)
 	}
 	defer images.Close()
+	images.AllowRemoteSnapshotters(d.current.remoteSnapshotters)
 	d.images = images
 	// 3. policy: the document of the namespace.
 	d.documents = d.openDocuments()

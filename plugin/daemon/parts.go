@@ -46,6 +46,9 @@ func (d *daemon) newPlugin() *nri.Plugin {
 		Logger:   d.log,
 		Panicked: d.panicked,
 		Version:  func(ctx context.Context) (string, error) { return containerd.Version(ctx, address) },
+		Unsupported: func(ctx context.Context) error {
+			return containerd.Unsupported(ctx, address, d.current.remoteSnapshotters())
+		},
 	}
 }
 
@@ -208,9 +211,11 @@ func (d *daemon) newEvidenceService() *EvidenceService {
 
 func (d *daemon) newChecks() *checks {
 	return &checks{
-		decide: d.decider.Decide,
-		advise: d.decider.Advice,
-		mode:   func(namespace string) string { return d.current.config().Mode(namespace).String() },
-		slots:  make(chan struct{}, maxChecks),
+		decide:  d.decider.Decide,
+		advise:  d.decider.Advice,
+		mode:    func(namespace string) string { return d.current.config().Mode(namespace).String() },
+		foundBy: func() policy.FoundBy { return d.plugin.Runtime().FoundBy },
+		alike:   d.images.Alike,
+		slots:   make(chan struct{}, maxChecks),
 	}
 }

@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/countersign/countersign/conf"
 	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
@@ -20,4 +23,29 @@ func (d *daemon) logRegistryProblems(ctx context.Context, registries *evidencefe
 		d.log.WarnContext(ctx, "a directory of registry.config_path does not exist: no hosts.toml is read from it",
 			"directory", directory)
 	}
+}
+
+// checkHosts logs once if signatures are fetched with other hosts.toml files than images are pulled. Directories that
+// do not exist make no difference.
+func (s *containerdStatus) checkHosts(ctx context.Context) {
+	theirs := s.config.HostsDirectories()
+	if theirs == s.containerdHosts {
+		return
+	}
+	s.containerdHosts = theirs
+	if slices.Equal(existing(s.hosts), existing(theirs)) {
+		return
+	}
+	s.log.WarnContext(ctx, "registry.config_path is not containerd's own: signatures are fetched with other hosts.toml "+
+		"files than images are pulled", "config_path", s.hosts, "containerd", theirs)
+}
+
+// existing returns the directories of a list that exist.
+func existing(list string) (found []string) {
+	for _, directory := range filepath.SplitList(list) {
+		if info, err := os.Stat(directory); err == nil && info.IsDir() {
+			found = append(found, filepath.Clean(directory))
+		}
+	}
+	return found
 }

@@ -28,6 +28,9 @@ func (c *current) config() *conf.Config { return c.pointer.Load() }
 // audit reports whether a namespace is in audit mode.
 func (c *current) audit(namespace string) bool { return c.config().Mode(namespace) == conf.ModeAudit }
 
+// remoteSnapshotters reports whether containers are evaluated whose files are fetched when they are read.
+func (c *current) remoteSnapshotters() bool { return c.config().Enforce.InsecureRemoteSnapshotters }
+
 // noIdentity reports whether a namespace accepts signatures that name no repository.
 func (c *current) noIdentity(namespace string) bool {
 	return c.config().Identity(namespace) == conf.IdentityDigest

@@ -30,6 +30,8 @@ type containerdStatus struct {
 	// address is containerd's address; pullTimeout returns how long the verifier may take.
 	address     string
 	pullTimeout func() time.Duration
+	// hosts is registry.config_path.
+	hosts string
 	// sandboxImage receives the reference of the sandbox image.
 	sandboxImage func(string)
 	metrics      *metrics.Metrics
@@ -37,8 +39,9 @@ type containerdStatus struct {
 
 	// config is containerd's configuration; nil: not known.
 	config *containerd.Config
-	// required and pulls are the answers that were last logged.
+	// required and pulls are the answers that were last logged, and containerdHosts is the last setting of containerd's.
 	required, pulls healthAnswer
+	containerdHosts string
 }
 
 // reportStatus notifies systemd that the daemon is ready after its first registration. It reports to metrics, health
@@ -61,6 +64,7 @@ func (d *daemon) reportStatus(ctx context.Context, group *errgroup.Group) {
 	status := &containerdStatus{
 		address:      d.config.Containerd.Address,
 		pullTimeout:  func() time.Duration { return d.current.config().Pull.Timeout },
+		hosts:        d.config.Registry.ConfigPath,
 		sandboxImage: d.sandbox.configured,
 		metrics:      d.metrics,
 		log:          d.log,
@@ -152,6 +156,7 @@ func (s *containerdStatus) checkPulls(ctx context.Context, err error) {
 		s.metrics.Set(metrics.Sandbox, metrics.Unknown, err.Error())
 		return
 	}
+	s.checkHosts(ctx)
 	s.sandboxImage(s.config.SandboxImage())
 	s.checkVerifier(ctx, true)
 }

@@ -70,3 +70,45 @@ func TestNothingIsReportedWhileContainerdIsUnknown(t *testing.T) {
 		t.Error(log.String())
 	}
 }
+
+func TestOtherHostsDirectoriesThanContainerdsAreReported(t *testing.T) {
+	one, two, absent := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "absent")
+	for name, test := range map[string]struct {
+		ours, theirs string
+		reported     bool
+	}{
+		"the same directory":                 {one, one, false},
+		"the same directory, with a slash":   {one + "/", one, false},
+		"the same list":                      {one + ":" + two, one + ":" + two, false},
+		"another directory":                  {one, two, true},
+		"another order":                      {one + ":" + two, two + ":" + one, true},
+		"one of containerd's two":            {one, one + ":" + two, true},
+		"one more, which does not exist":     {one + ":" + absent, one, false},
+		"none, where containerd has one":     {"", one, true},
+		"neither of different ones is there": {absent, absent + "2", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			path := filepath.Join(t.TempDir(), "config.toml")
+			text := "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '" + test.theirs + "'\n"
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			config, err := containerd.LoadConfig(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &containerdStatus{hosts: test.ours, config: config, log: slog.New(slog.NewTextHandler(&log, nil))}
+			for range 2 {
+				s.checkHosts(t.Context())
+			}
+			want := 0
+			if test.reported {
+				want = 1
+			}
+			if got := strings.Count(log.String(), "registry.config_path is not containerd's own"); got != want {
+				t.Errorf("reported %d times, want %d: %s", got, want, &log)
+			}
+		})
+	}
+}

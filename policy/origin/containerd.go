@@ -25,6 +25,8 @@ type Containerd struct {
 	log       *slog.Logger
 	panicked  policy.PanicFunc
 	owned     bool
+	// allowRemote reports whether containers on remote snapshotters are evaluated; nil: they are refused.
+	allowRemote func() bool
 
 	memory *memory
 	blobs  *lru.Cache[digest.Digest, []byte]
@@ -76,6 +78,10 @@ func New(c *client.Client, namespace string, log *slog.Logger) *Containerd {
 		end:       end,
 	}
 }
+
+// AllowRemoteSnapshotters sets whether containers and image volumes are evaluated whose files a snapshotter fetches
+// when they are read. It is called before the first question.
+func (c *Containerd) AllowRemoteSnapshotters(allow func() bool) { c.allowRemote = allow }
 
 // Close ends what goes on in the background and waits for it. Questions asked afterwards are refused.
 func (c *Containerd) Close() error {

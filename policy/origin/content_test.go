@@ -265,6 +265,38 @@ func TestRootfsFindsASnapshotterThatCameLater(t *testing.T) {
 	verified(t, o, "one", c)
 }
 
+// TestRemoteSnapshotsProveNothing: their files are fetched when the container reads them.
+func TestRemoteSnapshotsProveNothing(t *testing.T) {
+	s := newStores(t)
+	c := s.config("app", "base")
+	s.prepare("first", "container", s.unpack("first", "base"))
+	s.prepare("second", "local", s.unpack("second", "base"))
+	s.remote = "first"
+	o := s.origin()
+	allowed := false
+	o.AllowRemoteSnapshotters(func() bool { return allowed })
+	_, err := o.Content(t.Context(), container("container", c))
+	refusal(t, err, policy.UnknownOrigin, "the snapshotter first", "is remote")
+	verified(t, o, "local", c)
+	allowed = true
+	verified(t, o, "container", c)
+}
+
+func TestSnapshottersAreListedAgainAfterALostStream(t *testing.T) {
+	s := newStores(t)
+	c := s.config("app", "base")
+	s.prepare("first", "container", s.unpack("first", "base"))
+	o := s.following()
+	verified(t, o, "container", c)
+	// The containerd that comes back has another configuration.
+	s.remote = "first"
+	s.loseEvents()
+	eventually(t, "the snapshotter to be remote", func() bool {
+		_, err := o.Content(t.Context(), container("container", c))
+		return err != nil && strings.Contains(err.Error(), "is remote")
+	})
+}
+
 func TestRootfsDoesNotOutliveItsContext(t *testing.T) {
 	s := newStores(t)
 	c := s.config("app", "base")

@@ -42,6 +42,7 @@ func (c *Containerd) Run(ctx context.Context) error {
 			return err
 		})
 		c.memory.lose()
+		c.stats.forget()
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it has done what it was asked to
 		}

@@ -161,10 +161,6 @@ func (m *memory) lockedAnnounced(w wanted, listed uint64) bool {
 // answers from memory. It lists images only if memory is not up to date or has none: an image can be pulled, and its
 // container be created, before the event arrives.
 func (c *Containerd) discover(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
-	w, err := parseWanted(container.Reference)
-	if err != nil {
-		return nil, err
-	}
 	info, in, err := c.rootfs(ctx, container.ID)
 	if err != nil {
 		return nil, err
@@ -172,6 +168,26 @@ func (c *Containerd) discover(ctx context.Context, container policy.Container) (
 	chain, err := originalChain(ctx, in, info)
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "looking for snapshot %s: %v", info.Parent, err)
+	}
+	return c.withLayers(ctx, chain, container.Reference)
+}
+
+// Alike returns the configs that a container of a question's image could run for all that its layers tell: the
+// question's own, and those with the same layers that can be the wanted image. It is what [Containerd.Content] finds
+// for such a container if the runtime reports no config.
+func (c *Containerd) Alike(ctx context.Context, q policy.Question) ([]digest.Digest, error) {
+	chain, err := c.chain(c.in(ctx), q.Config)
+	if err != nil {
+		return nil, err
+	}
+	return c.withLayers(c.in(ctx), chain, q.Reference)
+}
+
+// withLayers returns the configs with these layers that can be the image that a pod calls by a reference.
+func (c *Containerd) withLayers(ctx context.Context, chain, written string) ([]digest.Digest, error) {
+	w, err := parseWanted(written)
+	if err != nil {
+		return nil, err
 	}
 	found := c.memory.candidates(chain, w, 0)
 	if !found.settled() || len(found.configs) == 0 {
@@ -182,10 +198,10 @@ func (c *Containerd) discover(ctx context.Context, container policy.Container) (
 	switch {
 	case found.failure != "":
 		return nil, policy.Refuse(policy.Unavailable,
-			"the images of %s with the layers %q are not all known: %s", container.Reference, chain, found.failure)
+			"the images of %s with the layers %q are not all known: %s", written, chain, found.failure)
 	case len(found.configs) == 0:
 		return nil, policy.Refuse(policy.UnknownOrigin,
-			"no image obtained as %s has the layers %q", container.Reference, chain)
+			"no image obtained as %s has the layers %q", written, chain)
 	}
 	return found.configs, nil
 }

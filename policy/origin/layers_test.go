@@ -269,3 +269,20 @@ func TestCandidatesWithoutContainerd(t *testing.T) {
 	_, err := o.Content(t.Context(), policy.Container{ID: "container", Reference: "example.com/app:signed"})
 	refusal(t, err, policy.Unavailable, "listing containerd's images")
 }
+
+// TestAlike: what could be taken for an image is what would be found for a container of it.
+func TestAlike(t *testing.T) {
+	s := newStores(t)
+	w := s.twins()
+	o := s.following()
+	for _, reference := range []string{"example.com/app:signed", w.signed.Digest.String(), "example.com/gone:v1"} {
+		found, foundErr := o.Content(t.Context(), policy.Container{ID: "container", Reference: reference})
+		alike, err := o.Alike(t.Context(), policy.Question{Namespace: "prod", Reference: reference, Config: w.signed.Digest})
+		same(t, alike, found)
+		if (err == nil) != (foundErr == nil) {
+			t.Errorf("of %s: %v, and for a container: %v", reference, err, foundErr)
+		}
+	}
+	_, err := o.Alike(t.Context(), policy.Question{Reference: "example.com/app:v1", Config: digest.FromString("gone")})
+	refusal(t, err, policy.Unavailable)
+}

@@ -17,12 +17,27 @@ import (
 type snapshotters struct {
 	mu    sync.Mutex
 	names []string
+	// remote are those that fetch files when a container reads them.
+	remote map[string]bool
 }
 
 func (s *snapshotters) list() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.names)
+}
+
+func (s *snapshotters) isRemote(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remote[name]
+}
+
+// forget has containerd asked again: it may be another one.
+func (s *snapshotters) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names, s.remote = nil, nil
 }
 
 // held moves a name to the front.
@@ -76,6 +91,10 @@ func (c *Containerd) statIn(ctx context.Context, key string, names []string) (
 				"looking for snapshot %s in containerd's snapshotter %s: %v", key, name, err)
 		}
 		c.stats.held(name)
+		if c.stats.isRemote(name) && (c.allowRemote == nil || !c.allowRemote()) {
+			return snapshots.Info{}, nil, policy.Refuse(policy.UnknownOrigin,
+				"the snapshotter %s of snapshot %s is remote, and its snapshots do not prove which files they have", name, key)
+		}
 		return info, in, nil
 	}
 	return snapshots.Info{}, nil, nil
@@ -88,20 +107,27 @@ func (c *Containerd) listSnapshotters(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var names []string
+	remote := map[string]bool{}
 	for _, plugin := range response.GetPlugins() {
 		if plugin.GetInitErr() == nil {
 			names = append(names, plugin.GetID())
+			remote[plugin.GetID()] = plugin.GetExports()[remoteExport] == "true"
 		}
 	}
 	slices.Sort(names)
-	c.stats.learn(names)
+	c.stats.learn(names, remote)
 	return names, nil
 }
 
+// remoteExport is what a snapshotter exports if it fetches files when a container reads them (containerd v2.4.2,
+// core/transfer/local).
+const remoteExport = "enable_remote_snapshot_annotations"
+
 // learn makes the names those that containerd has, in the order of use.
-func (s *snapshotters) learn(names []string) {
+func (s *snapshotters) learn(names []string, remote map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remote = remote
 	used := slices.DeleteFunc(slices.Clone(s.names), func(name string) bool { return !slices.Contains(names, name) })
 	for _, name := range names {
 		if !slices.Contains(used, name) {

@@ -59,6 +59,7 @@ type stores struct {
 	lose         []context.CancelCauseFunc
 	snapshotters map[string]snapshots.Snapshotter
 	plugins      []string
+	remote       string // the snapshotter that is remote
 }
 
 func newStores(tb testing.TB) *stores {
@@ -332,7 +333,11 @@ func (f fakeIntrospection) Plugins(context.Context, ...string) (*introspection.P
 	}
 	response := &introspection.PluginsResponse{}
 	for _, name := range slices.Sorted(slices.Values(f.s.plugins)) {
-		response.Plugins = append(response.Plugins, &introspection.Plugin{ID: name})
+		exports := map[string]string{"root": "/var/lib/containerd"}
+		if name == f.s.remote {
+			exports["enable_remote_snapshot_annotations"] = "true"
+		}
+		response.Plugins = append(response.Plugins, &introspection.Plugin{ID: name, Exports: exports})
 	}
 	return response, nil
 }

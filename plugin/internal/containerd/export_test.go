@@ -5,3 +5,11 @@ func ConfigFlag(arguments []string) string { return configFlag(arguments) }
 
 // VerifierIn returns why containerd does not run countersign-verifier from a directory.
 func VerifierIn(directory string, limit int) error { return verifierIn(directory, limit) }
+
+// Unserved returns why a containerd with that configuration and these remote snapshotters cannot be served.
+func Unserved(c *Config, remote []string) error {
+	if err := c.restores(); err != nil {
+		return err
+	}
+	return c.usesRemote(remote)
+}
