@@ -227,7 +227,27 @@ func TestFilesHoldOneIdea(t *testing.T) {
 			t.Errorf("%s has %d lines, more than 250", s.path, s.lines)
 		}
 		if slices.Contains(names, strings.TrimSuffix(s.syntax.Name.Name, "_test")) {
-			t.Errorf("%s: a package called %s holds no one idea", s.path, s.syntax.Name.Name)
+			t.Errorf("%s: a package called %s has no single subject", s.path, s.syntax.Name.Name)
+		}
+	}
+}
+
+// TestParameterListsAreShort leaves out test support, and parameters that a library determines.
+func TestParameterListsAreShort(t *testing.T) {
+	const most = 4
+	given := map[string]bool{"nri/conn.go:register": true} // ttrpc.UnaryClientInterceptor
+	for _, s := range sources(t) {
+		if s.test || strings.HasSuffix(s.folder(), "test") || within(s.folder(), "integration") {
+			continue
+		}
+		for _, declaration := range s.syntax.Decls {
+			function, ok := declaration.(*ast.FuncDecl)
+			if !ok || given[s.path+":"+function.Name.Name] {
+				continue
+			}
+			if count := function.Type.Params.NumFields(); count > most {
+				t.Errorf("%s: %s has %d parameters, more than %d", s.path, function.Name.Name, count, most)
+			}
 		}
 	}
 }

@@ -212,16 +212,15 @@ func TestAFindingExpires(t *testing.T) {
 				sources.Kinds = policy.Kinds{}
 				asked := make([]int, len(judges))
 				for i, judge := range judges {
-					sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Func: func(
-						context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
-					) policy.Finding {
+					count := func(context.Context, policy.JudgeRequest) policy.Finding {
 						asked[i]++
 						finding := policy.Finding{Met: judge.met, Reason: judge.reason}
 						if judge.lasts > 0 {
 							finding.ExpiresAt = time.Now().Add(judge.lasts)
 						}
 						return finding
-					}})
+					}
+					sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Func: count})
 				}
 				wantAskedEveryHour(t, newDecider(t, sources), &asked[0])
 			})

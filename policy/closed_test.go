@@ -91,9 +91,7 @@ func TestFindingsOfAJudgeAreValidated(t *testing.T) {
 }
 
 func answering(finding policy.Finding) policy.JudgeFunc {
-	return func(
-		context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
-	) policy.Finding {
+	return func(context.Context, policy.JudgeRequest) policy.Finding {
 		return finding
 	}
 }
@@ -121,7 +119,7 @@ func TestOneYesOfSeveralJudgesIsEnoughAndAFailureIsNotCached(t *testing.T) {
 			sources := n.sources()
 			asked := 0
 			sources.Generations, sources.Kinds = nil, kindsOf(
-				func(context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence) policy.Finding {
+				func(context.Context, policy.JudgeRequest) policy.Finding {
 					asked++
 					return c.first
 				},
@@ -149,9 +147,7 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 		},
 		"in refetch": func(s *policy.Sources) { s.Refetch = func([]policy.Manifest, reference.Named) { panic("here") } },
 		"in a judge": func(s *policy.Sources) {
-			s.Kinds[policy.SignedBy].Judges[0].Func = func(
-				context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
-			) policy.Finding {
+			s.Kinds[policy.SignedBy].Judges[0].Func = func(context.Context, policy.JudgeRequest) policy.Finding {
 				panic("here")
 			}
 		},

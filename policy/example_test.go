@@ -67,13 +67,11 @@ func ExampleDecider_Decide() {
 }
 
 // judge supports two kinds of requirements and meets no signature; package signature has the real judge.
-func judge(
-	_ context.Context, requirement *policy.Requirement, _ reference.Named, _ policy.Manifest, evidence policy.Evidence,
-) policy.Finding {
+func judge(_ context.Context, request policy.JudgeRequest) policy.Finding {
 	switch {
-	case requirement.Kind == policy.InsecureAcceptAnything:
+	case request.Requirement.Kind == policy.InsecureAcceptAnything:
 		return policy.Finding{Met: true}
-	case evidence.State == policy.None:
+	case request.Evidence.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "a signature is required and none was found"}
 	default:
 		return policy.Finding{Reason: policy.Rejected}

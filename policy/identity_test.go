@@ -6,22 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/distribution/reference"
-
 	"github.com/countersign/countersign/policy"
 )
 
 // bundles is a judge that finds a valid signature without a name if "nameless" has signed, and one with the right name
 // if "bundle" has.
-func bundles(
-	_ context.Context, _ *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
-) policy.Finding {
+func bundles(_ context.Context, request policy.JudgeRequest) policy.Finding {
 	switch {
-	case strings.Contains(e.Directory, "bundle"):
+	case strings.Contains(request.Evidence.Directory, "bundle"):
 		return policy.Finding{Met: true}
-	case strings.Contains(e.Directory, "nameless"):
+	case strings.Contains(request.Evidence.Directory, "nameless"):
 		return policy.Finding{Reason: policy.Rejected, NoIdentity: true, Detail: "it names no repository"}
-	case e.State == policy.None:
+	case request.Evidence.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no bundle"}
 	default:
 		return policy.Finding{Reason: policy.Rejected, Detail: "another key's bundle"}
@@ -106,9 +102,7 @@ func TestOnlyARejectionMayLackANameOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, signedBy("alice"))
 			n.signed(map[string]string{tagged: "mallory"})
-			n.judge = func(
-				context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
-			) policy.Finding {
+			n.judge = func(context.Context, policy.JudgeRequest) policy.Finding {
 				return finding
 			}
 			sources := n.sources()

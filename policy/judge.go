@@ -114,7 +114,7 @@ func (e *evaluation) askJudges(
 	var found judgement
 	var expiresAt time.Time
 	for _, judge := range judges {
-		finding := judge.Func(ctx, requirement, e.reference, manifest, evidence).validated()
+		finding := judge.Func(ctx, JudgeRequest{requirement, e.reference, manifest, evidence}).validated()
 		found.each = append(found.each, finding)
 		if finding.Met {
 			found.Finding = finding

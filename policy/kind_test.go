@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/distribution/reference"
-
 	"github.com/countersign/countersign/policy"
 )
 
@@ -33,9 +31,7 @@ func TestARequirementOfAKindThatIsNotInTheTableDenies(t *testing.T) {
 func TestOnlyTheJudgesOfAKindAreCalled(t *testing.T) {
 	var asked []string
 	judge := func(name string) policy.Judge {
-		return policy.Judge{Name: name, Func: func(
-			context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
-		) policy.Finding {
+		return policy.Judge{Name: name, Func: func(context.Context, policy.JudgeRequest) policy.Finding {
 			asked = append(asked, name)
 			return policy.Finding{Reason: policy.Rejected}
 		}}

@@ -21,12 +21,10 @@ type bench struct {
 	goOn      chan struct{}
 }
 
-func (b *bench) judge(
-	_ context.Context, r *policy.Requirement, ref reference.Named, _ policy.Manifest, _ policy.Evidence,
-) policy.Finding {
+func (b *bench) judge(_ context.Context, request policy.JudgeRequest) policy.Finding {
 	b.most.Store(max(b.most.Load(), b.now.Add(1)))
 	defer b.now.Add(-1)
-	if r.NeedsEvidence && ref.Name() != repository {
+	if request.Requirement.NeedsEvidence && request.Reference.Name() != repository {
 		<-b.goOn
 	}
 	return policy.Finding{Met: true}

@@ -124,20 +124,18 @@ func rejectAll() *policy.Requirement {
 }
 
 // readSigners is a judge of the requirements above.
-func readSigners(
-	_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
-) policy.Finding {
+func readSigners(_ context.Context, request policy.JudgeRequest) policy.Finding {
 	switch {
-	case r.Kind == policy.InsecureAcceptAnything:
+	case request.Requirement.Kind == policy.InsecureAcceptAnything:
 		return policy.Finding{Met: true}
-	case r.Kind == policy.Reject:
+	case request.Requirement.Kind == policy.Reject:
 		return policy.Finding{Reason: policy.Rejected, Detail: "the policy rejects everything"}
-	case e.State == policy.None:
+	case request.Evidence.State == policy.None:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no signature"}
-	case slices.Contains(strings.Fields(e.Directory), string(r.JSON)):
+	case slices.Contains(strings.Fields(request.Evidence.Directory), string(request.Requirement.JSON)):
 		return policy.Finding{Met: true}
 	default:
-		return policy.Finding{Reason: policy.Rejected, Detail: "not signed by " + string(r.JSON)}
+		return policy.Finding{Reason: policy.Rejected, Detail: "not signed by " + string(request.Requirement.JSON)}
 	}
 }
 
@@ -169,11 +167,9 @@ func (n *node) sources() policy.Sources {
 			return kept(manifests, ref)
 		},
 		Refetch: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
-		Kinds: kindsOf(func(
-			ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest, e policy.Evidence,
-		) policy.Finding {
+		Kinds: kindsOf(func(ctx context.Context, request policy.JudgeRequest) policy.Finding {
 			n.judged.Add(1)
-			return n.judge(ctx, r, ref, m, e)
+			return n.judge(ctx, request)
 		}),
 		Generations: []func() uint64{n.generation.Load},
 	}

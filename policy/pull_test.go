@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/distribution/reference"
-
 	"github.com/countersign/countersign/policy"
 )
 
@@ -232,9 +230,7 @@ func TestListsThatDocumentsShareAreJudgedOnce(t *testing.T) {
 
 func TestAJudgeThatPanicsRefusesNoPull(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
-	n.judge = func(
-		context.Context, *policy.Requirement, reference.Named, policy.Manifest, policy.Evidence,
-	) policy.Finding {
+	n.judge = func(context.Context, policy.JudgeRequest) policy.Finding {
 		panic("out of order")
 	}
 	wantReason(t, decidePull(t, n, false), policy.Internal)

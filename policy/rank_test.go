@@ -214,13 +214,12 @@ func TestBytesAreReadOnlyForAJudgeWhoNeedsThem(t *testing.T) {
 				}
 			}
 			judge := n.judge
-			n.judge = func(ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest,
-				e policy.Evidence,
-			) policy.Finding {
-				if e.State == policy.Found && string(m.Bytes) != "the bytes of "+string(m.Digest) {
+			n.judge = func(ctx context.Context, request policy.JudgeRequest) policy.Finding {
+				m := request.Manifest
+				if request.Evidence.State == policy.Found && string(m.Bytes) != "the bytes of "+string(m.Digest) {
 					t.Errorf("a judge got %q for %s", m.Bytes, m.Digest)
 				}
-				return judge(ctx, r, ref, m, e)
+				return judge(ctx, request)
 			}
 			n.runs(image)
 			wantReason(t, decide(t, n, tagged), c.want)

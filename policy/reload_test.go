@@ -82,11 +82,9 @@ func TestAReloadDuringADecisionDoesNotMixTwoPolicies(t *testing.T) {
 			}
 		},
 		"while a requirement is judged": func(n *node) {
-			n.judge = func(
-				ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest, e policy.Evidence,
-			) policy.Finding {
+			n.judge = func(ctx context.Context, request policy.JudgeRequest) policy.Finding {
 				reload(n)
-				return readSigners(ctx, r, ref, m, e)
+				return readSigners(ctx, request)
 			}
 		},
 	}

@@ -39,6 +39,15 @@ func (r *Requirement) withKeyFiles(detail string) string {
 // needsEvidence reports whether the requirement cannot be evaluated without signatures.
 func (r *Requirement) needsEvidence() bool { return r.NeedsEvidence && r.Problem == "" }
 
-// JudgeFunc decides whether one manifest of an image with that reference meets one requirement with its stored
-// evidence. For a requirement that needs no evidence the evidence is zero.
-type JudgeFunc func(context.Context, *Requirement, reference.Named, Manifest, Evidence) Finding
+// JudgeRequest asks whether one manifest of an image meets one requirement.
+type JudgeRequest struct {
+	Requirement *Requirement
+	// Reference is the normalised reference under which the image is judged.
+	Reference reference.Named
+	Manifest  Manifest
+	// Evidence is the stored evidence of the manifest. It is zero for a requirement that needs none.
+	Evidence Evidence
+}
+
+// JudgeFunc decides about one request.
+type JudgeFunc func(context.Context, JudgeRequest) Finding

@@ -96,11 +96,9 @@ func TestWhatMetARequirementBeforeIsJudgedFirst(t *testing.T) {
 			n := newNode(t, signedBy("alice"))
 			n.withSatisfied(test.satisfied, test.all, 1<<20)
 			var judged []string
-			n.judge = func(
-				ctx context.Context, r *policy.Requirement, ref reference.Named, m policy.Manifest, e policy.Evidence,
-			) policy.Finding {
-				judged = append(judged, e.Directory)
-				return readSigners(ctx, r, ref, m, e)
+			n.judge = func(ctx context.Context, request policy.JudgeRequest) policy.Finding {
+				judged = append(judged, request.Evidence.Directory)
+				return readSigners(ctx, request)
 			}
 			var reported []policy.Satisfaction
 			verdict, steps := newDecider(t, satisfied(n, &reported)).Explain(t.Context(), ask(tagged))

@@ -153,17 +153,16 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 	return &pull.VerifierEndpoint{Gate: n.gate, Timeout: func() time.Duration { return 8 * time.Second }}
 }
 
-func judgePull(
-	_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
-) policy.Finding {
-	if r.Kind == policy.SignedBy && e.State == policy.Found {
+func judgePull(_ context.Context, request policy.JudgeRequest) policy.Finding {
+	kind, evidence := request.Requirement.Kind, request.Evidence
+	if kind == policy.SignedBy && evidence.State == policy.Found {
 		// The signature of somebody else.
 		return policy.Finding{Reason: policy.Rejected, Detail: "another key has signed"}
 	}
 	switch {
-	case r.Kind == "insecureAcceptAnything", e.State == policy.Found && e.Signatures > 0:
+	case kind == "insecureAcceptAnything", evidence.State == policy.Found && evidence.Signatures > 0:
 		return policy.Finding{Met: true}
-	case r.Kind == "reject", e.State == policy.Found:
+	case kind == "reject", evidence.State == policy.Found:
 		return policy.Finding{Reason: policy.Rejected, Detail: "the key /etc/keys/prod.pub says no"}
 	default:
 		return policy.Finding{Reason: policy.Unsigned, Detail: "no signature"}

@@ -40,7 +40,9 @@ func benchmarkJudge(b *testing.B, requirement *policy.Requirement, app sample, b
 		for b.Loop() {
 			generation += step
 			evidence.Generation = generation
-			if finding := judge.Judge(b.Context(), requirement, ref, app.manifest, evidence); !finding.Met {
+			if finding := judge.Judge(b.Context(), policy.JudgeRequest{
+				Requirement: requirement, Reference: ref, Manifest: app.manifest, Evidence: evidence,
+			}); !finding.Met {
 				b.Fatal(finding.Detail)
 			}
 		}

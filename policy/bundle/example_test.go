@@ -50,7 +50,9 @@ func Example() {
 		if err != nil {
 			panic(err)
 		}
-		finding := judge.Judge(context.Background(), requirement, ref, manifest, evidence)
+		finding := judge.Judge(context.Background(), policy.JudgeRequest{
+			Requirement: requirement, Reference: ref, Manifest: manifest, Evidence: evidence,
+		})
 		fmt.Printf("%t %q\n", finding.Met, finding.Reason)
 	}
 	// Output:

@@ -109,7 +109,7 @@ func FuzzJudge(f *testing.F) {
 		}
 		signaturetest.Write(t, path, raw)
 		for _, requirement := range requirements {
-			finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+			finding := judge.Judge(t.Context(), app.request(requirement, ref))
 			if (finding.Met || finding.NoIdentity) && !payloads[payload(t, raw)] {
 				t.Errorf("%s is met by an unsigned payload", requirement.JSON)
 			}
@@ -142,7 +142,7 @@ func FuzzStatement(f *testing.F) {
 	judge := bundle.NewJudge()
 	f.Fuzz(func(t *testing.T, statement []byte) {
 		app := newSample(t, manifest, bundletest.SignStatement(t, key, statement).JSON(t))
-		finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+		finding := judge.Judge(t.Context(), app.request(requirement, ref))
 		if !finding.Met && finding.Reason != policy.Rejected && finding.Reason != policy.Unsigned {
 			t.Errorf("%s: %s", finding.Reason, finding.Detail)
 		}

@@ -109,7 +109,7 @@ func TestLargeBundlesTakeLittleMemory(t *testing.T) {
 			judge, requirement, ref := bundle.NewJudge(), required(t, key.Requirement(t)), named(t, tagged)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+			finding := judge.Judge(t.Context(), app.request(requirement, ref))
 			runtime.ReadMemStats(&after)
 			if finding.Reason == policy.Unavailable || finding.Reason == policy.Internal {
 				t.Errorf("%s: %s", finding.Reason, finding.Detail)
@@ -138,7 +138,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	before := heap()
 	for generation := range uint64(100) {
 		app.evidence.Generation = generation + 1
-		judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+		judge.Judge(t.Context(), app.request(requirement, ref))
 	}
 	if grown := heap() - min(before, heap()); grown > 24<<20 {
 		t.Errorf("the cache has %d MiB", grown>>20)
@@ -151,6 +151,6 @@ func TestAPanicIsInternal(t *testing.T) {
 	key := bundletest.NewKey(t)
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	var judge *bundle.Judge
-	finding := judge.Judge(t.Context(), required(t, key.Requirement(t)), named(t, tagged), app.manifest, app.evidence)
+	finding := judge.Judge(t.Context(), app.request(required(t, key.Requirement(t)), named(t, tagged)))
 	wantFinding(t, finding, policy.Internal, "panic while judging a bundle")
 }

@@ -81,8 +81,8 @@ func (c *comparison) requirement(t testing.TB, identity string) *policy.Requirem
 func (c *comparison) ask(t testing.TB, requirement *policy.Requirement, name string, ref reference.Named) {
 	t.Helper()
 	app := c.sign(t, name)
-	ours := c.ours.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
-	theirs := c.theirs.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+	ours := c.ours.Judge(t.Context(), app.request(requirement, ref))
+	theirs := c.theirs.Judge(t.Context(), app.request(requirement, ref))
 	answers := []policy.Reason{policy.Accepted, policy.Rejected}
 	if foreign(name) {
 		// Such a name can only be refused.
@@ -133,8 +133,8 @@ func TestARegistryMayHaveAnyHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			requirement := comparison.requirement(t, data(map[string]string{"type": test.identity}))
 			app, ref := comparison.sign(t, test.signed), named(t, test.ref)
-			ours := comparison.ours.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
-			theirs := comparison.theirs.Judge(t.Context(), requirement, ref, app.manifest, app.evidence)
+			ours := comparison.ours.Judge(t.Context(), app.request(requirement, ref))
+			theirs := comparison.theirs.Judge(t.Context(), app.request(requirement, ref))
 			if reason(ours) != test.want || reason(theirs) != policy.Rejected {
 				t.Errorf("a bundle: %s %s; the old format: %s %s", reason(ours), ours.Detail, reason(theirs), theirs.Detail)
 			}

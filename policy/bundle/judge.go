@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/distribution/reference"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	"go.podman.io/image/v5/docker"
@@ -52,7 +51,7 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 }
 
 // Judge is a [policy.JudgeFunc]: it reports whether the stored Sigstore bundles of a manifest meet a sigstoreSigned
-// requirement for an image with reference ref. For requirements of other kinds, which no bundle meets, the finding is
+// requirement for an image with that reference. For requirements of other kinds, which no bundle meets, the finding is
 // [policy.Unsigned] without a detail. As for package signature's Judge, a reference has a tag or a digest, not both,
 // and the caller has checked that its digest is one of the image's.
 //
@@ -64,9 +63,8 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 //
 // Findings on a requirement with pki, whose certificates are verified at the current time, are valid for an hour at
 // most. Keys do not expire, and certificates of Fulcio are verified at the time that the log has signed.
-func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref reference.Named,
-	manifest policy.Manifest, evidence policy.Evidence,
-) (finding policy.Finding) {
+func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding policy.Finding) {
+	asked, manifest, evidence := request.Requirement, request.Manifest, request.Evidence
 	// Bundles are untrusted bytes, and a library verifies them.
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -87,9 +85,9 @@ func (j *Judge) Judge(ctx context.Context, asked *policy.Requirement, ref refere
 	if err != nil {
 		return unmet(policy.Internal, "%v", err)
 	}
-	identity, err := docker.NewReference(ref)
+	identity, err := docker.NewReference(request.Reference)
 	if err != nil {
-		return unmet(policy.Internal, "%s has no policy identity: %v", ref, err)
+		return unmet(policy.Internal, "%s has no policy identity: %v", request.Reference, err)
 	}
 	if finding, ok := absent(manifest, evidence); !ok {
 		return finding

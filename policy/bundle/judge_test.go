@@ -187,7 +187,7 @@ func TestACancelledContextIsUnavailable(t *testing.T) {
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	finding := bundle.NewJudge().Judge(ctx, required(t, key.Requirement(t)), named(t, tagged), app.manifest, app.evidence)
+	finding := bundle.NewJudge().Judge(ctx, app.request(required(t, key.Requirement(t)), named(t, tagged)))
 	wantFinding(t, finding, policy.Unavailable, "canceled")
 }
 
@@ -199,7 +199,7 @@ func TestAReferenceWithoutAnIdentityIsInternal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		finding := bundle.NewJudge().Judge(t.Context(), required(t, key.Requirement(t)), ref, app.manifest, app.evidence)
+		finding := bundle.NewJudge().Judge(t.Context(), app.request(required(t, key.Requirement(t)), ref))
 		wantFinding(t, finding, policy.Internal, "no policy identity")
 	}
 }

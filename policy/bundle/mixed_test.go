@@ -87,7 +87,7 @@ func TestRequirementsAreMetByDifferentBundles(t *testing.T) {
 		{third.Requirement(t), policy.Rejected},
 	} {
 		for range 2 {
-			finding := judge.Judge(t.Context(), required(t, test.requirement), named(t, tagged), app.manifest, app.evidence)
+			finding := judge.Judge(t.Context(), app.request(required(t, test.requirement), named(t, tagged)))
 			wantFinding(t, finding, test.want, "")
 		}
 	}
@@ -158,7 +158,7 @@ func TestTheJudgeIsSafeForConcurrentUse(t *testing.T) {
 	for i := range 12 {
 		group.Go(func() {
 			requirement := requirements[i%len(requirements)]
-			if finding := judge.Judge(t.Context(), requirement, ref, app.manifest, app.evidence); !finding.Met {
+			if finding := judge.Judge(t.Context(), app.request(requirement, ref)); !finding.Met {
 				t.Errorf("%s: %s", requirement.JSON, finding.Detail)
 			}
 		})
@@ -215,7 +215,9 @@ func TestBundlesAreReadOnce(t *testing.T) {
 	judge := bundle.NewJudge()
 	ask := func(key *bundletest.Key, evidence policy.Evidence) policy.Reason {
 		requirement := required(t, key.Requirement(t))
-		return reason(judge.Judge(t.Context(), requirement, named(t, tagged), app.manifest, evidence))
+		return reason(judge.Judge(t.Context(), policy.JudgeRequest{
+			Requirement: requirement, Reference: named(t, tagged), Manifest: app.manifest, Evidence: evidence,
+		}))
 	}
 	unnumbered := app.evidence
 	app.evidence.Generation = 3

@@ -17,5 +17,5 @@ func judgeOld(
 	s := newSample(t, manifest)
 	signaturetest.Write(t, filepath.Join(s.evidence.Directory, "signature-1"), old.File(t))
 	s.evidence.Signatures = 1
-	return signature.NewJudge().Judge(t.Context(), requirement, named(t, ref), s.manifest, s.evidence)
+	return signature.NewJudge().Judge(t.Context(), s.request(requirement, named(t, ref)))
 }

@@ -76,10 +76,15 @@ func named(t testing.TB, s string) reference.Named {
 	return ref
 }
 
+// request returns a request about the image.
+func (s *sample) request(requirement *policy.Requirement, ref reference.Named) policy.JudgeRequest {
+	return policy.JudgeRequest{Requirement: requirement, Reference: ref, Manifest: s.manifest, Evidence: s.evidence}
+}
+
 // judge calls a judge with empty caches, for the image under its tag.
 func (s sample) judge(t testing.TB, requirement *policy.Requirement) policy.Finding {
 	t.Helper()
-	return bundle.NewJudge().Judge(t.Context(), requirement, named(t, tagged), s.manifest, s.evidence)
+	return bundle.NewJudge().Judge(t.Context(), s.request(requirement, named(t, tagged)))
 }
 
 // reason returns the reason of a finding, Accepted if the requirement is met, and "nameless" if it lacks only a name.

@@ -46,29 +46,28 @@ func signer(name string) *policy.Requirement {
 
 // judge reads the files of one kind as the judges do.
 func (c *cluster) judge(kind format.Kind) policy.JudgeFunc {
-	return func(
-		_ context.Context, r *policy.Requirement, _ reference.Named, _ policy.Manifest, e policy.Evidence,
-	) policy.Finding {
+	return func(_ context.Context, request policy.JudgeRequest) policy.Finding {
 		if c.judging != nil {
 			c.judging()
 		}
 		if c.panics {
 			panic("a judge's fault")
 		}
-		count := e.Signatures
+		count := request.Evidence.Signatures
 		if kind == format.KindBundle {
-			count = e.Bundles
+			count = request.Evidence.Bundles
 		}
 		for i := range count {
-			raw, err := os.ReadFile(filepath.Join(e.Directory, kind.Name(i)))
+			raw, err := os.ReadFile(filepath.Join(request.Evidence.Directory, kind.Name(i)))
 			if err != nil {
 				return policy.Finding{Reason: policy.Unavailable, Detail: err.Error()}
 			}
-			if c.judged++; strings.HasPrefix(string(raw), string(r.JSON)+" ") {
+			if c.judged++; strings.HasPrefix(string(raw), string(request.Requirement.JSON)+" ") {
 				return policy.Finding{Met: true}
 			}
 		}
-		return policy.Finding{Reason: policy.Rejected, Detail: fmt.Sprintf("none of %d is by %s", count, r.JSON)}
+		detail := fmt.Sprintf("none of %d is by %s", count, request.Requirement.JSON)
+		return policy.Finding{Reason: policy.Rejected, Detail: detail}
 	}
 }
 

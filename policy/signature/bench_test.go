@@ -31,7 +31,7 @@ func benchmarkJudge(b *testing.B, requirement, name string, app sample) {
 	b.Run("countersign", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if finding := judge.Judge(b.Context(), parsed, ref, app.manifest, app.evidence); !finding.Met {
+			if finding := judge.Judge(b.Context(), app.request(parsed, ref)); !finding.Met {
 				b.Fatal(finding.Detail)
 			}
 		}

@@ -63,9 +63,12 @@ func ExampleJudge_Judge() {
 			fmt.Println(err)
 			return
 		}
-		finding := judge.Judge(context.Background(), document.Default[0], ref,
-			policy.Manifest{Digest: digest.FromBytes(manifest), Bytes: manifest},
-			policy.Evidence{State: policy.Found, Directory: directory, Signatures: 1})
+		finding := judge.Judge(context.Background(), policy.JudgeRequest{
+			Requirement: document.Default[0],
+			Reference:   ref,
+			Manifest:    policy.Manifest{Digest: digest.FromBytes(manifest), Bytes: manifest},
+			Evidence:    policy.Evidence{State: policy.Found, Directory: directory, Signatures: 1},
+		})
 		fmt.Printf("%t %q\n", finding.Met, finding.Detail)
 	}
 	// Output:

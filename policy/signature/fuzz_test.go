@@ -89,7 +89,7 @@ func FuzzJudge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		sample := newSample(t, manifest, raw)
 		for _, requirement := range requirements {
-			finding := judge.Judge(t.Context(), requirement, ref, sample.manifest, sample.evidence)
+			finding := judge.Judge(t.Context(), sample.request(requirement, ref))
 			if finding.Met {
 				t.Errorf("%s is met", requirement.Kind)
 			}

@@ -67,7 +67,7 @@ func TestTheHashWithWhichAKeySigns(t *testing.T) {
 			signed.Annotations["dev.cosignproject.cosign/signature"] = base64.StdEncoding.EncodeToString(raw)
 			app := newSample(t, manifest, signed.File(t))
 			requirement := parse(t, sigstoreSigned(`"keyData":`+data(signaturetest.PublicPEM(t, test.key.Public())), ""))[0]
-			finding := signature.NewJudge().Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+			finding := signature.NewJudge().Judge(t.Context(), app.request(requirement, named(t, appReference)))
 			if finding.Met != (test.detail == "") || !strings.Contains(finding.Detail, test.detail) {
 				t.Errorf("met %t: %s\nlacks %q", finding.Met, finding.Detail, test.detail)
 			}

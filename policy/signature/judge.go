@@ -46,8 +46,8 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 }
 
 // Judge is a [policy.JudgeFunc]: it reports whether the stored signatures of a manifest meet a requirement for an image
-// with reference ref. A reference has a tag or a digest, not both; the caller has checked that its digest is one of the
-// image's, because a signature on an index's child does not cover the index.
+// with that reference. A reference has a tag or a digest, not both; the caller has checked that its digest is one of
+// the image's, because a signature on an index's child does not cover the index.
 //
 // The reasons of a finding that is not met: [policy.Rejected] and [policy.Unsigned] as in package policy;
 // [policy.InvalidPolicy] if the requirement has a Problem; [policy.Pending] if nothing is known about signatures yet;
@@ -56,9 +56,8 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 //
 // Findings that depend on the time of day (on signedBy, and on sigstoreSigned with pki) are valid for an hour at most.
 // Keys do not expire, and certificates of Fulcio are verified at the time in the log's entry.
-func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref reference.Named,
-	manifest policy.Manifest, evidence policy.Evidence,
-) (finding policy.Finding) {
+func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding policy.Finding) {
+	requirement, ref := request.Requirement, request.Reference
 	// Signatures are untrusted bytes, and a library parses them.
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -85,11 +84,11 @@ func (j *Judge) Judge(ctx context.Context, requirement *policy.Requirement, ref 
 	if err != nil {
 		return unmet(policy.Internal, "%s has no policy identity: %v", ref, err)
 	}
-	image := &image{identity: identity, manifest: manifest}
+	image := &image{identity: identity, manifest: request.Manifest}
 	if !requirement.NeedsEvidence {
 		return compiled.judge(ctx, image)
 	}
-	if finding, ok := image.open(ctx, evidence); !ok {
+	if finding, ok := image.open(ctx, request.Evidence); !ok {
 		return finding
 	}
 	// Computed before the judgement, so that a finding does not outlive its inputs.

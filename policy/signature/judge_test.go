@@ -96,7 +96,7 @@ func TestStatesOfEvidence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app, requirement := signedApp(t)
 			test.change(t, &app.evidence)
-			finding := signature.NewJudge().Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+			finding := signature.NewJudge().Judge(t.Context(), app.request(requirement, named(t, appReference)))
 			if got := reason(finding); got != test.want {
 				t.Errorf("%s: %s; want %s", got, finding.Detail, test.want)
 			}
@@ -222,7 +222,7 @@ func TestDetailsAreBounded(t *testing.T) {
 	directory := app.evidence.Directory
 	long := append([]byte("\x00"), strings.Repeat("x", 1<<20)+"\n"...)
 	signaturetest.Write(t, filepath.Join(directory, "signature-1"), long)
-	finding := signature.NewJudge().Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+	finding := signature.NewJudge().Judge(t.Context(), app.request(requirement, named(t, appReference)))
 	if len(finding.Detail) > 5000 || finding.Detail == "" {
 		t.Errorf("the detail is %d bytes long", len(finding.Detail))
 	}

@@ -57,7 +57,9 @@ func TestInvalidRequests(t *testing.T) {
 			if test.requirement.NeedsEvidence {
 				evidence = app.evidence
 			}
-			finding := signature.NewJudge().Judge(test.ctx, test.requirement, ref, app.manifest, evidence)
+			finding := signature.NewJudge().Judge(test.ctx, policy.JudgeRequest{
+				Requirement: test.requirement, Reference: ref, Manifest: app.manifest, Evidence: evidence,
+			})
 			if got := reason(finding); got != test.want {
 				t.Errorf("%s: %s; want %s", got, finding.Detail, test.want)
 			}
@@ -67,8 +69,7 @@ func TestInvalidRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if finding := signature.NewJudge().Judge(t.Context(), good, both, app.manifest,
-		app.evidence); reason(finding) != policy.Internal {
+	if finding := signature.NewJudge().Judge(t.Context(), app.request(good, both)); reason(finding) != policy.Internal {
 		t.Errorf("a tag and a digest: %s: %s", reason(finding), finding.Detail)
 	}
 }
@@ -83,7 +84,9 @@ func TestRequirementsWithoutIDAreNotMixedUp(t *testing.T) {
 	} {
 		for range 2 {
 			requirement := &policy.Requirement{JSON: []byte(`{"type":"` + kind + `"}`)}
-			finding := judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, policy.Evidence{})
+			finding := judge.Judge(t.Context(), policy.JudgeRequest{
+				Requirement: requirement, Reference: named(t, appReference), Manifest: app.manifest, Evidence: policy.Evidence{},
+			})
 			if reason(finding) != want {
 				t.Errorf("%s: %s: %s", kind, reason(finding), finding.Detail)
 			}

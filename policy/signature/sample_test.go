@@ -95,6 +95,11 @@ func named(t testing.TB, s string) reference.Named {
 	return ref
 }
 
+// request returns a request about the image.
+func (s *sample) request(requirement *policy.Requirement, ref reference.Named) policy.JudgeRequest {
+	return policy.JudgeRequest{Requirement: requirement, Reference: ref, Manifest: s.manifest, Evidence: s.evidence}
+}
+
 // judgeAll judges a list of requirements like a decision: all must be met.
 func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, ref reference.Named,
 	s sample,
@@ -105,7 +110,9 @@ func judgeAll(t testing.TB, judge *signature.Judge, list []*policy.Requirement, 
 		if !requirement.NeedsEvidence {
 			evidence = policy.Evidence{}
 		}
-		finding := judge.Judge(t.Context(), requirement, ref, s.manifest, evidence)
+		finding := judge.Judge(t.Context(), policy.JudgeRequest{
+			Requirement: requirement, Reference: ref, Manifest: s.manifest, Evidence: evidence,
+		})
 		if !finding.Met {
 			return finding
 		}

@@ -60,7 +60,7 @@ func checkLasting(t *testing.T, app sample, requirement *policy.Requirement, met
 	t.Helper()
 	judge := signature.NewJudge()
 	ask := func() policy.Finding {
-		return judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+		return judge.Judge(t.Context(), app.request(requirement, named(t, appReference)))
 	}
 	finding := ask()
 	if finding.Met != met {
@@ -87,7 +87,7 @@ func TestGPGIsJudgedNow(t *testing.T) {
 		requirement := parse(t, signedBy(`"keyData":`+data(keyring(t, key)), ""))[0]
 		judge := signature.NewJudge()
 		for i, met := range []bool{true, true, false} {
-			finding := judge.Judge(t.Context(), requirement, named(t, appReference), app.manifest, app.evidence)
+			finding := judge.Judge(t.Context(), app.request(requirement, named(t, appReference)))
 			if finding.Met != met {
 				t.Errorf("after %d hours: met: %t (%s)", i, finding.Met, finding.Detail)
 			}
@@ -134,8 +134,12 @@ func TestKeyedAndKeylessDoNotExpire(t *testing.T) {
 				"keyless, but a key is required":      {keyed, early, false},
 				"by a key, but keyless is required":   {keyless, byKey, false},
 			} {
-				finding := signature.NewJudge().Judge(t.Context(), parse(t, test.requirement)[0],
-					named(t, appReference), test.app.manifest, test.app.evidence)
+				finding := signature.NewJudge().Judge(t.Context(), policy.JudgeRequest{
+					Requirement: parse(t, test.requirement)[0],
+					Reference:   named(t, appReference),
+					Manifest:    test.app.manifest,
+					Evidence:    test.app.evidence,
+				})
 				if finding.Met != test.met || !finding.ExpiresAt.IsZero() {
 					t.Errorf("%s: met: %t until %s (%s)", name, finding.Met, finding.ExpiresAt, finding.Detail)
 				}

@@ -108,20 +108,20 @@ func (w *writer) item(of artifact) error {
 		layer := w.blob(signature.MediaType, signature.Payload)
 		layer.Annotations = signature.Annotations
 		if size += len(file) - len(signature.Payload); size > maxAnnotations {
-			w.artifact(of, cosignType, kindSignatures, layers, nil)
+			w.artifact(of, cosignType, layers, nil)
 			layers, size = nil, 0
 		}
 		layers = append(layers, layer)
 	}
-	w.artifact(of, cosignType, kindSignatures, layers, nil)
-	w.artifact(of, openPGPType, kindSimpleSigning, messages, nil)
+	w.artifact(of, cosignType, layers, nil)
+	w.artifact(of, openPGPType, messages, nil)
 	for _, raw := range format.Contents(of.item.Files, format.KindBundle) {
 		bundle, err := format.ParseBundle(raw)
 		if err != nil {
 			return err
 		}
 		layer := w.blob(bundleTypeThree, raw)
-		w.artifact(of, bundleTypeThree, kindBundle, []ocispec.Descriptor{layer}, bundleAnnotations(bundle))
+		w.artifact(of, bundleTypeThree, []ocispec.Descriptor{layer}, bundleAnnotations(bundle))
 	}
 	return w.err
 }
@@ -137,9 +137,21 @@ func bundleAnnotations(bundle format.Bundle) map[string]string {
 	}
 }
 
+// kindOfArtifact returns the value of the annotation that tells artifacts of one subject apart.
+func kindOfArtifact(artifactType string) string {
+	switch artifactType {
+	case cosignType:
+		return kindSignatures
+	case openPGPType:
+		return kindSimpleSigning
+	default:
+		return kindBundle
+	}
+}
+
 // artifact writes a manifest, unless it would have no layers.
 func (w *writer) artifact(
-	of artifact, artifactType, kind string, layers []ocispec.Descriptor, annotations map[string]string,
+	of artifact, artifactType string, layers []ocispec.Descriptor, annotations map[string]string,
 ) {
 	if len(layers) == 0 {
 		return
@@ -147,7 +159,7 @@ func (w *writer) artifact(
 	all := map[string]string{
 		annotationManifest:   of.item.Manifest.String(),
 		annotationRepository: of.item.Repository,
-		annotationKind:       kind,
+		annotationKind:       kindOfArtifact(artifactType),
 	}
 	maps.Copy(all, annotations)
 	manifest := ocispec.Manifest{
