@@ -12,24 +12,33 @@ import (
 // pass returns the manifests that are judged under a reference.
 type pass func(context.Context, reference.Named) []Manifest
 
-// passes returns what is judged, in turn. Of an image with few manifests that is all of them under each reference.
+// passes returns what is judged, in turn. Of an image with few manifests each reference is judged with those to which
+// it leads itself, so that an answer does not rest on a name that others can move, and then with all of them.
 //
 // Otherwise those come first whose evidence is stored: what others put around the image has none that they could not
 // have signed. Then each reference is judged with the manifests to which it leads itself. Together these are all,
-// without judging every manifest under every reference. If there is but one reference, all manifests are judged under
+// without judging every manifest under every reference. If there is only one reference, all manifests are judged under
 // it.
 func (d *decision) passes(image *Image, refs []reference.Named) []pass {
 	ranked := func(_ context.Context, ref reference.Named) []Manifest { return d.manifestsFor(image, ref) }
-	if len(image.Manifests) <= MaxManifests && len(refs) <= MaxManifests {
+	isLarge := len(image.Manifests) > MaxManifests || len(refs) > MaxManifests
+	many, own := newMany(image), ranked
+	switch {
+	case len(refs) > 1 && image.Own != nil:
+		own = func(_ context.Context, ref reference.Named) []Manifest { return many.digests(image.Own(ref)) }
+	case !isLarge:
 		return []pass{ranked}
 	}
-	many := newMany(image)
-	all := ranked
-	if len(refs) > 1 && image.Own != nil {
-		all = func(_ context.Context, ref reference.Named) []Manifest { return many.digests(image.Own(ref)) }
+	if !isLarge {
+		return []pass{own, func(ctx context.Context, ref reference.Named) []Manifest {
+			if len(own(ctx, ref)) == len(image.Manifests) {
+				return nil // They were judged.
+			}
+			return ranked(ctx, ref)
+		}}
 	}
 	if d.sources.Stored == nil {
-		return []pass{all}
+		return []pass{own}
 	}
 	stored := func(ctx context.Context, ref reference.Named) []Manifest {
 		if len(refs) == 1 {
@@ -37,7 +46,7 @@ func (d *decision) passes(image *Image, refs []reference.Named) []pass {
 		}
 		return many.inRepository(ref, func(of []Manifest) []Manifest { return d.stored(ctx, of, ref) })
 	}
-	return []pass{stored, all}
+	return []pass{stored, own}
 }
 
 // stored returns those manifests of which evidence is stored for the repository of a reference. What met a requirement

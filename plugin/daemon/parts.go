@@ -144,7 +144,9 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 
 func (d *daemon) newPrefetch() *prefetch {
 	return &prefetch{
-		images:            d.images.Held,
+		news:              d.images.News,
+		names:             d.images.Names,
+		held:              d.images.HeldUnder,
 		state:             d.images.State,
 		changed:           d.images.Changed,
 		present:           d.images.Present,

@@ -38,11 +38,14 @@ const (
 // newest first; then of images that arrive without the pull gate, by an import, another client or a new tag; and of
 // images for which changed policies require a signature.
 //
-// It lists images instead of following events, so that it misses none. It does not fetch evidence that is stored, or
-// that was found not to exist: a decision that needs more requests a refetch.
+// It considers names when they are new or lead elsewhere, so that its work does not depend on how many images are on
+// the node. It does not fetch evidence that is stored, or that was found not to exist: a decision that needs more
+// requests a refetch.
 type prefetch struct {
-	// images, state, changed and present are methods of [origin.Containerd].
-	images  func() []origin.Held
+	// news, names, held, state, changed and present are methods of [origin.Containerd].
+	news    func() []string
+	names   func() []string
+	held    func(stored string) []origin.Held
 	state   func() origin.State
 	changed func() <-chan struct{}
 	present func(digest.Digest) bool
@@ -63,6 +66,8 @@ type prefetch struct {
 	policiesChanged notifier
 
 	plan prefetchPlan
+	// pacer has the planning leave the processor to decisions.
+	pacer policy.Pacer
 }
 
 // run prefetches until the context ends. While nothing changes it sleeps.
@@ -91,7 +96,7 @@ func (p *prefetch) run(ctx context.Context) {
 			pause(ctx, imagesDebounce)
 		case <-p.policiesChanged:
 			pause(ctx, policiesInterval)
-			p.plan.policiesChanged()
+			p.evaluatePolicies(ctx)
 		case <-retry:
 			retry = nil
 			p.plan.retryFailed()
@@ -108,38 +113,78 @@ func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan
 	if !p.state().Following {
 		return false
 	}
-	todo := p.plan.todo(p.images(), p.requiresSignature, p.lookup)
-	for i, next := range todo {
-		progress.report(ctx, len(todo)-i)
-		p.waiting(len(todo) - i)
+	p.consider(ctx, p.news())
+	for ctx.Err() == nil {
+		next, ok := p.plan.next(p.present)
+		if !ok {
+			break
+		}
+		progress.report(ctx, p.plan.waiting()+1)
+		p.waiting(p.plan.waiting() + 1)
 		err := p.fetch(ctx, next.manifest, next.reference)
 		if ctx.Err() != nil {
 			return false
 		}
 		p.fetched(err != nil)
 		progress.count(err != nil)
-		p.plan.record(next, err != nil)
-		exhausted := err != nil && p.plan.exhausted(next)
-		if err != nil {
+		if exhausted := p.plan.record(next, err != nil); exhausted {
+			p.log.WarnContext(ctx, "a registry fails: evidence is prefetched from the others",
+				"registry", reference.Domain(next.reference), "retry_after", retryInterval.String(), "error", err)
+		} else if err != nil {
 			p.log.DebugContext(ctx, "evidence not prefetched",
 				"reference", next.reference.String(), "manifest", next.manifest, "error", err)
 		}
-		if exhausted {
-			p.log.WarnContext(ctx, "a registry fails: evidence is prefetched from the others",
-				"registry", reference.Domain(next.reference), "retry_after", retryInterval.String(), "error", err)
-		}
 		pause(ctx, fetchInterval)
-		if exhausted || p.interrupted(changed) {
+		if p.interrupted(ctx, changed) {
 			return true
 		}
+	}
+	if p.plan.droppedAny() {
+		p.consider(ctx, p.names())
+		return p.plan.waiting() > 0
 	}
 	p.waiting(0)
 	progress.end(ctx)
 	return false
 }
 
+// consider adds to the plan what is missing of the images that some names lead to.
+func (p *prefetch) consider(ctx context.Context, names []string) {
+	for _, stored := range names {
+		for _, image := range p.held(stored) {
+			p.pacer.Pause(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			p.considerImage(image)
+		}
+	}
+	p.plan.sort()
+}
+
+func (p *prefetch) considerImage(image origin.Held) {
+	if !p.requiresSignature(image.Reference) {
+		return
+	}
+	for _, manifest := range image.Manifests {
+		job := fetchJob{manifest.Digest, image.Reference, image.Updated}
+		if p.plan.isNew(job) && !isStored(p.lookup, manifest, image.Reference) {
+			p.plan.add(job)
+		}
+	}
+}
+
+// evaluatePolicies considers all names, because policies have changed.
+func (p *prefetch) evaluatePolicies(ctx context.Context) {
+	p.plan.since = time.Now()
+	_ = policy.Guard("prefetching evidence", p.panicked, func() error {
+		p.consider(ctx, p.names())
+		return nil
+	})
+}
+
 // interrupted reports whether something changed, so that other manifests may have become first.
-func (p *prefetch) interrupted(changed <-chan struct{}) bool {
+func (p *prefetch) interrupted(ctx context.Context, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
 		return true
@@ -150,7 +195,7 @@ func (p *prefetch) interrupted(changed <-chan struct{}) bool {
 	}
 	select {
 	case <-p.policiesChanged:
-		p.plan.policiesChanged()
+		p.evaluatePolicies(ctx)
 		return true
 	default:
 		return false
@@ -177,39 +222,4 @@ func pause(ctx context.Context, duration time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(duration):
 	}
-}
-
-// progress logs the beginning, the progress and the end of prefetching.
-type progress struct {
-	log           *slog.Logger
-	since, logged time.Time
-	done, failed  int
-}
-
-func (p *progress) report(ctx context.Context, left int) {
-	now := time.Now()
-	switch {
-	case p.since.IsZero():
-		p.since, p.logged = now, now
-		p.log.InfoContext(ctx, "prefetching evidence", "manifests", left)
-	case now.Sub(p.logged) >= progressInterval:
-		p.logged = now
-		p.log.InfoContext(ctx, "still prefetching evidence", "done", p.done, "failed", p.failed, "left", left)
-	}
-}
-
-func (p *progress) count(failed bool) {
-	p.done++
-	if failed {
-		p.failed++
-	}
-}
-
-func (p *progress) end(ctx context.Context) {
-	if p.since.IsZero() {
-		return
-	}
-	p.log.InfoContext(ctx, "prefetched evidence",
-		"done", p.done, "failed", p.failed, "took_seconds", time.Since(p.since).Seconds())
-	*p = progress{log: p.log}
 }

@@ -30,6 +30,7 @@ type aheadNode struct {
 	changed  chan struct{}
 	asked    func(reference.Named) bool
 	kept     map[digest.Digest]policy.State
+	arrived  []string
 	failing  func(reference.Named) bool
 	fetched  []string
 	times    []time.Time
@@ -45,11 +46,17 @@ func startAhead(t *testing.T, n *aheadNode, names ...string) {
 	t.Helper()
 	n.changed, n.policies, n.state = make(chan struct{}), newNotifier(), origin.State{Following: true}
 	n.held = heldOf(t, names...)
+	n.arrived = n.names()
+	if n.kept == nil {
+		n.kept = map[digest.Digest]policy.State{}
+	}
 	if n.asked == nil {
 		n.asked = func(reference.Named) bool { return true }
 	}
 	p := &prefetch{
-		images: func() []origin.Held { return locked(n, func() []origin.Held { return n.held }) },
+		news:  n.arrive,
+		names: func() []string { return locked(n, n.names) },
+		held:  n.under,
 		state: func() origin.State {
 			return locked(n, func() origin.State { return n.state })
 		},
@@ -57,7 +64,9 @@ func startAhead(t *testing.T, n *aheadNode, names ...string) {
 		present:           func(digest.Digest) bool { return true },
 		requiresSignature: func(ref reference.Named) bool { return n.asked(ref) },
 		lookup: func(manifests []policy.Manifest, _ reference.Named) policy.StoredEvidence {
-			return policy.StoredEvidence{{Manifest: manifests[0].Digest, State: n.kept[manifests[0].Digest]}}
+			return locked(n, func() policy.StoredEvidence {
+				return policy.StoredEvidence{{Manifest: manifests[0].Digest, State: n.kept[manifests[0].Digest]}}
+			})
 		},
 		fetch: n.fetch,
 		expire: func(func(digest.Digest) bool) (int, error) {
@@ -81,6 +90,35 @@ func startAhead(t *testing.T, n *aheadNode, names ...string) {
 	t.Cleanup(func() { cancel(); <-ended })
 }
 
+// names returns the names of the images, which are their references.
+func (n *aheadNode) names() (names []string) {
+	for _, held := range n.held {
+		names = append(names, held.Reference.String())
+	}
+	return names
+}
+
+// arrive returns the names that have not been returned yet.
+func (n *aheadNode) arrive() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	arrived := n.arrived
+	n.arrived = nil
+	return arrived
+}
+
+// under returns the images under a name.
+func (n *aheadNode) under(stored string) (held []origin.Held) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, one := range n.held {
+		if one.Reference.String() == stored {
+			held = append(held, one)
+		}
+	}
+	return held
+}
+
 func locked[T any](n *aheadNode, read func() T) T {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -90,18 +128,20 @@ func locked[T any](n *aheadNode, read func() T) T {
 func heldOf(t *testing.T, names ...string) []origin.Held {
 	t.Helper()
 	var all []origin.Held
-	for _, name := range names {
+	for i, name := range names {
 		ref, err := policy.Normalize(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		manifest := policy.Manifest{Digest: digest.FromString(name)}
-		all = append(all, origin.Held{Reference: ref, Manifests: []policy.Manifest{manifest}})
+		all = append(all, origin.Held{
+			Reference: ref, Manifests: []policy.Manifest{manifest}, Updated: time.Now().Add(-time.Duration(i) * time.Second),
+		})
 	}
 	return all
 }
 
-func (n *aheadNode) fetch(_ context.Context, _ digest.Digest, ref reference.Named) error {
+func (n *aheadNode) fetch(_ context.Context, manifest digest.Digest, ref reference.Named) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fetched = append(n.fetched, ref.String())
@@ -109,6 +149,7 @@ func (n *aheadNode) fetch(_ context.Context, _ digest.Digest, ref reference.Name
 	if n.failing != nil && n.failing(ref) {
 		return errors.New("the registry answers 503")
 	}
+	n.kept[manifest] = policy.None
 	return nil
 }
 
@@ -117,6 +158,7 @@ func (n *aheadNode) change(held []origin.Held) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.held = held
+	n.arrived = append(n.arrived, n.names()...)
 	close(n.changed)
 	n.changed = make(chan struct{})
 }
@@ -279,4 +321,72 @@ func TestNothingIsPrefetchedBeforeTheImagesAreKnown(t *testing.T) {
 			t.Errorf("evidence was looked through %d times, three hours later", times)
 		}
 	})
+}
+
+func TestOnlyNewNamesAreConsidered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var considered atomic.Int64
+		n := aheadNode{asked: func(reference.Named) bool { considered.Add(1); return false }}
+		names := make([]string, 1000)
+		for i := range names {
+			names[i] = fmt.Sprintf("a.example/app:%d", i)
+		}
+		startAhead(t, &n, names...)
+		settle()
+		if considered.Swap(0) != 1000 {
+			t.Error("not all images were considered when the daemon started")
+		}
+		n.mu.Lock()
+		n.held = append(n.held, heldOf(t, "a.example/new:1")...)
+		n.arrived = []string{"a.example/new:1"}
+		close(n.changed)
+		n.changed = make(chan struct{})
+		n.mu.Unlock()
+		settle()
+		if got := considered.Load(); got != 1 {
+			t.Errorf("%d images were considered for one that is new", got)
+		}
+	})
+}
+
+// TestTheNewestStayAndNoneIsForgotten has more images wait than there is room for.
+func TestTheNewestStayAndNoneIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := make([]string, maxJobs+100)
+		for i := range names {
+			names[i] = fmt.Sprintf("a.example/app:%d", i)
+		}
+		var n aheadNode
+		startAhead(t, &n, names...)
+		pass(24 * time.Hour)
+		if len(n.fetched) != len(names) || n.fetched[0] != names[0] || n.fetched[maxJobs-1] != names[maxJobs-1] {
+			t.Errorf("%d of %d were fetched, %s first", len(n.fetched), len(names), n.fetched[0])
+		}
+	})
+}
+
+func TestWhatHasLeftTheNodeIsNotFetched(t *testing.T) {
+	plan := newPrefetchPlan()
+	for _, held := range heldOf(t, "a.example/gone:1", "a.example/here:1") {
+		plan.add(fetchJob{held.Manifests[0].Digest, held.Reference, held.Updated})
+	}
+	plan.sort()
+	here := func(d digest.Digest) bool { return d == digest.FromString("a.example/here:1") }
+	if job, ok := plan.next(here); !ok || job.reference.String() != "a.example/here:1" {
+		t.Errorf("next is %v, %t", job, ok)
+	}
+	if _, ok := plan.next(here); ok || len(plan.known) != 0 {
+		t.Errorf("something is left: %v", plan.known)
+	}
+}
+
+func TestFailedFetchesTakeABoundedPlace(t *testing.T) {
+	plan := newPrefetchPlan()
+	for i := range 2 * maxJobs {
+		job := fetchJob{manifest: digest.FromString(fmt.Sprint(i)), reference: heldOf(t, "a.example/x:1")[0].Reference}
+		plan.record(job, true)
+	}
+	if len(plan.failed) != maxJobs || len(plan.known) != maxJobs || !plan.droppedAny() || plan.droppedAny() {
+		t.Errorf("%d have failed, %d are known", len(plan.failed), len(plan.known))
+	}
 }

@@ -1,35 +1,34 @@
 package daemon
 
 import (
-	"runtime"
+	"slices"
 	"time"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/origin"
 )
 
-// prefetchPlan selects what to fetch.
+// maxJobs limits the fetches that wait, and those that wait for the retry. The newest stay; the others are found again
+// when no fetch waits any more.
+const maxJobs = 4096
+
+// prefetchPlan has the fetches to do.
 type prefetchPlan struct {
-	// outcomes are the results of earlier fetches; 0: not fetched.
-	outcomes map[evidenceKey]outcome
-	// required caches whether a reference requires a signature: there may be thousands of references and documents.
-	required map[string]bool
+	// jobs are the fetches that wait, the newest image first.
+	jobs []fetchJob
+	// known are the keys of jobs and failed.
+	known map[evidenceKey]struct{}
+	// failed are the fetches that wait for the retry.
+	failed []fetchJob
+	// dropped reports whether there were too many.
+	dropped bool
 	// since is when policies were last evaluated again.
 	since time.Time
 	// failing counts the consecutive failures of each registry.
 	failing map[string]int
 }
-
-// outcome is the result of a fetch.
-type outcome uint8
-
-const (
-	fetched outcome = iota + 1
-	failed
-)
 
 // evidenceKey is the key under which evidence is stored.
 type evidenceKey struct {
@@ -37,57 +36,108 @@ type evidenceKey struct {
 	repository string
 }
 
-// fetchJob is one fetch to do.
+// fetchJob is one fetch to do. updated is when the image came to the node.
 type fetchJob struct {
 	manifest  digest.Digest
 	reference reference.Named
+	updated   time.Time
 }
 
 func (j fetchJob) key() evidenceKey { return evidenceKey{j.manifest, j.reference.Name()} }
 
 func newPrefetchPlan() prefetchPlan {
-	return prefetchPlan{
-		outcomes: map[evidenceKey]outcome{}, required: map[string]bool{}, since: time.Now(), failing: map[string]int{},
+	return prefetchPlan{known: map[evidenceKey]struct{}{}, since: time.Now(), failing: map[string]int{}}
+}
+
+// isNew reports whether a fetch is not in the plan.
+func (p *prefetchPlan) isNew(job fetchJob) bool {
+	_, known := p.known[job.key()]
+	return !known
+}
+
+func (p *prefetchPlan) add(job fetchJob) {
+	p.known[job.key()] = struct{}{}
+	if p.jobs = append(p.jobs, job); len(p.jobs) >= 2*maxJobs {
+		p.sort()
 	}
 }
 
-// todo returns the missing fetches, in the order of the images, and drops the state of images that are not listed.
-func (p *prefetchPlan) todo(
-	images []origin.Held, requiresSignature func(reference.Named) bool, lookup policy.LookupFunc,
-) (todo []fetchJob) {
-	required := map[string]bool{}
-	outcomes := map[evidenceKey]outcome{}
-	for _, image := range images {
-		// There may be thousands of images, and containers wait for the one processor.
-		runtime.Gosched()
-		name := image.Reference.String()
-		if _, known := p.required[name]; !known {
-			p.required[name] = requiresSignature(image.Reference)
-		}
-		if required[name] = p.required[name]; !required[name] {
-			continue
-		}
-		for _, manifest := range image.Manifests {
-			next := fetchJob{manifest.Digest, image.Reference}
-			if _, twice := outcomes[next.key()]; twice {
-				continue
-			}
-			outcomes[next.key()] = p.outcome(next, manifest, lookup)
-			if outcomes[next.key()] == 0 && !p.exhausted(next) {
-				todo = append(todo, next)
-			}
-		}
+// sort puts the newest image first. It drops the oldest if there are too many.
+func (p *prefetchPlan) sort() {
+	slices.SortStableFunc(p.jobs, func(a, b fetchJob) int { return b.updated.Compare(a.updated) })
+	if len(p.jobs) > maxJobs {
+		p.drop(p.jobs[maxJobs:])
+		p.jobs = slices.Delete(p.jobs, maxJobs, len(p.jobs))
 	}
-	p.outcomes, p.required = outcomes, required
-	return todo
 }
 
-// outcome returns the result of the last fetch, including one before this process started, or 0 if there was none.
-func (p *prefetchPlan) outcome(job fetchJob, manifest policy.Manifest, lookup policy.LookupFunc) outcome {
-	if known := p.outcomes[job.key()]; known != 0 || !isStored(lookup, manifest, job.reference) {
-		return known
+func (p *prefetchPlan) drop(jobs []fetchJob) {
+	p.dropped = true
+	for _, job := range jobs {
+		delete(p.known, job.key())
 	}
-	return fetched
+}
+
+// droppedAny reports whether fetches were dropped since the last time.
+func (p *prefetchPlan) droppedAny() bool {
+	dropped := p.dropped
+	p.dropped = false
+	return dropped
+}
+
+// next removes the next fetch from the plan. Manifests that have left the node are not fetched, and those of a registry
+// that fails wait for the retry.
+func (p *prefetchPlan) next(present func(digest.Digest) bool) (job fetchJob, ok bool) {
+	for len(p.jobs) > 0 {
+		job := p.jobs[0]
+		p.jobs = slices.Delete(p.jobs, 0, 1)
+		switch {
+		case !present(job.manifest):
+			delete(p.known, job.key())
+		case p.failing[reference.Domain(job.reference)] >= maxFailures:
+			p.fail(job)
+		default:
+			delete(p.known, job.key())
+			return job, true
+		}
+	}
+	return fetchJob{}, false
+}
+
+// fail has a fetch wait for the retry.
+func (p *prefetchPlan) fail(job fetchJob) {
+	if len(p.failed) >= maxJobs {
+		p.drop(p.failed[:1])
+		p.failed = slices.Delete(p.failed, 0, 1)
+	}
+	p.known[job.key()] = struct{}{}
+	p.failed = append(p.failed, job)
+}
+
+func (p *prefetchPlan) waiting() int { return len(p.jobs) }
+
+// record records the result of a fetch. It reports whether the registry has now failed so often that nothing is fetched
+// from it until the retry.
+func (p *prefetchPlan) record(job fetchJob, failure bool) (exhausted bool) {
+	host := reference.Domain(job.reference)
+	if !failure {
+		delete(p.failing, host)
+		return false
+	}
+	p.fail(job)
+	p.failing[host]++
+	return p.failing[host] == maxFailures
+}
+
+// failures reports whether there is a failed fetch to retry.
+func (p *prefetchPlan) failures() bool { return len(p.failed) > 0 }
+
+// retryFailed schedules failed fetches again.
+func (p *prefetchPlan) retryFailed() {
+	clear(p.failing)
+	p.jobs = append(p.jobs, p.failed...)
+	p.failed = nil
+	p.sort()
 }
 
 func isStored(lookup policy.LookupFunc, manifest policy.Manifest, ref reference.Named) bool {
@@ -95,47 +145,4 @@ func isStored(lookup policy.LookupFunc, manifest policy.Manifest, ref reference.
 		return evidence.State == policy.Found || evidence.State == policy.None
 	}
 	return false
-}
-
-// record records the result of a fetch.
-func (p *prefetchPlan) record(job fetchJob, failure bool) {
-	host := reference.Domain(job.reference)
-	if !failure {
-		p.outcomes[job.key()] = fetched
-		delete(p.failing, host)
-		return
-	}
-	p.outcomes[job.key()] = failed
-	p.failing[host]++
-}
-
-// exhausted reports whether the registry has failed so often that nothing is fetched from it until the next retry.
-func (p *prefetchPlan) exhausted(job fetchJob) bool {
-	return p.failing[reference.Domain(job.reference)] >= maxFailures
-}
-
-// failures reports whether there is a failed fetch to retry.
-func (p *prefetchPlan) failures() bool {
-	for _, outcome := range p.outcomes {
-		if outcome == failed {
-			return true
-		}
-	}
-	return false
-}
-
-// retryFailed schedules failed fetches again.
-func (p *prefetchPlan) retryFailed() {
-	clear(p.failing)
-	for key, outcome := range p.outcomes {
-		if outcome == failed {
-			delete(p.outcomes, key)
-		}
-	}
-}
-
-// policiesChanged discards the cached requirements, so that policies are evaluated again for each reference.
-func (p *prefetchPlan) policiesChanged() {
-	clear(p.required)
-	p.since = time.Now()
 }

@@ -9,12 +9,12 @@ func (m *memory) node(d digest.Digest) *node {
 	return m.nodes[d]
 }
 
-// add keeps a node, unless nothing leads to it any more.
-func (m *memory) add(d digest.Digest, n *node, change uint64) {
+// add keeps a node, unless it is there already or nothing leads to it any more.
+func (m *memory) add(d digest.Digest, n *node, change uint64) (added bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.nodes[d] != nil || !m.lockedHeld(d) {
-		return
+		return false
 	}
 	m.nodes[d] = n
 	for _, child := range n.children {
@@ -29,6 +29,7 @@ func (m *memory) add(d digest.Digest, n *node, change uint64) {
 		i.manifests.add(d)
 	}
 	m.lockedConcern(d, change)
+	return true
 }
 
 // link notes that a wide index lists a child that is here.

@@ -26,10 +26,16 @@ type Held struct {
 // Held returns what is in memory of the images whose config is here, the newest first. A reference is there once for
 // each of its images. It is all there is once [State] says that events are followed and nothing is unread.
 func (c *Containerd) Held() []Held {
-	held := map[heldKey]*Held{}
-	// Each name alone: decisions wait for the same lock.
-	for _, stored := range c.memory.storedNames() {
-		c.memory.addHeld(held, stored)
+	type key struct{ reference, config string }
+	held := map[key]*Held{}
+	for _, stored := range c.Names() {
+		for config, one := range c.memory.held(stored) {
+			key := key{one.Reference.String(), string(config)}
+			if before := held[key]; before != nil {
+				one = one.merge(*before)
+			}
+			held[key] = &one
+		}
 	}
 	all := make([]Held, 0, len(held))
 	for _, one := range held {
@@ -42,40 +48,54 @@ func (c *Containerd) Held() []Held {
 	return all
 }
 
-// heldKey is a reference and the config of one of its images.
-type heldKey struct{ reference, config string }
-
-func (m *memory) storedNames() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Collect(maps.Keys(m.names))
+// merge returns what two names of one reference and image say together.
+func (h Held) merge(other Held) Held {
+	if other.Updated.After(h.Updated) {
+		h.Updated = other.Updated
+	}
+	for _, manifest := range other.Manifests {
+		same := func(m policy.Manifest) bool { return m.Digest == manifest.Digest }
+		if !slices.ContainsFunc(h.Manifests, same) {
+			h.Manifests = append(h.Manifests, manifest)
+		}
+	}
+	return h
 }
 
-// addHeld adds the images to which a name leads.
-func (m *memory) addHeld(held map[heldKey]*Held, stored string) {
+// HeldUnder is [Containerd.Held] for one image-store name.
+func (c *Containerd) HeldUnder(stored string) []Held {
+	return slices.Collect(maps.Values(c.memory.held(stored)))
+}
+
+// Names returns all image-store names.
+func (c *Containerd) Names() []string {
+	c.memory.mu.Lock()
+	defer c.memory.mu.Unlock()
+	return slices.Collect(maps.Keys(c.memory.names))
+}
+
+// News returns the image-store names that are new, were set again, or whose target was read, since the last call.
+func (c *Containerd) News() []string {
+	c.memory.mu.Lock()
+	defer c.memory.mu.Unlock()
+	news := slices.Collect(maps.Keys(c.memory.news))
+	c.memory.news = map[string]struct{}{}
+	return news
+}
+
+// held returns the images to which a name leads, by their configs.
+func (m *memory) held(stored string) map[digest.Digest]Held {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.names[stored]
 	if n.reference == nil {
-		return
+		return nil
 	}
+	held := map[digest.Digest]Held{}
 	for _, config := range m.lockedConfigs(n.target) {
-		key := heldKey{n.reference.String(), string(config)}
-		one := held[key]
-		if one == nil {
-			one = &Held{Reference: n.reference}
-			held[key] = one
-		}
-		if n.updated.After(one.Updated) {
-			one.Updated = n.updated
-		}
-		for _, manifest := range m.lockedManifests(n, config) {
-			same := func(other policy.Manifest) bool { return other.Digest == manifest.Digest }
-			if !slices.ContainsFunc(one.Manifests, same) {
-				one.Manifests = append(one.Manifests, manifest)
-			}
-		}
+		held[config] = Held{Reference: n.reference, Updated: n.updated, Manifests: m.lockedManifests(n, config)}
 	}
+	return held
 }
 
 // lockedConfigs returns the configs whose blob is here to which a digest leads.

@@ -3,6 +3,7 @@ package origin_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/distribution/reference"
@@ -155,5 +156,57 @@ func TestOnlyAnImageThatIsOneIsFound(t *testing.T) {
 	}
 	if image := s.origin().Find(t.Context(), index.Digest, normalized(t, "example.com/app:v1")); image != nil {
 		t.Errorf("found %+v without following events", image)
+	}
+}
+
+// news returns the names of which nobody was told yet, but for the marker of [stores.settled].
+func (s *stores) news(o *origin.Containerd) []string {
+	s.settled(o)
+	return slices.DeleteFunc(slices.Sorted(slices.Values(o.News())), func(stored string) bool {
+		return strings.HasPrefix(stored, "example.com/settled:")
+	})
+}
+
+func TestOnlyNamesThatLeadElsewhereAreNews(t *testing.T) {
+	s := newStores(t)
+	m, _ := s.image("app")
+	other, _ := s.image("other")
+	index := s.index(m, other)
+	s.discard(other.Digest)
+	s.name("example.com/app:v1", index)
+	s.name("example.com/app:v2", index)
+	o := s.following()
+	same(t, s.news(o), []string{"example.com/app:v1", "example.com/app:v2"})
+	if again := s.news(o); len(again) != 0 {
+		t.Errorf("told again of %v", again)
+	}
+	for _, step := range []struct {
+		what   string
+		change func()
+		want   []string
+	}{
+		{"it is pulled again", func() { s.name("example.com/app:v1", index) }, nil},
+		{"another name of it", func() { s.name("example.com/app:v3", index) }, []string{"example.com/app:v3"}},
+		{"a name that goes", func() { s.unname("example.com/app:v3") }, nil},
+		{"a name that moves", func() { s.name("example.com/app:v2", m) }, []string{"example.com/app:v2"}},
+		{
+			"more of its content comes",
+			func() { s.image("other"); s.name("example.com/app:v1", index) },
+			[]string{"example.com/app:v1"},
+		},
+	} {
+		step.change()
+		if got := s.news(o); !slices.Equal(got, step.want) {
+			t.Errorf("%s: told of %v, want %v", step.what, got, step.want)
+		}
+	}
+	names := slices.DeleteFunc(o.Names(), func(stored string) bool { return !strings.Contains(stored, "app") })
+	if len(names) != 2 {
+		t.Errorf("names are %v", names)
+	}
+	for stored, want := range map[string]int{"example.com/app:v1": 2, "example.com/app:v2": 1, "example.com/app:v3": 0} {
+		if got := len(o.HeldUnder(stored)); got != want {
+			t.Errorf("%s holds %d images, want %d", stored, got, want)
+		}
 	}
 }

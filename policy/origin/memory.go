@@ -46,6 +46,8 @@ type memory struct {
 	unread    int
 	// failing is told when containerd failed to give something that should be asked for again.
 	failing chan struct{}
+	// news are the names of which nobody has been told yet, see [Containerd.News].
+	news map[string]struct{}
 	// heard are the names that events were about while names were being listed: the list may be older.
 	heard map[string]struct{}
 
@@ -146,6 +148,7 @@ func newMemory() *memory {
 		chains:       index[string]{},
 		repositories: repositories{},
 		announced:    map[string]announcement{},
+		news:         map[string]struct{}{},
 		changed:      make(chan struct{}),
 		epoch:        1,
 	}

@@ -51,6 +51,7 @@ func (m *memory) lockedSet(stored string, target digest.Digest, change uint64) {
 	old, had := m.names[stored]
 	if had {
 		m.repositories.remove(old.reference, stored)
+		delete(m.news, stored)
 		m.lockedConcern(old.target, change)
 		delete(m.names, stored)
 		r := m.roots[old.target]
@@ -72,6 +73,7 @@ func (m *memory) lockedSet(stored string, target digest.Digest, change uint64) {
 		m.lockedUnread(r, change)
 	}
 	r.names[stored] = struct{}{}
+	m.news[stored] = struct{}{}
 	m.lockedConcern(target, change)
 }
 

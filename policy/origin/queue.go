@@ -80,20 +80,19 @@ func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind in
 	}
 	within, cancel := context.WithTimeout(ctx, maxReading)
 	defer cancel()
-	var failure string
-	var when again
+	var found outcome
 	// Manifests and configs are whatever a tenant had pulled.
 	err := policy.Guard("reading an image", c.panicked, func() error {
-		failure, when = c.read(within, target, change)
+		found = c.read(within, target, change)
 		return nil
 	})
 	if err != nil {
 		// The same bytes would panic again.
-		failure, when = err.Error(), onEvent
+		found = outcome{failure: err.Error(), again: onEvent, added: true}
 	}
-	stale, news := c.memory.settle(target, r, failure, when)
+	stale, news := c.memory.settle(target, r, found)
 	if news && ctx.Err() == nil {
-		c.log.WarnContext(ctx, "image not read", "target", target, "error", failure)
+		c.log.WarnContext(ctx, "image not read", "target", target, "error", found.failure)
 	}
 	if stale {
 		c.enqueue(kind, target)
@@ -115,23 +114,26 @@ func (m *memory) begin(target digest.Digest) (r *root, change uint64) {
 // settle notes how reading a root went. It says whether the root has to be read again now, and whether the failure is
 // another than the last time. Of a root that was forgotten meanwhile nothing is noted: another of the same target that
 // came instead has to be read separately, for what was read may have been forgotten too.
-func (m *memory) settle(
-	target digest.Digest, r *root, failure string, when again,
-) (stale, news bool) {
+func (m *memory) settle(target digest.Digest, r *root, found outcome) (stale, news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.roots[target] != r {
 		return false, false
 	}
-	news = failure != "" && failure != r.failure
+	news = found.failure != "" && found.failure != r.failure
 	r.reads++
+	if found.added {
+		for stored := range r.names {
+			m.news[stored] = struct{}{}
+		}
+	}
 	if r.stale {
 		r.state = unread
 		return true, false
 	}
-	r.failure, r.again = failure, when
+	r.failure, r.again = found.failure, found.again
 	r.state = settled
-	if failure != "" && when == soon {
+	if found.failure != "" && found.again == soon {
 		select {
 		case m.failing <- struct{}{}:
 		default:

@@ -25,26 +25,36 @@ type walk struct {
 	listed, bytes int
 	// defect is the first thing that is of no use.
 	defect string
+	// added reports whether memory did not have everything that was read.
+	added bool
+}
+
+// outcome is the result of reading a target. The zero outcome is that all went well, and nothing new was found.
+type outcome struct {
+	// failure is why it was not read, or not all of it; then again says whether to try again.
+	failure string
+	again   again
+	added   bool
 }
 
 // errCut ends a walk that costs too much.
 var errCut = errors.New("reading it costs too much")
 
-// read reads a target. The zero outcome is that all went well.
-func (c *Containerd) read(ctx context.Context, target digest.Digest, change uint64) (failure string, when again) {
+// read reads a target.
+func (c *Containerd) read(ctx context.Context, target digest.Digest, change uint64) outcome {
 	w := &walk{c: c, change: change, seen: map[digest.Digest]bool{}}
 	here, err := w.visit(ctx, target, "", 0)
 	switch {
 	case errors.Is(err, errCut):
-		return err.Error(), onEvent
+		return outcome{err.Error(), onEvent, w.added}
 	case errors.Is(err, errCorrupt):
-		return err.Error(), onLook
+		return outcome{err.Error(), onLook, w.added}
 	case err != nil:
-		return err.Error(), soon
+		return outcome{err.Error(), soon, w.added}
 	case !here:
-		return fmt.Sprintf("%s %v", target, errAbsent), onLook
+		return outcome{fmt.Sprintf("%s %v", target, errAbsent), onLook, w.added}
 	default:
-		return w.defect, onEvent
+		return outcome{w.defect, onEvent, w.added}
 	}
 }
 
@@ -100,7 +110,9 @@ func (w *walk) open(ctx context.Context, d, wide digest.Digest) (n *node, childr
 	}
 	w.link(wide, d)
 	// Also if it was known: until it is linked, it may be forgotten.
-	w.c.memory.add(d, n, w.change)
+	if w.c.memory.add(d, n, w.change) {
+		w.added = true
+	}
 	return n, children, nil
 }
 
@@ -166,6 +178,7 @@ func (w *walk) config(ctx context.Context, config digest.Digest) error {
 		return fmt.Errorf("%s: %w", config, err)
 	}
 	w.c.memory.chained(config, chain, w.change)
+	w.added = true
 	return w.count(&node{size: size})
 }
 
