@@ -17,7 +17,7 @@ import (
 )
 
 func TestCredentialsAreThoseOfTheFile(t *testing.T) {
-	good := auth("user", "pass")
+	good, wrong := auth("user", "pass"), auth("user", "x")
 	for name, test := range map[string]struct {
 		// file is the auth file, where HOST stands for the registry; empty: there is none.
 		file  string
@@ -62,8 +62,20 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 			"add credentials for HOST to FILE",
 		},
 		"that are wrong": {
-			`{"auths":{"HOST":{"auth":"` + auth("user", "x") + `"}}}`, false,
+			`{"auths":{"HOST":{"auth":"` + wrong + `"}}}`, false,
 			"HOST does not accept the credentials of the entry \"HOST\" of FILE",
+		},
+		"the next of several where one is wrong": {
+			`{"auths":{"HOST/team/app":{"auth":"` + wrong + `"},"HOST/team":{"auth":"eDp5"},"HOST":{"auth":"` + good + `"}}}`,
+			false, "",
+		},
+		"the next of several where one is wrong, for a token": {
+			`{"auths":{"HOST/team/app":{"auth":"` + wrong + `"},"HOST":{"auth":"` + good + `"}}}`, true, "",
+		},
+		"several that are wrong": {
+			`{"auths":{"HOST/team/app":{"auth":"` + wrong + `"},"HOST":{"auth":"eDp5"}}}`, false,
+			"HOST does not accept the credentials of the entry \"HOST/team/app\" of FILE, nor those of " +
+				"the entry \"HOST\" of FILE",
 		},
 		"that are no base64": {
 			`{"auths":{"HOST":{"auth":"!"}}}`, false,

@@ -19,6 +19,8 @@ type credentials struct {
 	mu sync.Mutex
 	// used contains the hosts for which the request had credentials.
 	used map[string]bool
+	// last is the host that was last given credentials of the node.
+	last string
 }
 
 // lookup returns the credentials for a host.
@@ -30,12 +32,32 @@ func (c *credentials) lookup(host string) (username, secret string, err error) {
 		}
 	}
 	if secret == "" {
-		return c.node.Lookup(host)
+		username, secret, err = c.node.Lookup(host)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.last = host
+		return username, secret, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.used[host] = true
 	return username, secret, nil
+}
+
+// begin forgets which host was last given credentials.
+func (c *credentials) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = ""
+}
+
+// reject records that the node's credentials were rejected, and reports whether the node has others for the same host.
+// Those of a request are not replaced: the kubelet makes another request with its next ones.
+func (c *credentials) reject() (others bool) {
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	return last != "" && c.node.Reject(last)
 }
 
 // advise describes which credentials a host has rejected, or where to add some.

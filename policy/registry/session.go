@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,7 +88,8 @@ func (s *Session) Hosts(ctx context.Context, domain string) ([]docker.RegistryHo
 	return dockerconfig.ConfigureHosts(discardLogs(ctx), options)(domain)
 }
 
-// Ask calls ask for one host, which gets its share of the remaining time for this many hosts.
+// Ask calls ask for one host, which gets its share of the remaining time for this many hosts. If the host rejects the
+// node's credentials, it calls ask again with the next ones, as the kubelet does.
 func (s *Session) Ask(ctx context.Context, config docker.RegistryHost, hosts int, ask AskFunc) error {
 	ctx = discardLogs(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
@@ -95,14 +97,51 @@ func (s *Session) Ask(ctx context.Context, config docker.RegistryHost, hosts int
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(hosts))
 		defer cancel()
 	}
-	s.Begin(config)
-	return ask(ctx, &Host{
+	for {
+		s.Begin(config)
+		s.credentials.begin()
+		err := ask(ctx, s.host(config))
+		if err == nil || ctx.Err() != nil || !s.denied(err) || !s.credentials.reject() {
+			return err
+		}
+		again, ok := s.configureAgain(ctx, config)
+		if !ok {
+			return err
+		}
+		config = again
+	}
+}
+
+func (s *Session) host(config docker.RegistryHost) *Host {
+	return &Host{
 		RegistryHost: config, session: s,
 		Resolver: docker.NewResolver(docker.ResolverOptions{
 			Hosts:   func(string) ([]docker.RegistryHost, error) { return []docker.RegistryHost{config}, nil },
 			Headers: http.Header{"User-Agent": []string{UserAgent}},
 		}),
+	}
+}
+
+// denied reports whether the last answer is why ask failed, and requires other credentials.
+func (s *Session) denied(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return denied(err, s.status)
+}
+
+// configureAgain returns the host with an authorizer that has no credentials and no token yet.
+func (s *Session) configureAgain(ctx context.Context, config docker.RegistryHost) (docker.RegistryHost, bool) {
+	hosts, err := s.Hosts(ctx, s.domain)
+	if err != nil {
+		return docker.RegistryHost{}, false
+	}
+	i := slices.IndexFunc(hosts, func(other docker.RegistryHost) bool {
+		return other.Scheme == config.Scheme && other.Host == config.Host && other.Path == config.Path
 	})
+	if i < 0 {
+		return docker.RegistryHost{}, false
+	}
+	return hosts[i], true
 }
 
 // UserAgent is the User-Agent of requests to registries.

@@ -20,11 +20,17 @@ type hostRequest struct {
 
 func (h *hostRequest) canResolve() bool { return h.host.Capabilities.Has(docker.HostCapabilityResolve) }
 
-// askOne asks one host.
+// askOne asks one host. If it denies access, the session tries other credentials; what was found before is returned
+// unless they find something too.
 func (q *request) askOne(ctx context.Context, host docker.RegistryHost, left int) (results []*sourceResult) {
+	room := q.room
 	_ = q.session.Ask(ctx, host, left, func(ctx context.Context, host *registry.Host) error {
-		results = (&hostRequest{request: q, host: host}).ask(ctx)
-		return nil
+		q.room = room
+		next := (&hostRequest{request: q, host: host}).ask(ctx)
+		if !has(results) || has(next) {
+			results = next
+		}
+		return failures(next)
 	})
 	return results
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -71,29 +72,24 @@ func hostOf(image string) string {
 	return host
 }
 
-// of returns the credentials for an image: those of the last matching pattern in text order, so that longer ones win.
-// Those for index.docker.io also apply to docker.io.
-func (a *providerAnswer) of(image string) (found providerLogin, ok bool) {
+// of returns the credentials for an image: those of the last matching pattern in text order first, because longer ones
+// win. Those for index.docker.io also apply to docker.io.
+func (a *providerAnswer) of(image string) (found []providerLogin) {
 	identities := map[string]providerLogin{}
 	for location, identity := range a.Auth {
 		if pattern, ok := patternOf(location); ok && identity.Password != "" {
 			identities[pattern] = identity
 		}
 	}
-	patterns := make([]string, 0, len(identities))
-	for pattern := range identities {
-		patterns = append(patterns, pattern)
-	}
-	slices.Sort(patterns)
-	for _, pattern := range slices.Backward(patterns) {
+	for _, pattern := range slices.Backward(slices.Sorted(maps.Keys(identities))) {
 		if matched, err := matchesImage(pattern, image); matched && err == nil {
-			return identities[pattern], true
+			found = append(found, identities[pattern])
 		}
 	}
-	if hostOf(image) == "docker.io" {
-		found, ok = identities["index.docker.io"]
+	if identity, ok := identities["index.docker.io"]; ok && len(found) == 0 && hostOf(image) == "docker.io" {
+		found = append(found, identity)
 	}
-	return found, ok
+	return found
 }
 
 // patternOf returns the pattern for a key of the answer. The key may be a URL, with the path of a registry's API.

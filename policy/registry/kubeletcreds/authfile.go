@@ -154,21 +154,31 @@ func (f *authFile) matching(image string) []authEntry {
 	return all
 }
 
-// usable returns the first of some entries that can be used, and what is to be said of the others. It is an error where
-// none can be used and one was meant to.
-func usable(entries []authEntry) (found *authEntry, note string, err error) {
+// usable returns those of some entries that can be used, and describes the others. It is an error if none can be used
+// and one was meant to.
+func usable(entries []authEntry) (found []authEntry, note string, err error) {
 	var all []string
 	meant := false
-	for i := range entries {
-		if entries[i].problem == "" {
-			return &entries[i], "", nil
+	for _, entry := range entries {
+		if entry.problem == "" {
+			found = append(found, entry)
+			continue
 		}
-		meant = meant || !entries[i].empty
-		all = append(all, fmt.Sprintf("the entry %.200q cannot be used: %s", entries[i].location, entries[i].problem))
+		meant = meant || !entry.empty
+		all = append(all, fmt.Sprintf("the entry %.200q cannot be used: %s", entry.location, entry.problem))
 	}
 	note = strings.Join(all, "; ")
-	if meant {
+	if meant && len(found) == 0 {
 		return nil, note, errors.New(note)
 	}
-	return nil, note, nil
+	return found, note, nil
+}
+
+// login returns the credentials of an entry of a file.
+func (e *authEntry) login(file string) login {
+	by := fmt.Sprintf("the entry %q of %s", e.location, file)
+	if e.identityToken != "" {
+		return login{password: e.identityToken, by: by}
+	}
+	return login{e.username, e.password, by}
 }

@@ -52,15 +52,32 @@ func TestAFileOfCredentialsIsReadAsTheKubeletReadsIt(t *testing.T) {
 			`{"auths":{"r.example:5000":{"auth":"` + a + `"}}}`,
 			"r.example:5000/app", "a:1",
 		},
-		"another port":          {`{"auths":{"r.example:5000":{"auth":"` + a + `"}}}`, "r.example/app", ""},
-		"a glob":                {`{"auths":{"*.example":{"auth":"` + a + `"}}}`, "r.example/app", "a:1"},
-		"a glob in a part":      {`{"auths":{"r*.e*ample":{"auth":"` + a + `"}}}`, "r1.example/app", "a:1"},
-		"a glob is of one part": {`{"auths":{"*.example":{"auth":"` + a + `"}}}`, "r.s.example/app", ""},
-		"a path":                {both, "r.example/team/app", "b:2"},
+		"another port":           {`{"auths":{"r.example:5000":{"auth":"` + a + `"}}}`, "r.example/app", ""},
+		"a glob":                 {`{"auths":{"*.example":{"auth":"` + a + `"}}}`, "r.example/app", "a:1"},
+		"a glob in a part":       {`{"auths":{"r*.e*ample":{"auth":"` + a + `"}}}`, "r1.example/app", "a:1"},
+		"a glob is of one part":  {`{"auths":{"*.example":{"auth":"` + a + `"}}}`, "r.s.example/app", ""},
+		"a path before the host": {both, "r.example/team/app", "b:2 a:1"},
 		"a path that only begins alike": {
 			`{"auths":{"r.example/team":{"auth":"` + a + `"}}}`, "r.example/teams/app", "a:1",
 		},
-		"another path": {both, "r.example/other", "a:1"},
+		"all that match, the last in text order first": {
+			`{"auths":{"*.example":{"auth":"` + a + `"},"r.example":{"username":"c","password":"3"},` +
+				`"r.example/team/app":{"identitytoken":"t"},"r.example/team":{"auth":"` + b + `"},` +
+				`"s.example":{"auth":"` + a + `"}}}`,
+			"r.example/team/app", ":t b:2 c:3 a:1",
+		},
+		"a glob with a port": {`{"auths":{"*.example:5000":{"auth":"` + a + `"}}}`, "r.example:5000/app", "a:1"},
+		"a glob and a path":  {`{"auths":{"*.example/team":{"auth":"` + a + `"}}}`, "r.example/team/app", "a:1"},
+		"a host and its URL": {
+			`{"auths":{"r.example":{"auth":"` + a + `"},"https://r.example/v2/":{"auth":"` + b + `"}}}`,
+			"r.example/app", "b:2 a:1",
+		},
+		"docker's own by name before its index": {
+			`{"auths":{"docker.io":{"auth":"` + a + `"},"https://index.docker.io/v1/":{"auth":"` + b + `"}}}`,
+			"docker.io/library/x", "a:1",
+		},
+		"an IPv6 address": {`{"auths":{"[2001:db8::1]:5000":{"auth":"` + a + `"}}}`, "[2001:db8::1]:5000/app", "a:1"},
+		"another path":    {both, "r.example/other", "a:1"},
 		"a path and a trailing slash": {
 			`{"auths":{"r.example/team/":{"auth":"` + a + `"}}}`,
 			"r.example/team/app", "a:1",
@@ -120,11 +137,8 @@ func TestAFileOfCredentialsIsReadAsTheKubeletReadsIt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			username, secret, err := kubeletcreds.CredentialsIn([]byte(test.file), test.image)
-			got := username + ":" + secret
-			if got == ":" {
-				got = ""
-			}
+			all, err := kubeletcreds.CredentialsIn([]byte(test.file), test.image)
+			got := strings.Join(all, " ")
 			if err != nil {
 				got = err.Error()
 			}

@@ -25,8 +25,10 @@ func ParseProviderAnswer(raw []byte, apiVersion, image string) (username, passwo
 	if err != nil {
 		return "", "", err
 	}
-	found, _ := answer.of(image)
-	return found.Username, found.Password, nil
+	if found := answer.of(image); len(found) > 0 {
+		return found[0].Username, found[0].Password, nil
+	}
+	return "", "", nil
 }
 
 // Providers are credential providers.
@@ -39,8 +41,8 @@ func NewProviders(config, directory string) Providers {
 
 // Lookup returns the credentials for an image, and why there are none.
 func (p Providers) Lookup(ctx context.Context, image string) (username, password, note string) {
-	found, _, note := p.providers.lookup(ctx, image)
-	return found.Username, found.Password, note
+	found, note := p.providers.lookup(ctx, image, func(login) bool { return false })
+	return found.username, found.password, note
 }
 
 // Keep caches an answer for an image, its registry, or "*" (all), and returns how many are cached.
@@ -58,18 +60,16 @@ func (p Providers) Kept(image string) bool {
 	return p.providers.kept(answerKey{image: image}) != nil
 }
 
-// CredentialsIn returns the credentials for an image in a file.
-func CredentialsIn(raw []byte, image string) (username, secret string, err error) {
+// CredentialsIn returns the credentials for an image in a file, username:secret, in the order of precedence.
+func CredentialsIn(raw []byte, image string) (all []string, err error) {
 	file, err := parseAuthFile(raw)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	entry, _, err := usable(file.matching(image))
-	if err != nil || entry == nil {
-		return "", "", err
+	entries, _, err := usable(file.matching(image))
+	for _, entry := range entries {
+		found := entry.login("")
+		all = append(all, found.username+":"+found.password)
 	}
-	if entry.identityToken != "" {
-		return "", entry.identityToken, nil
-	}
-	return entry.username, entry.password, nil
+	return all, err
 }

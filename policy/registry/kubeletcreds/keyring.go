@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/distribution/reference"
@@ -42,9 +44,17 @@ type Keyring struct {
 	repository reference.Named
 
 	mu sync.Mutex
-	// found contains, by host, where credentials were found, lacking why the providers had none, and notes what is wrong
-	// with entries of the file.
-	found, lacking, notes map[string]string
+	// hosts contains what is known about the credentials for each host.
+	hosts map[string]hostState
+}
+
+// hostState is what is known about the credentials for a host.
+type hostState struct {
+	// rejected are the credentials that the host rejected, and found those that it was last given, or none.
+	rejected []login
+	found    login
+	// lacking is why the providers had none, and note describes the entries of the file that cannot be used.
+	lacking, note string
 }
 
 // Error reports that the credentials could not be read.
@@ -63,61 +73,97 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Keyring returns the credentials for a repository. Its programs are killed when ctx ends.
 func (s *Store) Keyring(ctx context.Context, repository reference.Named) *Keyring {
-	return &Keyring{
-		Store: s, ctx: ctx, repository: repository,
-		found: map[string]string{}, lacking: map[string]string{}, notes: map[string]string{},
-	}
+	return &Keyring{Store: s, ctx: ctx, repository: repository, hosts: map[string]hostState{}}
 }
 
 // Lookup returns the credentials for a host: those for the repository there, or for a part of its path, or for the
-// host. A host never gets those of another. A secret without a username is a token. An error is an [*Error].
+// host; the first in this order that the host has not rejected. A host never gets those of another. A secret without a
+// username is a token. An error is an [*Error].
 func (k *Keyring) Lookup(host string) (username, secret string, err error) {
 	host = canonicalHost(host)
-	found, note, err := k.lookupFile(host)
-	if err != nil {
+	k.mu.Lock()
+	state := k.hosts[host]
+	k.mu.Unlock()
+	if state, err = k.find(host, state); err != nil {
 		return "", "", &Error{File: k.file, Err: err}
-	}
-	lacking := ""
-	if found.password == "" {
-		var by string
-		var provided providerLogin
-		provided, by, lacking = k.providers.lookup(k.ctx, host+"/"+reference.Path(k.repository))
-		found = login{provided.Username, provided.Password, "the credential provider " + by}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.lacking[host], k.notes[host] = lacking, note
-	if found.password != "" {
-		k.found[host] = found.by
+	k.hosts[host] = state
+	return state.found.username, state.found.password, nil
+}
+
+// Reject records that a host has rejected the credentials that it was last given, and reports whether there are others
+// for it. The kubelet also tries all matching credentials, in their order.
+func (k *Keyring) Reject(host string) (others bool) {
+	host = canonicalHost(host)
+	k.mu.Lock()
+	state := k.hosts[host]
+	k.mu.Unlock()
+	if state.found.password == "" {
+		return false
 	}
-	return found.username, found.password, nil
+	state.rejected, state.found = append(slices.Clip(state.rejected), state.found), login{}
+	next, err := k.find(host, state)
+	if err != nil {
+		next = state
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hosts[host] = next
+	return next.found.password != ""
+}
+
+// find finds the first credentials for a host that it has not rejected.
+func (k *Keyring) find(host string, state hostState) (hostState, error) {
+	inFile, note, err := k.lookupFile(host)
+	if err != nil {
+		return hostState{}, err
+	}
+	state.found, state.lacking, state.note = login{}, "", note
+	for _, next := range inFile {
+		if !state.hasRejected(next) {
+			state.found = next
+			return state, nil
+		}
+	}
+	image := host + "/" + reference.Path(k.repository)
+	state.found, state.lacking = k.providers.lookup(k.ctx, image, state.hasRejected)
+	return state, nil
+}
+
+// hasRejected reports whether the host has rejected credentials. Equal ones in another place are not tried again.
+func (s *hostState) hasRejected(l login) bool {
+	return slices.ContainsFunc(s.rejected, func(other login) bool {
+		return other.username == l.username && other.password == l.password
+	})
 }
 
 // login is a username and a secret, and where they were found.
 type login struct{ username, password, by string }
 
-// lookupFile looks up credentials in the file. The note describes entries for the host that cannot be used.
-func (k *Keyring) lookupFile(host string) (found login, note string, err error) {
+// lookupFile returns the credentials for a host in the file, in the order of precedence. The note describes entries for
+// the host that cannot be used.
+func (k *Keyring) lookupFile(host string) (found []login, note string, err error) {
 	if k.file == "" {
-		return login{}, "", nil
+		return nil, "", nil
 	}
 	file, err := readAuthFile(k.file)
 	if err != nil {
-		return login{}, "", err
+		return nil, "", err
 	}
 	if helper := file.helpers[host]; helper != "" {
-		found, err = k.runHelper(helper, host)
-		return found, "", err
+		one, err := k.runHelper(helper, host)
+		if err != nil || one.password == "" {
+			return nil, "", err
+		}
+		return []login{one}, "", nil
 	}
-	entry, note, err := usable(file.matching(host + "/" + reference.Path(k.repository)))
-	if err != nil || entry == nil {
-		return login{}, note, err
+	entries, note, err := usable(file.matching(host + "/" + reference.Path(k.repository)))
+	for _, entry := range entries {
+		found = append(found, entry.login(k.file))
 	}
-	by := fmt.Sprintf("the entry %q of %s", entry.location, k.file)
-	if entry.identityToken != "" {
-		return login{password: entry.identityToken, by: by}, "", nil
-	}
-	return login{entry.username, entry.password, by}, "", nil
+	return found, note, err
 }
 
 // canonicalHost returns the host's name in files of credentials.
@@ -153,27 +199,43 @@ func (k *Keyring) runHelper(helper, host string) (login, error) {
 func (k *Keyring) Advise(host string) string {
 	host = canonicalHost(host)
 	k.mu.Lock()
-	found, lacking, note := k.found[host], k.lacking[host], k.notes[host]
+	state := k.hosts[host]
 	k.mu.Unlock()
+	if given := state.given(); len(given) > 0 {
+		advice := fmt.Sprintf("%s does not accept the credentials of %s", host, strings.Join(given, ", nor those of "))
+		if state.note != "" {
+			advice += "; " + state.note
+		}
+		return advice
+	}
 	var advice string
 	switch {
-	case found != "":
-		return fmt.Sprintf("%s does not accept the credentials of %s", host, found)
 	case k.file == "" && k.providers != nil:
 		advice = fmt.Sprintf("no file with credentials for %s is configured (auth_file)", host)
 	case k.file == "":
 		advice = "no file with credentials is configured (auth_file), and no credential provider"
 	case !exists(k.file):
 		advice = fmt.Sprintf("add credentials for %s to %s, which does not exist", host, k.file)
-	case note != "":
-		advice = fmt.Sprintf("add credentials for %s to %s: %s", host, k.file, note)
+	case state.note != "":
+		advice = fmt.Sprintf("add credentials for %s to %s: %s", host, k.file, state.note)
 	default:
 		advice = fmt.Sprintf("add credentials for %s to %s, which has none", host, k.file)
 	}
-	if lacking != "" {
-		advice += "; " + lacking
+	if state.lacking != "" {
+		advice += "; " + state.lacking
 	}
 	return advice + "; a pod's imagePullSecrets are not used"
+}
+
+// given returns where the credentials come from that the host was given.
+func (s *hostState) given() (all []string) {
+	for _, l := range s.rejected {
+		all = append(all, l.by)
+	}
+	if s.found.password != "" {
+		all = append(all, s.found.by)
+	}
+	return all
 }
 
 // exists reports whether a file exists, or might exist because it cannot be determined.

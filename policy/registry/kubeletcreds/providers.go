@@ -64,15 +64,15 @@ func newProviders(config, directory string) *providers {
 	}
 }
 
-// lookup returns the first credentials that a provider has for an image. If there are none, note is the reason; a
-// provider that fails does not prevent calls to others, or attempts without credentials.
-func (p *providers) lookup(ctx context.Context, image string) (found providerLogin, by, note string) {
+// lookup returns the first credentials that a provider has for an image, and that are not rejected. If there are none,
+// note is the reason; a provider that fails does not prevent calls to others, or attempts without credentials.
+func (p *providers) lookup(ctx context.Context, image string, rejected func(login) bool) (found login, note string) {
 	if p == nil {
-		return providerLogin{}, "", ""
+		return login{}, ""
 	}
 	all, err := readProviders(p.config)
 	if err != nil {
-		return providerLogin{}, "", err.Error()
+		return login{}, err.Error()
 	}
 	for i := range all {
 		of := &all[i]
@@ -89,15 +89,18 @@ func (p *providers) lookup(ctx context.Context, image string) (found providerLog
 			note = fmt.Sprintf("the credential provider %s failed: %v", of.Name, err)
 			continue
 		}
-		if found, ok := answer.of(image); ok {
-			return found, of.Name, ""
+		for _, one := range answer.of(image) {
+			found := login{one.Username, one.Password, "the credential provider " + of.Name}
+			if !rejected(found) {
+				return found, ""
+			}
 		}
 		note = fmt.Sprintf("the credential provider %s has no credentials", of.Name)
 	}
 	if note == "" {
 		note = fmt.Sprintf("no credential provider in %s is for %s", p.config, image)
 	}
-	return providerLogin{}, "", note
+	return login{}, note
 }
 
 // ask returns a cached answer, or calls the provider: once for all concurrent lookups of the image.
