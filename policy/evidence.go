@@ -34,6 +34,8 @@ type Evidence struct {
 	Unusable bool
 	// Detail is why the fetch failed, or what is missing.
 	Detail string
+	// Lookaside tells which lookaside of simple signing was asked, or that none is configured; empty: that is not known.
+	Lookaside string
 	// Source is where the evidence was fetched from or that it was imported, and FetchedAt when the registry last had
 	// something new; empty and zero if that is not known. Decisions do not depend on them.
 	Source    string

@@ -29,7 +29,10 @@ type finding struct {
 func newFinding(r *fetch.Result) *finding {
 	return &finding{
 		unchanged: r.Unchanged, unfinished: r.Unfinished, keepPrevious: r.KeepPrevious,
-		Content: store.Content{Files: r.Files, Sources: r.Sources, Detail: r.Detail, Unusable: r.Unusable},
+		Content: store.Content{
+			Files: r.Files, Sources: r.Sources, Detail: r.Detail, Unusable: r.Unusable,
+			Lookaside: r.Lookaside,
+		},
 	}
 }
 

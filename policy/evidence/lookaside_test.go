@@ -91,6 +91,42 @@ func TestSignaturesInALookasideAreFound(t *testing.T) {
 	}
 }
 
+// TestEvidenceTellsWhichLookasideWasAsked: whoever signs for one needs to know, and that survives a restart.
+func TestEvidenceTellsWhichLookasideWasAsked(t *testing.T) {
+	root := t.TempDir()
+	m := manifestOf("image")
+	path := "/app@" + strings.ReplaceAll(m.String(), ":", "=")
+	for name, test := range map[string]struct{ registriesD, want string }{
+		"none is configured": {"", "no lookaside is configured ([registry] lookaside)"},
+		"one for all registries": {
+			"default-docker: {lookaside: 'file://" + root + "'}", "the lookaside that was asked is file://" + root + path,
+		},
+		"the default, because no entry is for the repository": {
+			"docker: {other.example: {lookaside: 'file://" + root + "'}}",
+			"the lookaside that was asked is file:///var/lib/containers/sigstore" + path + ", the default: DIRECTORY names " +
+				"none for the repository",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var config fetch.Config
+			if test.registriesD != "" {
+				config.Lookaside = registriesD(t, test.registriesD)
+			}
+			r, directory := newRegistry(t), t.TempDir()
+			want := strings.ReplaceAll(test.want, "DIRECTORY", config.Lookaside)
+			keeper := open(t, evidence.Config{Directory: directory, Fetcher: fetch.New(config)})
+			if got := fetched(t, keeper, r.named(t, "app"), m); got.State != policy.None || got.Lookaside != want {
+				t.Errorf("%+v\nlacks %q", got, want)
+			}
+			keeper.Close()
+			list := []policy.Manifest{{Digest: m}}
+			if got := evidence.Read(directory)(list, r.named(t, "app"))[0]; got.Lookaside != want {
+				t.Errorf("after a restart: %q", got.Lookaside)
+			}
+		})
+	}
+}
+
 func TestWhatContainersImageCouldNotReadIsLeftOutOfALookaside(t *testing.T) {
 	root, r, m := t.TempDir(), newRegistry(t), manifestOf("image")
 	leave(t, root, m, []byte("text"), openPGP(1), []byte("\x00unknown\nx"), nil)

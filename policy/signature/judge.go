@@ -89,7 +89,7 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 		return compiled.judge(ctx, image)
 	}
 	if finding, ok := image.open(ctx, request.Evidence); !ok {
-		return finding
+		return withLookaside(finding, request)
 	}
 	// Computed before the judgement, so that a finding does not outlive its inputs.
 	until := compiled.until(time.Now(), image)
@@ -100,7 +100,18 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 		detail := finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref)
 		finding.Detail = text.Shorten(detail, maxDetail)
 	}
-	return finding
+	return withLookaside(finding, request)
+}
+
+// withLookaside adds to the refusal of a signedBy requirement which lookaside was asked, or that none is configured:
+// the signatures that it needs are nowhere else.
+func withLookaside(f policy.Finding, request policy.JudgeRequest) policy.Finding {
+	refused, note := f.Reason == policy.Unsigned || f.Reason == policy.Rejected, request.Evidence.Lookaside
+	if f.Met || !refused || request.Requirement.Kind != policy.SignedBy || note == "" {
+		return f
+	}
+	f.Detail = text.Shorten(f.Detail, maxDetail-len("; ")-len(note)) + "; " + note
+	return f
 }
 
 // unnameable reports if no signature of this format can be accepted for an image with this name: containers/image

@@ -215,6 +215,49 @@ func TestASchema1ManifestHidesAnother(t *testing.T) {
 	}
 }
 
+// TestARefusalOfSimpleSigningTellsWhichLookasideWasAsked: such signatures are nowhere else. Those of cosign never are.
+func TestARefusalOfSimpleSigningTellsWhichLookasideWasAsked(t *testing.T) {
+	const asked = "the lookaside that was asked is https://lookaside.example/team/app@sha256=00"
+	gpg := signedBy(keyPath("public-key.gpg"), "")
+	found := func(file string) policy.Evidence {
+		return newSample(t, fixture(t, "image.manifest.json"), fixture(t, file)).evidence
+	}
+	long := found("unknown-key.signature")
+	long.Lookaside = asked
+	for name, test := range map[string]struct {
+		requirement string
+		evidence    policy.Evidence
+		want        policy.Reason
+		told        bool
+	}{
+		"no signature was found": {gpg, policy.Evidence{State: policy.None, Lookaside: asked}, policy.Unsigned, true},
+		"none can be parsed": {
+			gpg, policy.Evidence{State: policy.None, Unusable: true, Lookaside: asked}, policy.Rejected, true,
+		},
+		"one by another key":     {gpg, long, policy.Rejected, true},
+		"it is not known yet":    {gpg, policy.Evidence{Lookaside: asked}, policy.Pending, false},
+		"the fetch failed":       {gpg, policy.Evidence{State: policy.Failed, Lookaside: asked}, policy.Unavailable, false},
+		"which one is not known": {gpg, policy.Evidence{State: policy.None}, policy.Unsigned, false},
+		"a signature of cosign is required": {
+			sigstoreSigned(keyPath("cosign.pub"), ""),
+			policy.Evidence{State: policy.None, Lookaside: asked},
+			policy.Unsigned,
+			false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := newSample(t, fixture(t, "image.manifest.json"))
+			finding := signature.NewJudge().Judge(t.Context(), policy.JudgeRequest{
+				Requirement: parse(t, test.requirement)[0], Reference: named(t, "testing/manifest:latest"),
+				Manifest: app.manifest, Evidence: test.evidence,
+			})
+			if got := reason(finding); got != test.want || strings.HasSuffix(finding.Detail, "; "+asked) != test.told {
+				t.Errorf("%s: %s", got, finding.Detail)
+			}
+		})
+	}
+}
+
 // TestDetailsAreBounded: hostile signatures determine the errors of containers/image, which are logged.
 func TestDetailsAreBounded(t *testing.T) {
 	app, requirement := signedApp(t)

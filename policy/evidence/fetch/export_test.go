@@ -23,14 +23,16 @@ func LookasideBase(directory string, repository reference.Named) (*url.URL, erro
 	if err != nil {
 		return nil, err
 	}
-	return all.base(repository)
+	at, _, err := all.base(repository)
+	return at, err
 }
 
 // ParseLookasides parses a file of registries.d and returns where the signatures of a repository lie.
 func ParseLookasides(raw []byte, repository reference.Named) (*url.URL, error) {
 	all := newLookasides()
 	all.add("registry.yaml", raw)
-	return all.base(repository)
+	at, _, err := all.base(repository)
+	return at, err
 }
 
 // LookasideProblems returns how many things are wrong with a file of registries.d.

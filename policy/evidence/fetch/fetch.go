@@ -30,6 +30,8 @@ type request struct {
 	force bool
 	// room is how many bytes may still be stored.
 	room int64
+	// lookasideNote tells which lookaside was asked; empty: that is not known.
+	lookasideNote string
 }
 
 // Request asks for the evidence of a manifest in a repository.
@@ -61,20 +63,30 @@ func (f *Fetcher) Fetch(ctx context.Context, of Request) (*Result, error) {
 	}
 	q.session = q.client.NewSession(ctx, of.Repository)
 	defer q.session.Close()
+	return q.fetch(ctx)
+}
+
+// fetch asks the lookaside, and then the hosts of the registry.
+func (q *request) fetch(ctx context.Context) (*Result, error) {
 	var results []*sourceResult
 	if next := q.fetchLookaside(ctx); next != nil {
 		results = append(results, next)
 		// What is read takes the place of all that was read before.
 		q.force = next.err == nil && !next.same
 	}
-	domain := reference.Domain(of.Repository)
+	domain := reference.Domain(q.subject)
 	all, err := q.session.Hosts(ctx, domain)
 	if err != nil {
 		err = fmt.Errorf("reading how containerd reaches %s: %w", domain, err)
-		state := format.SourceState{Reference: of.Repository.Name()}
+		state := format.SourceState{Reference: q.subject.Name()}
 		return combine(append(results, &sourceResult{state: state, err: err}))
 	}
-	return combine(append(results, q.ask(ctx, all)...))
+	result, err := combine(append(results, q.ask(ctx, all)...))
+	if err != nil {
+		return nil, err
+	}
+	result.Lookaside = q.lookasideNote
+	return result, nil
 }
 
 func newRequest(of Request) (*request, error) {

@@ -30,6 +30,7 @@ const (
 // was. It has a third of the time that is left.
 func (q *request) fetchLookaside(ctx context.Context) *sourceResult {
 	if q.fetcher.lookaside == "" {
+		q.lookasideNote = "no lookaside is configured ([registry] lookaside)"
 		return nil
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -66,12 +67,16 @@ func (q *request) lookaside() (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := all.base(reference.TrimNamed(q.subject))
+	at, byDefault, err := all.base(reference.TrimNamed(q.subject))
 	if err != nil {
 		return nil, err
 	}
 	of := q.subject.Digest()
 	at.Path += fmt.Sprintf("@%s=%s", of.Algorithm(), of.Encoded())
+	q.lookasideNote = "the lookaside that was asked is " + at.Redacted()
+	if byDefault {
+		q.lookasideNote += fmt.Sprintf(", the default: %s names none for the repository", q.fetcher.lookaside)
+	}
 	return at, nil
 }
 

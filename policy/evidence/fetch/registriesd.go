@@ -163,14 +163,15 @@ func mentioned(raw []byte) (scopes []string) {
 	return scopes
 }
 
-// base returns where the signatures of a repository lie: by the most specific scope that says so. Scopes with a tag or
-// a digest, which containers/image has besides, are of no account: evidence is of a repository.
-func (l *lookasides) base(repository reference.Named) (*url.URL, error) {
+// base returns where the signatures of a repository lie: by the most specific scope that says so, or, byDefault, where
+// containers/image looks if no scope says so. Scopes with a tag or a digest, which containers/image has besides, are of
+// no account: evidence is of a repository.
+func (l *lookasides) base(repository reference.Named) (at *url.URL, byDefault bool, err error) {
 	base := ""
 	for _, scope := range append(policy.RepositoryScopes(repository), "") {
 		entry := l.scopes[scope]
 		if entry.err != nil {
-			return nil, entry.err
+			return nil, false, entry.err
 		}
 		if base = entry.base; base != "" {
 			break
@@ -179,19 +180,20 @@ func (l *lookasides) base(repository reference.Named) (*url.URL, error) {
 	switch {
 	case base != "":
 	case l.unknown != nil:
-		return nil, l.unknown
+		return nil, false, l.unknown
 	default:
-		base = defaultLookaside
+		base, byDefault = defaultLookaside, true
 	}
 	parsed, err := url.Parse(base)
 	if err != nil {
-		return nil, errors.New("a lookaside in registries.d is not a URL")
+		return nil, false, errors.New("a lookaside in registries.d is not a URL")
 	}
 	switch parsed.Scheme {
 	case "file", "http", "https":
 	default:
-		return nil, fmt.Errorf("a lookaside in registries.d is neither file nor http nor https, but %.20q", parsed.Scheme)
+		return nil, false, fmt.Errorf("a lookaside in registries.d is neither file nor http nor https, but %.20q",
+			parsed.Scheme)
 	}
 	parsed.Path += "/" + reference.Path(repository)
-	return parsed, nil
+	return parsed, byDefault, nil
 }

@@ -19,6 +19,8 @@ type Result struct {
 	Sources []format.SourceState
 	// Detail tells what was left out, and what failed.
 	Detail string
+	// Lookaside tells which lookaside was asked, or that none is configured; empty: that is not known.
+	Lookaside string
 	// Unusable reports whether some source has something that never can be read, and no source anything else.
 	Unusable bool
 	// Unfinished is why not all was read where only the time was lacking; or nil.

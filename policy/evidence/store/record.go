@@ -41,6 +41,8 @@ type record struct {
 	// Detail tells what could not be read, and why; Omitted what exceeded the limits.
 	Detail  string `json:"detail,omitempty"`
 	Omitted string `json:"omitted,omitempty"`
+	// Lookaside tells which lookaside was asked, or that none is configured; empty: that is not known.
+	Lookaside string `json:"lookaside,omitempty"`
 	// Fetched is when the registry last answered with anything new, and Imported when something was last imported;
 	// zero: never.
 	Fetched  time.Time            `json:"fetched,omitzero"`
@@ -61,6 +63,7 @@ func newRecord(k Key, c Content) record {
 		Outcome:    "none",
 		Detail:     text.Summary(c.Detail, maxDetail),
 		Omitted:    text.Summary(c.Omitted, maxDetail),
+		Lookaside:  text.Summary(c.Lookaside, maxDetail),
 		Fetched:    c.FetchedAt,
 		Imported:   c.ImportedAt,
 		Sources:    c.Sources,
@@ -87,7 +90,7 @@ func parseRecord(raw []byte, k Key) (record, error) {
 	if r.Manifest != k.Manifest || r.Repository != k.Repository {
 		return record{}, fmt.Errorf("the record is of %s in %s", r.Manifest, r.Repository)
 	}
-	if len(r.Detail) > maxDetail || len(r.Omitted) > maxDetail {
+	if max(len(r.Detail), len(r.Omitted), len(r.Lookaside)) > maxDetail {
 		return record{}, errors.New("the record's detail is too long")
 	}
 	return r, r.checkFiles()
@@ -157,7 +160,7 @@ func (r *record) state() policy.State {
 // equal reports whether two records say the same of the same files, wherever and whenever these were read.
 func (r *record) equal(other *record) bool {
 	return r.Outcome == other.Outcome && r.Unusable == other.Unusable &&
-		r.Detail == other.Detail && r.Omitted == other.Omitted &&
+		r.Detail == other.Detail && r.Omitted == other.Omitted && r.Lookaside == other.Lookaside &&
 		r.lists(&other.fileSet)
 }
 

@@ -20,6 +20,8 @@ type Content struct {
 	Sources   []format.SourceState
 	// Detail tells what could not be read, and why; Omitted what exceeded the limits.
 	Detail, Omitted string
+	// Lookaside tells which lookaside was asked, or that none is configured; empty: that is not known.
+	Lookaside string
 	// Unusable reports whether some source has something that never can be read, and no source anything else.
 	Unusable bool
 	// FetchedAt is when the registry answered, and ImportedAt when something was last imported; zero: never.
@@ -81,6 +83,7 @@ func (s *Set) Evidence() policy.Evidence {
 		Bundles:    len(r.Bundles),
 		Partial:    r.partial(),
 		Unusable:   r.Unusable,
+		Lookaside:  r.Lookaside,
 		Detail:     r.detail(),
 		Source:     r.source(),
 		FetchedAt:  r.Fetched,
@@ -126,7 +129,8 @@ func (s *Set) Content() Content {
 	r := &s.record
 	return Content{
 		Files: r.read(s.files.path), Satisfied: s.SatisfiedFiles(),
-		Sources: r.Sources, Detail: r.Detail, Omitted: r.Omitted, FetchedAt: r.Fetched, ImportedAt: r.Imported,
+		Sources: r.Sources, Detail: r.Detail, Omitted: r.Omitted, Lookaside: r.Lookaside,
+		FetchedAt: r.Fetched, ImportedAt: r.Imported,
 	}
 }
 
