@@ -16,7 +16,7 @@ import (
 
 func TestWhatCosignAttachesIsFound(t *testing.T) {
 	eachKind(t, func(s *site) {
-		keeper, image := s.open(), s.push("team/app:v1", "signed")
+		keeper, image := s.open(), s.push("signed")
 		if got := s.fetched(keeper, image); got.State != policy.None {
 			s.t.Errorf("before the image was signed: %+v", got)
 		}
@@ -37,6 +37,22 @@ func TestWhatCosignAttachesIsFound(t *testing.T) {
 		}
 		if again := s.fetched(keeper, image); again != got {
 			s.t.Errorf("asked again: %+v, and before %+v", again, got)
+		}
+	})
+}
+
+func TestSignaturesOfTheOldFormatAreFoundAsReferrers(t *testing.T) {
+	eachKind(t, func(s *site) {
+		keeper, image := s.open(), s.push("referred")
+		rig.OK(s.t, s.tools.Sign(s.t.Context(), node.Signing{
+			Image: image, Key: s.key, Referrer: true, DockerConfig: s.registry.DockerConfig(),
+		}))
+		if got := s.fetched(keeper, image); got.Signatures != 1 || got.Bundles != 0 || got.Detail != "" {
+			s.t.Errorf("%+v", got)
+		}
+		tag := strings.TrimPrefix(image.Repository, s.registry.Host+"/") + ":" + node.SignatureTag(image.Digest)
+		if _, _, err := s.registry.Manifest(s.t.Context(), tag); err == nil {
+			s.t.Error("cosign attaches it under the tag too")
 		}
 	})
 }
@@ -75,7 +91,7 @@ func TestABundleIsFoundByAPullThroughMirror(t *testing.T) {
 			s := &site{t: t, tools: tools, key: key, registry: node.NewRegistry(t, node.RegistryConfig{Tools: tools})}
 			mirror := node.NewRegistry(t, node.RegistryConfig{Tools: tools, ProxyOf: s.registry})
 			s.reach.HostsDirectory = hosts(t, s.registry, mirror, s.registry)
-			image := s.push("team/app:v1", "mirrored")
+			image := s.push("mirrored")
 			s.sign(image, false, false, nil)
 			s.sign(image, true, false, nil)
 			if got := s.fetched(s.open(), image); got.Bundles != 1 || got.Signatures != 1 {
@@ -97,7 +113,7 @@ func TestWithoutCredentialsItIsSaidWhereToPutThem(t *testing.T) {
 		if !s.private {
 			return
 		}
-		image := s.push("team/app:v1", "private")
+		image := s.push("private")
 		rig.OK(s.t, os.Remove(s.reach.AuthFile))
 		err := s.open().Fetch(s.t.Context(), image.Digest, s.named(image.Repository))
 		want := fmt.Sprintf("add credentials for %s to %s", s.registry.Host, s.reach.AuthFile)

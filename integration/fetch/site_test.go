@@ -85,11 +85,11 @@ func write(t *testing.T, path string, content []byte) {
 	rig.OK(t, os.WriteFile(path, content, 0o600))
 }
 
-// push pushes an image that prints a word.
-func (s *site) push(name, word string) node.Pushed {
+// push pushes an image that prints a word, as team/app:v1.
+func (s *site) push(word string) node.Pushed {
 	s.t.Helper()
 	image := rig.Must(s.tools.Image(word))(s.t)
-	return rig.Must(s.registry.Push(s.t.Context(), name, image))(s.t)
+	return rig.Must(s.registry.Push(s.t.Context(), "team/app:v1", image))(s.t)
 }
 
 // sign signs an image with cosign, with annotations NAME=VALUE.

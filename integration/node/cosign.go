@@ -30,6 +30,10 @@ type Signing struct {
 	Key   Key
 	// OldFormat attaches a simple signing payload under the tag sha256-<hex>.sig, instead of a bundle as a referrer.
 	OldFormat bool
+	// Referrer attaches the simple signing payload of the old format as an OCI 1.1 referrer instead
+	// (--registry-referrers-mode=oci-1-1, with artifact type application/vnd.dev.cosign.artifact.sig.v1+json). Such
+	// signatures are on Docker's hardened images.
+	Referrer bool
 	// Annotations are added to the signed statement (-a).
 	Annotations map[string]string
 	// Recursive also signs everything that an index lists.
@@ -46,7 +50,11 @@ func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 	arguments := []string{
 		"sign", "--key", signing.Key.Private, "--tlog-upload=false", "--use-signing-config=false",
 		"--allow-insecure-registry", "--allow-http-registry", "-y",
-		fmt.Sprintf("--new-bundle-format=%t", !signing.OldFormat), fmt.Sprintf("--recursive=%t", signing.Recursive),
+		fmt.Sprintf("--new-bundle-format=%t", !signing.OldFormat && !signing.Referrer),
+		fmt.Sprintf("--recursive=%t", signing.Recursive),
+	}
+	if signing.Referrer {
+		arguments = append(arguments, referrersMode)
 	}
 	if signing.Identity != "" {
 		arguments = append(arguments, "--sign-container-identity", signing.Identity)
@@ -57,6 +65,9 @@ func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 	_, err := t.Cosign(ctx, signing.DockerConfig, append(arguments, signing.Image.ByDigest())...)
 	return err
 }
+
+// referrersMode attaches signatures of the old format as referrers. cosign accepts it only with COSIGN_EXPERIMENTAL.
+const referrersMode = "--registry-referrers-mode=oci-1-1"
 
 // Save runs cosign save, which writes an image with its signatures to a directory as an OCI layout.
 func (t *Tools) Save(ctx context.Context, image Pushed, directory string, dockerConfig []byte) error {
@@ -94,5 +105,8 @@ func (t *Tools) Cosign(ctx context.Context, dockerConfig []byte, arguments ...st
 		return strings.HasPrefix(variable, "COSIGN_") || strings.HasPrefix(variable, "SIGSTORE_")
 	})
 	command.Env = append(inherited, "HOME="+home, "DOCKER_CONFIG="+home, "COSIGN_PASSWORD=")
+	if slices.Contains(arguments, referrersMode) {
+		command.Env = append(command.Env, "COSIGN_EXPERIMENTAL=1")
+	}
 	return runCommand(command)
 }
