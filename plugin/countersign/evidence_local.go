@@ -123,7 +123,7 @@ type nodeImages struct {
 const listTimeout = time.Minute
 
 // list returns all images on this node. It is called once.
-func (n *nodeImages) list(ctx context.Context) ([]origin.Held, error) {
+func (n *nodeImages) list(ctx context.Context) ([]origin.LocalImage, error) {
 	connection, err := containerd.Connect(ctx, n.config.Address, n.config.Namespace)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (n *nodeImages) list(ctx context.Context) ([]origin.Held, error) {
 	if err := daemon.AwaitImages(ctx, images); err != nil {
 		return nil, err
 	}
-	return images.Held(), nil
+	return images.LocalImages(), nil
 }
 
 func (n *nodeImages) close() {

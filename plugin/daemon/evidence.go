@@ -19,7 +19,7 @@ import (
 // runs. The functions that a request needs are required.
 type EvidenceService struct {
 	// Images returns the images on this node.
-	Images func(context.Context) ([]origin.Held, error)
+	Images func(context.Context) ([]origin.LocalImage, error)
 	// RequiresSignature reports whether some document requires a signature of a reference.
 	RequiresSignature func(reference.Named) bool
 	// Registry reads images that are not on this node.
@@ -63,7 +63,7 @@ type FetchReport struct {
 type fetchTarget struct {
 	name string
 	// image is the image, if it is on this node.
-	image *origin.Held
+	image *origin.LocalImage
 }
 
 // FetchAll fetches the evidence of one image after the other, and of the manifests of each image concurrently. It
@@ -114,7 +114,7 @@ func (s *EvidenceService) targets(ctx context.Context, request FetchRequest) ([]
 }
 
 // imageNamed returns the image that has a reference on this node, or nil.
-func imageNamed(images []origin.Held, name string) *origin.Held {
+func imageNamed(images []origin.LocalImage, name string) *origin.LocalImage {
 	ref, err := policy.Normalize(name)
 	if err != nil {
 		return nil

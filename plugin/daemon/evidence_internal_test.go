@@ -27,7 +27,7 @@ import (
 // fakeNode is a node with images and a registry. Only the images are fake.
 type fakeNode struct {
 	mu      sync.Mutex
-	held    []origin.Held
+	held    []origin.LocalImage
 	unknown error
 	fetched []string
 	failing map[digest.Digest]error
@@ -45,7 +45,7 @@ func normalized(t *testing.T, s string) reference.Named {
 // hold adds an image to the node.
 func (w *fakeNode) hold(t *testing.T, name string, manifests ...string) {
 	t.Helper()
-	held := origin.Held{Reference: normalized(t, name)}
+	held := origin.LocalImage{Reference: normalized(t, name)}
 	for _, manifest := range manifests {
 		held.Manifests = append(held.Manifests, policy.Manifest{Digest: digest.FromString(manifest)})
 	}
@@ -54,7 +54,7 @@ func (w *fakeNode) hold(t *testing.T, name string, manifests ...string) {
 
 func (w *fakeNode) service() *EvidenceService {
 	return &EvidenceService{
-		Images:            func(context.Context) ([]origin.Held, error) { return w.held, w.unknown },
+		Images:            func(context.Context) ([]origin.LocalImage, error) { return w.held, w.unknown },
 		RequiresSignature: func(ref reference.Named) bool { return !strings.HasPrefix(ref.Name(), "docker.io/") },
 		Registry: fetch.Registry{
 			Resolve: func(_ context.Context, ref reference.Named) (digest.Digest, error) {

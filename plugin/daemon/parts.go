@@ -146,7 +146,7 @@ func (d *daemon) newPrefetch() *prefetch {
 	return &prefetch{
 		news:              d.images.News,
 		names:             d.images.Names,
-		held:              d.images.HeldUnder,
+		held:              d.images.LocalImagesOf,
 		state:             d.images.State,
 		changed:           d.images.Changed,
 		present:           d.images.Present,
@@ -197,11 +197,11 @@ func targetOf(ctx context.Context, config conf.Containerd, name string) (digest.
 
 func (d *daemon) newEvidenceService() *EvidenceService {
 	return &EvidenceService{
-		Images: func(context.Context) ([]origin.Held, error) {
+		Images: func(context.Context) ([]origin.LocalImage, error) {
 			if !d.images.State().Complete() {
 				return nil, ErrImagesUnknown
 			}
-			return d.images.Held(), nil
+			return d.images.LocalImages(), nil
 		},
 		RequiresSignature: d.decider.RequiresSignature,
 		Registry:          fetch.Registry{Resolve: d.registries.Resolve, Image: d.registries.Image},

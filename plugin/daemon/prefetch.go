@@ -45,7 +45,7 @@ type prefetch struct {
 	// news, names, held, state, changed and present are methods of [origin.Containerd].
 	news    func() []string
 	names   func() []string
-	held    func(stored string) []origin.Held
+	held    func(stored string) []origin.LocalImage
 	state   func() origin.State
 	changed func() <-chan struct{}
 	present func(digest.Digest) bool
@@ -162,7 +162,7 @@ func (p *prefetch) consider(ctx context.Context, names []string) {
 	p.plan.sort()
 }
 
-func (p *prefetch) considerImage(image origin.Held) {
+func (p *prefetch) considerImage(image origin.LocalImage) {
 	if !p.requiresSignature(image.Reference) {
 		return
 	}

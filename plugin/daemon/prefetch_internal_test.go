@@ -25,7 +25,7 @@ import (
 // aheadNode simulates a node for prefetching, by its fields.
 type aheadNode struct {
 	mu       sync.Mutex
-	held     []origin.Held
+	held     []origin.LocalImage
 	state    origin.State
 	changed  chan struct{}
 	asked    func(reference.Named) bool
@@ -108,7 +108,7 @@ func (n *aheadNode) arrive() []string {
 }
 
 // under returns the images under a name.
-func (n *aheadNode) under(stored string) (held []origin.Held) {
+func (n *aheadNode) under(stored string) (held []origin.LocalImage) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, one := range n.held {
@@ -125,16 +125,16 @@ func locked[T any](n *aheadNode, read func() T) T {
 	return read()
 }
 
-func heldOf(t *testing.T, names ...string) []origin.Held {
+func heldOf(t *testing.T, names ...string) []origin.LocalImage {
 	t.Helper()
-	var all []origin.Held
+	var all []origin.LocalImage
 	for i, name := range names {
 		ref, err := policy.Normalize(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		manifest := policy.Manifest{Digest: digest.FromString(name)}
-		all = append(all, origin.Held{
+		all = append(all, origin.LocalImage{
 			Reference: ref, Manifests: []policy.Manifest{manifest}, Updated: time.Now().Add(-time.Duration(i) * time.Second),
 		})
 	}
@@ -154,7 +154,7 @@ func (n *aheadNode) fetch(_ context.Context, manifest digest.Digest, ref referen
 }
 
 // change replaces the images on the node.
-func (n *aheadNode) change(held []origin.Held) {
+func (n *aheadNode) change(held []origin.LocalImage) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.held = held

@@ -46,7 +46,7 @@ func TestAThousandImagesAreSmall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The stores are counted too: their database lies in memory that is mapped.
+	// The stores are counted too: their database is mapped into memory.
 	used := heap() - before
 	t.Logf("%d KiB", used>>10)
 	if used > 40<<20 {
@@ -61,7 +61,7 @@ func BenchmarkImage(b *testing.B) {
 	s.name("example.com/app:v1", s.index(absent("arm"), m))
 	o := s.following()
 	q := question(c)
-	b.Run("remembered", func(b *testing.B) {
+	b.Run("cached", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := o.Image(b.Context(), q); err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/countersign/countersign/policy/internal/lru"
 )
 
-// Bounds of the cache of manifests and indexes, in bytes. A thousand images have some 12 MiB of them. One larger than
-// maxCachedBlob is read whenever it is needed, so that a tenant's cannot evict everybody's.
+// Limits of the cache of manifests and indexes, in bytes. A thousand images have about 12 MiB of them. A larger one
+// than maxCachedBlob is not cached, so that one tenant's cannot evict those of the others.
 const (
 	maxCachedBytes = 32 << 20
 	maxCachedBlob  = 512 << 10

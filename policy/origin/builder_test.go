@@ -58,14 +58,14 @@ func diffIDs(layers ...string) []digest.Digest {
 // chainOf is the key of the snapshot of these layers.
 func chainOf(layers ...string) string { return identity.ChainID(diffIDs(layers...)).String() }
 
-// config stores the config of an image with these layers, told from others by its author.
+// config stores the config of an image with these layers, distinguished by its author.
 func (s *stores) config(author string, layers ...string) ocispec.Descriptor {
 	s.tb.Helper()
 	image := ocispec.Image{Author: author, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: diffIDs(layers...)}}
 	return s.document(ocispec.MediaTypeImageConfig, image)
 }
 
-// manifest stores a manifest of a config, told from others by a note.
+// manifest stores a manifest of a config, distinguished by an annotation.
 func (s *stores) manifest(config ocispec.Descriptor, note string) ocispec.Descriptor {
 	s.tb.Helper()
 	return s.document(ocispec.MediaTypeImageManifest, ocispec.Manifest{

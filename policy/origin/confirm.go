@@ -6,34 +6,34 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxConfirming is for how many questions at a time a confirmation can be under way; who asks beyond that asks again.
+// maxConfirming limits the confirmations in progress. A question beyond the limit has to be asked again.
 const maxConfirming = 256
 
-// Confirm has what is remembered of a question's image compared with containerd, and put right. It does not wait: when
-// that is done, [policy.Image].Confirmed is true for that question until an event that concerns the image is heard of.
-// Another question about the same image, say by the name under which it was pulled just now, is confirmed separately;
-// those that are asked at the same time share a list.
+// Confirm compares the cached data about a question's image with containerd, and corrects it. It does not wait: when
+// the comparison is done, [policy.Image].Confirmed is true for that question until an event affects the image. Another
+// question about the same image, such as one with a name that was pulled just now, is confirmed separately. Concurrent
+// confirmations share one list of the image store.
 func (c *Containerd) Confirm(q policy.Question) {
-	if found := c.memory.recall(q); !found.known || !found.followed || found.confirmed {
-		// There is nothing to compare: Image looks itself, or need not.
+	if found := c.images.lookup(q); !found.known || !found.followed || found.confirmed {
+		// There is no cached data to compare: Image lists the image store itself, or does not need to.
 		return
 	}
-	if !c.looks.beginConfirming(q) {
+	if !c.relists.beginConfirming(q) {
 		return
 	}
-	l := c.look(q.Config, 0)
+	l := c.relist(q.Config, 0)
 	started := c.start(func(context.Context) {
 		if <-l.done; l.err == nil {
-			c.memory.confirm(q, l.change)
+			c.images.confirm(q, l.change)
 		}
-		c.looks.endConfirming(q)
+		c.relists.endConfirming(q)
 	})
 	if !started {
-		c.looks.endConfirming(q)
+		c.relists.endConfirming(q)
 	}
 }
 
-func (l *looks) beginConfirming(q policy.Question) bool {
+func (l *relists) beginConfirming(q policy.Question) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, under := l.confirming[q]; under || len(l.confirming) >= maxConfirming {
@@ -43,7 +43,7 @@ func (l *looks) beginConfirming(q policy.Question) bool {
 	return true
 }
 
-func (l *looks) endConfirming(q policy.Question) {
+func (l *relists) endConfirming(q policy.Question) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.confirming, q)

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// confirm has a question confirmed and waits for it.
+// confirm confirms a question and waits until that is done.
 func confirm(t *testing.T, s *stores, o *origin.Containerd, name string) {
 	t.Helper()
 	_, c := s.image(name)
@@ -15,7 +15,7 @@ func confirm(t *testing.T, s *stores, o *origin.Containerd, name string) {
 	eventually(t, "confirmation", func() bool { return confirmed(t, o, question(c)) })
 }
 
-func TestAnEventUnconfirmsWhatItConcernsAndNoMore(t *testing.T) {
+func TestAnEventInvalidatesTheImagesItAffectsOnly(t *testing.T) {
 	s := newStores(t)
 	a, ca := s.image("a")
 	b, cb := s.image("b")
@@ -25,7 +25,7 @@ func TestAnEventUnconfirmsWhatItConcernsAndNoMore(t *testing.T) {
 	confirm(t, s, o, "a")
 	confirm(t, s, o, "b")
 	s.name("example.com/b:v2", s.index(b))
-	s.settled(o)
+	s.eventsProcessed(o)
 	if confirmed(t, o, question(cb)) {
 		t.Error("an image is confirmed though an event concerned it")
 	}
@@ -35,35 +35,35 @@ func TestAnEventUnconfirmsWhatItConcernsAndNoMore(t *testing.T) {
 	confirm(t, s, o, "b")
 
 	s.unname("example.com/b:v2")
-	s.settled(o)
+	s.eventsProcessed(o)
 	if confirmed(t, o, question(cb)) {
-		t.Error("an image is confirmed though a name of it went")
+		t.Error("an image is confirmed though one of its names was removed")
 	}
 	if !confirmed(t, o, question(ca)) {
 		t.Error("an image is not confirmed though no event concerned it")
 	}
 }
 
-func TestAnUpdateOfTheSameTargetUnconfirmsNothing(t *testing.T) {
+func TestAnUpdateWithTheSameTargetInvalidatesNothing(t *testing.T) {
 	s := newStores(t)
 	a, ca := s.image("a")
 	s.name("example.com/a:v1", s.index(a))
 	o := s.following()
 	confirm(t, s, o, "a")
 	s.name("example.com/a:v1", s.index(a))
-	s.settled(o)
+	s.eventsProcessed(o)
 	if !confirmed(t, o, question(ca)) {
 		t.Error("an image is not confirmed though nothing changed")
 	}
 }
 
-func TestAnotherQuestionIsConfirmedByItself(t *testing.T) {
+func TestEachQuestionIsConfirmedSeparately(t *testing.T) {
 	s := newStores(t)
 	a, ca := s.image("a")
 	s.name("example.com/a:v1", a)
 	o := s.following()
 	if confirmed(t, o, question(ca)) {
-		t.Error("an answer from memory is confirmed though nobody asked for that")
+		t.Error("an answer from memory is confirmed without a confirmation")
 	}
 	confirm(t, s, o, "a")
 	other := question(ca)
@@ -86,7 +86,7 @@ func TestNothingIsConfirmedWhileATargetIsRead(t *testing.T) {
 	s.name("example.com/b:v1", index)
 	<-begun
 	if confirmed(t, o, question(ca)) {
-		t.Error("an image is confirmed though a name may lead to it whose target is still being read")
+		t.Error("an image is confirmed though the target of a name that may lead to it is still being read")
 	}
 	close(proceed)
 	eventually(t, "all to be read", func() bool { return o.State().Unread == 0 })
@@ -100,29 +100,29 @@ func TestConfirmationChangesTheGeneration(t *testing.T) {
 	o := s.following()
 	b, cb := s.image("b")
 	s.name("example.com/b:v1", b)
-	s.settled(o)
+	s.eventsProcessed(o)
 	generation := o.Generation()
 	if confirmed(t, o, question(cb)) {
 		t.Fatal("an image that came by an event is confirmed")
 	}
 	confirm(t, s, o, "b")
 	if o.Generation() == generation {
-		t.Error("the generation is what it was")
+		t.Error("the generation has not changed")
 	}
 	generation = o.Generation()
 	listed := s.listed.Load()
 	o.Confirm(question(cb))
 	if s.listed.Load() != listed || o.Generation() != generation {
-		t.Error("what is confirmed is confirmed again")
+		t.Error("a confirmed question is confirmed again")
 	}
 }
 
-func TestConfirmationsOfOneImageAreOne(t *testing.T) {
+func TestConcurrentConfirmationsOfAnImageShareAList(t *testing.T) {
 	s := newStores(t)
 	o := s.following()
 	b, cb := s.image("b")
 	s.name("example.com/b:v1", b)
-	s.settled(o)
+	s.eventsProcessed(o)
 	first, proceed := make(chan struct{}), make(chan struct{})
 	s.waitAfterList(func() {
 		close(first)
@@ -141,12 +141,12 @@ func TestConfirmationsOfOneImageAreOne(t *testing.T) {
 	}
 }
 
-func TestAnEventDuringAConfirmationUndoesIt(t *testing.T) {
+func TestAnEventDuringAConfirmationInvalidatesIt(t *testing.T) {
 	s := newStores(t)
 	o := s.following()
 	b, cb := s.image("b")
 	s.name("example.com/b:v1", b)
-	s.settled(o)
+	s.eventsProcessed(o)
 	first, proceed := make(chan struct{}), make(chan struct{})
 	s.waitAfterList(func() {
 		close(first)
@@ -157,7 +157,7 @@ func TestAnEventDuringAConfirmationUndoesIt(t *testing.T) {
 	s.name("example.com/b:v2", b)
 	eventually(t, "the event", func() bool { return len(originals(t, o, question(cb))) == 2 })
 	close(proceed)
-	s.settled(o)
+	s.eventsProcessed(o)
 	if confirmed(t, o, question(cb)) {
 		t.Error("an image is confirmed by a list that is older than an event")
 	}
@@ -169,7 +169,7 @@ func TestConfirmationThatFailsIsTriedWhenAskedAgain(t *testing.T) {
 	o := s.following()
 	b, cb := s.image("b")
 	s.name("example.com/b:v1", b)
-	s.settled(o)
+	s.eventsProcessed(o)
 	failed := make(chan struct{}, 100)
 	s.fail(func(call, _ string) error {
 		if call != "List" {
@@ -190,7 +190,7 @@ func TestConfirmationThatFailsIsTriedWhenAskedAgain(t *testing.T) {
 	})
 }
 
-func TestConfirmationReadsAgainWhatFailed(t *testing.T) {
+func TestConfirmationRetriesFailedReads(t *testing.T) {
 	s := newStores(t)
 	a, ca := s.image("a")
 	b, cb := s.image("b")
@@ -198,10 +198,10 @@ func TestConfirmationReadsAgainWhatFailed(t *testing.T) {
 	s.name("example.com/b:v1", b)
 	s.discard(b.Digest)
 	o := s.following()
-	// It is repaired, and no event says so.
+	// It is repaired without an event.
 	s.image("b")
 	s.name("example.com/a:v2", a)
-	s.settled(o)
+	s.eventsProcessed(o)
 	o.Confirm(question(ca))
 	eventually(t, "confirmation", func() bool { return confirmed(t, o, question(ca)) })
 	before := s.calls.Load()

@@ -18,7 +18,7 @@ import (
 )
 
 // Containerd answers from the stores of one containerd, in one of its namespaces. Its methods may be called
-// concurrently, and also before or without [Containerd.Run]: then every question is looked up.
+// concurrently. Without [Containerd.Run] each question lists the image store.
 type Containerd struct {
 	client    *client.Client
 	namespace string
@@ -28,13 +28,13 @@ type Containerd struct {
 	// allowRemote reports whether containers on remote snapshotters are evaluated; nil: they are refused.
 	allowRemote func() bool
 
-	memory *memory
-	blobs  *lru.Cache[digest.Digest, []byte]
-	stats  snapshotters
-	looks  looks
-	reads  queue
+	images  *imageCache
+	blobs   *lru.Cache[digest.Digest, []byte]
+	stats   snapshotters
+	relists relists
+	reads   queue
 
-	// ending ends what goes on in the background, and background is what Close waits for.
+	// ending is cancelled to end the background work, for which Close waits.
 	ending     context.Context
 	end        context.CancelFunc
 	background sync.WaitGroup
@@ -42,12 +42,12 @@ type Containerd struct {
 	closed     bool
 }
 
-// Open returns a [Containerd] for the containerd at a unix socket. It does not wait for containerd: while that is not
-// there, questions are refused as unavailable, and once it is there, or there again, they are answered. panicked is
-// told of panics in the background, which are failures to read what was being read; it may be nil.
+// Open returns a [Containerd] for the containerd at a unix socket. It does not wait for containerd: while containerd is
+// unreachable, questions are refused as unavailable. panicked receives panics in the background, which count as failed
+// reads; it may be nil.
 func Open(address, namespace string, log *slog.Logger, panicked policy.PanicFunc) (*Containerd, error) {
 	connection := grpc.WithConnectParams(grpc.ConnectParams{
-		// The client's own parameters let ten seconds pass before it tries a restarted containerd again.
+		// By default the client waits up to ten seconds before it reconnects to a restarted containerd.
 		Backoff: backoff.Config{
 			BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second,
 		},
@@ -63,27 +63,27 @@ func Open(address, namespace string, log *slog.Logger, panicked policy.PanicFunc
 	return opened, nil
 }
 
-// New returns a [Containerd] that uses a client, which stays the caller's to close.
+// New returns a [Containerd] that uses a client, which the caller closes.
 func New(c *client.Client, namespace string, log *slog.Logger) *Containerd {
 	ending, end := context.WithCancel(context.Background())
 	return &Containerd{
 		client:    c,
 		namespace: namespace,
 		log:       log,
-		memory:    newMemory(),
+		images:    newImageCache(),
 		blobs:     newBlobCache(),
-		looks:     newLooks(),
+		relists:   newRelists(),
 		reads:     newQueue(),
 		ending:    ending,
 		end:       end,
 	}
 }
 
-// AllowRemoteSnapshotters sets whether containers and image volumes are evaluated whose files a snapshotter fetches
-// when they are read. It is called before the first question.
+// AllowRemoteSnapshotters sets whether containers and image volumes are evaluated if a remote snapshotter fetches their
+// files on demand. Call it before the first question.
 func (c *Containerd) AllowRemoteSnapshotters(allow func() bool) { c.allowRemote = allow }
 
-// Close ends what goes on in the background and waits for it. Questions asked afterwards are refused.
+// Close ends the background work and waits for it. Later questions are refused.
 func (c *Containerd) Close() error {
 	c.closing.Lock()
 	c.closed = true
@@ -112,34 +112,34 @@ func (c *Containerd) start(f func(context.Context)) bool {
 	return true
 }
 
-// in returns the context in which containerd's stores are those of our namespace.
+// in returns a context with the containerd namespace.
 func (c *Containerd) in(ctx context.Context) context.Context {
 	return namespaces.WithNamespace(ctx, c.namespace)
 }
 
-// Generation changes whenever an answer of [Containerd.Image] or [Containerd.Volume] could change. It is read before
-// the question is asked: then an answer kept under it is never kept too long. While events are not followed any answer
-// could change at any time, so no two calls return the same.
+// Generation changes whenever an answer of [Containerd.Image] or [Containerd.Volume] could change. Read it before you
+// ask the question: then an answer that is cached under it is never stale. Without events any answer could change at
+// any time, so no two calls return the same value.
 func (c *Containerd) Generation() uint64 {
-	if !c.memory.following.Load() {
-		return c.memory.generation.Add(1)
+	if !c.images.following.Load() {
+		return c.images.generation.Add(1)
 	}
-	return c.memory.generation.Load()
+	return c.images.generation.Load()
 }
 
-// State is what a health check or a metric wants to know.
+// State is the data for health checks and metrics.
 type State struct {
-	// Following says that containerd's events are followed, so that known images are answered for from memory.
+	// Following reports whether containerd's events are received, so that answers come from the cache.
 	Following bool
-	// Names is how many image-store names are in memory, and Images how many config digests.
+	// Names is the number of cached image-store names, and Images of config digests.
 	Names, Images int
-	// Unread is how many targets of names are still to be read, and Unreadable how many were read in part or not at
-	// all.
+	// Unread is the number of targets that have not been read yet, and Unreadable of those that could not be read in
+	// full.
 	Unread, Unreadable int
 }
 
 // Complete reports whether all images on this node are known.
 func (s State) Complete() bool { return s.Following && s.Unread == 0 }
 
-// State returns the present state.
-func (c *Containerd) State() State { return c.memory.state() }
+// State returns the current state.
+func (c *Containerd) State() State { return c.images.state() }

@@ -12,10 +12,10 @@ import (
 
 // Content is a [policy.ContentFunc]. The snapshot whose key is the container's ID exists when a container is validated
 // (containerd 2.2 to 2.4: client.WithNewSnapshot runs before NRI is called), and its parent is the chain ID of the
-// layers that the container will see. This is one call to containerd if the image is known.
+// layers of the container. For a cached image this is one call to containerd.
 //
-// The refusals: unknown-origin if there is no such snapshot, its layers are not the config's, or no wanted image has
-// them; unavailable if containerd could not be asked or a config could not be read, and pending while images are being
+// The refusals: unknown-origin if there is no such snapshot, its layers are not those of the config, or no candidate
+// image has them; unavailable if a call to containerd failed or a config is unreadable; pending while images are being
 // read.
 func (c *Containerd) Content(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 	ctx = c.in(ctx)
@@ -30,7 +30,7 @@ func (c *Containerd) Content(ctx context.Context, container policy.Container) ([
 
 // verify returns nil if a container's root filesystem has the layers of its config.
 func (c *Containerd) verify(ctx context.Context, container policy.Container) error {
-	chain, err := c.chain(ctx, container.Config)
+	chain, err := c.chainID(ctx, container.Config)
 	if err != nil {
 		return err
 	}
@@ -43,13 +43,13 @@ func (c *Containerd) verify(ctx context.Context, container policy.Container) err
 	}
 	remapped, err := isRemapped(ctx, in, info, chain)
 	if err != nil {
-		return policy.Refuse(policy.Unavailable, "looking for snapshot %s: %v", info.Parent, err)
+		return policy.Refuse(policy.Unavailable, "looking up snapshot %s: %v", info.Parent, err)
 	}
 	if remapped {
 		return nil
 	}
 	return policy.Refuse(policy.UnknownOrigin,
-		"the root filesystem %s was made from the layers %q and not from %q, the layers of image %s",
+		"the root filesystem %s has the layers %q instead of %q, the layers of image %s",
 		container.ID, info.Parent, chain, container.Config)
 }
 
@@ -62,9 +62,9 @@ func (c *Containerd) rootfs(ctx context.Context, container string) (snapshots.In
 	return info, in, err
 }
 
-// chain returns the chain ID of a config's layers, from memory or else by reading the config.
-func (c *Containerd) chain(ctx context.Context, config digest.Digest) (string, error) {
-	if chain, known := c.memory.chain(config); known {
+// chain returns the chain ID of a config's layers, from the cache, or by reading the config.
+func (c *Containerd) chainID(ctx context.Context, config digest.Digest) (string, error) {
+	if chain, known := c.images.chainID(config); known {
 		return chain, nil
 	}
 	chain, _, err := c.readConfig(ctx, config)

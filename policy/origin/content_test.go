@@ -91,7 +91,7 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 		s.prepare("first", "container", "")
 		return rootfs{s.config("app", "base"), policy.UnknownOrigin, nil}
 	},
-	"another snapshotter keeps it": func(s *stores) rootfs {
+	"another snapshotter has it": func(s *stores) rootfs {
 		s.prepare("second", "container", s.unpack("second", "base"))
 		return rootfs{config: s.config("app", "base")}
 	},
@@ -169,7 +169,7 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 	},
 	"the config is a layer": func(s *stores) rootfs {
 		s.prepare("first", "container", "")
-		return rootfs{s.blob(ocispec.MediaTypeImageLayer, []byte("tar")), policy.Unavailable, []string{"no image config"}}
+		return rootfs{s.blob(ocispec.MediaTypeImageLayer, []byte("tar")), policy.Unavailable, []string{"not an image config"}}
 	},
 	"containerd fails": func(s *stores) rootfs {
 		s.prepare("first", "container", s.unpack("first", "base"))
@@ -238,7 +238,7 @@ func TestRootfsOfAKnownConfigIsOneCall(t *testing.T) {
 	s := newStores(t)
 	m, c := s.image("app")
 	s.name("example.com/app:v1", m)
-	// It is kept by the snapshotter that is asked last.
+	// The last snapshotter has it.
 	s.prepare("second", "container", s.unpack("second", "layer of app"))
 	s.prepare("second", "another", chainOf("layer of app"))
 	o := s.following()
@@ -265,7 +265,7 @@ func TestRootfsFindsASnapshotterThatCameLater(t *testing.T) {
 	verified(t, o, "one", c)
 }
 
-// TestRemoteSnapshotsProveNothing: their files are fetched when the container reads them.
+// TestRemoteSnapshotsProveNothing: their files are fetched on demand.
 func TestRemoteSnapshotsProveNothing(t *testing.T) {
 	s := newStores(t)
 	c := s.config("app", "base")

@@ -39,7 +39,7 @@ var discoveryCases = map[string]func(s *stores) discovery{
 		s.prepare("first", "container", s.unpack("first", "base", "app"))
 		return discovery{configs: []digest.Digest{s.pulled("app", "base", "app")}}
 	},
-	"another snapshotter keeps it": func(s *stores) discovery {
+	"another snapshotter has it": func(s *stores) discovery {
 		s.prepare("second", "container", s.unpack("second", "base"))
 		return discovery{configs: []digest.Digest{s.pulled("app", "base")}}
 	},

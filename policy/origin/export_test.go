@@ -6,7 +6,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// What parsers make of bytes from outside, for fuzzing.
+// The parsers of untrusted bytes, for fuzzing.
 
 func ParseDocument(raw []byte) (config digest.Digest, children []digest.Digest, listed int, err error) {
 	parsed, err := parseDocument(raw)
@@ -26,53 +26,53 @@ func RemappedKey(chain string, labels map[string]string) (string, error) {
 	return remappedKey(chain, labels)
 }
 
-// Kept counts everything that memory holds: names, roots, manifests and indexes, what lists them, configs, chains.
-func (c *Containerd) Kept() [6]int {
-	m := c.memory
+// Sizes counts the entries of the cache: names, roots, manifests and indexes, what lists them, configs, chains.
+func (c *Containerd) Sizes() [6]int {
+	m := c.images
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return [6]int{len(m.names), len(m.roots), len(m.nodes), len(m.parents), len(m.images), len(m.chains)}
 }
 
-// OnPanic has panics told of.
-func (c *Containerd) OnPanic(told policy.PanicFunc) { c.panicked = told }
+// OnPanic sets the receiver of panics.
+func (c *Containerd) OnPanic(reported policy.PanicFunc) { c.panicked = reported }
 
-// DropBytes forgets the bytes of manifests and indexes, as happens when there are too many.
+// DropBytes clears the cache of contents, as eviction does.
 func (c *Containerd) DropBytes() { c.blobs.Purge() }
 
-// Target is where memory has a name lead to.
+// Target is the cached target of a name.
 func (c *Containerd) Target(stored string) digest.Digest {
-	m := c.memory
+	m := c.images
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.names[stored].target
 }
 
-// Joined is how many wait for a look that has not begun.
+// Joined is the number of callers that wait for a relist that has not begun.
 func (c *Containerd) Joined() int {
-	c.looks.mu.Lock()
-	defer c.looks.mu.Unlock()
-	if c.looks.next == nil {
+	c.relists.mu.Lock()
+	defer c.relists.mu.Unlock()
+	if c.relists.next == nil {
 		return 0
 	}
-	return len(c.looks.next.wanted)
+	return len(c.relists.next.wanted)
 }
 
-// Repositories counts the repositories of which memory has names.
+// Repositories counts the repositories in the cache.
 func (c *Containerd) Repositories() int {
-	m := c.memory
+	m := c.images
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.repositories)
 }
 
-// Waiting counts the events that have arrived and have not been evaluated.
+// Waiting counts the unprocessed events.
 func (c *Containerd) Waiting() int {
-	m := c.memory
+	m := c.images
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	count := 0
-	for _, events := range m.announced {
+	for _, events := range m.pending {
 		count += events.count
 	}
 	return count

@@ -17,11 +17,11 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// probeTopic is the topic of the event by which we learn that containerd has begun to send us events: a subscription
-// is not acknowledged, and names listed too early would miss what happens between.
+// probeTopic is the topic of an event that we publish to learn that containerd sends us events: a subscription is not
+// acknowledged, and a list that is made too early would miss changes.
 const probeTopic = "/countersign/probe"
 
-// How long is waited before trying again.
+// Delays before a retry.
 const (
 	minBackoff   = 100 * time.Millisecond
 	maxBackoff   = time.Second
@@ -31,20 +31,20 @@ const (
 	maxReadAgain = time.Minute
 )
 
-// Run follows containerd's image events and keeps memory fresh by them, until ctx ends. When the event stream is
-// lost, what is remembered is no longer answered from, and it is taken up again for ever.
+// Run receives containerd's image events and keeps the cache up to date, until ctx ends. When the event stream is lost,
+// the cache is not used; Run reconnects indefinitely.
 func (c *Containerd) Run(ctx context.Context) error {
 	backoff := minBackoff
 	for {
 		var followed bool
-		err := policy.Guard("following containerd's events", c.panicked, func() (err error) {
+		err := policy.Guard("receiving containerd's events", c.panicked, func() (err error) {
 			followed, err = c.follow(ctx)
 			return err
 		})
-		c.memory.lose()
+		c.images.disconnected()
 		c.stats.forget()
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it has done what it was asked to
+			return nil //nolint:nilerr // the caller ended it
 		}
 		if followed {
 			backoff = minBackoff
@@ -59,10 +59,11 @@ func (c *Containerd) Run(ctx context.Context) error {
 	}
 }
 
-// follow subscribes, lists, and follows until the stream is lost. It reports whether memory was in use.
+// follow subscribes, lists images, and processes events until the stream is lost. It reports whether the cache was in
+// use.
 func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	ctx, cancel := context.WithCancel(c.in(ctx))
-	announced := c.newAnnouncements()
+	announced := c.newEventQueue()
 	failed, wait := announced.start(ctx)
 	defer func() { cancel(); wait() }()
 	namespace := "namespace==" + strconv.Quote(c.namespace)
@@ -71,7 +72,7 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	if err := c.probe(ctx, stream, lost); err != nil {
 		return false, err
 	}
-	l := c.look("", c.memory.receiving())
+	l := c.relist("", c.images.receiving())
 	done := l.done
 	retry := retry{wait: minReadAgain}
 	for {
@@ -89,21 +90,21 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 				return followed, fmt.Errorf("listing images: %w", l.err)
 			}
 			followed, done = true, nil
-			state := c.memory.state()
+			state := c.images.state()
 			c.log.InfoContext(ctx, "following containerd",
 				"names", state.Names, "images", state.Images, "unreadable", state.Unreadable)
-		case <-c.memory.failing:
+		case <-c.images.failing:
 			retry.plan()
 		case <-retry.due:
 			retry.done()
-			c.enqueue(ahead, c.memory.failed()...)
+			c.enqueue(background, c.images.failed()...)
 		}
 	}
 }
 
-// retry is when to read again what containerd failed to give. A node on which all is well is not woken for it.
+// retry schedules another read after a failure of containerd. Without failures it causes no wakeups.
 type retry struct {
-	// due is nil while nothing failed.
+	// due is nil unless a read failed.
 	due  <-chan time.Time
 	wait time.Duration
 	last time.Time
@@ -120,20 +121,20 @@ func (r *retry) plan() {
 	r.due = time.After(r.wait)
 }
 
-// done notes that the time has come.
+// done clears the time when it has passed.
 func (r *retry) done() {
 	r.due, r.last, r.wait = nil, time.Now(), min(2*r.wait, maxReadAgain)
 }
 
-// lostError makes an error of the end of a stream, which may come without one.
+// lostError returns the error with which a stream ended, or an error of its own if there is none.
 func lostError(err error) error {
 	if err == nil {
 		err = errors.New("the stream ended")
 	}
-	return fmt.Errorf("following events: %w", err)
+	return fmt.Errorf("receiving events: %w", err)
 }
 
-// probe returns when events are being received. Those that come before are of no interest: names are listed after.
+// probe returns when events are received. Earlier events can be dropped, because names are listed afterwards.
 func (c *Containerd) probe(ctx context.Context, stream <-chan *events.Envelope, lost <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, maxProbing)
 	defer cancel()
@@ -161,8 +162,8 @@ func (c *Containerd) probe(ctx context.Context, stream <-chan *events.Envelope, 
 	}
 }
 
-// hear takes up what an event is about: a name, whose target is asked for, since what it is now is what matters.
-func (c *Containerd) hear(ctx context.Context, stored string) error {
+// handleEvent looks up the present target of the name of an event.
+func (c *Containerd) handleEvent(ctx context.Context, stored string) error {
 	ctx, cancel := context.WithTimeout(ctx, maxListing)
 	defer cancel()
 	var target digest.Digest
@@ -171,17 +172,17 @@ func (c *Containerd) hear(ctx context.Context, stored string) error {
 	case err == nil:
 		target = image.Target.Digest
 	case !errdefs.IsNotFound(err):
-		return fmt.Errorf("asking for image %s: %w", stored, err)
+		return fmt.Errorf("looking up image %s: %w", stored, err)
 	}
-	c.memory.heardOf(stored, target)
-	c.memory.dated(map[string]time.Time{stored: image.UpdatedAt})
+	c.images.nameChanged(stored, target)
+	c.images.setUpdateTimes(map[string]time.Time{stored: image.UpdatedAt})
 	if target != "" {
-		c.enqueue(ahead, target)
+		c.enqueue(background, target)
 	}
 	return nil
 }
 
-// eventName returns the image-store name an event is about.
+// eventName returns the image-store name of an event.
 func eventName(event *events.Envelope) string {
 	if event.Event == nil {
 		return ""
@@ -196,13 +197,13 @@ func eventName(event *events.Envelope) string {
 	return ""
 }
 
-// failed marks the roots that containerd failed to give as unread, and returns them.
-func (m *memory) failed() []digest.Digest {
+// failed marks the roots for which containerd failed as unread, and returns them.
+func (m *imageCache) failed() []digest.Digest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var failed []digest.Digest
 	for target, r := range m.roots {
-		if r.state == settled && r.failure != "" && r.again == soon {
+		if r.state == settled && r.failure != "" && r.retry == retryWithBackoff {
 			m.changes++
 			m.lockedUnread(r, m.changes)
 			failed = append(failed, target)

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// FuzzDocument holds the parser of manifests and indexes to the one that containerd uses.
+// FuzzDocument compares the parser of manifests and indexes with that of containerd.
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
 		`{"config":{"digest":"sha256:` + hex + `"},"layers":[]}`,
@@ -48,7 +48,7 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// FuzzConfig holds the parser of configs to the one that containerd uses: another chain ID would be another image.
+// FuzzConfig compares the parser of configs with that of containerd: another chain ID would be another image.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{
 		`{"rootfs":{"type":"layers","diff_ids":["sha256:` + hex + `","sha256:` + hex + `"]}}`,

@@ -2,18 +2,18 @@ package origin
 
 import "github.com/opencontainers/go-digest"
 
-// node returns what is known of a manifest or index.
-func (m *memory) node(d digest.Digest) *node {
+// node returns the cached data about a manifest or index.
+func (m *imageCache) node(d digest.Digest) *node {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.nodes[d]
 }
 
 // add keeps a node, unless it is there already or nothing leads to it any more.
-func (m *memory) add(d digest.Digest, n *node, change uint64) (added bool) {
+func (m *imageCache) add(d digest.Digest, n *node, change uint64) (added bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.nodes[d] != nil || !m.lockedHeld(d) {
+	if m.nodes[d] != nil || !m.lockedReferenced(d) {
 		return false
 	}
 	m.nodes[d] = n
@@ -28,12 +28,12 @@ func (m *memory) add(d digest.Digest, n *node, change uint64) (added bool) {
 		}
 		i.manifests.add(d)
 	}
-	m.lockedConcern(d, change)
+	m.lockedAffect(d, change)
 	return true
 }
 
-// link notes that a wide index lists a child that is here.
-func (m *memory) link(index, child digest.Digest, change uint64) {
+// link records that a large index lists a child whose blob is present.
+func (m *imageCache) link(index, child digest.Digest, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.nodes[index]
@@ -42,35 +42,35 @@ func (m *memory) link(index, child digest.Digest, change uint64) {
 	}
 	n.children = append(n.children, child)
 	m.parents.add(child, index)
-	m.lockedConcern(child, change)
+	m.lockedAffect(child, change)
 }
 
-// chained keeps the chain ID of a config.
-func (m *memory) chained(config digest.Digest, chain string, change uint64) {
+// setChainID stores the chain ID of a config.
+func (m *imageCache) setChainID(config digest.Digest, chain string, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.images[config]
-	if i == nil || i.chained {
+	if i == nil || i.hasChainID {
 		return
 	}
-	i.chain, i.chained = chain, true
+	i.chainID, i.hasChainID = chain, true
 	m.chains.add(chain, config)
 	i.change = max(i.change, change)
 }
 
-// lockedHeld says whether a name or an index leads to a digest.
-func (m *memory) lockedHeld(d digest.Digest) bool {
+// lockedReferenced reports whether a name or an index refers to a digest.
+func (m *imageCache) lockedReferenced(d digest.Digest) bool {
 	return m.roots[d] != nil || len(m.parents.of(d)) > 0
 }
 
-// lockedRelease forgets a node that nothing leads to, and what only it led to.
-func (m *memory) lockedRelease(d digest.Digest) {
+// lockedRelease removes an unreachable node, and nodes that become unreachable with it.
+func (m *imageCache) lockedRelease(d digest.Digest) {
 	pending := []digest.Digest{d}
 	for len(pending) > 0 {
 		d := pending[len(pending)-1]
 		pending = pending[:len(pending)-1]
 		n := m.nodes[d]
-		if n == nil || m.lockedHeld(d) {
+		if n == nil || m.lockedReferenced(d) {
 			continue
 		}
 		m.lockedRemove(d, n)
@@ -78,8 +78,8 @@ func (m *memory) lockedRelease(d digest.Digest) {
 	}
 }
 
-// lockedRemove takes a node out.
-func (m *memory) lockedRemove(d digest.Digest, n *node) {
+// lockedRemove removes a node.
+func (m *imageCache) lockedRemove(d digest.Digest, n *node) {
 	delete(m.nodes, d)
 	for _, child := range n.children {
 		m.parents.remove(child, d)
@@ -93,11 +93,11 @@ func (m *memory) lockedRemove(d digest.Digest, n *node) {
 		return
 	}
 	delete(m.images, n.config)
-	m.chains.remove(i.chain, n.config)
+	m.chains.remove(i.chainID, n.config)
 }
 
-// lockedConcern notes that a change concerns all images that a digest leads to.
-func (m *memory) lockedConcern(d digest.Digest, change uint64) {
+// lockedAffect records that a change affects all images that are reachable from a digest.
+func (m *imageCache) lockedAffect(d digest.Digest, change uint64) {
 	seen := map[digest.Digest]struct{}{d: {}}
 	pending := []digest.Digest{d}
 	for len(pending) > 0 {
@@ -121,8 +121,8 @@ func (m *memory) lockedConcern(d digest.Digest, change uint64) {
 	m.lockedNotify()
 }
 
-// gone forgets a node whose blob left the content store although a name still leads to it.
-func (m *memory) gone(d digest.Digest) {
+// manifestDeleted removes a node whose blob was deleted from the content store although a name still refers to it.
+func (m *imageCache) manifestDeleted(d digest.Digest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.nodes[d]
@@ -130,13 +130,13 @@ func (m *memory) gone(d digest.Digest) {
 		return
 	}
 	m.changes++
-	m.lockedConcern(d, m.changes)
+	m.lockedAffect(d, m.changes)
 	m.lockedRemove(d, n)
 	for _, child := range n.children {
 		m.lockedRelease(child)
 	}
 	if r := m.roots[d]; r != nil && r.state == settled {
-		r.failure, r.again = errAbsent.Error(), onLook
+		r.failure, r.retry = errAbsent.Error(), retryOnRelist
 	}
 	m.lockedNotify()
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// BenchmarkNameAfter is what one event costs about a name that comes, and one about a name that goes, after so many
-// names of other images or of the same one; and about an index that lists an image which so many others list.
+// BenchmarkNameAfter measures the event of an added name and that of a removed name, with many names of other images or
+// of the same image, and with an index of an image that many other indexes list.
 func BenchmarkNameAfter(b *testing.B) {
 	index := func(n int) digest.Digest { return digest.FromString(fmt.Sprint("index ", n)) }
 	for name, target := range map[string]func(n int) digest.Digest{
@@ -17,25 +17,25 @@ func BenchmarkNameAfter(b *testing.B) {
 	} {
 		for _, earlier := range []int{10, 1_000, 100_000} {
 			b.Run(fmt.Sprintf("%s/earlier=%d", name, earlier), func(b *testing.B) {
-				m := newMemory()
+				m := newImageCache()
 				stored := func(n int) string { return fmt.Sprintf("registry.example/app:%d", n) }
 				for n := range earlier {
-					m.heardOf(stored(n), target(n))
+					m.nameChanged(stored(n), target(n))
 				}
 				for n := earlier; b.Loop(); n++ {
-					m.heardOf(stored(n), target(n))
-					m.heardOf(stored(n), "")
+					m.nameChanged(stored(n), target(n))
+					m.nameChanged(stored(n), "")
 				}
 			})
 		}
 	}
 	for _, earlier := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("shared-manifest/earlier=%d", earlier), func(b *testing.B) {
-			m := newMemory()
+			m := newImageCache()
 			child := []digest.Digest{digest.FromString("manifest")}
 			come := func(n int) string {
 				stored := fmt.Sprintf("registry.example/app:%d", n)
-				m.heardOf(stored, index(n))
+				m.nameChanged(stored, index(n))
 				m.add(index(n), &node{children: child, listed: 1}, 0)
 				return stored
 			}
@@ -43,7 +43,7 @@ func BenchmarkNameAfter(b *testing.B) {
 				come(n)
 			}
 			for n := earlier; b.Loop(); n++ {
-				m.heardOf(come(n), "")
+				m.nameChanged(come(n), "")
 			}
 		})
 	}

@@ -13,28 +13,28 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Image is a [policy.ImageFunc]. An image that is known is answered for from memory, without a call to containerd.
-// Otherwise containerd's names are listed and what was not known is read, once for all who ask before that begins; it
-// goes on when ctx ends, and is refused as pending until then.
+// Image is a [policy.ImageFunc]. The answer for a cached image comes from memory, without a call to containerd.
+// Otherwise containerd's names are listed and uncached targets are read, once for all waiting callers. If ctx ends, the
+// call is refused as pending and the reading continues.
 //
-// Manifests come before indexes, each by digest, without their bytes. Of an image with many manifests or names, the
-// answer has what the question's own reference leads to, and returns the rest when asked for it.
+// Manifests come before indexes, each sorted by digest, without their contents. For an image with many manifests or
+// names, the answer has those of the question's own reference; the rest is returned on request.
 //
-// The refusals: unknown-origin when no image here has that config, unavailable when that cannot be told because
-// containerd or some image could not be read, and pending.
+// The refusals: unknown-origin if no image on this node has that config; unavailable if containerd or an image could
+// not be read; pending.
 func (c *Containerd) Image(ctx context.Context, q policy.Question) (*policy.Image, error) {
-	found := c.memory.recall(q)
+	found := c.images.lookup(q)
 	if found.known && found.followed {
 		return c.answer(q, found), nil
 	}
-	complete, change, err := c.await(ctx, q.Config, func() bool { return c.memory.recall(q).known })
+	complete, change, err := c.await(ctx, q.Config, func() bool { return c.images.lookup(q).known })
 	if err != nil {
 		return nil, err
 	}
 	if complete {
-		c.memory.confirm(q, change)
+		c.images.confirm(q, change)
 	}
-	found = c.memory.recall(q)
+	found = c.images.lookup(q)
 	if !found.known {
 		return nil, c.unknown(q.Config)
 	}
@@ -42,16 +42,16 @@ func (c *Containerd) Image(ctx context.Context, q policy.Question) (*policy.Imag
 	return c.answer(q, found), nil
 }
 
-// answer makes an image of what memory has.
-func (c *Containerd) answer(q policy.Question, found recalled) *policy.Image {
+// answer makes an image from cached data.
+func (c *Containerd) answer(q policy.Question, found lookupResult) *policy.Image {
 	if found.view == nil {
 		return c.partial(q, found.confirmed)
 	}
 	return c.assemble(q.Config, found.view, found.confirmed)
 }
 
-// await has containerd's names listed and waits until all is read. Then it reports that what memory has is complete, up
-// to a change. When half of the time has passed it is content with what makes known true.
+// await lists containerd's names and waits until all targets are read. Then it reports that the cache is complete, up
+// to a change. After half of the time it returns as soon as known returns true.
 func (c *Containerd) await(
 	ctx context.Context, wanted digest.Digest, known func() bool,
 ) (complete bool, change uint64, err error) {
@@ -61,13 +61,13 @@ func (c *Containerd) await(
 		defer timer.Stop()
 		patience = timer.C
 	}
-	l := c.look(wanted, 0)
+	l := c.relist(wanted, 0)
 	impatient := false
 	for {
-		changed := c.memory.awaitChange()
+		changed := c.images.awaitChange()
 		select {
 		case <-l.done:
-			return l.err == nil, l.change, lookError(l.err)
+			return l.err == nil, l.change, relistError(l.err)
 		default:
 		}
 		if impatient && l.isListed() && known() {
@@ -84,7 +84,7 @@ func (c *Containerd) await(
 	}
 }
 
-func (l *look) isListed() bool {
+func (l *relist) isListed() bool {
 	select {
 	case <-l.listed:
 		return true
@@ -93,20 +93,20 @@ func (l *look) isListed() bool {
 	}
 }
 
-func lookError(err error) error {
+func relistError(err error) error {
 	if err == nil {
 		return nil
 	}
 	return policy.Refuse(policy.Unavailable, "listing containerd's images: %v", err)
 }
 
-func (m *memory) awaitChange() <-chan struct{} {
+func (m *imageCache) awaitChange() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.changed
 }
 
-// assemble makes an image of a view. Bytes are read when they are needed.
+// assemble makes an image from a view. Contents are read on demand.
 func (c *Containerd) assemble(config digest.Digest, found *view, confirmed bool) *policy.Image {
 	image := &policy.Image{
 		Config: config, Confirmed: confirmed,
@@ -122,15 +122,15 @@ func (c *Containerd) assemble(config digest.Digest, found *view, confirmed bool)
 		image.PulledAs[i] = original.reference
 	}
 	image.Own = func(ref reference.Named) []digest.Digest {
-		return c.memory.own(found.namesOf(ref), config)
+		return c.images.own(found.namesOf(ref), config)
 	}
 	image.Holds = func(ref reference.Named) func() bool {
-		return c.memory.holds(found.namesOf(ref), config)
+		return c.images.holds(found.namesOf(ref), config)
 	}
 	return image
 }
 
-// namesOf returns the image-store names that stand for a reference.
+// namesOf returns the image-store names with a reference.
 func (v *view) namesOf(ref reference.Named) []string {
 	at, found := slices.BinarySearchFunc(v.originals, ref.String(), func(o obtained, key string) int {
 		return strings.Compare(o.reference.String(), key)
@@ -141,18 +141,18 @@ func (v *view) namesOf(ref reference.Named) []string {
 	return v.originals[at].names
 }
 
-// manifest is a [policy.ReadFunc]. A blob that has left containerd is forgotten.
+// manifest is a [policy.ReadFunc]. A blob that containerd deleted is removed from the cache.
 func (c *Containerd) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 	raw, err := c.document(ctx, d)
 	if errors.Is(err, errAbsent) {
-		c.memory.gone(d)
+		c.images.manifestDeleted(d)
 	}
 	return raw, err
 }
 
-// unknown refuses a config that no manifest here has, as far as manifests could be read.
+// unknown refuses a config that no readable manifest has.
 func (c *Containerd) unknown(config digest.Digest) error {
-	failure, count := c.memory.unreadable(config)
+	failure, count := c.images.unreadable(config)
 	if count == 0 {
 		return policy.Refuse(policy.UnknownOrigin, "no image in containerd has the config %s", config)
 	}
@@ -160,9 +160,8 @@ func (c *Containerd) unknown(config digest.Digest) error {
 		"no image that could be read in containerd has the config %s, and %d could not be read: %s", config, count, failure)
 }
 
-// unreadable returns why an image could not be read, preferably the one that is known to have that config, and how
-// many could not.
-func (m *memory) unreadable(config digest.Digest) (failure string, count int) {
+// unreadable returns why an image could not be read, preferably one that has that config, and how many could not.
+func (m *imageCache) unreadable(config digest.Digest) (failure string, count int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	first := digest.Digest("")

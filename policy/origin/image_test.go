@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// known is what stands in the stores, the config that is asked for, and what is to be found.
+// known is a config in prepared stores, and the expected answer.
 type known struct {
 	config ocispec.Descriptor
 	want   found
@@ -29,7 +29,7 @@ var imageCases = map[string]func(s *stores) known{
 			PulledAs:  []string{"docker.io/library/app:v1", "docker.io/library/app@" + m.Digest.String()},
 		}}
 	},
-	"two repositories hold one config under two manifests": func(s *stores) known {
+	"two repositories have one config under two manifests": func(s *stores) known {
 		c := s.config("app", "layer")
 		a, b := s.manifest(c, "a"), s.manifest(c, "b")
 		s.name("a.example/app:v1", a)
@@ -75,7 +75,7 @@ var imageCases = map[string]func(s *stores) known{
 		}}
 	},
 	"an index of another repository lists it by a digest that is here": func(s *stores) known {
-		// This is what an alias attack looks like: what the index selects is not what is asked for.
+		// This is what an alias attack looks like: the index selects another image than the one in question.
 		signed, c := s.image("signed")
 		evil, _ := s.image("evil")
 		i := s.index(evil, absent("s390x"), signed)
@@ -164,7 +164,7 @@ var imageCases = map[string]func(s *stores) known{
 			PulledAs:  []string{"example.com/app:v1"},
 		}}
 	},
-	"beside it stand images that cannot be read": func(s *stores) known {
+	"other images cannot be read": func(s *stores) known {
 		m, c := s.image("app")
 		huge, _ := s.image("huge")
 		s.sizes[huge.Digest] = 300 << 20
@@ -185,7 +185,7 @@ func TestImage(t *testing.T) {
 			t.Parallel()
 			s := newStores(t)
 			k := build(s)
-			for way, make := range map[string]func() *origin.Containerd{"looked up": s.origin, "remembered": s.following} {
+			for way, make := range map[string]func() *origin.Containerd{"looked up": s.origin, "cached": s.following} {
 				k.want.Confirmed = way == "looked up"
 				image, err := make().Image(t.Context(), question(k.config))
 				if err != nil {
@@ -200,7 +200,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// refused is what stands in the stores, the config that is asked for, and how that is refused.
+// refused is a config in prepared stores, and the expected refusal.
 type refused struct {
 	config ocispec.Descriptor
 	reason policy.Reason
@@ -260,7 +260,7 @@ var refusedCases = map[string]func(s *stores) refused{
 		s.name("example.com/app:v1", m)
 		return refused{c, policy.Unavailable, []string{"nested deeper than 8"}}
 	},
-	"the image of that ID is named though others fail too": func(s *stores) refused {
+	"the image of that ID is named although others fail too": func(s *stores) refused {
 		for i := range 20 {
 			s.name(fmt.Sprintf("example.com/gone:%d", i), absent(fmt.Sprint(i)))
 		}
@@ -269,11 +269,11 @@ var refusedCases = map[string]func(s *stores) refused{
 		s.discard(m.Digest)
 		return refused{c, policy.Unavailable, []string{m.Digest.String()}}
 	},
-	"its manifest could be taken for an index": func(s *stores) refused {
+	"its manifest could be read as an index": func(s *stores) refused {
 		c := s.config("app")
 		m := s.document(ocispec.MediaTypeImageManifest, map[string]any{"config": c, "manifests": []any{}})
 		s.name("example.com/app:v1", m)
-		return refused{c, policy.Unavailable, []string{"for a manifest and for an index"}}
+		return refused{c, policy.Unavailable, []string{"as a manifest and as an index"}}
 	},
 	"its manifest has two configs": func(s *stores) refused {
 		c := s.config("app")
@@ -289,10 +289,10 @@ func TestImageIsRefused(t *testing.T) {
 			t.Parallel()
 			s := newStores(t)
 			r := build(s)
-			for way, make := range map[string]func() *origin.Containerd{"looked up": s.origin, "remembered": s.following} {
+			for way, make := range map[string]func() *origin.Containerd{"looked up": s.origin, "cached": s.following} {
 				image, err := make().Image(t.Context(), question(r.config))
 				if image != nil {
-					t.Errorf("%s: there is an image beside the error", way)
+					t.Errorf("%s: there is an image in addition to the error", way)
 				}
 				refusal(t, err, r.reason, r.words...)
 			}

@@ -10,23 +10,23 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// partial returns the image of a question of which there is too much in memory to collect it here: only what the
-// question's own name leads to. The rest is collected in the background.
+// partial returns the image of a question that has too many manifests or names to collect in a call: only those of the
+// question's own name. The rest is collected in the background.
 func (c *Containerd) partial(q policy.Question, confirmed bool) *policy.Image {
 	image := &policy.Image{Config: q.Config, Confirmed: confirmed}
 	image.Rest = func(ctx context.Context) (*policy.Image, error) {
-		whole := c.memory.collect(ctx, q.Config)
+		whole := c.images.collect(ctx, q.Config)
 		if whole == nil {
 			return nil, c.unknown(q.Config)
 		}
-		again := c.memory.recall(q)
+		again := c.images.lookup(q)
 		return c.assemble(q.Config, whole, again.confirmed), nil
 	}
 	named, err := policy.Normalize(q.Reference)
 	if _, isID := q.ImageID(); isID || err != nil {
 		return image
 	}
-	own := c.memory.manifestsOf(named, q.Config)
+	own := c.images.manifestsOf(named, q.Config)
 	if len(own) == 0 {
 		return image
 	}
@@ -36,9 +36,9 @@ func (c *Containerd) partial(q policy.Question, confirmed bool) *policy.Image {
 	return found
 }
 
-// collect is lockedView for an image with any number of manifests and names. It does not lock memory for long, so that
-// what changes meanwhile may be missing: then the image is not confirmed.
-func (m *memory) collect(ctx context.Context, config digest.Digest) *view {
+// collect is lockedView for an image with any number of manifests and names. It locks the cache only for short times,
+// so a concurrent change may be missing: then the image is not confirmed.
+func (m *imageCache) collect(ctx context.Context, config digest.Digest) *view {
 	level := m.manifestsWith(config)
 	if len(level) == 0 {
 		return nil
@@ -61,7 +61,7 @@ func (m *memory) collect(ctx context.Context, config digest.Digest) *view {
 }
 
 // manifestsWith returns the manifests with a config.
-func (m *memory) manifestsWith(config digest.Digest) []digest.Digest {
+func (m *imageCache) manifestsWith(config digest.Digest) []digest.Digest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if i := m.images[config]; i != nil {
@@ -70,9 +70,9 @@ func (m *memory) manifestsWith(config digest.Digest) []digest.Digest {
 	return nil
 }
 
-// collectInto adds a node to a view, unless it is there or was forgotten meanwhile, and returns the indexes that list
-// it.
-func (m *memory) collectInto(made *collector, d digest.Digest) []digest.Digest {
+// collectInto adds a node to a view, unless the view has it or it was removed meanwhile, and returns the indexes that
+// list it.
+func (m *imageCache) collectInto(made *collector, d digest.Digest) []digest.Digest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.nodes[d]

@@ -11,7 +11,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// shapes are what tenants can have pulled around somebody else's image: each adds one more to it.
+// shapes are the ways in which tenants can add to somebody else's image: each adds one more.
 var shapes = map[string]func(s *stores, victim, config ocispec.Descriptor, i int){
 	"manifests of its config": func(s *stores, _, config ocispec.Descriptor, i int) {
 		s.name(fmt.Sprintf("tenant%d.example/x:v1", i), s.manifest(config, fmt.Sprint(i)))
@@ -42,12 +42,12 @@ func ask(config ocispec.Descriptor, reference string) policy.Question {
 	return policy.Question{Namespace: "prod", Reference: reference, Config: config.Digest}
 }
 
-func TestOfAnImageThatIsSurroundedTheOwnNameAndThenAllIsKnown(t *testing.T) {
+func TestALargeImageIsAnsweredFromItsOwnNameFirst(t *testing.T) {
 	for shape := range shapes {
 		t.Run(shape, func(t *testing.T) {
 			s := newStores(t)
 			victim, config := surrounded(s, shape)
-			for way, o := range map[string]*origin.Containerd{"looked up": s.origin(), "remembered": s.following()} {
+			for way, o := range map[string]*origin.Containerd{"looked up": s.origin(), "cached": s.following()} {
 				for reference, own := range map[string]bool{
 					"example.com/app:v1": true, "example.com/app@" + victim.Digest.String(): true,
 					"example.com/app:v2": false, config.Digest.String(): false,
@@ -60,7 +60,7 @@ func TestOfAnImageThatIsSurroundedTheOwnNameAndThenAllIsKnown(t *testing.T) {
 					}
 					same(t, describe(t, image), want)
 					if image.Rest == nil {
-						t.Fatalf("%s, by %s: this should not be all", way, reference)
+						t.Fatalf("%s, by %s: the answer should be partial", way, reference)
 					}
 					whole, err := image.Rest(t.Context())
 					must(t, err)

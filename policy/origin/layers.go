@@ -11,9 +11,9 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// wanted is what a pod's reference says about the image that it wants.
+// wanted describes the images that a pod's reference can mean.
 type wanted struct {
-	// repository is that of a name, and digest the name's, if it has one.
+	// repository and digest are those of a name, which may have no digest.
 	repository string
 	digest     digest.Digest
 	// id is the beginning of the config digest, if the reference is an image ID. Then it names no repository.
@@ -35,38 +35,38 @@ func parseWanted(written string) (wanted, error) {
 	return w, nil
 }
 
-// layers is what memory has about the images with certain layers.
+// layers is the cached data about images with the same layers.
 type layers struct {
-	// configs are those that can be the wanted image.
+	// configs are those of candidate images.
 	configs []digest.Digest
-	// unread are targets that can lead to another one, and are not read yet.
+	// unread are targets that can lead to another candidate and have not been read yet.
 	unread []digest.Digest
-	// announced reports whether an event is about a name that can lead to another one, and has not been evaluated.
-	announced bool
-	// failure is why a target that can lead to another one could not be read; empty: none.
+	// pending reports whether there is an unprocessed event about a name that can lead to another candidate.
+	pending bool
+	// failure is why a target that can lead to another candidate could not be read.
 	failure string
-	// followed reports whether memory is kept up to date by events.
+	// followed reports whether events update the cache.
 	followed bool
 }
 
-// settled reports whether everything is known that can lead to a wanted image.
-func (l layers) settled() bool { return l.followed && len(l.unread) == 0 && !l.announced }
+// readDone reports whether all candidates are known.
+func (l layers) readDone() bool { return l.followed && len(l.unread) == 0 && !l.pending }
 
-// candidates returns the configs with these layers that can be the wanted image, of those in memory. Only names of the
-// wanted repository are examined, so that the cost does not depend on the images of others. The first events, as many
-// as listed, are known to be in memory.
-func (m *memory) candidates(chain string, w wanted, listed uint64) layers {
+// candidates returns the cached configs with these layers that can be the wanted image. It examines names of the wanted
+// repository only, so that the cost does not depend on the images of others. The cache includes the first events, up to
+// listed.
+func (m *imageCache) candidates(chain string, w wanted, listed uint64) layers {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found := layers{followed: m.followed, announced: m.lockedAnnounced(w, listed)}
+	found := layers{followed: m.followed, pending: m.lockedPending(w, listed)}
 	for config := range m.lockedWanted(w) {
-		if i := m.images[config]; i != nil && i.chained && i.chain == chain {
+		if i := m.images[config]; i != nil && i.hasChainID && i.chainID == chain {
 			found.configs = append(found.configs, config)
 		}
 	}
 	slices.Sort(found.configs)
 	if w.id != "" && len(found.configs) > 0 {
-		return found // It is known which image has an ID as soon as its config is.
+		return found // An ID identifies its image as soon as the config is known.
 	}
 	for _, target := range m.lockedTargets(w) {
 		found.consider(target, m.roots[target])
@@ -74,9 +74,9 @@ func (m *memory) candidates(chain string, w wanted, listed uint64) layers {
 	return found
 }
 
-// lockedWanted returns the configs that can be the wanted image: the one whose ID it is, or those that a name of the
-// repository leads to, through the digest if there is one.
-func (m *memory) lockedWanted(w wanted) map[digest.Digest]struct{} {
+// lockedWanted returns the configs that can be the wanted image: the one with that ID, or those that are reachable from
+// a name of the repository, through the digest if there is one.
+func (m *imageCache) lockedWanted(w wanted) map[digest.Digest]struct{} {
 	found := map[digest.Digest]struct{}{}
 	if config := digest.Digest(w.id); config.Validate() == nil {
 		found[config] = struct{}{}
@@ -108,7 +108,7 @@ func (m *memory) lockedWanted(w wanted) map[digest.Digest]struct{} {
 	return found
 }
 
-// consider adds what is not known of a target.
+// consider adds the state of a target that was not read in full.
 func (l *layers) consider(target digest.Digest, r *root) {
 	switch {
 	case r.state != settled:
@@ -120,9 +120,9 @@ func (l *layers) consider(target digest.Digest, r *root) {
 	}
 }
 
-// lockedTargets returns the targets that can lead to a wanted image. The CRI plugin stores each image that it can run
-// under its ID too.
-func (m *memory) lockedTargets(w wanted) []digest.Digest {
+// lockedTargets returns the targets that can lead to a wanted image. The CRI plugin also stores each image that it can
+// run under its ID.
+func (m *imageCache) lockedTargets(w wanted) []digest.Digest {
 	if m.roots[w.digest] != nil {
 		return []digest.Digest{w.digest}
 	}
@@ -144,12 +144,12 @@ func (m *memory) lockedTargets(w wanted) []digest.Digest {
 	return targets
 }
 
-// lockedAnnounced reports whether an event that has not been evaluated is about a name that can lead to a wanted image.
-func (m *memory) lockedAnnounced(w wanted, listed uint64) bool {
+// lockedPending reports whether there is an unprocessed event about a name that can lead to a wanted image.
+func (m *imageCache) lockedPending(w wanted, listed uint64) bool {
 	if w.id == "" {
-		return m.announced[w.repository].last > listed
+		return m.pending[w.repository].last > listed
 	}
-	for stored, a := range m.announced {
+	for stored, a := range m.pending {
 		if a.last > listed && strings.HasPrefix(stored, w.id) {
 			return true
 		}
@@ -158,8 +158,8 @@ func (m *memory) lockedAnnounced(w wanted, listed uint64) bool {
 }
 
 // discover returns every config with the layers of a container's root filesystem that can be the wanted image. It
-// answers from memory. It lists images only if memory is not up to date or has none: an image can be pulled, and its
-// container be created, before the event arrives.
+// answers from the cache. It lists images only if the cache is not up to date or has none: an image can be pulled, and
+// its container be created, before the event arrives.
 func (c *Containerd) discover(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 	info, in, err := c.rootfs(ctx, container.ID)
 	if err != nil {
@@ -167,16 +167,16 @@ func (c *Containerd) discover(ctx context.Context, container policy.Container) (
 	}
 	chain, err := originalChain(ctx, in, info)
 	if err != nil {
-		return nil, policy.Refuse(policy.Unavailable, "looking for snapshot %s: %v", info.Parent, err)
+		return nil, policy.Refuse(policy.Unavailable, "looking up snapshot %s: %v", info.Parent, err)
 	}
 	return c.withLayers(ctx, chain, container.Reference)
 }
 
-// Alike returns the configs that a container of a question's image could run for all that its layers tell: the
-// question's own, and those with the same layers that can be the wanted image. It is what [Containerd.Content] finds
-// for such a container if the runtime reports no config.
+// Alike returns the configs that cannot be told apart by the layers of a container: the question's own, and those with
+// the same layers that can be the wanted image. [Containerd.Content] returns the same for such a container if the
+// runtime reports no config.
 func (c *Containerd) Alike(ctx context.Context, q policy.Question) ([]digest.Digest, error) {
-	chain, err := c.chain(c.in(ctx), q.Config)
+	chain, err := c.chainID(c.in(ctx), q.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -189,9 +189,9 @@ func (c *Containerd) withLayers(ctx context.Context, chain, written string) ([]d
 	if err != nil {
 		return nil, err
 	}
-	found := c.memory.candidates(chain, w, 0)
-	if !found.settled() || len(found.configs) == 0 {
-		if found, err = c.settle(ctx, chain, w); err != nil {
+	found := c.images.candidates(chain, w, 0)
+	if !found.readDone() || len(found.configs) == 0 {
+		if found, err = c.relistFor(ctx, chain, w); err != nil {
 			return nil, err
 		}
 	}
@@ -206,14 +206,14 @@ func (c *Containerd) withLayers(ctx context.Context, chain, written string) ([]d
 	return found.configs, nil
 }
 
-// settle lists images, and waits until everything is read that can lead to a wanted image.
-func (c *Containerd) settle(ctx context.Context, chain string, w wanted) (layers, error) {
-	l := c.look("", 0)
+// relistFor lists images, and waits until all targets that can lead to a wanted image are read.
+func (c *Containerd) relistFor(ctx context.Context, chain string, w wanted) (layers, error) {
+	l := c.relist("", 0)
 	pending := policy.Refuse(policy.Pending, "containerd's images are still being read")
 	select {
 	case <-l.listed:
 	case <-l.done:
-		if err := lookError(l.err); err != nil {
+		if err := relistError(l.err); err != nil {
 			return layers{}, err
 		}
 	case <-ctx.Done():
@@ -221,10 +221,10 @@ func (c *Containerd) settle(ctx context.Context, chain string, w wanted) (layers
 	}
 	urged := map[digest.Digest]bool{}
 	for {
-		changed := c.memory.awaitChange()
-		// What is in memory is now at least as new as the list, with or without events.
-		found := c.memory.candidates(chain, w, l.arrived)
-		if len(found.unread) == 0 && !found.announced {
+		changed := c.images.awaitChange()
+		// The cache is now at least as new as the list, with or without events.
+		found := c.images.candidates(chain, w, l.arrived)
+		if len(found.unread) == 0 && !found.pending {
 			return found, nil
 		}
 		for _, target := range found.unread {

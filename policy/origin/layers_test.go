@@ -270,7 +270,7 @@ func TestCandidatesWithoutContainerd(t *testing.T) {
 	refusal(t, err, policy.Unavailable, "listing containerd's images")
 }
 
-// TestAlike: what could be taken for an image is what would be found for a container of it.
+// TestAlike: the images that could be mistaken for one are those found for a container of it.
 func TestAlike(t *testing.T) {
 	s := newStores(t)
 	w := s.twins()

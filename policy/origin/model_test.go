@@ -59,7 +59,7 @@ func (w *world) step() {
 	}
 }
 
-// answers asks for all images and keeps what matters of the answers.
+// answers asks for all images and returns the relevant parts of the answers.
 func (w *world) answers(o *origin.Containerd) []string {
 	var all []string
 	for _, c := range w.configs {
@@ -86,7 +86,7 @@ func TestMemoryAnswersAsContainerdWould(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, seed)
 			o := w.following()
-			empty := o.Kept()
+			empty := o.Sizes()
 			for range 12 {
 				for range w.random.IntN(6) {
 					w.step()
@@ -97,7 +97,7 @@ func TestMemoryAnswersAsContainerdWould(t *testing.T) {
 					eventually(t, "another subscription", w.subscribed)
 					eventually(t, "following", func() bool { return o.State().Following })
 				}
-				w.settled(o)
+				w.eventsProcessed(o)
 				same(t, w.answers(o), w.answers(w.origin()))
 				o.Confirm(question(w.configs[w.random.IntN(len(w.configs))]))
 			}
@@ -106,7 +106,7 @@ func TestMemoryAnswersAsContainerdWould(t *testing.T) {
 			for _, image := range list {
 				w.unname(image.Name)
 			}
-			eventually(t, "nothing is left", func() bool { return o.Kept() == empty })
+			eventually(t, "nothing is left", func() bool { return o.Sizes() == empty })
 		})
 	}
 }

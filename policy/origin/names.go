@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// original returns the reference an image-store name stands for, or nil where it is none: the CRI plugin stores every
-// image under its image ID too (sha256:<hex>), which would parse as a repository of Docker Hub.
+// original returns an image-store name as a reference, or nil if it is not one: the CRI plugin stores every image under
+// its image ID too (sha256:<hex>), which would parse as a repository of Docker Hub.
 func original(stored string) reference.Named {
 	if algorithm, _, _ := strings.Cut(stored, ":"); digest.Algorithm(algorithm).Available() {
 		return nil
@@ -22,12 +22,12 @@ func original(stored string) reference.Named {
 	return named
 }
 
-// heardOf notes what an event was about: a name that leads to target now, or to nothing when that is "".
-func (m *memory) heardOf(stored string, target digest.Digest) {
+// nameChanged records the present target of a name, "" if the name was removed.
+func (m *imageCache) nameChanged(stored string, target digest.Digest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.heard != nil {
-		m.heard[stored] = struct{}{}
+	if m.touched != nil {
+		m.touched[stored] = struct{}{}
 	}
 	if target == "" {
 		if _, ok := m.names[stored]; ok {
@@ -41,18 +41,18 @@ func (m *memory) heardOf(stored string, target digest.Digest) {
 		m.lockedSet(stored, target, m.changes)
 		return
 	}
-	// The same target: perhaps more of its content came. If so, that will concern images, and only then.
+	// The target is the same, but more of its content may be present. Only then are images affected.
 	m.changes++
 	m.lockedUnread(m.roots[target], m.changes)
 }
 
-// lockedSet makes a name lead to a target, or to nothing when that is "".
-func (m *memory) lockedSet(stored string, target digest.Digest, change uint64) {
+// lockedSet sets the target of a name, or removes the name if the target is "".
+func (m *imageCache) lockedSet(stored string, target digest.Digest, change uint64) {
 	old, had := m.names[stored]
 	if had {
 		m.repositories.remove(old.reference, stored)
 		delete(m.news, stored)
-		m.lockedConcern(old.target, change)
+		m.lockedAffect(old.target, change)
 		delete(m.names, stored)
 		r := m.roots[old.target]
 		delete(r.names, stored)
@@ -74,11 +74,11 @@ func (m *memory) lockedSet(stored string, target digest.Digest, change uint64) {
 	}
 	r.names[stored] = struct{}{}
 	m.news[stored] = struct{}{}
-	m.lockedConcern(target, change)
+	m.lockedAffect(target, change)
 }
 
 // lockedDrop forgets a root that no name leads to.
-func (m *memory) lockedDrop(target digest.Digest, r *root) {
+func (m *imageCache) lockedDrop(target digest.Digest, r *root) {
 	delete(m.roots, target)
 	if r.state != settled {
 		m.unread--
@@ -87,7 +87,7 @@ func (m *memory) lockedDrop(target digest.Digest, r *root) {
 }
 
 // lockedUnread has a root read, or read again.
-func (m *memory) lockedUnread(r *root, change uint64) {
+func (m *imageCache) lockedUnread(r *root, change uint64) {
 	r.change = max(r.change, change)
 	switch r.state {
 	case settled:
@@ -100,40 +100,40 @@ func (m *memory) lockedUnread(r *root, change uint64) {
 	}
 }
 
-// listing notes that names are about to be listed. It returns the change up to which the list will tell the truth.
-func (m *memory) listing() (change uint64) {
+// listing marks the beginning of a list. It returns the last change that the list includes.
+func (m *imageCache) listing() (change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.heard = map[string]struct{}{}
+	m.touched = map[string]struct{}{}
 	return m.changes
 }
 
-// unlisted notes that names could not be listed.
-func (m *memory) unlisted() {
+// unlisted ends a list that failed.
+func (m *imageCache) unlisted() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.heard = nil
+	m.touched = nil
 }
 
-// compare makes names what a list says, but for those that were heard of while it was made, and returns the roots
-// that have to be read: those that are new, and those whose reading failed.
-func (m *memory) compare(list map[string]digest.Digest, change uint64) []digest.Digest {
+// compare updates the names from a list, except those with an event since the list began, and returns the roots that
+// have to be read: new ones, and those whose last read failed.
+func (m *imageCache) compare(list map[string]digest.Digest, change uint64) []digest.Digest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for stored := range m.names {
-		if _, heard := m.heard[stored]; !heard && list[stored] == "" {
+		if _, touched := m.touched[stored]; !touched && list[stored] == "" {
 			m.lockedSet(stored, "", change)
 		}
 	}
 	for stored, target := range list {
-		if _, heard := m.heard[stored]; !heard && m.names[stored].target != target {
+		if _, touched := m.touched[stored]; !touched && m.names[stored].target != target {
 			m.lockedSet(stored, target, change)
 		}
 	}
-	m.heard = nil
+	m.touched = nil
 	var missing []digest.Digest
 	for target, r := range m.roots {
-		if r.state == settled && r.failure != "" && r.again != onEvent {
+		if r.state == settled && r.failure != "" && r.retry != retryOnEvent {
 			m.lockedUnread(r, change)
 		}
 		if r.state != settled {
@@ -145,14 +145,14 @@ func (m *memory) compare(list map[string]digest.Digest, change uint64) []digest.
 }
 
 // receiving returns the epoch of the event stream that is being received.
-func (m *memory) receiving() (epoch uint64) {
+func (m *imageCache) receiving() (epoch uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.epoch
 }
 
-// follow notes that names are up to date and will be kept so by the events of an epoch, unless that has ended.
-func (m *memory) follow(epoch uint64) {
+// follow marks the cache as updated by the events of an epoch, unless that epoch has ended.
+func (m *imageCache) follow(epoch uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.epoch == epoch {
@@ -162,8 +162,8 @@ func (m *memory) follow(epoch uint64) {
 	}
 }
 
-// confirm notes that for a question all that was heard of up to a change was compared with containerd.
-func (m *memory) confirm(q policy.Question, change uint64) {
+// confirm records that a question was compared with containerd up to a change.
+func (m *imageCache) confirm(q policy.Question, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if before, ok := m.confirmed.Get(q); ok && before >= change {

@@ -9,8 +9,8 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// TestAnImageThatPanicsItsReaderIsUnreadableAndNothingElse: manifests are whatever a tenant had pulled.
-func TestAnImageThatPanicsItsReaderIsUnreadableAndNothingElse(t *testing.T) {
+// TestAPanicOfAReaderAffectsItsImageOnly: manifests are untrusted.
+func TestAPanicOfAReaderAffectsItsImageOnly(t *testing.T) {
 	s := newStores(t)
 	hostile, hostileConfig := s.image("hostile")
 	good, config := s.image("good")
@@ -24,8 +24,8 @@ func TestAnImageThatPanicsItsReaderIsUnreadableAndNothingElse(t *testing.T) {
 	})
 	c := origin.New(s.client, kubernetes, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { must(t, c.Close()) })
-	var told atomic.Int64
-	c.OnPanic(func(*policy.PanicError) { told.Add(1) })
+	var reported atomic.Int64
+	c.OnPanic(func(*policy.PanicError) { reported.Add(1) })
 	s.run(c)
 	eventually(t, "following", func() bool { state := c.State(); return state.Following && state.Unread == 0 })
 	if _, err := c.Image(t.Context(), question(config)); err != nil {
@@ -36,7 +36,7 @@ func TestAnImageThatPanicsItsReaderIsUnreadableAndNothingElse(t *testing.T) {
 	if state := c.State(); state.Unreadable != 1 {
 		t.Errorf("%d are unreadable", state.Unreadable)
 	}
-	if told.Load() == 0 {
-		t.Error("nobody was told")
+	if reported.Load() == 0 {
+		t.Error("the panic was not reported")
 	}
 }

@@ -14,22 +14,22 @@ import (
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
-// maxDescriptors is how many descriptors an index may list, and one image with all its indexes.
+// maxDescriptors limits the descriptors of an index, and of an image with all its indexes.
 const maxDescriptors = 10_000
 
-// document is what matters of a manifest or an index.
+// document is the part of a manifest or an index that this package needs.
 type document struct {
 	mediaType string
-	// config is a manifest's; an index has none.
+	// config is that of a manifest; an index has none.
 	config digest.Digest
 	// children are the manifests and indexes that an index lists, and listed is the number of its descriptors.
 	children []digest.Digest
 	listed   int
 }
 
-// parseDocument reads a manifest or an index. A document that could be taken for both, or that has one of the keys
-// that matter twice, is refused: other readers of the same bytes might see another image. containerd refuses the
-// first kind too (core/images: validateMediaType).
+// parseDocument reads a manifest or an index. A document that could be read as both, or that has a relevant key twice,
+// is refused: another reader of the same bytes might see another image. containerd refuses the first kind too
+// (core/images: validateMediaType).
 func parseDocument(raw []byte) (document, error) {
 	var (
 		found     struct{ mediaType, config, layers, manifests bool }
@@ -39,7 +39,7 @@ func parseDocument(raw []byte) (document, error) {
 		}
 		manifests descriptors
 	)
-	// Members that do not matter may occur twice.
+	// Irrelevant members may occur twice.
 	walker := strictjson.NewWalker(raw, asContainerd())
 	err := walker.Object(func(key string) error {
 		var into any
@@ -72,7 +72,7 @@ func parseDocument(raw []byte) (document, error) {
 	case err != nil:
 		return document{}, err
 	case found.manifests && (found.config || found.layers):
-		return document{}, errors.New("it could be taken for a manifest and for an index")
+		return document{}, errors.New("it could be read as a manifest and as an index")
 	case found.manifests:
 		mediaType = knownMediaType(mediaType, ocispec.MediaTypeImageIndex, images.MediaTypeDockerSchema2ManifestList)
 		return document{mediaType: mediaType, children: manifests.children, listed: manifests.listed}, nil
@@ -87,7 +87,7 @@ func parseDocument(raw []byte) (document, error) {
 	}
 }
 
-// knownMediaType returns the OCI type for a document that does not say: only OCI lets it be left out.
+// knownMediaType returns the OCI type for a document without a media type: only OCI makes it optional.
 func knownMediaType(written, oci, docker string) string {
 	if written == docker {
 		return docker
@@ -95,8 +95,8 @@ func knownMediaType(written, oci, docker string) string {
 	return oci
 }
 
-// once refuses a key seen before, and one that is spelled like it but for case: encoding/json takes these for the
-// same, other parsers do not.
+// once refuses a repeated key, also one that differs in case only: encoding/json reads these as the same key, other
+// parsers do not.
 func once(seen *bool, key, exact string) error {
 	if *seen || key != exact {
 		return fmt.Errorf("it has %q in more than one spelling or place", exact)
@@ -105,8 +105,8 @@ func once(seen *bool, key, exact string) error {
 	return nil
 }
 
-// descriptors keeps the digests of the manifests and indexes in a list of descriptors, and gives up on a list that is
-// too long before it has cost more memory than its bytes.
+// descriptors stores the digests of the manifests and indexes in a list of descriptors. It fails for a list that is too
+// long, before it uses more memory than the bytes of the list.
 type descriptors struct {
 	children []digest.Digest
 	listed   int
@@ -124,7 +124,7 @@ func (d *descriptors) UnmarshalJSON(raw []byte) error {
 		if err := walker.Decode(&descriptor); err != nil {
 			return err
 		}
-		// containerd follows no others (core/images: ChildrenHandler).
+		// containerd reads no others (core/images: ChildrenHandler).
 		follow := images.IsManifestType(descriptor.MediaType) || images.IsIndexType(descriptor.MediaType)
 		if follow && descriptor.Digest.Validate() == nil {
 			d.children = append(d.children, descriptor.Digest)
@@ -161,8 +161,8 @@ func parseConfig(raw []byte) (string, error) {
 	return identity.ChainID(config.RootFS.DiffIDs).String(), nil
 }
 
-// maxLayers is far above what any root filesystem is made of (overlayfs takes 500), and far below what would make a
-// chain ID cost memory.
+// maxLayers is far above the layers of any root filesystem (overlayfs supports 500), and low enough for the memory that
+// a chain ID needs.
 const maxLayers = 10_000
 
 type diffIDs []digest.Digest

@@ -11,22 +11,22 @@ import (
 
 // lockedPath returns the manifests and indexes through which a digest leads to a config, manifests first. Its cost
 // depends on what the digest leads to, and not on what else leads to the config.
-func (m *memory) lockedPath(from, config digest.Digest) []digest.Digest {
+func (m *imageCache) lockedPath(from, config digest.Digest) []digest.Digest {
 	p := path{m: m, config: config, leads: map[digest.Digest]bool{}}
 	p.visit(from, 0)
 	slices.SortStableFunc(p.found, func(a, b digest.Digest) int { return p.rank(a) - p.rank(b) })
 	return p.found
 }
 
-// path collects what leads to a config.
+// path collects the digests that lead to a config.
 type path struct {
-	m      *memory
+	m      *imageCache
 	config digest.Digest
 	leads  map[digest.Digest]bool
 	found  []digest.Digest
 }
 
-// visit reports whether a digest leads to the config. Indexes may share what they list.
+// visit reports whether a digest leads to the config. Indexes may share children.
 func (p *path) visit(d digest.Digest, depth int) bool {
 	if leads, known := p.leads[d]; known {
 		return leads
@@ -56,7 +56,7 @@ func (p *path) rank(d digest.Digest) int {
 }
 
 // own returns the digests through which image-store names lead to a config.
-func (m *memory) own(names []string, config digest.Digest) (found []digest.Digest) {
+func (m *imageCache) own(names []string, config digest.Digest) (found []digest.Digest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, stored := range names {
@@ -69,9 +69,9 @@ func (m *memory) own(names []string, config digest.Digest) (found []digest.Diges
 	return found
 }
 
-// holds returns a function that reports whether one of some image-store names still leads to a config. Which manifests
-// have a config is known by hashes and cannot change, so that the name and its target are all that can.
-func (m *memory) holds(names []string, config digest.Digest) func() bool {
+// holds returns a function that reports whether one of some image-store names still leads to a config. The manifests
+// with a config are known by their hashes and cannot change; only the name and its target can.
+func (m *imageCache) holds(names []string, config digest.Digest) func() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, stored := range names {
@@ -83,7 +83,7 @@ func (m *memory) holds(names []string, config digest.Digest) func() bool {
 }
 
 // isTarget reports whether a name is known to lead to a target.
-func (m *memory) isTarget(stored string, target digest.Digest) bool {
+func (m *imageCache) isTarget(stored string, target digest.Digest) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.followed && m.names[stored].target == target
@@ -91,7 +91,7 @@ func (m *memory) isTarget(stored string, target digest.Digest) bool {
 
 // manifestsOf returns the manifests and indexes through which the name of a reference leads to a config. Others of the
 // repository may do so too. There is none if containerd has the image under another spelling.
-func (m *memory) manifestsOf(ref reference.Named, config digest.Digest) []policy.Manifest {
+func (m *imageCache) manifestsOf(ref reference.Named, config digest.Digest) []policy.Manifest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.lockedManifests(name{target: m.names[ref.String()].target, reference: ref}, config)

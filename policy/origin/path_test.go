@@ -25,7 +25,7 @@ func TestAnImageIsHeldUnderItsNameUntilThatLeadsElsewhere(t *testing.T) {
 		return holds
 	}
 	s.name("tenant.example/z:v1", m)
-	s.settled(o)
+	s.eventsProcessed(o)
 	for name, change := range map[string]func(){
 		"nothing":                 func() {},
 		"another image":           func() { s.name("example.com/other:v1", other) },
@@ -38,7 +38,7 @@ func TestAnImageIsHeldUnderItsNameUntilThatLeadsElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			holds := held("example.com/app:v1")
 			change()
-			s.settled(o)
+			s.eventsProcessed(o)
 			if !holds() {
 				t.Error("the image is not held any more")
 			}
@@ -56,7 +56,7 @@ func TestAnImageIsHeldUnderItsNameUntilThatLeadsElsewhere(t *testing.T) {
 
 	moved := held("example.com/app:v1")
 	s.name("example.com/app:v1", other)
-	s.settled(o)
+	s.eventsProcessed(o)
 	if moved() {
 		t.Error("the image is held under a name that has moved")
 	}
@@ -64,24 +64,24 @@ func TestAnImageIsHeldUnderItsNameUntilThatLeadsElsewhere(t *testing.T) {
 		t.Error("the image is held anew under a name that has moved")
 	}
 	s.name("example.com/app:v1", index)
-	s.settled(o)
+	s.eventsProcessed(o)
 	gone, lost := held("example.com/app:v1"), held("example.com/app:v1")
 	s.unname("example.com/app:v1")
-	s.settled(o)
+	s.eventsProcessed(o)
 	if gone() {
 		t.Error("the image is held under a name that is gone")
 	}
 	s.name("example.com/app:v1", index)
-	s.settled(o)
+	s.eventsProcessed(o)
 	s.fail(func(call, _ string) error {
 		if call == "Subscribe" {
-			return fmt.Errorf("containerd is away")
+			return fmt.Errorf("containerd is unreachable")
 		}
 		return nil
 	})
 	s.loseEvents()
 	eventually(t, "the loss is noticed", func() bool { return !o.State().Following })
 	if lost() {
-		t.Error("the image is held while nobody tells us of changes")
+		t.Error("the image counts as held without events")
 	}
 }

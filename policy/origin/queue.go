@@ -16,8 +16,8 @@ const (
 	maxReading = time.Minute
 )
 
-// queue is what is waiting to be read. That for which a question waits has readers of its own, so that reading ahead,
-// of hostile images too, does not stand in its way.
+// queue holds the targets to read. Targets for which a question waits have readers of their own, so that reading in the
+// background, also of hostile images, does not delay them.
 type queue struct {
 	mu      sync.Mutex
 	waiting [2][]digest.Digest
@@ -26,13 +26,13 @@ type queue struct {
 
 // The two kinds.
 const (
-	urgent = 0
-	ahead  = 1
+	urgent     = 0
+	background = 1
 )
 
 func newQueue() queue { return queue{} }
 
-// enqueue has targets read in the background, in that order.
+// enqueue queues targets for reading, in that order.
 func (c *Containerd) enqueue(kind int, targets ...digest.Digest) {
 	q := &c.reads
 	q.mu.Lock()
@@ -47,7 +47,7 @@ func (c *Containerd) enqueue(kind int, targets ...digest.Digest) {
 	}
 }
 
-// reader reads until nothing is waiting.
+// reader reads until the queue is empty.
 func (c *Containerd) reader(ctx context.Context, kind int) {
 	for {
 		target, ok := c.reads.next(kind)
@@ -58,7 +58,7 @@ func (c *Containerd) reader(ctx context.Context, kind int) {
 	}
 }
 
-// next takes what waits longest. Without that, the reader ends.
+// next returns the oldest target of the queue. If there is none, the reader ends.
 func (q *queue) next(kind int) (digest.Digest, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -72,25 +72,25 @@ func (q *queue) next(kind int) (digest.Digest, bool) {
 	return target, true
 }
 
-// readRoot reads a target, unless somebody else does or did.
+// readRoot reads a target, unless another reader does or did.
 func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind int) {
-	r, change := c.memory.begin(target)
+	r, change := c.images.begin(target)
 	if r == nil {
 		return
 	}
 	within, cancel := context.WithTimeout(ctx, maxReading)
 	defer cancel()
 	var found outcome
-	// Manifests and configs are whatever a tenant had pulled.
+	// Manifests and configs are untrusted.
 	err := policy.Guard("reading an image", c.panicked, func() error {
 		found = c.read(within, target, change)
 		return nil
 	})
 	if err != nil {
-		// The same bytes would panic again.
-		found = outcome{failure: err.Error(), again: onEvent, added: true}
+		// The same bytes would panic again, so there is no retry.
+		found = outcome{failure: err.Error(), retry: retryOnEvent, added: true}
 	}
-	stale, news := c.memory.settle(target, r, found)
+	stale, news := c.images.readFinished(target, r, found)
 	if news && ctx.Err() == nil {
 		c.log.WarnContext(ctx, "image not read", "target", target, "error", found.failure)
 	}
@@ -99,8 +99,8 @@ func (c *Containerd) readRoot(ctx context.Context, target digest.Digest, kind in
 	}
 }
 
-// begin notes that a root is being read now, and returns nil if it is not to be.
-func (m *memory) begin(target digest.Digest) (r *root, change uint64) {
+// begin marks a root as being read. It returns nil if the root must not be read.
+func (m *imageCache) begin(target digest.Digest) (r *root, change uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r = m.roots[target]
@@ -111,10 +111,10 @@ func (m *memory) begin(target digest.Digest) (r *root, change uint64) {
 	return r, r.change
 }
 
-// settle notes how reading a root went. It says whether the root has to be read again now, and whether the failure is
-// another than the last time. Of a root that was forgotten meanwhile nothing is noted: another of the same target that
-// came instead has to be read separately, for what was read may have been forgotten too.
-func (m *memory) settle(target digest.Digest, r *root, found outcome) (stale, news bool) {
+// readFinished records the result of reading a root. It reports whether the root must be read again at once, and
+// whether the failure differs from the last one. The result of a root that was removed meanwhile is dropped: a new root
+// with the same target is read separately, because its nodes may have been removed too.
+func (m *imageCache) readFinished(target digest.Digest, r *root, found outcome) (stale, news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.roots[target] != r {
@@ -131,9 +131,9 @@ func (m *memory) settle(target digest.Digest, r *root, found outcome) (stale, ne
 		r.state = unread
 		return true, false
 	}
-	r.failure, r.again = found.failure, found.again
+	r.failure, r.retry = found.failure, found.retry
 	r.state = settled
-	if found.failure != "" && found.again == soon {
+	if found.failure != "" && found.retry == retryWithBackoff {
 		select {
 		case m.failing <- struct{}{}:
 		default:

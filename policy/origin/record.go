@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// metadataExtension is the extension of containerd's record of a container in which the CRI plugin stores what it was
-// asked to create (containerd 2.2 to 2.4: internal/cri/server, containerMetadataExtension).
+// metadataExtension is the extension of containerd's record of a container in which the CRI plugin stores the request
+// (containerd 2.2 to 2.4: internal/cri/server, containerMetadataExtension).
 const metadataExtension = "io.cri-containerd.container.metadata"
 
 // criMetadata is the part of the extension that is read (containerd 2.2 to 2.4: internal/cri/store/container,
@@ -35,15 +35,15 @@ type criImage struct {
 	Image string `json:"image"`
 }
 
-// Record is a [policy.RecordFunc]. The record exists once a container is created, but not yet while it is validated.
-// It is refused as unavailable if containerd could not be asked, and as internal if it is not one of the CRI plugin's.
+// Record is a [policy.RecordFunc]. The record exists once a container is created, but not yet while it is validated. It
+// is refused as unavailable if the call to containerd failed, and as internal if the record is not from the CRI plugin.
 func (c *Containerd) Record(ctx context.Context, id string) (policy.Record, error) {
 	found, err := c.client.ContainerService().Get(c.in(ctx), id)
 	if errdefs.IsNotFound(err) {
 		return policy.Record{}, fmt.Errorf("container %s: %w", id, policy.ErrNoContainer)
 	}
 	if err != nil {
-		return policy.Record{}, policy.Refuse(policy.Unavailable, "asking containerd for container %s: %v", id, err)
+		return policy.Record{}, policy.Refuse(policy.Unavailable, "looking up container %s in containerd: %v", id, err)
 	}
 	extension, ok := found.Extensions[metadataExtension]
 	if !ok {
@@ -73,7 +73,7 @@ func parseRecord(raw []byte) (policy.Record, error) {
 			continue
 		}
 		volume := policy.RecordedVolume{Destination: mount.ContainerPath}
-		// The kubelet sends an ID. A name would have to be resolved, and may lead elsewhere by now.
+		// The kubelet sends an ID. A name would have to be resolved, and may have moved since.
 		if config := digest.Digest(mount.Image.Image); config.Validate() == nil {
 			volume.Config = config
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// isRemapped recognises the snapshot that containerd puts between image and container where the container has a user
-// namespace and the snapshotter cannot itself map IDs: a committed copy of the image's files with other owners.
-// Its key is a hash of the image's chain ID and the mappings (containerd 2.4: client.remappedSnapshot.ID), which are
-// labels of the container's snapshot. Without looking at the key, an image with one more layer would pass.
+// isRemapped recognises the snapshot that containerd inserts between image and container if the container has a user
+// namespace and the snapshotter cannot map IDs: a committed copy of the image's files with other owners. Its key is a
+// hash of the image's chain ID and the mappings (containerd 2.4: client.remappedSnapshot.ID), which are labels of the
+// container's snapshot. Without a check of the key, an image with one more layer would be accepted.
 func isRemapped(ctx context.Context, in snapshots.Snapshotter, info snapshots.Info, chain string) (bool, error) {
 	if !hasRemappedKey(info, chain) {
 		return false, nil
@@ -55,7 +55,7 @@ func originalChain(ctx context.Context, in snapshots.Snapshotter, info snapshots
 // hasRemappedKey reports whether the parent of a container's snapshot has the key of a remapped copy of an image.
 func hasRemappedKey(info snapshots.Info, chain string) bool {
 	key, err := remappedKey(chain, info.Labels)
-	// Labels that are no mappings are not containerd's.
+	// Labels that are not mappings were not set by containerd.
 	return err == nil && key != "" && info.Parent == key
 }
 
@@ -63,8 +63,8 @@ func hasMappings(labels map[string]string) bool {
 	return labels[snapshots.LabelSnapshotUIDMapping] != "" || labels[snapshots.LabelSnapshotGIDMapping] != ""
 }
 
-// remappedKey returns the key of the remapped copy of an image, or "" when there are no mappings. The field names are
-// containerd's, for they are hashed.
+// remappedKey returns the key of the remapped copy of an image, or "" if there are no mappings. The field names are
+// those of containerd, because they are hashed.
 func remappedKey(chain string, labels map[string]string) (string, error) {
 	var remapped struct {
 		Parent string `json:"Parent"`
@@ -101,7 +101,7 @@ func parseMappings(label string) ([]specs.LinuxIDMapping, error) {
 	for part := range strings.SplitSeq(label, ",") {
 		fields := strings.Split(part, ":")
 		if len(fields) != 3 {
-			return nil, fmt.Errorf("ID mapping %q has no three parts", part)
+			return nil, fmt.Errorf("ID mapping %q does not have three parts", part)
 		}
 		var numbers [3]uint32
 		for i, field := range fields {

@@ -6,16 +6,16 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// digests is a set of digests, in no order. Adding and removing costs the same however many there are: anybody can
-// push as many indexes of one manifest, and manifests of one config, as they like.
+// digests is an unordered set of digests. Adding and removing take constant time, because anybody can push any number
+// of indexes of a manifest, and manifests of a config.
 type digests struct {
 	list []digest.Digest
-	// at says where each is in the list; nil: there are few.
+	// at is the position of each digest in the list; nil for a small set.
 	at map[digest.Digest]int
 }
 
-// few is how many digests are not worth a map.
-const few = 16
+// maxLinear is the size of the largest set that is searched without a map.
+const maxLinear = 16
 
 func (s *digests) find(d digest.Digest) int {
 	if s.at == nil {
@@ -38,7 +38,7 @@ func (s *digests) add(d digest.Digest) {
 		s.at[d] = len(s.list) - 1
 		return
 	}
-	if len(s.list) <= few {
+	if len(s.list) <= maxLinear {
 		return
 	}
 	s.at = make(map[digest.Digest]int, len(s.list))
@@ -47,7 +47,7 @@ func (s *digests) add(d digest.Digest) {
 	}
 }
 
-// remove puts the last digest in the place of one that goes.
+// remove replaces the removed digest with the last one.
 func (s *digests) remove(d digest.Digest) {
 	at := s.find(d)
 	if at < 0 {
@@ -64,7 +64,7 @@ func (s *digests) remove(d digest.Digest) {
 	}
 }
 
-// index has sets by what they belong to; one that is empty is not in it.
+// index maps keys to sets. An empty set has no entry.
 type index[K comparable] map[K]*digests
 
 func (x index[K]) add(key K, d digest.Digest) {
@@ -84,7 +84,7 @@ func (x index[K]) remove(key K, d digest.Digest) {
 	}
 }
 
-// of returns the digests of a key. They are not to be changed.
+// of returns the digests of a key, which must not be changed.
 func (x index[K]) of(key K) []digest.Digest {
 	if s := x[key]; s != nil {
 		return s.list

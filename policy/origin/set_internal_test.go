@@ -14,8 +14,8 @@ func TestASetHoldsWhatWasAddedAndNotRemoved(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	x, want := index[string]{}, []digest.Digest(nil)
 	for n := range 20_000 {
-		d := digest.FromString(fmt.Sprint(random.IntN(3 * few)))
-		if random.IntN(3*few) < (n/1000%3)*few+few/2 {
+		d := digest.FromString(fmt.Sprint(random.IntN(3 * maxLinear)))
+		if random.IntN(3*maxLinear) < (n/1000%3)*maxLinear+maxLinear/2 {
 			x.add("key", d)
 			if !slices.Contains(want, d) {
 				want = append(want, d)

@@ -12,12 +12,12 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// snapshotters are the names of containerd's snapshotters, the one that held a snapshot last first: a node has one in
-// use, or a second one for some runtime class, and NRI does not say which.
+// snapshotters are the names of containerd's snapshotters, the last one with a hit first: a node uses one, or a second
+// one for some runtime class, and NRI does not report which.
 type snapshotters struct {
 	mu    sync.Mutex
 	names []string
-	// remote are those that fetch files when a container reads them.
+	// remote are those that fetch files on demand.
 	remote map[string]bool
 }
 
@@ -33,15 +33,15 @@ func (s *snapshotters) isRemote(name string) bool {
 	return s.remote[name]
 }
 
-// forget has containerd asked again: it may be another one.
+// forget clears the list: containerd may have been restarted with another configuration.
 func (s *snapshotters) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names, s.remote = nil, nil
 }
 
-// held moves a name to the front.
-func (s *snapshotters) held(name string) {
+// promote moves a name to the front.
+func (s *snapshotters) promote(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.names) > 0 && s.names[0] == name {
@@ -51,8 +51,8 @@ func (s *snapshotters) held(name string) {
 	s.names = slices.Insert(s.names, 0, name)
 }
 
-// snapshot finds a snapshot by its key in whichever snapshotter has it. A refusal is unknown-origin when none has, and
-// unavailable when that cannot be told.
+// snapshot finds a snapshot by its key in all snapshotters. It is refused as unknown-origin if there is none, and as
+// unavailable if a call to containerd failed.
 func (c *Containerd) snapshot(ctx context.Context, key string) (snapshots.Info, snapshots.Snapshotter, error) {
 	known := c.stats.list()
 	info, in, err := c.statIn(ctx, key, known)
@@ -72,7 +72,7 @@ func (c *Containerd) snapshot(ctx context.Context, key string) (snapshots.Info, 
 		"no snapshotter of containerd has a snapshot %s", key)
 }
 
-// statIn returns a nil snapshotter when none of those named has the snapshot.
+// statIn returns a nil snapshotter if none of those named has the snapshot.
 func (c *Containerd) statIn(ctx context.Context, key string, names []string) (
 	snapshots.Info, snapshots.Snapshotter, error,
 ) {
@@ -88,19 +88,19 @@ func (c *Containerd) statIn(ctx context.Context, key string, names []string) (
 		}
 		if err != nil {
 			return snapshots.Info{}, nil, policy.Refuse(policy.Unavailable,
-				"looking for snapshot %s in containerd's snapshotter %s: %v", key, name, err)
+				"looking up snapshot %s in containerd's snapshotter %s: %v", key, name, err)
 		}
-		c.stats.held(name)
+		c.stats.promote(name)
 		if c.stats.isRemote(name) && (c.allowRemote == nil || !c.allowRemote()) {
 			return snapshots.Info{}, nil, policy.Refuse(policy.UnknownOrigin,
-				"the snapshotter %s of snapshot %s is remote, and its snapshots do not prove which files they have", name, key)
+				"the snapshotter %s of snapshot %s is remote: its snapshots do not prove which files they contain", name, key)
 		}
 		return info, in, nil
 	}
 	return snapshots.Info{}, nil, nil
 }
 
-// listSnapshotters asks containerd which snapshotters it has, and remembers them.
+// listSnapshotters lists containerd's snapshotters, and caches the list.
 func (c *Containerd) listSnapshotters(ctx context.Context) ([]string, error) {
 	response, err := c.client.IntrospectionService().Plugins(ctx, "type=="+string(plugins.SnapshotPlugin))
 	if err != nil {
@@ -119,11 +119,11 @@ func (c *Containerd) listSnapshotters(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// remoteExport is what a snapshotter exports if it fetches files when a container reads them (containerd v2.4.2,
+// remoteExport is the property that a snapshotter exports if it fetches files on demand (containerd v2.4.2,
 // core/transfer/local).
 const remoteExport = "enable_remote_snapshot_annotations"
 
-// learn makes the names those that containerd has, in the order of use.
+// learn sets the names, and retains the order of use.
 func (s *snapshotters) learn(names []string, remote map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

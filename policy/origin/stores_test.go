@@ -36,7 +36,7 @@ import (
 const kubernetes = "k8s.io"
 
 // stores are containerd's own stores in this process: its metadata database, content store, native snapshotter and
-// event exchange. What stands between them and their users counts calls, and fails or waits as a test tells it.
+// event exchange. The wrappers around them count calls, and fail or wait on request of a test.
 type stores struct {
 	tb         testing.TB
 	ctx        context.Context
@@ -50,7 +50,7 @@ type stores struct {
 	listed atomic.Int64
 	// markers were made to wait for events.
 	markers atomic.Int64
-	// sizes are pretended: nobody wants to write 300 MiB to have it refused.
+	// sizes are reported instead of the real ones, so that no test writes 300 MiB.
 	sizes map[digest.Digest]int64
 
 	mu           sync.Mutex

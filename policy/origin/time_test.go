@@ -48,8 +48,8 @@ func (b *bus) Subscribe(ctx context.Context, _ ...string) (<-chan *events.Envelo
 	return stream, lost
 }
 
-// TestImageThatContainerdFailedToGiveIsReadAgain needs no event and nobody to ask.
-func TestImageThatContainerdFailedToGiveIsReadAgain(t *testing.T) {
+// TestAFailedReadIsRetried without an event or a question.
+func TestAFailedReadIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStoresWith(t, &bus{})
 		a, ca := s.image("a")

@@ -11,58 +11,59 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// view is what is known of one config digest: its manifests and the indexes that list them, without their bytes, and
-// the references under which these were obtained.
+// view is the cached data about one config digest: its manifests and the indexes that list them, without their
+// contents, and the references under which they were obtained.
 type view struct {
 	manifests []policy.Manifest
 	originals []obtained
 }
 
-// obtained is a reference, and the image-store names that stand for it.
+// obtained is a reference and its image-store names.
 type obtained struct {
 	reference reference.Named
 	names     []string
 }
 
 // maxSmall limits the manifests and the original references of an image that are collected within a call. Anybody can
-// have more of both pulled around somebody else's config: who has more is answered from less, see [policy.Image].
+// make the node pull more of both with somebody else's config. For such an image the answer is partial, see
+// [policy.Image].
 const maxSmall = policy.MaxManifests
 
-// recall returns what memory has of a question's image. It is confirmed if it was compared with containerd for that
-// question, no change that concerns the image was heard of since, and nothing is left to read.
-func (m *memory) recall(q policy.Question) recalled {
+// lookup returns the cached data about a question's image. It is confirmed if it was compared with containerd for that
+// question, no later change affects the image, and no target is unread.
+func (m *imageCache) lookup(q policy.Question) lookupResult {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.images[q.Config]
 	if i == nil {
-		return recalled{followed: m.followed}
+		return lookupResult{followed: m.followed}
 	}
 	compared, ok := m.confirmed.Get(q)
-	return recalled{
+	return lookupResult{
 		known: true, view: m.lockedViewOf(i), followed: m.followed,
 		confirmed: ok && m.unread == 0 && i.change <= compared,
 	}
 }
 
-// recalled is what memory has of an image.
-type recalled struct {
+// lookupResult is the cached data about an image.
+type lookupResult struct {
 	known bool
-	// view is nil if the image has too many manifests or names for it.
+	// view is nil if the image has too many manifests or names.
 	view                *view
 	followed, confirmed bool
 }
 
 // lockedViewOf returns the view of an image, or nil if it has too many manifests or names.
-func (m *memory) lockedViewOf(i *image) *view {
+func (m *imageCache) lockedViewOf(i *image) *view {
 	if !i.viewed {
 		i.view, i.viewed = m.lockedView(i), true
 	}
 	return i.view
 }
 
-// lockedView follows the manifests of an image to all indexes that list them, and to the names of all these. It returns
-// nil as soon as there are too many of them. Manifests come first and then indexes, each by digest.
-func (m *memory) lockedView(i *image) *view {
+// lockedView collects the manifests of an image, all indexes that list them, and the names of both. It returns nil if
+// there are too many. Manifests come before indexes, each sorted by digest.
+func (m *imageCache) lockedView(i *image) *view {
 	related := m.lockedRelated(i)
 	if related == nil {
 		return nil
@@ -80,9 +81,9 @@ func (m *memory) lockedView(i *image) *view {
 	return made.view()
 }
 
-// lockedRelated returns the manifests of an image and the indexes that lead to them, from which a name can be reached
-// since nothing else is kept, or nil if there are too many.
-func (m *memory) lockedRelated(i *image) []digest.Digest {
+// lockedRelated returns the manifests of an image and the indexes that lead to them, or nil if there are too many. A
+// name leads to each of them, because the cache has no others.
+func (m *imageCache) lockedRelated(i *image) []digest.Digest {
 	level := i.manifests.list
 	seen := map[digest.Digest]struct{}{}
 	for range maxDepth + 1 {
@@ -104,8 +105,8 @@ func (m *memory) lockedRelated(i *image) []digest.Digest {
 	return slices.Collect(maps.Keys(seen))
 }
 
-// lockedOriginals returns the references whose target a digest is, by the names that stand for them.
-func (m *memory) lockedOriginals(d digest.Digest) map[string]reference.Named {
+// lockedOriginals returns the references whose target is a digest, by image-store name.
+func (m *imageCache) lockedOriginals(d digest.Digest) map[string]reference.Named {
 	r := m.roots[d]
 	if r == nil {
 		return nil
@@ -119,7 +120,7 @@ func (m *memory) lockedOriginals(d digest.Digest) map[string]reference.Named {
 	return found
 }
 
-// collector makes a view of nodes, their parents and the references that lead to them. It uses nothing of memory.
+// collector makes a view of nodes, their parents and the references that lead to them. It does not use the cache.
 type collector struct {
 	nodes     map[digest.Digest]collected
 	originals map[string]obtained
@@ -164,7 +165,7 @@ func (c *collector) view() *view {
 	return made
 }
 
-// rank has manifests come before indexes.
+// rank sorts manifests before indexes.
 func (c *collector) rank(d digest.Digest) int {
 	if c.nodes[d].node.config == "" {
 		return 1
@@ -173,7 +174,7 @@ func (c *collector) rank(d digest.Digest) int {
 }
 
 // repositories returns the repositories of the names that lead to a manifest or index, directly or through indexes that
-// list it. known holds what was found before.
+// list it. known caches the results.
 func (c *collector) repositories(d digest.Digest, known map[digest.Digest][]string, depth int) []string {
 	if found, ok := known[d]; ok {
 		return found

@@ -11,10 +11,10 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Volume says whose files a mount holds, whose source on the host is given: the config digests of all images here that
-// have these layers, or false when it is no image volume. Of the images, one that the pod may run is enough.
+// Volume returns whose files a mount contains, by its source on the host: the config digests of all images on this node
+// with its layers, or false if it is not an image volume. It is enough if the pod may run one of these images.
 //
-// The refusals: unknown-origin when the volume was made for another sandbox, or no image here has its layers;
+// The refusals: unknown-origin if the volume was made for another sandbox, or no image on this node has its layers;
 // unavailable and pending as for [Containerd.Image].
 func (c *Containerd) Volume(ctx context.Context, sandbox, source string) ([]digest.Digest, bool, error) {
 	volume, ok, err := parseVolume(source)
@@ -40,21 +40,21 @@ func (c *Containerd) Volume(ctx context.Context, sandbox, source string) ([]dige
 
 // configs returns the configs of the images that have these layers.
 func (c *Containerd) configs(ctx context.Context, chain string) ([]digest.Digest, error) {
-	if found, followed := c.memory.configs(chain); len(found) > 0 && followed {
+	if found, followed := c.images.configs(chain); len(found) > 0 && followed {
 		return found, nil
 	}
 	_, _, err := c.await(ctx, "", func() bool {
-		found, _ := c.memory.configs(chain)
+		found, _ := c.images.configs(chain)
 		return len(found) > 0
 	})
 	if err != nil {
 		return nil, err
 	}
-	found, _ := c.memory.configs(chain)
+	found, _ := c.images.configs(chain)
 	if len(found) > 0 {
 		return found, nil
 	}
-	failure, count := c.memory.unreadable("")
+	failure, count := c.images.unreadable("")
 	if count == 0 {
 		return nil, policy.Refuse(policy.UnknownOrigin, "no image in containerd has the layers %q", chain)
 	}
@@ -62,7 +62,7 @@ func (c *Containerd) configs(ctx context.Context, chain string) ([]digest.Digest
 		"no image that could be read in containerd has the layers %q, and %d could not be read: %s", chain, count, failure)
 }
 
-func (m *memory) configs(chain string) (found []digest.Digest, followed bool) {
+func (m *imageCache) configs(chain string) (found []digest.Digest, followed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found = slices.Clone(m.chains.of(chain))
@@ -77,18 +77,18 @@ type volume struct {
 	sandbox string
 }
 
-// volumesDirectory is where the CRI plugin keeps image volumes: <its state directory>/image-volumes/<sandbox>/<hex>
+// volumesDirectory is where the CRI plugin mounts image volumes: <its state directory>/image-volumes/<sandbox>/<hex>
 // (containerd 2.4: internal/cri/server, getImageVolumeHostPath). The state directory can be configured.
 const volumesDirectory = "image-volumes"
 
-// parseVolume tells an image volume from other mounts by its path. The hex names a digest and says nothing: it can be
-// that of another image than what is mounted. containerd cleans paths and resolves links before NRI sees them, so a
-// path that leads up somewhere is not containerd's.
+// parseVolume recognises an image volume by its path. The hex digits prove nothing: they can be the digest of another
+// image than the mounted one. containerd cleans paths and resolves links before it calls NRI, so a path with ".." is
+// not from containerd.
 func parseVolume(source string) (volume, bool, error) {
 	parts := strings.FieldsFunc(source, func(r rune) bool { return r == '/' })
 	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "." })
 	if slices.Contains(parts, volumesDirectory) && slices.Contains(parts, "..") {
-		return volume{}, true, policy.Refuse(policy.UnknownOrigin, "the mount %q is not of a plain path", source)
+		return volume{}, true, policy.Refuse(policy.UnknownOrigin, "the mount %q has a path that is not clean", source)
 	}
 	for i := range len(parts) - 2 {
 		if parts[i] == volumesDirectory && isDigestHex(parts[i+2]) {
@@ -98,7 +98,7 @@ func parseVolume(source string) (volume, bool, error) {
 	return volume{}, false, nil
 }
 
-// isDigestHex says whether a name can be the encoded part of a digest of any algorithm.
+// isDigestHex reports whether a name can be the encoded part of a digest of any algorithm.
 func isDigestHex(s string) bool {
 	return len(s) >= 32 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }

@@ -102,7 +102,7 @@ func TestVolume(t *testing.T) {
 			must(s.tb, err)
 			return []digest.Digest{c.Digest}
 		}},
-		"it holds the files of another image than its path says": {build: func(s *stores) []digest.Digest {
+		"it has the files of another image than its path says": {build: func(s *stores) []digest.Digest {
 			signed, _ := s.image("signed")
 			evil, c := s.image("evil")
 			s.name("victim.example/data:v1", signed)

@@ -8,64 +8,64 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// What reading one target may cost. Nothing honest comes near: an index of Docker Hub's with all platforms and
+// Limits of reading one target. Ordinary images are far below them: an index on Docker Hub with all platforms and
 // attestations lists about thirty manifests, in one level.
 const (
 	maxBytes = 64 << 20
 	maxDepth = 8
 )
 
-// walk reads what a target leads to: manifests, indexes, and the chain IDs of configs.
+// walk reads everything that is reachable from a target: manifests, indexes, and the chain IDs of configs.
 type walk struct {
 	c      *Containerd
 	change uint64
 	seen   map[digest.Digest]bool
-	// listed descriptors and the bytes of all documents are counted whether they are read or known already, so that
-	// the outcome does not depend on who was read before.
+	// listed descriptors and the bytes of all documents are counted whether they are cached or not, so that the result
+	// does not depend on the order of reads.
 	listed, bytes int
-	// defect is the first thing that is of no use.
+	// defect is the first defect that was found.
 	defect string
-	// added reports whether memory did not have everything that was read.
+	// added reports whether something was added to the cache.
 	added bool
 }
 
-// outcome is the result of reading a target. The zero outcome is that all went well, and nothing new was found.
+// outcome is the result of reading a target. The zero value is a read without failures that added nothing.
 type outcome struct {
-	// failure is why it was not read, or not all of it; then again says whether to try again.
+	// failure is why it was not read in full, and retry when to read it again.
 	failure string
-	again   again
+	retry   retryPolicy
 	added   bool
 }
 
-// errCut ends a walk that costs too much.
-var errCut = errors.New("reading it costs too much")
+// errTooLarge ends a walk that exceeds a limit.
+var errTooLarge = errors.New("it is too large to read")
 
 // read reads a target.
 func (c *Containerd) read(ctx context.Context, target digest.Digest, change uint64) outcome {
 	w := &walk{c: c, change: change, seen: map[digest.Digest]bool{}}
 	here, err := w.visit(ctx, target, "", 0)
 	switch {
-	case errors.Is(err, errCut):
-		return outcome{err.Error(), onEvent, w.added}
+	case errors.Is(err, errTooLarge):
+		return outcome{err.Error(), retryOnEvent, w.added}
 	case errors.Is(err, errCorrupt):
-		return outcome{err.Error(), onLook, w.added}
+		return outcome{err.Error(), retryOnRelist, w.added}
 	case err != nil:
-		return outcome{err.Error(), soon, w.added}
+		return outcome{err.Error(), retryWithBackoff, w.added}
 	case !here:
-		return outcome{fmt.Sprintf("%s %v", target, errAbsent), onLook, w.added}
+		return outcome{fmt.Sprintf("%s %v", target, errAbsent), retryOnRelist, w.added}
 	default:
-		return outcome{w.defect, onEvent, w.added}
+		return outcome{w.defect, retryOnEvent, w.added}
 	}
 }
 
-// visit reads one manifest or index and what it leads to, and says whether it is here. Where it was listed by a wide
-// index, that is told.
+// visit reads one manifest or index and what is reachable from it, and reports whether it is present. wide is the large
+// index that listed it, if any.
 func (w *walk) visit(ctx context.Context, d, wide digest.Digest, depth int) (here bool, err error) {
 	if here, seen := w.seen[d]; seen {
 		return here, nil
 	}
 	if depth > maxDepth {
-		return false, fmt.Errorf("%w: indexes are nested deeper than %d", errCut, maxDepth)
+		return false, fmt.Errorf("%w: indexes are nested deeper than %d", errTooLarge, maxDepth)
 	}
 	n, children, err := w.open(ctx, d, wide)
 	if errors.Is(err, errAbsent) {
@@ -87,7 +87,7 @@ func (w *walk) visit(ctx context.Context, d, wide digest.Digest, depth int) (her
 		return true, w.config(ctx, n.config)
 	}
 	wide = ""
-	if n.wide() {
+	if n.large() {
 		wide = d
 	}
 	for _, child := range children {
@@ -98,10 +98,10 @@ func (w *walk) visit(ctx context.Context, d, wide digest.Digest, depth int) (her
 	return true, nil
 }
 
-// open returns a node, known or read, and all that it lists.
+// open returns a node, from the cache or by reading it, and its children.
 func (w *walk) open(ctx context.Context, d, wide digest.Digest) (n *node, children []digest.Digest, err error) {
-	n = w.c.memory.node(d)
-	if n == nil || n.wide() {
+	n = w.c.images.node(d)
+	if n == nil || n.large() {
 		if n, children, err = w.c.open(ctx, d); err != nil {
 			return nil, nil, err
 		}
@@ -109,8 +109,8 @@ func (w *walk) open(ctx context.Context, d, wide digest.Digest) (n *node, childr
 		children = n.children
 	}
 	w.link(wide, d)
-	// Also if it was known: until it is linked, it may be forgotten.
-	if w.c.memory.add(d, n, w.change) {
+	// Also if it was cached: until it is linked, it may be removed.
+	if w.c.images.add(d, n, w.change) {
 		w.added = true
 	}
 	return n, children, nil
@@ -118,14 +118,14 @@ func (w *walk) open(ctx context.Context, d, wide digest.Digest) (n *node, childr
 
 func (w *walk) link(index, child digest.Digest) {
 	if index != "" {
-		w.c.memory.link(index, child, w.change)
+		w.c.images.link(index, child, w.change)
 	}
 }
 
 // open reads a manifest or an index.
 func (c *Containerd) open(ctx context.Context, d digest.Digest) (*node, []digest.Digest, error) {
 	raw, err := c.document(ctx, d)
-	if errors.Is(err, errUseless) {
+	if errors.Is(err, errUnsupported) {
 		return &node{defect: err.Error()}, nil, nil
 	}
 	if err != nil {
@@ -133,24 +133,24 @@ func (c *Containerd) open(ctx context.Context, d digest.Digest) (*node, []digest
 	}
 	parsed, err := parseDocument(raw)
 	if err != nil {
-		return &node{size: len(raw), defect: err.Error()}, nil, nil //nolint:nilerr // it is what is known of this blob
+		return &node{size: len(raw), defect: err.Error()}, nil, nil //nolint:nilerr // the defect is cached with the blob
 	}
 	n := &node{mediaType: parsed.mediaType, size: len(raw), config: parsed.config, listed: parsed.listed}
-	if !n.wide() {
+	if !n.large() {
 		n.children = parsed.children
 	}
 	return n, parsed.children, nil
 }
 
-// count adds a node to what the walk has cost.
+// count adds a node to the counters of the walk.
 func (w *walk) count(n *node) error {
 	w.listed += n.listed
 	if w.listed > maxDescriptors {
-		return fmt.Errorf("%w: it lists more than %d descriptors", errCut, maxDescriptors)
+		return fmt.Errorf("%w: it lists more than %d descriptors", errTooLarge, maxDescriptors)
 	}
 	w.bytes += n.size
 	if w.bytes > maxBytes {
-		return fmt.Errorf("%w: its manifests have more than %d bytes", errCut, maxBytes)
+		return fmt.Errorf("%w: its manifests have more than %d bytes", errTooLarge, maxBytes)
 	}
 	return nil
 }
@@ -161,23 +161,23 @@ func (w *walk) note(d digest.Digest, defect string) {
 	}
 }
 
-// config reads the chain ID of a config, unless it is known. A config that is not here is no fault: it may be that of
+// config reads the chain ID of a config, unless it is cached. An absent config is not an error: it may be that of
 // another platform.
 func (w *walk) config(ctx context.Context, config digest.Digest) error {
-	if _, known := w.c.memory.chain(config); known {
+	if _, known := w.c.images.chainID(config); known {
 		return nil
 	}
 	chain, size, err := w.c.readConfig(ctx, config)
 	switch {
 	case errors.Is(err, errAbsent):
 		return nil
-	case errors.Is(err, errUseless):
+	case errors.Is(err, errUnsupported):
 		w.note(config, err.Error())
 		return nil
 	case err != nil:
 		return fmt.Errorf("%s: %w", config, err)
 	}
-	w.c.memory.chained(config, chain, w.change)
+	w.c.images.setChainID(config, chain, w.change)
 	w.added = true
 	return w.count(&node{size: size})
 }
@@ -190,7 +190,7 @@ func (c *Containerd) readConfig(ctx context.Context, config digest.Digest) (chai
 	}
 	chain, err = parseConfig(raw)
 	if err != nil {
-		return "", 0, fmt.Errorf("%w: it is no image config: %w", errUseless, err)
+		return "", 0, fmt.Errorf("%w: it is not an image config: %w", errUnsupported, err)
 	}
 	return chain, len(raw), nil
 }

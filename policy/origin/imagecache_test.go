@@ -30,9 +30,9 @@ func confirmed(tb testing.TB, o *origin.Containerd, q policy.Question) bool {
 	return image.Confirmed
 }
 
-// settled waits until all events up to now have been taken up: another is made and waited for. Nothing is asked, for
+// eventsProcessed waits until all events up to now have been taken up: another is made and waited for. Nothing is asked, for
 // that could have names listed.
-func (s *stores) settled(o *origin.Containerd) {
+func (s *stores) eventsProcessed(o *origin.Containerd) {
 	s.tb.Helper()
 	m, _ := s.image("settled")
 	stored := fmt.Sprintf("example.com/settled:%d", s.markers.Add(1))
@@ -60,7 +60,7 @@ func TestImageThatComesIsReadAhead(t *testing.T) {
 	o := s.following()
 	m, c := s.image("app")
 	s.name("example.com/app:v1", m)
-	s.settled(o)
+	s.eventsProcessed(o)
 	before := s.calls.Load()
 	same(t, originals(t, o, question(c)), []string{"example.com/app:v1"})
 	if calls := s.calls.Load() - before; calls != 0 {
@@ -78,22 +78,22 @@ func TestNamesComeAndMoveAndGo(t *testing.T) {
 	generation := o.Generation()
 
 	s.name("example.com/moving:v1", a)
-	s.settled(o)
+	s.eventsProcessed(o)
 	same(t, originals(t, o, question(ca)), []string{"example.com/a:v1", "example.com/moving:v1"})
 
 	s.name("example.com/moving:v1", b)
-	s.settled(o)
+	s.eventsProcessed(o)
 	same(t, originals(t, o, question(ca)), []string{"example.com/a:v1"})
 	same(t, originals(t, o, question(cb)), []string{"example.com/b:v1", "example.com/moving:v1"})
 
 	s.unname("example.com/moving:v1")
 	s.unname("example.com/a:v1")
-	s.settled(o)
+	s.eventsProcessed(o)
 	same(t, originals(t, o, question(cb)), []string{"example.com/b:v1"})
 	_, err := o.Image(t.Context(), question(ca))
 	refusal(t, err, policy.UnknownOrigin)
 	if o.Generation() == generation {
-		t.Error("the generation is what it was")
+		t.Error("the generation has not changed")
 	}
 }
 
@@ -110,7 +110,7 @@ func TestManifestThatComesIsFoundInAnIndexReadBefore(t *testing.T) {
 	// It is pulled from elsewhere.
 	s.image("app")
 	s.name("b.example/app:v1", m)
-	s.settled(o)
+	s.eventsProcessed(o)
 	image, err := o.Image(t.Context(), question(c))
 	must(t, err)
 	same(t, describe(t, image).Manifests, sorted(of(m, "a.example/app", "b.example/app"), of(i, "a.example/app")))
@@ -125,14 +125,14 @@ func TestContentThatComesToANameIsRead(t *testing.T) {
 	o := s.following()
 	s.image("app")
 	s.name("example.com/app:v1", i)
-	s.settled(o)
+	s.eventsProcessed(o)
 	same(t, originals(t, o, question(c)), []string{"example.com/app:v1"})
 }
 
 func TestNothingIsKeptThatNoNameLeadsTo(t *testing.T) {
 	s := newStores(t)
 	o := s.following()
-	empty := o.Kept()
+	empty := o.Sizes()
 	m, _ := s.image("app")
 	other, _ := s.image("other")
 	wide := s.index(append(absentMany(400, "x"), m)...)
@@ -142,14 +142,14 @@ func TestNothingIsKeptThatNoNameLeadsTo(t *testing.T) {
 	s.name(names[2], wide)
 	s.name(names[3], absent("gone"))
 	eventually(t, "all is read", func() bool { return o.State().Names == 4 && o.State().Unread == 0 })
-	if kept := o.Kept(); kept[2] != 5 {
-		t.Errorf("%d manifests and indexes are kept, want 5", kept[2])
+	if sizes := o.Sizes(); sizes[2] != 5 {
+		t.Errorf("%d manifests and indexes are kept, want 5", sizes[2])
 	}
 	for _, stored := range names {
 		s.unname(stored)
 	}
 	eventually(t, "all is gone", func() bool { return o.State().Names == 0 })
-	same(t, o.Kept(), empty)
+	same(t, o.Sizes(), empty)
 }
 
 // TestWhatIsForgottenWhileItIsReadForAnotherNameIsKept has an index of hundreds lead to another, whose own name goes
@@ -178,7 +178,7 @@ func TestWhatIsForgottenWhileItIsReadForAnotherNameIsKept(t *testing.T) {
 func TestNameThatGoesWhileItIsReadLeavesNothing(t *testing.T) {
 	s := newStores(t)
 	o := s.following()
-	empty := o.Kept()
+	empty := o.Sizes()
 	m, _ := s.image("app")
 	index := s.index(m)
 	begun, proceed := s.holdReading(index.Digest)
@@ -189,7 +189,7 @@ func TestNameThatGoesWhileItIsReadLeavesNothing(t *testing.T) {
 	close(proceed)
 	// It waits for those who read.
 	must(t, o.Close())
-	same(t, o.Kept(), empty)
+	same(t, o.Sizes(), empty)
 }
 
 func TestLostEventsEmptyTheMemory(t *testing.T) {
@@ -199,7 +199,7 @@ func TestLostEventsEmptyTheMemory(t *testing.T) {
 	o := s.following()
 	s.fail(func(call, _ string) error {
 		if call == "Subscribe" {
-			return errors.New("containerd is away")
+			return errors.New("containerd is unreachable")
 		}
 		return nil
 	})
@@ -207,7 +207,7 @@ func TestLostEventsEmptyTheMemory(t *testing.T) {
 	eventually(t, "the loss is noticed", func() bool { return !o.State().Following })
 
 	if o.Generation() == o.Generation() { //nolint:staticcheck // two calls
-		t.Error("the generation stands still while nobody tells us of changes")
+		t.Error("the generation is constant without events")
 	}
 	s.name("example.com/moved:v1", a)
 	before := s.listed.Load()
@@ -216,11 +216,11 @@ func TestLostEventsEmptyTheMemory(t *testing.T) {
 		t.Error("what was just looked up is not confirmed")
 	}
 	if s.listed.Load() == before {
-		t.Error("it was answered from memory")
+		t.Error("the answer came from the cache")
 	}
-	s.fail(func(string, string) error { return errors.New("containerd is away") })
+	s.fail(func(string, string) error { return errors.New("containerd is unreachable") })
 	_, err := o.Image(t.Context(), question(ca))
-	refusal(t, err, policy.Unavailable, "containerd is away")
+	refusal(t, err, policy.Unavailable, "containerd is unreachable")
 
 	s.unname("example.com/a:v1")
 	s.fail(nil)
@@ -383,9 +383,9 @@ func TestBlobThatWentAwayIsNoticedWhenItIsNeeded(t *testing.T) {
 	if image.Confirmed {
 		t.Error("an answer without the index is confirmed")
 	}
-	if kept, state := o.Kept(), o.State(); kept[2] != 1 || state.Unreadable != 1 {
-		t.Errorf("%d manifests and indexes are kept, want one; %d names lead to what cannot be read, want one",
-			kept[2], state.Unreadable)
+	if sizes, state := o.Sizes(), o.State(); sizes[2] != 1 || state.Unreadable != 1 {
+		t.Errorf("%d manifests and indexes are cached, want one; %d targets are unreadable, want one",
+			sizes[2], state.Unreadable)
 	}
 	o.DropBytes()
 	s.discard(m.Digest)

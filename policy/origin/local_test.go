@@ -14,10 +14,10 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// held describes what is held, in its order.
-func held(o *origin.Containerd) []string {
+// localImages describes what is held, in its order.
+func localImages(o *origin.Containerd) []string {
 	lines := []string{}
-	for _, h := range o.Held() {
+	for _, h := range o.LocalImages() {
 		line := h.Reference.String()
 		for _, m := range h.Manifests {
 			line += fmt.Sprintf(" %s", m.Digest)
@@ -34,11 +34,11 @@ func normalized(tb testing.TB, s string) reference.Named {
 	return ref
 }
 
-func TestHeldIsEveryReferenceWithItsManifestsTheNewestFirst(t *testing.T) {
+func TestLocalImagesAreAllReferencesNewestFirst(t *testing.T) {
 	s := newStores(t)
 	o := s.following()
-	if got := held(o); len(got) != 0 {
-		t.Fatalf("of no image is held %v", got)
+	if got := localImages(o); len(got) != 0 {
+		t.Fatalf("without images there are local images %v", got)
 	}
 	m, c := s.image("app")
 	index := s.index(absent("arm"), m)
@@ -47,8 +47,8 @@ func TestHeldIsEveryReferenceWithItsManifestsTheNewestFirst(t *testing.T) {
 	s.name("docker.io/library/copy:v1", m)
 	other, _ := s.image("other")
 	s.name("example.com/other:v1", other)
-	eventually(t, "all images", func() bool { return len(o.Held()) == 3 && o.State().Unread == 0 })
-	same(t, held(o), []string{
+	eventually(t, "all images", func() bool { return len(o.LocalImages()) == 3 && o.State().Unread == 0 })
+	same(t, localImages(o), []string{
 		fmt.Sprint("example.com/other:v1 ", other.Digest),
 		// The index is not of the copy's repository.
 		fmt.Sprint("docker.io/library/copy:v1 ", m.Digest),
@@ -57,9 +57,9 @@ func TestHeldIsEveryReferenceWithItsManifestsTheNewestFirst(t *testing.T) {
 
 	// What is pulled again is new again, and a tag that moved holds another image.
 	s.name("example.com/app:v1", other)
-	eventually(t, "the tag to move", func() bool { return o.Held()[0].Reference.String() == "example.com/app:v1" })
-	same(t, held(o)[0], fmt.Sprint("example.com/app:v1 ", other.Digest))
-	for _, h := range o.Held() {
+	eventually(t, "the tag to move", func() bool { return o.LocalImages()[0].Reference.String() == "example.com/app:v1" })
+	same(t, localImages(o)[0], fmt.Sprint("example.com/app:v1 ", other.Digest))
+	for _, h := range o.LocalImages() {
 		for _, manifest := range h.Manifests {
 			if manifest.Bytes != nil {
 				t.Errorf("%s comes with its bytes", manifest.Digest)
@@ -68,16 +68,16 @@ func TestHeldIsEveryReferenceWithItsManifestsTheNewestFirst(t *testing.T) {
 	}
 }
 
-func TestAChangeIsTold(t *testing.T) {
+func TestChangesAreNotified(t *testing.T) {
 	s := newStores(t)
 	o := s.following()
 	m, c := s.image("app")
 	s.name("example.com/app:v1", m)
-	s.settled(o)
+	s.eventsProcessed(o)
 	for name, change := range map[string]func(){
 		"another name of a known image": func() { s.name("example.com/app:v2", m) },
 		"another image":                 func() { other, _ := s.image("other"); s.name("example.com/other:v1", other) },
-		"a name that goes":              func() { s.unname("example.com/app:v1") },
+		"a removed name":                func() { s.unname("example.com/app:v1") },
 	} {
 		t.Run(name, func(*testing.T) {
 			changed := o.Changed()
@@ -85,7 +85,7 @@ func TestAChangeIsTold(t *testing.T) {
 			<-changed
 		})
 	}
-	// One change can be told twice, so that the last to be told of need not be the last that was made.
+	// One change can be notified twice, so that the last notification need not be about the last change.
 	eventually(t, "the image to be there", func() bool { return o.Present(m.Digest) })
 	if o.Present(c.Digest) {
 		t.Error("of manifests alone it is known whether they are present")
@@ -115,7 +115,7 @@ func TestIndexesThatShareWhatTheyListCostNoMore(t *testing.T) {
 	}
 }
 
-func TestOnlyAnImageThatIsOneIsFound(t *testing.T) {
+func TestFindReturnsUniqueImagesOnly(t *testing.T) {
 	s := newStores(t)
 	app, c := s.image("app")
 	again := s.manifest(c, "the same configuration again")
@@ -159,9 +159,9 @@ func TestOnlyAnImageThatIsOneIsFound(t *testing.T) {
 	}
 }
 
-// news returns the names of which nobody was told yet, but for the marker of [stores.settled].
+// news returns the names of which the panic was not reported yet, but for the marker of [stores.settled].
 func (s *stores) news(o *origin.Containerd) []string {
-	s.settled(o)
+	s.eventsProcessed(o)
 	return slices.DeleteFunc(slices.Sorted(slices.Values(o.News())), func(stored string) bool {
 		return strings.HasPrefix(stored, "example.com/settled:")
 	})
@@ -187,7 +187,7 @@ func TestOnlyNamesThatLeadElsewhereAreNews(t *testing.T) {
 	}{
 		{"it is pulled again", func() { s.name("example.com/app:v1", index) }, nil},
 		{"another name of it", func() { s.name("example.com/app:v3", index) }, []string{"example.com/app:v3"}},
-		{"a name that goes", func() { s.unname("example.com/app:v3") }, nil},
+		{"a removed name", func() { s.unname("example.com/app:v3") }, nil},
 		{"a name that moves", func() { s.name("example.com/app:v2", m) }, []string{"example.com/app:v2"}},
 		{
 			"more of its content comes",
@@ -205,7 +205,7 @@ func TestOnlyNamesThatLeadElsewhereAreNews(t *testing.T) {
 		t.Errorf("names are %v", names)
 	}
 	for stored, want := range map[string]int{"example.com/app:v1": 2, "example.com/app:v2": 1, "example.com/app:v3": 0} {
-		if got := len(o.HeldUnder(stored)); got != want {
+		if got := len(o.LocalImagesOf(stored)); got != want {
 			t.Errorf("%s holds %d images, want %d", stored, got, want)
 		}
 	}
