@@ -2,11 +2,17 @@ package nri
 
 import (
 	"context"
+	"time"
 
 	"github.com/containerd/nri/pkg/api"
 
 	"github.com/countersign/countersign/policy"
 )
+
+// NextBackoff returns how long to wait after the next failure.
+func NextBackoff(backoff time.Duration, failed error) time.Duration {
+	return nextBackoff(backoff, failed)
+}
 
 // Review is what happens to the containers that run when the plugin registers.
 func (h *Handler) Review(ctx context.Context, running []ContainerInfo) {

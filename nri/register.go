@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -16,10 +17,12 @@ import (
 	"github.com/containerd/nri/pkg/stub"
 )
 
-// Backoff between attempts to register.
+// Backoff between attempts to register. While there is no socket, an attempt costs little, and containerd refuses all
+// containers from its start until the plugin is registered.
 const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 2 * time.Second
+	minBackoff    = 100 * time.Millisecond
+	maxBackoff    = 2 * time.Second
+	absentBackoff = 400 * time.Millisecond
 )
 
 // quietPeriod is how long no request must have arrived before the connection is closed.
@@ -62,8 +65,17 @@ func (p *Plugin) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(backoff):
 		}
-		backoff = min(2*backoff, maxBackoff)
+		backoff = nextBackoff(backoff, err)
 	}
+}
+
+// nextBackoff returns how long to wait after the next failure, if there was one after some backoff.
+func nextBackoff(backoff time.Duration, failed error) time.Duration {
+	limit := maxBackoff
+	if errors.Is(failed, syscall.ENOENT) || errors.Is(failed, syscall.ECONNREFUSED) {
+		limit = absentBackoff
+	}
+	return min(2*backoff, limit)
 }
 
 // StartedByContainerd reports whether containerd started the program, from /opt/nri/plugins. Its connection is then an

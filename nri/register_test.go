@@ -1,8 +1,14 @@
 package nri_test
 
 import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -145,4 +151,31 @@ func TestConnectionLostDuringValidation(t *testing.T) {
 		t.Errorf("reported %q, want pending", report.Verdict.Reason)
 	}
 	s.awaitRegistered(t, true)
+}
+
+// TestBackoffIsShortWhileThereIsNoSocket: containers are refused from the start of containerd until the plugin is
+// registered. Registrations that fail are another matter: each is a chance of a deadlock in containerd.
+func TestBackoffIsShortWhileThereIsNoSocket(t *testing.T) {
+	dial := func(cause error) error {
+		return fmt.Errorf("connecting to NRI: %w", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", cause)})
+	}
+	for name, test := range map[string]struct {
+		failed error
+		most   time.Duration
+	}{
+		"there is no socket":  {dial(syscall.ENOENT), 400 * time.Millisecond},
+		"nobody listens":      {dial(syscall.ECONNREFUSED), 400 * time.Millisecond},
+		"it may not be used":  {dial(syscall.EACCES), 2 * time.Second},
+		"registration failed": {nri.ErrUnsupported, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			backoff := 100 * time.Millisecond
+			for range 10 {
+				backoff = nri.NextBackoff(backoff, test.failed)
+			}
+			if backoff != test.most {
+				t.Errorf("it is %v, want %v", backoff, test.most)
+			}
+		})
+	}
 }
