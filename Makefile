@@ -17,6 +17,7 @@ MODULES  := . integration/tools integration/tools/kubernetes integration/tools/c
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
 FUZZTIME ?= 30s
+DURATION ?= 3m
 STEP     := @scripts/step.sh
 
 help: ## list the targets
@@ -67,6 +68,12 @@ tidy-check: ## fail if tidy would change anything, and show the changes
 bench: $(LINT) ## run the benchmarks, then measure the promised limits on a real node (root)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
 
+chaos: ## create containers while something fails, and print a table of what happened (root, 15 minutes)
+	go run ./integration/chaos
+
+soak: ## the same in a random order for DURATION (3m); run an hour before a release (root)
+	go run ./integration/chaos -duration $(DURATION)
+
 mutants: ## run mutation tests in PACKAGES, and show the mutants that no test detects (hours)
 	scripts/mutants.sh
 
@@ -85,4 +92,5 @@ $(LINT):
 
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
-.PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench mutants fuzz tools clean
+.PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
+.PHONY: tools clean
