@@ -23,10 +23,10 @@ const (
 	namedRegistry = "registry.named.test" // A policy document names it.
 	knownRegistry = "registry.known.test" // It answered before.
 	freshRegistry = "registry.fresh.test" // Nothing is known of it.
-	mintedBelow   = "evil.test"           // The attacker's domain, below which he has as many as he likes.
+	inventedBelow = "evil.test"           // The attacker's domain, below which he has as many as he likes.
 )
 
-// minted is a node on which a tenant requests containers of images of registries that he has made up, each of which
+// minted is a node on which a tenant requests containers of images of registries that he has invented, each of which
 // hangs.
 type minted struct {
 	*rig.Rig
@@ -106,12 +106,12 @@ func (m *minted) hangingRegistry(t *testing.T) *node.Registry {
 	return registry
 }
 
-// mint pulls the image of the first made-up registry. The image gets the names of the others as a pull would give them,
-// but without one: thousands of pulls take minutes.
+// mint pulls the image of the first invented registry. The image gets the names of the others as a pull would give
+// them, but without one: thousands of pulls take minutes.
 func (m *minted) mint(t *testing.T, names int) {
 	t.Helper()
 	for i := range names {
-		m.references = append(m.references, fmt.Sprintf("minted-%d.%s/app:v1", i, mintedBelow))
+		m.references = append(m.references, fmt.Sprintf("minted-%d.%s/app:v1", i, inventedBelow))
 	}
 	pull(t, m.Node, m.references[0])
 	containerd := rig.Must(client.New(m.ContainerdSocket(), client.WithDefaultNamespace("k8s.io")))(t)
@@ -173,7 +173,7 @@ func (m *minted) runs(t *testing.T, registry, name string) {
 	}
 }
 
-// attack requests containers of all made-up registries, again and again. It returns when each was requested once, or
+// attack requests containers of all invented registries, again and again. It returns when each was requested once, or
 // hundreds were; the function that it returns ends the attack, and returns how many requests were refused.
 func (m *minted) attack(t *testing.T) (end func() int64) {
 	t.Helper()

@@ -19,19 +19,19 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// madeUpNames is how many registries the attacker makes up.
-const madeUpNames = 300
+// inventedNames is how many registries the attacker invents.
+const inventedNames = 300
 
-// makeUpRegistries gives an image the names that pulls from many registries would give it.
-func (l *lab) makeUpRegistries(ctx context.Context) error {
-	image, err := l.tools.Image("made up")
+// inventRegistries gives an image the names that pulls from many registries would give it.
+func (l *lab) inventRegistries(ctx context.Context) error {
+	image, err := l.tools.Image("invented")
 	if err != nil {
 		return err
 	}
 	if _, err := l.hostile.Push(ctx, "app:v1", image); err != nil {
 		return err
 	}
-	first := node.Pushed{Reference: "made-up-0.evil.test/app:v1"}
+	first := node.Pushed{Reference: "invented-0.evil.test/app:v1"}
 	request, err := l.request(ctx, strict, first, first.Reference)
 	if err != nil {
 		return err
@@ -45,8 +45,8 @@ func (l *lab) makeUpRegistries(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading an image: %w", err)
 	}
-	for i := range madeUpNames {
-		name := fmt.Sprintf("made-up-%d.evil.test/app:v1", i)
+	for i := range inventedNames {
+		name := fmt.Sprintf("invented-%d.evil.test/app:v1", i)
 		if i > 0 {
 			copied := images.Image{Name: name, Target: pulled.Target, Labels: pulled.Labels}
 			_, err = containerd.ImageService().Create(ctx, copied)
@@ -56,20 +56,20 @@ func (l *lab) makeUpRegistries(ctx context.Context) error {
 		}
 		named, _ := proto.Clone(request).(*cri.CreateContainerRequest)
 		named.Config.Image.UserSpecifiedImage = name
-		l.madeUp = append(l.madeUp, &trial{name: "an image of a made-up registry", request: named})
+		l.invented = append(l.invented, &trial{name: "an image of a invented registry", request: named})
 	}
 	return nil
 }
 
-// madeUpRegistries requests containers from all made-up registries, which do not answer.
-func madeUpRegistries(ctx context.Context, l *lab) error {
+// inventedRegistries requests containers from all invented registries, which do not answer.
+func inventedRegistries(ctx context.Context, l *lab) error {
 	l.attacker.set(silent)
 	attacking, end := context.WithCancel(ctx)
 	var attackers sync.WaitGroup
 	for worker := range workers {
 		attackers.Go(func() {
 			for at := worker; attacking.Err() == nil; at += workers {
-				l.observe(l.requests.try(attacking, l.madeUp[at%len(l.madeUp)]))
+				l.observe(l.requests.try(attacking, l.invented[at%len(l.invented)]))
 			}
 		})
 	}

@@ -72,11 +72,11 @@ func TestRowsThatBreakABound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRow(test.fault, 2)
 			test.fill(r)
-			got := strings.Join(r.broken(), "; ")
+			got := strings.Join(r.broken(true), "; ")
 			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
 				t.Errorf("broken are %q, want %q", got, test.want)
 			}
-			if err := report(&bytes.Buffer{}, []*row{r}); errors.Is(err, errBounds) != (test.want != "") {
+			if err := report(&bytes.Buffer{}, []*row{r}, true); errors.Is(err, errBounds) != (test.want != "") {
 				t.Errorf("the report ends with %v", err)
 			}
 		})

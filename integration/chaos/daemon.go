@@ -15,7 +15,7 @@ import (
 )
 
 // restartDelay is RestartSec of conf/countersign.service.
-const restartDelay = time.Second
+const restartDelay = 200 * time.Millisecond
 
 // daemon is countersign in a cgroup of its own, which is restarted as systemd does it.
 type daemon struct {

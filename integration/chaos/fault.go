@@ -51,7 +51,7 @@ func faults() []fault {
 		{name: "registry hostile", happen: registryIn(junk), isHarmless: true},
 		{name: "registry failing", happen: registryIn(failing), isHarmless: true},
 		{name: "registry gone", happen: registryIn(gone), isHarmless: true},
-		{name: "attack: made-up registries", happen: madeUpRegistries, isHarmless: true, isFresh: true},
+		{name: "attack: invented registries", happen: inventedRegistries, isHarmless: true, isFresh: true},
 		{name: "attack: signatures replaced", happen: holding(replaceSignatures, restoreSignatures), isHarmless: true},
 	}...)
 }

@@ -40,7 +40,7 @@ type lab struct {
 	// documents are the policies, by the paths of their files.
 	documents map[string]string
 	trials    []*trial
-	madeUp    []*trial
+	invented  []*trial
 	signed    node.Pushed
 	images    int
 	tearing   tearing
@@ -68,7 +68,7 @@ func (l *lab) start(ctx context.Context, log io.Writer) (err error) {
 		return err
 	}
 	for _, part := range []func(context.Context) error{
-		l.makeKeys, l.startRegistries, l.boot, l.startDaemon, l.startPods, l.makeTrials, l.makeUpRegistries,
+		l.makeKeys, l.startRegistries, l.boot, l.startDaemon, l.startPods, l.makeTrials, l.inventRegistries,
 	} {
 		if err := part(ctx); err != nil {
 			return err

@@ -35,7 +35,7 @@ func main() {
 	if *rows != "" {
 		o.faults = strings.Split(*rows, ",")
 	}
-	o.out, o.log = os.Stdout, os.Stderr
+	o.isTimed, o.out, o.log = true, os.Stdout, os.Stderr
 	err := run(ctx, o)
 	if errors.Is(err, errBounds) {
 		fmt.Fprintln(os.Stderr, "chaos:", err)

@@ -207,7 +207,7 @@ func (r *row) explain(l *lab) error {
 }
 
 // broken returns which bounds are not held.
-func (r *row) broken() (bounds []string) {
+func (r *row) broken(isTimed bool) (bounds []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.wrongAdmissions > 0 {
@@ -219,7 +219,7 @@ func (r *row) broken() (bounds []string) {
 	if r.fault.isHarmless && r.finallyRefused > 0 {
 		bounds = append(bounds, fmt.Sprintf("%d signed images were refused, and were not just pending", r.finallyRefused))
 	}
-	if r.recovery > maxRecovery {
+	if isTimed && r.recovery > maxRecovery {
 		bounds = append(bounds, fmt.Sprintf("recovered after %s, more than %s", r.recovery, maxRecovery))
 	}
 	if r.answered < r.want {

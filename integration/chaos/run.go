@@ -21,6 +21,8 @@ type options struct {
 	// duration is how long a soak takes; zero: it is none.
 	duration time.Duration
 	seed     int64
+	// isTimed reports whether the bounds of time count, which they do not for a test.
+	isTimed bool
 	// out receives the table, and log the progress.
 	out, log io.Writer
 }
@@ -49,7 +51,7 @@ func run(ctx context.Context, o options) (err error) {
 	} else {
 		rows, err = each(ctx, l, chosen, o)
 	}
-	return errors.Join(err, report(o.out, rows))
+	return errors.Join(err, report(o.out, rows, o.isTimed))
 }
 
 // each makes one row of each fault.

@@ -435,8 +435,8 @@ func TestARegistryThatHangsDelaysAPullUntilItsTimeout(t *testing.T) {
 	}
 }
 
-// TestMadeUpRegistriesLeaveRoomForThoseThatDocumentsName: each of them hangs.
-func TestMadeUpRegistriesLeaveRoomForThoseThatDocumentsName(t *testing.T) {
+// TestInventedRegistriesLeaveRoomForThoseThatDocumentsName: each of them hangs.
+func TestInventedRegistriesLeaveRoomForThoseThatDocumentsName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := pullNode{set: signedDocument(), hang: true}
 		endpoint := n.endpoint(t)
