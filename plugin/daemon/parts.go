@@ -59,9 +59,12 @@ func Documents(config *conf.Config, kinds policy.Kinds) files.Config {
 		System:    config.Policy.System,
 		Directory: config.Policy.Directory,
 		StateFile: config.StateFile(),
-		Parse:     signature.NewParser(kinds).Parse,
+		Parse:     PolicyParser(kinds),
 	}
 }
+
+// PolicyParser returns the parser of policy documents with requirements of those kinds.
+func PolicyParser(kinds policy.Kinds) policy.ParseFunc { return signature.NewParser(kinds).Parse }
 
 func (d *daemon) openDocuments() *files.Documents {
 	config := Documents(d.config, d.kinds)
