@@ -53,6 +53,9 @@ func sentence(namespace string, verdict policy.Verdict) string {
 	case policy.Pending:
 		return "decision pending; it will be retried automatically"
 	case policy.Unavailable:
+		if verdict.Requirement == "" {
+			return "the image could not be examined; retried automatically"
+		}
 		return "signatures required by " + ours + " could not be fetched; retried automatically"
 	case policy.InvalidPolicy:
 		return ours + " cannot be used; the node's operator finds the cause in the log"

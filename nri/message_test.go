@@ -50,8 +50,11 @@ func TestMessages(t *testing.T) {
 		"pending": {
 			policy.Verdict{Reason: policy.Pending}, `decision pending; it will be retried automatically (pending)`,
 		},
+		"unavailable, because the image is not known": {
+			policy.Verdict{Reason: policy.Unavailable}, `the image could not be examined; retried automatically (unavailable)`,
+		},
 		"unavailable": {
-			policy.Verdict{Reason: policy.Unavailable},
+			policy.Verdict{Reason: policy.Unavailable, Requirement: "signedBy"},
 			`signatures required by the policy of namespace "prod" could not be fetched; retried automatically (unavailable)`,
 		},
 		"invalid-policy": {
