@@ -70,7 +70,7 @@ func (r Record) WouldDeny() bool {
 }
 
 // Drift reports whether a container runs that the policy of its namespace refuses, where it is enforced. The container
-// was created before the policy was changed, or without countersign.
+// was created before the policy was changed or without countersign, or it started while the plugin did not answer.
 func (r Record) Drift() bool {
 	return r.Stage == Running && r.Mode != Audit && !r.Verdict.Admitted() && r.Verdict.Reason.Final()
 }

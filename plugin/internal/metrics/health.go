@@ -188,10 +188,7 @@ func (r Report) String() string {
 		fmt.Fprintf(&lines, "%s: %s%s, since %s\n",
 			check.question, check.Status, cause, check.Since.Format(time.RFC3339))
 	}
-	if r.FoundBy != "" {
-		fmt.Fprintf(&lines, "images found by: %s (%s)\n", r.FoundBy, r.Name)
-	}
-	return lines.String()
+	return lines.String() + r.Runtime.lines()
 }
 
 // Describe implements [prometheus.Collector].

@@ -110,6 +110,7 @@ func (m *Metrics) Decided(r audit.Record) {
 	}
 	if r.Drift() {
 		m.drift.Inc()
+		m.health.drifted()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/countersign/countersign/plugin/internal/audit"
 	"github.com/countersign/countersign/plugin/internal/metrics"
 	"github.com/countersign/countersign/policy"
 )
@@ -111,6 +112,35 @@ func TestHealthSaysHowImagesAreFound(t *testing.T) {
 	if got := ask(m, "/healthz?format=json").Body.String(); !strings.Contains(got, fields) {
 		t.Errorf("/healthz says %s", got)
 	}
+}
+
+// TestHealthHasTheDriftSinceTheLastRegistration: at a registration, all running containers are evaluated.
+func TestHealthHasTheDriftSinceTheLastRegistration(t *testing.T) {
+	m := metrics.New(nil)
+	refused := audit.Record{Stage: audit.Running, Verdict: policy.Verdict{Reason: policy.Unsigned}}
+	refusedAtCreation := refused
+	refusedAtCreation.Stage = audit.Creation
+	want := func(drift int, line string) {
+		t.Helper()
+		if got := m.Health().Drift; got != drift {
+			t.Errorf("the drift is %d, want %d", got, drift)
+		}
+		body := ask(m, "/healthz").Body.String()
+		if strings.Contains(body, "drift: ") != (line != "") || !strings.Contains(body, line) {
+			t.Errorf("/healthz says\n%s\nwant %q", body, line)
+		}
+	}
+	m.SetRuntime(metrics.Runtime{})
+	m.Decided(refusedAtCreation)
+	want(0, "")
+	m.Decided(refused)
+	m.Decided(refused)
+	want(2, "drift: 2 running containers that the policy refuses")
+	if got := ask(m, "/healthz?format=json").Body.String(); !strings.Contains(got, `"drift":2}`) {
+		t.Errorf("/healthz says %s", got)
+	}
+	m.SetRuntime(metrics.Runtime{})
+	want(0, "")
 }
 
 func TestHealthIsServedAsJSONOnRequest(t *testing.T) {
