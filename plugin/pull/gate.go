@@ -50,13 +50,14 @@ type Config struct {
 type Gate struct {
 	config  Config
 	limiter limiter
+	access  *access
 	// deciding counts the decisions in progress, including those whose caller no longer waits. They end with their
 	// contexts.
 	deciding sync.WaitGroup
 }
 
 // NewGate returns a gate that decides with these parts.
-func NewGate(config Config) *Gate { return &Gate{config: config} }
+func NewGate(config Config) *Gate { return &Gate{config: config, access: newAccess()} }
 
 // Request asks whether an image may be pulled.
 type Request struct {
@@ -110,18 +111,19 @@ func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 	if !g.limiter.acquire(host, named) {
 		return policy.Denial(policy.Refuse(policy.Pending, "too many other pulls are waiting for an answer"))
 	}
-	decided := make(chan policy.Verdict, 1)
+	p, decided := pull{Request: request, ref: ref}, make(chan policy.Verdict, 1)
 	g.deciding.Go(func() {
 		defer g.limiter.release(host, named)
 		var verdict policy.Verdict
 		err := policy.Guard("a decision on a pull", g.config.Panicked, func() error {
-			verdict = g.judge(ctx, pull{Request: request, ref: ref})
+			verdict = g.judge(ctx, p)
 			return nil
 		})
 		if err != nil {
 			verdict = policy.Denial(policy.Refuse(policy.Internal, "%v", err))
 		}
 		decided <- verdict
+		g.collect(ctx, p)
 	})
 	select {
 	case verdict := <-decided:
@@ -166,14 +168,15 @@ func (g *Gate) judge(ctx context.Context, p pull) policy.Verdict {
 		if p.Target, err = source.Resolve(ctx, p.ref); err != nil {
 			return Undetermined(err)
 		}
+		if _, digested := p.ref.(reference.Digested); !digested {
+			g.access.add(p)
+		}
 	}
 	image := g.config.FindImage(ctx, p.Target, p.ref)
 	if image != nil && p.Namespace != "" {
-		if verdict := g.decide(ctx, p, image); verdict.Admitted() {
+		if verdict, ok := g.knownTo(ctx, p, image); ok {
 			return verdict
 		}
-		// Which signatures exist is for those who may pull the image. That it is on this node, because another namespace
-		// has pulled it, proves nothing: the registry has to answer to the credentials of this request.
 		image = nil
 	}
 	if image == nil {
@@ -181,6 +184,7 @@ func (g *Gate) judge(ctx context.Context, p pull) policy.Verdict {
 		if image, err = source.Image(ctx, p.ref, p.Target); err != nil {
 			return Undetermined(err)
 		}
+		g.access.add(p)
 	}
 	return g.judgeImage(ctx, p, image)
 }

@@ -1,13 +1,16 @@
 package pull_test
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/plugin/internal/audit"
@@ -149,7 +152,7 @@ func TestThatAnImageIsSignedIsNotToldWithoutAccess(t *testing.T) {
 		told = append(told, audit.Pull{Outcome: record.Outcome, Verdict: record.Verdict})
 	}
 	for _, other := range told[1:] {
-		if diff := cmp.Diff(told[0], other); diff != "" {
+		if diff := gocmp.Diff(told[0], other); diff != "" {
 			t.Errorf("the answers differ with what is stored:\n%s", diff)
 		}
 	}
@@ -158,23 +161,114 @@ func TestThatAnImageIsSignedIsNotToldWithoutAccess(t *testing.T) {
 	}
 }
 
+// TestWhatThisNodeKnowsToBeAcceptedNeedsNoRegistry once the registry has shown the image to the namespace with the same
+// credentials.
 func TestWhatThisNodeKnowsToBeAcceptedNeedsNoRegistry(t *testing.T) {
 	image := pulledImage("manifest", "index")
 	index := digest.FromString("index")
 	n := &pullNode{
-		set: namespaces(), found: func(digest.Digest) *policy.Image { return image },
+		set: namespaces(), found: func(digest.Digest) *policy.Image { return image }, remote: image,
 		signed: map[digest.Digest]policy.State{index: policy.Found},
 	}
 	n.endpoint(t)
-	record := n.gate.Decide(t.Context(), pull.Request{Reference: pullName, Namespace: "prod", Target: index})
-	if !record.Verdict.Admitted() || n.reads+n.resolved+len(n.fetches) != 0 {
-		t.Errorf("%s after %d reads, %d resolved and %d fetches",
-			record.Verdict.Reason, n.reads, n.resolved, len(n.fetches))
+	const byDigest = "registry.example/app@"
+	for i, test := range []struct {
+		what            string
+		request         pull.Request
+		resolved, reads int
+	}{
+		{"a digest that the registry has not shown", pull.Request{Target: index}, 0, 1},
+		{"the same again", pull.Request{Target: index}, 0, 0},
+		{"a tag, which may have moved since", pull.Request{Resolve: true}, 1, 0},
+		{"the same digest, with credentials", pull.Request{Target: index, Credentials: as("alice")}, 0, 1},
+		{"the same digest, with the same credentials", pull.Request{Target: index, Credentials: as("alice")}, 0, 0},
+		{"the same digest, with others", pull.Request{Target: index, Credentials: as("bob")}, 0, 1},
+		{"a tag, with credentials", pull.Request{Resolve: true, Credentials: as("carol")}, 1, 0},
+		{"its digest, with the same credentials", pull.Request{Target: index, Credentials: as("carol")}, 0, 0},
+		{
+			"a digest in the reference, which is resolved without the registry",
+			pull.Request{Reference: byDigest + index.String(), Resolve: true, Credentials: as("dave")},
+			1, 1,
+		},
+		{
+			"a digest, with credentials that cannot be read",
+			pull.Request{Target: index, Credentials: func(string) (string, string, error) { return "", "", errors.New("no") }},
+			0, 1,
+		},
+		{"a digest, of another namespace", pull.Request{Target: index, Namespace: "audited"}, 0, 1},
+	} {
+		n.resolved, n.reads = 0, 0
+		test.request.Reference = cmp.Or(test.request.Reference, pullName)
+		test.request.Namespace = cmp.Or(test.request.Namespace, "prod")
+		record := n.gate.Decide(t.Context(), test.request)
+		if !record.Verdict.Admitted() || n.resolved != test.resolved || n.reads != test.reads || len(n.fetches) != 0 {
+			t.Errorf("%d: %s: %s after %d resolved, %d reads and %d fetches; want %d and %d", i, test.what,
+				record.Verdict.Reason, n.resolved, n.reads, len(n.fetches), test.resolved, test.reads)
+		}
 	}
-	// A tag may have moved since, so it is resolved.
-	record = n.gate.Decide(t.Context(), pull.Request{Reference: pullName, Resolve: true, Namespace: "prod"})
-	if !record.Verdict.Admitted() || n.resolved != 1 || n.reads+len(n.fetches) != 0 {
-		t.Errorf("%s after %d reads, %d resolved and %d fetches",
-			record.Verdict.Reason, n.reads, n.resolved, len(n.fetches))
+}
+
+// TestTheRegistryIsAskedTheSameWhateverOthersHavePulled: neither the answer nor what is requested tells a namespace
+// without access that an image is on this node, and signed.
+func TestTheRegistryIsAskedTheSameWhateverOthersHavePulled(t *testing.T) {
+	image := pulledImage("manifest", "index")
+	index := digest.FromString("index")
+	type seen struct {
+		resolved, reads, fetches int
+		refusal                  string
+	}
+	var without, with seen
+	for _, local := range []*policy.Image{nil, image} {
+		n := &pullNode{
+			set: namespaces(), found: func(digest.Digest) *policy.Image { return local }, local: local,
+			readErr: errors.New("401 Unauthorized"), signed: map[digest.Digest]policy.State{index: policy.Found},
+		}
+		n.endpoint(t)
+		request := pull.Request{Reference: "registry.example/app@" + index.String(), Resolve: true, Namespace: "prod"}
+		record := n.gate.Decide(t.Context(), request)
+		without, with = with, seen{n.resolved, n.reads, len(n.fetches), pull.Refusal(record)}
+	}
+	if without != with || with.refusal != "" {
+		t.Errorf("without the image on the node %+v, with it %+v", without, with)
+	}
+}
+
+// TestEvidenceIsFetchedForOtherNamespacesToo: the kubelet does not pull an image again for another namespace that has
+// the same credentials, and the node has none.
+func TestEvidenceIsFetchedForOtherNamespacesToo(t *testing.T) {
+	index := digest.FromString("index")
+	for name, test := range map[string]struct {
+		namespace   string
+		credentials registry.CredentialFunc
+		set         *policy.Set
+		stored      policy.State
+		want        int
+	}{
+		"by a namespace that requires no signature":            {"dev", as("alice"), namespaces(), policy.Unknown, 2},
+		"but not if it is stored":                              {"dev", as("alice"), namespaces(), policy.Found, 1},
+		"nor without credentials, because the node fetches it": {"dev", nil, namespaces(), policy.Unknown, 0},
+		"nor if no namespace requires a signature": {
+			"dev", as("alice"), oneDocument(requirement(policy.InsecureAcceptAnything, false)), policy.Unknown, 0,
+		},
+		"nor without a namespace": {"", as("alice"), namespaces(), policy.Found, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &pullNode{
+				set: test.set, remote: pulledImage("manifest", "index"), signed: map[digest.Digest]policy.State{index: test.stored},
+			}
+			n.endpoint(t)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			record := n.gate.Decide(ctx, pull.Request{
+				Reference: pullName, Resolve: true, Namespace: test.namespace, Credentials: test.credentials,
+			})
+			cancel() // The caller waits for the answer only.
+			n.gate.Wait()
+			if record.Outcome != policy.Admit || len(n.fetches) != test.want {
+				t.Errorf("%s: evidence of %d manifests was fetched, want %d", record.Outcome, len(n.fetches), test.want)
+			}
+			if test.want > 0 && slices.ContainsFunc(n.usernames, func(used string) bool { return used != "alice" }) {
+				t.Errorf("used are the credentials of %q", n.usernames)
+			}
+		})
 	}
 }
