@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/countersign/countersign/integration/node"
 )
@@ -78,6 +79,18 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		return fmt.Errorf("%w\n%s", err, node.Tail(c.Log("kube-apiserver")))
 	}
 	return nil
+}
+
+// startControllers starts kube-controller-manager, if any of its controllers is wanted. It serves nothing.
+func (c *Cluster) startControllers() error {
+	if len(c.config.Controllers) == 0 {
+		return nil
+	}
+	const program = "kube-controller-manager"
+	return c.start(node.Program{Path: c.config.Tools.Path(program), Log: c.Log(program), Arguments: []string{
+		"--kubeconfig=" + c.path("kubeconfig"), "--controllers=" + strings.Join(c.config.Controllers, ","),
+		"--leader-elect=false", "--secure-port=0",
+	}})
 }
 
 // writeCredentials writes what the API server and its clients identify each other with.

@@ -24,6 +24,8 @@ type Config struct {
 	Kubelet map[string]any
 	// KubeletArguments are further arguments of the kubelet.
 	KubeletArguments []string
+	// Controllers are the controllers of kube-controller-manager that run, such as deployment-controller.
+	Controllers []string
 }
 
 // Cluster is a running control plane with one node. Its methods are safe for concurrent use.
@@ -60,6 +62,9 @@ func (c *Cluster) boot(ctx context.Context) error {
 	if err := c.startAPIServer(ctx); err != nil {
 		return err
 	}
+	if err := c.startControllers(); err != nil {
+		return err
+	}
 	if err := c.StartKubelet(ctx); err != nil {
 		return err
 	}
@@ -71,7 +76,7 @@ func (c *Cluster) path(elements ...string) string {
 	return c.Path(append([]string{"kubernetes"}, elements...)...)
 }
 
-// Log returns the path of a program's log: etcd, kube-apiserver or kubelet.
+// Log returns the path of the log of a program of the control plane, or of the kubelet.
 func (c *Cluster) Log(program string) string { return c.Path("log", program+".log") }
 
 // Program returns the path of a program: see [Tools].
@@ -109,6 +114,17 @@ func (c *Cluster) StopKubelet(ctx context.Context) error {
 	stopping := c.kubelet
 	c.kubelet = nil
 	return stopping.Stop(ctx)
+}
+
+// RestartKubelet starts the kubelet again with other further fields of its configuration. Its pods keep running.
+func (c *Cluster) RestartKubelet(ctx context.Context, configuration map[string]any) error {
+	if err := c.StopKubelet(ctx); err != nil {
+		return err
+	}
+	c.mutex.Lock()
+	c.config.Kubelet = configuration
+	c.mutex.Unlock()
+	return c.StartKubelet(ctx)
 }
 
 // KubeletExited returns an error if the kubelet does not run.

@@ -3,6 +3,7 @@ package kubernetes_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 type lab struct {
 	*rig.Rig
 	cluster *kubernetes.Cluster
+	tools   *kubernetes.Tools
 }
 
 const (
@@ -24,29 +26,79 @@ const (
 	dev  = "dev"
 )
 
-func newLab(t *testing.T, registry node.RegistryConfig) *lab {
+// labConfig configures a lab. The zero value has a registry without authentication, and the default containerd.
+type labConfig struct {
+	Containerd node.Release
+	Registry   node.RegistryConfig
+	// Controllers are those of kube-controller-manager that run.
+	Controllers []string
+	// Audited is a namespace in audit mode.
+	Audited string
+}
+
+// release is the release of containerd that a test runs on. Tests on different releases run at once, because most of
+// the time is the kubelet's waiting.
+type release node.Release
+
+// releases returns those that the kubelet is tested with, or the one that the environment names.
+func releases() []release {
+	if os.Getenv("COUNTERSIGN_CONTAINERD") != "" {
+		return []release{release(node.DefaultRelease())}
+	}
+	return []release{release(node.Containerd23), release(node.Containerd24)}
+}
+
+func (on release) name() string { return "containerd " + string(on) }
+
+// newLab boots a node and a cluster.
+func newLab(t *testing.T, config labConfig) *lab {
+	t.Helper()
+	l := prepareLab(t, config)
+	l.boot(t, kubernetes.Config{Controllers: config.Controllers})
+	return l
+}
+
+// prepareLab boots a node. The test boots the cluster.
+func prepareLab(t *testing.T, config labConfig) *lab {
 	t.Helper()
 	tools := kubernetes.NewTools(t)
 	w := rig.NewWorkshop(t)
-	if !registry.InProcess {
-		registry.Tools = w.Distribution().Tools
+	if !config.Registry.InProcess {
+		config.Registry.Tools = w.Distribution().Tools
 	}
-	n := node.Start(t, node.Config{RequiredPlugins: []string{"countersign"}, Programs: tools.Directory})
-	l := &lab{Rig: w.On(n, node.NewRegistry(t, registry))}
+	n := node.Start(t, node.Config{
+		Containerd: config.Containerd, RequiredPlugins: []string{"countersign"}, Programs: tools.Directory,
+	})
+	l := &lab{Rig: w.On(n, node.NewRegistry(t, config.Registry)), tools: tools}
 	accept := node.Policy{Default: node.Accept()}
 	l.Write(t, "", accept)
 	l.Write(t, dev, accept)
-	shop := map[string]node.Requirement{l.Registry.Host + "/shop": node.Cosign(l.Key.Public)}
-	l.Write(t, prod, node.Policy{Scopes: shop})
+	l.Write(t, prod, node.Policy{Scopes: l.shop(l.Registry)})
 	socket := n.Path("cri.sock")
-	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{
-		Settings:     map[string]map[string]any{"cri_proxy": {"socket": socket}},
-		ImageService: listen(t, socket),
-	})
+	settings := map[string]map[string]any{"cri_proxy": {"socket": socket}}
+	if config.Audited != "" {
+		settings["enforce.namespaces"] = map[string]any{config.Audited: "audit"}
+	}
+	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{Settings: settings, ImageService: listen(t, socket)})
 	l.Start(t)
-	l.cluster = kubernetes.Start(t, kubernetes.Config{Node: n, Tools: tools, ImageService: socket})
-	rig.OK(t, l.cluster.Apply(t.Context(), kubernetes.Namespace(prod), kubernetes.Namespace(dev)))
 	return l
+}
+
+// boot boots the cluster.
+func (l *lab) boot(t *testing.T, config kubernetes.Config) {
+	t.Helper()
+	config.Node, config.Tools, config.ImageService = l.Node, l.tools, l.Path("cri.sock")
+	l.cluster = kubernetes.Start(t, config)
+	rig.OK(t, l.cluster.Apply(t.Context(), kubernetes.Namespace(prod), kubernetes.Namespace(dev)))
+}
+
+// shop returns the scopes of registries whose images in shop must be signed by the key.
+func (l *lab) shop(registries ...*node.Registry) map[string]node.Requirement {
+	scopes := map[string]node.Requirement{}
+	for _, registry := range registries {
+		scopes[registry.Host+"/shop"] = node.Cosign(l.Key.Public)
+	}
+	return scopes
 }
 
 // signed pushes an image and signs it with the key.

@@ -11,7 +11,14 @@ import (
 
 // TestTheKubeletShowsWhatThePolicyOfANamespaceRefuses is what a user of CRI-O sees, on containerd.
 func TestTheKubeletShowsWhatThePolicyOfANamespaceRefuses(t *testing.T) {
-	l := newLab(t, node.RegistryConfig{})
+	for _, on := range releases() {
+		t.Run(on.name(), on.refusals)
+	}
+}
+
+func (on release) refusals(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, labConfig{Containerd: node.Release(on)})
 	unsigned := l.Push(t, "shop/unsigned:v1")
 
 	t.Run("an unsigned image is refused at the pull", func(t *testing.T) {

@@ -29,7 +29,7 @@ func restarts(t *testing.T) int {
 // TestARestartOfTheDaemonFailsNoPull: the listener is systemd's, so the kubelet waits for the next daemon, and
 // the daemon ends after the pulls in progress.
 func TestARestartOfTheDaemonFailsNoPull(t *testing.T) {
-	l := newLab(t, node.RegistryConfig{})
+	l := newLab(t, labConfig{})
 	const pods = 3
 	var started sync.WaitGroup
 	failed := make(chan error, pods)

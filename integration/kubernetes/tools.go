@@ -9,7 +9,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// Tools are the programs of a cluster: etcd, kube-apiserver, kubectl, kubelet, crictl, and a runc with seccomp.
+// Tools are the programs of a cluster: etcd, kube-apiserver, kube-controller-manager, kubectl, kubelet, crictl, and a
+// runc with seccomp.
 type Tools struct{ *node.Tools }
 
 // BuildTools builds the programs that are not yet in the cache. Without any caches it takes some ten minutes on two
@@ -19,6 +20,7 @@ func BuildTools(ctx context.Context, progress io.Writer) (*Tools, error) {
 	tools, err := node.BuildPrograms(ctx, []node.Recipe{
 		{Name: "etcd", Package: "go.etcd.io/etcd/server/v3", Module: module},
 		{Name: "kube-apiserver", Package: kubernetes + "kube-apiserver", Module: module},
+		{Name: "kube-controller-manager", Package: kubernetes + "kube-controller-manager", Module: module},
 		{Name: "kubectl", Package: kubernetes + "kubectl", Module: module},
 		{Name: "kubelet", Package: kubernetes + "kubelet", Module: module},
 		{Name: "crictl", Package: "sigs.k8s.io/cri-tools/cmd/crictl", Module: module},

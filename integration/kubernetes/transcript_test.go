@@ -29,7 +29,7 @@ type session struct {
 
 // TestASessionWithPoliciesByNamespace prints what `make demo-kubernetes` shows.
 func TestASessionWithPoliciesByNamespace(t *testing.T) {
-	s := &session{lab: newLab(t, node.RegistryConfig{InProcess: true}), out: t.Output()}
+	s := &session{lab: newLab(t, labConfig{Registry: node.RegistryConfig{InProcess: true}}), out: t.Output()}
 	s.sigstore = bundletest.NewSigstore(t)
 	s.signed = s.Push(t, "crio/signed:v1")
 	keyless.SignBundle(t, s.Registry, s.signed, s.sigstore, alice(), s.signed.Repository)

@@ -124,7 +124,13 @@ func until(ctx context.Context, what string, condition func(context.Context) err
 
 // poll is like until, but without a timeout of its own.
 func poll(ctx context.Context, what string, condition func(context.Context) error) error {
-	pause := time.NewTicker(20 * time.Millisecond)
+	return pollEvery(ctx, 20*time.Millisecond, what, condition)
+}
+
+func pollEvery(
+	ctx context.Context, interval time.Duration, what string, condition func(context.Context) error,
+) error {
+	pause := time.NewTicker(interval)
 	defer pause.Stop()
 	for {
 		err := condition(ctx)

@@ -1,6 +1,9 @@
 package node
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Program is a program that runs next to a node, such as a kubelet.
 type Program struct {
@@ -35,10 +38,14 @@ func (p *Process) Stop(ctx context.Context) error { return p.process.stop(ctx, g
 // Kill kills the process with SIGKILL, unless it has ended.
 func (p *Process) Kill() { p.process.kill() }
 
-// Until checks a condition repeatedly until it holds or the context ends, and at most a minute. The error says what was
-// waited for, and includes the last error of the condition.
+// Until checks a condition repeatedly until it holds or the context ends, and at most five minutes: the programs that
+// tests wait for with it, such as kube-apiserver, start slowly on a loaded machine. The condition may run a program,
+// so it is checked only a few times a second. The error says what was waited for, and includes the last error of the
+// condition.
 func Until(ctx context.Context, what string, condition func(context.Context) error) error {
-	return until(ctx, what, condition)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	return pollEvery(ctx, 200*time.Millisecond, what, condition)
 }
 
 // FreePort returns a TCP port of the loopback address that is free at this moment.

@@ -24,9 +24,11 @@ const tokenService = "registry.countersign.test"
 type tokenServer struct {
 	realm              string
 	username, password string
-	key                ed25519.PrivateKey
-	server             *http.Server
-	done               chan error
+	// identity is exchanged for tokens, like the password.
+	identity string
+	key      ed25519.PrivateKey
+	server   *http.Server
+	done     chan error
 }
 
 // startTokenServer starts a token server. It uses TLS if there is a certificate.
@@ -50,11 +52,12 @@ func startTokenServer(
 		scheme, listener = "https://", listenTLS(listener, certificate)
 	}
 	s := &tokenServer{
-		realm: scheme + net.JoinHostPort("localhost", port) + "/token", username: username, password: password, key: key,
-		done: make(chan error, 1),
+		realm: scheme + net.JoinHostPort("localhost", port) + "/token", username: username, password: password,
+		identity: rand.Text(), key: key, done: make(chan error, 1),
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /token", s.give) // Clients that try OAuth 2 by POST first fall back to GET.
+	mux.HandleFunc("GET /token", s.give)
+	mux.HandleFunc("POST /token", s.exchange)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { s.done <- s.server.Serve(listener) }()
 	return s, nil
@@ -75,14 +78,36 @@ type grant struct {
 	Actions []string `json:"actions"`
 }
 
+// give answers a request with the password.
 func (s *tokenServer) give(writer http.ResponseWriter, request *http.Request) {
 	name, word, _ := request.BasicAuth()
 	if subtle.ConstantTimeCompare([]byte(name+":"+word), []byte(s.username+":"+s.password)) != 1 {
-		http.Error(writer, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+		http.Error(writer, unauthorized, http.StatusUnauthorized)
 		return
 	}
+	s.answer(writer, "token", request.URL.Query()["scope"])
+}
+
+// exchange answers a request with the identity token, by distribution's docs/spec/auth/oauth. Clients that try it with
+// a password fall back to GET.
+func (s *tokenServer) exchange(writer http.ResponseWriter, request *http.Request) {
+	if request.PostFormValue("grant_type") != "refresh_token" {
+		http.Error(writer, "only refresh tokens are exchanged", http.StatusMethodNotAllowed)
+		return
+	}
+	if subtle.ConstantTimeCompare([]byte(request.PostFormValue("refresh_token")), []byte(s.identity)) != 1 {
+		http.Error(writer, unauthorized, http.StatusUnauthorized)
+		return
+	}
+	s.answer(writer, "access_token", []string{request.PostFormValue("scope")})
+}
+
+const unauthorized = `{"errors":[{"code":"UNAUTHORIZED"}]}`
+
+// answer answers with a token for scopes.
+func (s *tokenServer) answer(writer http.ResponseWriter, field string, requested []string) {
 	grants := []grant{}
-	for _, scopes := range request.URL.Query()["scope"] {
+	for _, scopes := range requested {
 		for scope := range strings.FieldsSeq(scopes) {
 			parts := strings.Split(scope, ":")
 			if len(parts) == 3 {
@@ -90,13 +115,21 @@ func (s *tokenServer) give(writer http.ResponseWriter, request *http.Request) {
 			}
 		}
 	}
-	token, err := s.sign(name, grants)
+	token, err := s.sign(s.username, grants)
 	if err != nil {
 		http.Error(writer, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	writer.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(writer).Encode(map[string]any{"token": token, "expires_in": 300})
+	_ = json.NewEncoder(writer).Encode(map[string]any{field: token, "expires_in": 300})
+}
+
+// IdentityToken returns what the token server exchanges for tokens. The registry must be one with tokens.
+func (r *Registry) IdentityToken() string { return r.access.tokens.identity }
+
+// PullToken returns a token to pull from a repository. The registry must be one with tokens.
+func (r *Registry) PullToken(repository string) (string, error) {
+	return r.access.tokens.sign(r.config.Username, []grant{{"repository", repository, []string{"pull"}}})
 }
 
 // sign makes a token: RFC 7519, in the compact form of RFC 7515.
@@ -135,7 +168,7 @@ func (s *tokenServer) require(next http.Handler) http.Handler {
 				challenge += fmt.Sprintf(",scope=%q", scope)
 			}
 			writer.Header().Set("WWW-Authenticate", challenge)
-			http.Error(writer, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+			http.Error(writer, unauthorized, http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(writer, request)

@@ -1,4 +1,4 @@
-// The Kubernetes programs that tests run: etcd, kube-apiserver, kubelet and kubectl, pinned.
+// The Kubernetes programs that tests run: etcd, kube-apiserver, kube-controller-manager, kubelet and kubectl, pinned.
 module github.com/countersign/countersign/integration/tools/kubernetes
 
 go 1.26.6
@@ -6,6 +6,7 @@ go 1.26.6
 tool (
 	go.etcd.io/etcd/server/v3
 	k8s.io/kubernetes/cmd/kube-apiserver
+	k8s.io/kubernetes/cmd/kube-controller-manager
 	k8s.io/kubernetes/cmd/kubectl
 	k8s.io/kubernetes/cmd/kubelet
 	sigs.k8s.io/cri-tools/cmd/crictl
