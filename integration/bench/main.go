@@ -1,7 +1,8 @@
 // Bench measures the project's limits on real nodes, and prints each result with its limit.
 //
 // Results that depend on the speed of the machine are ratios, and both sides of a ratio are measured in the same run.
-// If a limit is exceeded, the output says so and the exit status is 1.
+// If a limit is exceeded, the output says so and the exit status is 1. With the argument proxy it measures only the
+// image service, and with the argument pods only how long many pods take to start on a kubelet.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,14 +20,25 @@ import (
 
 func main() {
 	pairs := flag.Int("pairs", 5000, "how many pairs of containers to create")
+	pods := flag.Int("pods", 110, "how many pods to start at once, with the argument pods")
+	rounds := flag.Int("rounds", 6, "how often to start them on each node")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if flag.Arg(0) == idlePlugin {
+	switch flag.Arg(0) {
+	case idlePlugin:
 		err = runIdlePlugin(ctx, flag.Arg(1), flag.Arg(2), flag.Arg(3))
-	} else {
-		err = measure(ctx, *pairs)
+	case "pods":
+		err = measure(ctx, *pairs, func(b *bench) []part {
+			return []part{func(ctx context.Context) error { return b.podsAtOnce(ctx, *pods, *rounds) }}
+		})
+	case "proxy":
+		err = measure(ctx, *pairs, func(b *bench) []part { return []part{b.imageService, b.serviceMemory} })
+	default:
+		err = measure(ctx, *pairs, func(b *bench) []part {
+			return []part{b.creation, b.pulls, b.imageService, b.serviceMemory, b.smallNode, b.largeNode}
+		})
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -34,7 +47,10 @@ func main() {
 	}
 }
 
-func measure(ctx context.Context, pairs int) error {
+// part is one group of measurements.
+type part func(context.Context) error
+
+func measure(ctx context.Context, pairs int, parts func(*bench) []part) error {
 	if err := node.Supported(); err != nil {
 		return fmt.Errorf("the benchmark needs nodes: %w", err)
 	}
@@ -56,10 +72,10 @@ func measure(ctx context.Context, pairs int) error {
 		return err
 	}
 	report := &report{out: os.Stdout}
-	bench := &bench{tools: tools, program: program, directory: directory, pairs: pairs, report: report, key: key}
-	for _, part := range []func(context.Context) error{
-		bench.creation, bench.pulls, bench.smallNode, bench.largeNode,
-	} {
+	bench := &bench{
+		tools: tools, program: program, directory: directory, pairs: pairs, report: report, key: key, progress: os.Stderr,
+	}
+	for _, part := range parts(bench) {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -78,6 +94,7 @@ type bench struct {
 	pairs     int
 	report    *report
 	key       node.Key
+	progress  io.Writer
 }
 
 // image pushes an image, signs it with the benchmark's key, and returns it with a policy that requires this signature.
