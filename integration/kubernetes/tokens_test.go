@@ -1,6 +1,7 @@
 package kubernetes_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -46,6 +47,16 @@ func (on release) tokens(t *testing.T) {
 			if err == nil || strings.Contains(err.Error(), "SignatureValidationFailed") ||
 				!strings.Contains(err.Error(), "failed to fetch anonymous token") {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	t.Run("the credentials of the node tell a pod without credentials nothing", func(t *testing.T) {
+		rig.OK(t, os.WriteFile(l.AuthFile(), l.Registry.DockerConfig(), 0o600))
+		for _, image := range []node.Pushed{signed, unsigned} {
+			err := pull(proxy, image, nil)
+			if err == nil || strings.Contains(err.Error(), "SignatureValidationFailed") ||
+				!strings.Contains(err.Error(), "failed to fetch anonymous token") {
+				t.Error(err)
 			}
 		}
 	})

@@ -29,9 +29,12 @@ func (d *daemon) newGate() *pull.Gate {
 	})
 }
 
-// registryWith reads images with the credentials of a request.
+// registryWith reads images with the credentials of a request only, or with the node's if they are nil.
 func (d *daemon) registryWith(credentials registry.CredentialFunc) fetch.Registry {
-	registries := d.registries.With(credentials)
+	registries := d.registries
+	if credentials != nil {
+		registries = registries.WithOnly(credentials)
+	}
 	return fetch.Registry{Resolve: registries.Resolve, Image: registries.Image}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/registry"
 )
 
 // maxShown bounds how many images are remembered as shown to a request. All are forgotten when there are more.
@@ -72,6 +73,15 @@ func (a *access) id(p pull) (id [sha256.Size]byte, ok bool) {
 	fmt.Fprintf(mac, "%q", []string{p.Namespace, username, secret, p.ref.Name(), p.Target.String()})
 	mac.Sum(id[:0])
 	return id, true
+}
+
+// reader returns the credentials with which an image is read. A pod without credentials must not learn with the node's
+// whether an image is signed that it cannot pull.
+func (p pull) reader() registry.CredentialFunc {
+	if p.Credentials == nil && p.Namespace != "" {
+		return func(string) (username, secret string, err error) { return "", "", nil }
+	}
+	return p.Credentials
 }
 
 // knownTo returns the verdict about an image on this node if it is admitted and the registry has shown it to such a

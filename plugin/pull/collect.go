@@ -28,7 +28,7 @@ func (g *Gate) collect(ctx context.Context, p pull) {
 // fetchMissing fetches the evidence of those manifests of an image of which none is stored. Nobody reads its error: a
 // decision that lacks evidence starts a fetch of the node's own, and reports what prevents it.
 func (g *Gate) fetchMissing(ctx context.Context, p pull) error {
-	source := g.config.Registry(p.Credentials)
+	source := g.config.Registry(p.reader())
 	if p.Resolve {
 		var err error
 		if p.Target, err = source.Resolve(ctx, p.ref); err != nil {

@@ -27,8 +27,9 @@ type Config struct {
 	FindImage func(context.Context, digest.Digest, reference.Named) *policy.Image
 	// Image returns the manifests that this node has of an image, by its config digest.
 	Image policy.ImageFunc
-	// Registry reads images from their registries, and Fetch fetches the evidence of one manifest now: with the
-	// credentials of a request, which may be nil.
+	// Registry reads images from their registries with the credentials of a request, and with none but those; with nil, it
+	// uses the node's. Fetch fetches the evidence of one manifest now, with the credentials of a request, which may be
+	// nil, or else the node's.
 	Registry func(registry.CredentialFunc) fetch.Registry
 	Fetch    func(registry.CredentialFunc) fetch.Func
 	// Lookup returns the evidence that this node stores.
@@ -162,7 +163,7 @@ func (g *Gate) judge(ctx context.Context, p pull) policy.Verdict {
 		// The verdict depends on no manifest, and nothing is requested from the registry.
 		return g.decide(ctx, p, nil)
 	}
-	source := g.config.Registry(p.Credentials)
+	source := g.config.Registry(p.reader())
 	if p.Resolve {
 		var err error
 		if p.Target, err = source.Resolve(ctx, p.ref); err != nil {

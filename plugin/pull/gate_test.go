@@ -50,8 +50,10 @@ type pullNode struct {
 	resolved int
 	// usernames are those of the credentials with which the registry was asked, "" without any.
 	usernames []string
-	fetches   []digest.Digest
-	records   []audit.Pull
+	// byNode counts how often an image was read with the node's credentials.
+	byNode  int
+	fetches []digest.Digest
+	records []audit.Pull
 }
 
 const pullName = "registry.example/app:v1"
@@ -124,6 +126,9 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 			return n.local, nil
 		},
 		Registry: func(credentials registry.CredentialFunc) fetch.Registry {
+			if credentials == nil {
+				n.byNode++
+			}
 			return fetch.Registry{
 				Resolve: func(context.Context, reference.Named) (digest.Digest, error) { return n.resolve(credentials) },
 				Image: func(ctx context.Context, ref reference.Named, target digest.Digest) (*policy.Image, error) {

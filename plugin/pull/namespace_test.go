@@ -123,6 +123,9 @@ func TestTheRegistryIsAskedWithTheCredentialsOfTheRequestOnly(t *testing.T) {
 		if request.Credentials != nil {
 			want, _, _ = request.Credentials("")
 		}
+		if n.byNode > 0 {
+			t.Error("the image of a pod was read with the node's credentials")
+		}
 		if len(n.usernames) < 3 {
 			t.Errorf("the registry was asked %d times: for a digest, an image and its evidence", len(n.usernames))
 		}

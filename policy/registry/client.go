@@ -40,6 +40,8 @@ type Client struct {
 	backoff     *hostBackoff
 	node        *kubeletcreds.Store
 	credentials CredentialFunc
+	// only excludes the node's credentials.
+	only bool
 }
 
 // New returns a client for the registries of a configuration.
@@ -63,6 +65,13 @@ func (c *Client) WithCredentials(credentials CredentialFunc) *Client {
 	with := *c
 	with.credentials = credentials
 	return &with
+}
+
+// WithOnly is like WithCredentials, but the client does not try the node's: it reaches what the request may reach.
+func (c *Client) WithOnly(credentials CredentialFunc) *Client {
+	with := c.WithCredentials(credentials)
+	with.only = true
+	return with
 }
 
 // Timeout returns the time limit of one operation.

@@ -14,7 +14,9 @@ type CredentialFunc func(host string) (username, secret string, err error)
 type credentials struct {
 	// request returns the credentials of the request; it may be nil.
 	request CredentialFunc
-	node    *kubeletcreds.Keyring
+	// only excludes the node's.
+	only bool
+	node *kubeletcreds.Keyring
 
 	mu sync.Mutex
 	// used contains the hosts for which the request had credentials.
@@ -30,6 +32,9 @@ func (c *credentials) lookup(host string) (username, secret string, err error) {
 		if err != nil {
 			return "", "", fmt.Errorf("reading the credentials of the request: %w", err)
 		}
+	}
+	if secret == "" && c.only {
+		return "", "", nil
 	}
 	if secret == "" {
 		username, secret, err = c.node.Lookup(host)
@@ -67,6 +72,9 @@ func (c *credentials) advise(host string) string {
 	c.mu.Unlock()
 	if used {
 		return fmt.Sprintf("%s does not accept the credentials of the request", host)
+	}
+	if c.only {
+		return fmt.Sprintf("the request has no credentials for %s", host)
 	}
 	return c.node.Advise(host)
 }

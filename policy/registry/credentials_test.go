@@ -37,12 +37,17 @@ func TestCredentialsOfARequestAreUsedFirstAndForThatRequestOnly(t *testing.T) {
 	for name, test := range map[string]struct {
 		// request and node are passwords; empty: there are none.
 		request, node, want string
+		only                bool
 	}{
-		"only of the request":              {"right", "", ""},
-		"of the request before the node's": {"right", "wrong", ""},
-		"only of the node":                 {"", "right", ""},
-		"wrong ones before the node's":     {"wrong", "right", "HOST does not accept the credentials of the request"},
-		"none":                             {"", "", "add credentials for HOST to FILE"},
+		"only of the request":              {"right", "", "", false},
+		"of the request before the node's": {"right", "wrong", "", false},
+		"only of the node":                 {"", "right", "", false},
+		"wrong ones before the node's":     {"wrong", "right", "HOST does not accept the credentials of the request", false},
+		"none":                             {"", "", "add credentials for HOST to FILE", false},
+		"of the node, for a request that may use only its own": {
+			"", "right", "the request has no credentials for HOST", true,
+		},
+		"of the request, which may use only its own": {"right", "", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := guarded(t, "right")
@@ -59,7 +64,11 @@ func TestCredentialsOfARequestAreUsedFirstAndForThatRequestOnly(t *testing.T) {
 				t.Fatal(err)
 			}
 			client := registry.New(registry.Config{AuthFile: file})
-			_, err = client.WithCredentials(func(of string) (username, secret string, err error) {
+			with := client.WithCredentials
+			if test.only {
+				with = client.WithOnly
+			}
+			_, err = with(func(of string) (username, secret string, err error) {
 				if of != host || test.request == "" {
 					return "", "", nil
 				}

@@ -47,7 +47,7 @@ func (c *Client) NewSession(ctx context.Context, repository reference.Named) *Se
 	return &Session{
 		config: &c.config, domain: reference.Domain(repository), backoff: c.backoff,
 		credentials: &credentials{
-			request: c.credentials, node: c.node.Keyring(ctx, repository), used: map[string]bool{},
+			request: c.credentials, only: c.only, node: c.node.Keyring(ctx, repository), used: map[string]bool{},
 		},
 	}
 }

@@ -55,6 +55,13 @@ func (f *Fetcher) With(credentials registry.CredentialFunc) *Fetcher {
 	return &with
 }
 
+// WithOnly is like With, but the fetcher does not try the node's credentials.
+func (f *Fetcher) WithOnly(credentials registry.CredentialFunc) *Fetcher {
+	with := *f
+	with.Client = f.Client.WithOnly(credentials)
+	return &with
+}
+
 // Problems returns what is wrong with the files that configure how this node reaches registries and lookasides: each
 // concerns the registry or the scope that it names, and no other.
 func (f *Fetcher) Problems() []error {
