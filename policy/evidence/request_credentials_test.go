@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -70,5 +72,32 @@ func TestTheCredentialsOfARequestServeThatRequestOnly(t *testing.T) {
 	}
 	if got := keeper.Lookup([]policy.Manifest{{Digest: m}}, ref)[0]; got.State != policy.Found {
 		t.Errorf("a fetch that was denied took away what is stored: %+v", got)
+	}
+}
+
+// TestWhatSomeCredentialsFindIsNotLostToOthers: the entry for a path may read signatures but not the list of referrers,
+// and the one for the host, which is tried then, neither.
+func TestWhatSomeCredentialsFindIsNotLostToOthers(t *testing.T) {
+	r := newRegistry(t)
+	m := manifestOf("image")
+	r.sign(t, "team/app", m, signed(1))
+	r.spoilBy(func(sound http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			switch username, _, ok := request.BasicAuth(); {
+			case !ok:
+				challenge(`Basic realm="x"`)(w, request)
+			case username == "reader" && !strings.Contains(request.URL.Path, "/referrers/"):
+				sound.ServeHTTP(w, request)
+			default:
+				w.WriteHeader(http.StatusForbidden)
+			}
+		})
+	})
+	file := filepath.Join(t.TempDir(), "config.json")
+	write(t, file, `{"auths":{"`+r.host+`/team":{"auth":"`+auth("reader", "1")+`"},`+
+		`"`+r.host+`":{"auth":"`+auth("other", "1")+`"}}}`)
+	got := fetched(t, open(t, reaching(registry.Config{AuthFile: file})), r.named(t, "team/app"), m)
+	if got.State != policy.Found || got.Signatures != 1 || !got.Partial || !strings.Contains(got.Detail, "403 Forbidden") {
+		t.Errorf("%+v", got)
 	}
 }
