@@ -35,6 +35,7 @@ func (w *workshop) pulled(t *testing.T) {
 			l := w.newLab(t, registry, nil)
 			l.Start(t)
 			t.Run("that is signed", l.firstContainers)
+			t.Run("that is signed in the old format, as a referrer", l.referrers)
 			t.Run("that is not signed", l.unsignedPull)
 			t.Run("that every policy rejects", l.rejectedPull)
 			t.Run("that is signed under no name", l.namelessPull)
@@ -60,6 +61,22 @@ func (l *lab) firstContainers(t *testing.T) {
 		if after := asked(t, l.Registry, l.repository(image))[before[image]:]; len(after) > 0 {
 			t.Errorf("after the pull of %s the registry was asked %+v", image.Reference, after)
 		}
+	}
+}
+
+// referrers pulls and runs images with signatures of the old format that are attached as OCI 1.1 referrers.
+func (l *lab) referrers(t *testing.T) {
+	signed, forged := l.Push(t, "shop/referred:v1"), l.Push(t, "shop/referred-forged:v1")
+	for image, key := range map[node.Pushed]node.Key{signed: l.Key, forged: l.NewKey(t, "another")} {
+		rig.OK(t, l.Tools.Sign(t.Context(), node.Signing{Image: image, Key: key, Referrer: true}))
+	}
+	l.Pull(t, signed)
+	l.runsAtOnce(t, prod, signed)
+	l.refusesPull(t, forged, "rejected")
+	l.imports(t, forged)
+	refusal := l.Refused(t, prod, forged, "rejected")
+	if !strings.Contains(refusal.Detail, l.Key.Public) {
+		t.Errorf("on record is no key: %s", refusal.Detail)
 	}
 }
 
