@@ -205,27 +205,3 @@ func (b *bases) twoAtOnce(t *testing.T) {
 	}
 	b.others(t)
 }
-
-func (b *bases) fullDisk(t *testing.T) {
-	disk := rig.NewDisk(t)
-	rig.OK(t, b.Daemon.Terminate(t.Context()))
-	full := b.PrepareDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
-		"evidence": {"directory": disk.Path("evidence")},
-	}})
-	rig.OK(t, full.Start())
-	rig.OK(t, full.Ready(t.Context()))
-	disk.Fill(t)
-	b.others(t)
-	const line = "evidence cannot be stored on disk: fetched evidence is stored in memory, imports are refused"
-	if said := rig.Logged(t, full, line, "no space left on device"); len(said) != 1 {
-		t.Errorf("it is said %d times that the disk is full", len(said))
-	}
-	disk.Empty(t)
-	fresh := b.lab.signed(t, "shop/fresh:v1")
-	b.Pull(t, fresh)
-	b.is(t, b.pods[strict], fresh, "")
-	rig.Logged(t, full, "evidence is stored on disk again")
-	rig.OK(t, full.Terminate(t.Context()))
-	b.Start(t)
-	b.others(t)
-}

@@ -27,6 +27,7 @@ func (w *workshop) runtimes(t *testing.T) {
 	t.Run("NRI is switched off", b.disabledNRI)
 	t.Run("containerd restores containers from checkpoints", b.restores)
 	t.Run("a runtime has a remote snapshotter", b.remoteSnapshotter)
+	t.Run("a pod wants to run without the daemon", b.optsOut)
 	t.Run("the daemon is told to stop", func(t *testing.T) { l.stopped(t, manager) })
 }
 
@@ -92,9 +93,6 @@ const (
 	notRegistered = "not registered with containerd, retrying"
 	required      = "containerd requires countersign"
 	isRequired    = `countersign_health_check{check="required",status="yes"}`
-	isNot         = `countersign_health_check{check="required",status="no"}`
-	isNotRequired = "containerd does not require countersign: containers start unchecked while the daemon is " +
-		"not registered"
 )
 
 // more waits until the daemon's log has more of these records than before, and checks that each of them is one line.
@@ -142,10 +140,11 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 }
 
 func (b *bases) containerdKilled(t *testing.T) {
-	again := b.more(t, registered)
+	again, following := b.more(t, registered), b.more(t, "following containerd")
 	b.KillContainerd()
 	rig.OK(t, b.StartContainerd(t.Context()))
 	again()
+	following() // Until then, decisions are refused as unavailable.
 	b.others(t)
 	// Containers that ran before are in the audit log, and new ones are evaluated.
 	b.runs(t, strict, b.signed)
@@ -189,38 +188,6 @@ func (l *lab) dropIn(t *testing.T, name, contents string) (remove func()) {
 		rig.OK(t, os.Remove(l.Path("conf.d", name)))
 		rig.OK(t, l.RestartContainerd(t.Context()))
 	}
-}
-
-func (b *bases) notRequired(t *testing.T) {
-	said, again := b.more(t, isNotRequired, "required_plugins", "without"), b.more(t, registered)
-	remove := b.dropIn(t, "99-zz.toml", `[plugins."io.containerd.nri.v1.nri".default_validator]
-  required_plugins = []
-`)
-	again()
-	said()
-	b.isGauge(t, isNot, 1)
-	// While the daemon is connected, containerd asks it anyway.
-	b.others(t)
-	said, again = b.more(t, required), b.more(t, registered)
-	remove()
-	again()
-	said()
-	b.isGauge(t, isRequired, 1)
-	b.others(t)
-}
-
-func (b *bases) disabledNRI(t *testing.T) {
-	said := b.more(t, isNotRequired, "disable NRI: containers start unchecked")
-	remove := b.dropIn(t, "98-off.toml", "[plugins.\"io.containerd.nri.v1.nri\"]\n  disable = true\n")
-	rig.Logged(t, b.Daemon, notRegistered, b.NRISocket(), "is NRI enabled in containerd")
-	b.isGauge(t, "countersign_nri_registered", 0)
-	said()
-	b.isGauge(t, isNot, 1)
-	again := b.more(t, registered)
-	remove()
-	again()
-	b.isGauge(t, isRequired, 1)
-	b.others(t)
 }
 
 func (l *lab) stopped(t *testing.T, manager *manager) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,11 +22,13 @@ const (
 
 // sandboxConfig returns the sandbox config that the kubelet sends for a pod with hostNetwork.
 func (n *Node) sandboxConfig(pod Pod, uid, logs string) *cri.PodSandboxConfig {
+	annotations := map[string]string{"kubernetes.io/config.source": "api"}
+	maps.Copy(annotations, pod.Annotations)
 	return &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: pod.Name, Namespace: pod.Namespace, Uid: uid},
 		LogDirectory: logs,
 		Labels:       map[string]string{labelPodName: pod.Name, labelPodNamespace: pod.Namespace, labelPodUID: uid},
-		Annotations:  map[string]string{"kubernetes.io/config.source": "api"},
+		Annotations:  annotations,
 		Linux: &cri.LinuxPodSandboxConfig{
 			CgroupParent:    n.CgroupParent(),
 			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: hostNetwork()},

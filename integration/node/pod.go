@@ -46,6 +46,8 @@ type Pod struct {
 	Container
 	Init []Container // Run one after the other to completion, before the others.
 	More []Container
+	// Annotations are the pod's.
+	Annotations map[string]string
 	// Auth has the credentials for pulls (imagePullSecrets).
 	Auth *cri.AuthConfig
 }

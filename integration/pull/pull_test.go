@@ -23,6 +23,7 @@ func TestPull(t *testing.T) {
 	t.Run("signatures are on a lookaside", w.lookaside)
 	t.Run("registries are reached as the node reaches them", w.reached)
 	t.Run("the sandbox image is refused", w.sandbox)
+	t.Run("the daemon says what containerd does with pulls", w.consequences)
 }
 
 func (w *workshop) pulled(t *testing.T) {

@@ -1,6 +1,7 @@
 package pull_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/countersign/countersign/integration/node"
@@ -11,7 +12,7 @@ import (
 const pause = "countersign.test/pause:1"
 
 // sandbox starts a daemon whose policy refuses the image without which no pod starts: it reports this before the image
-// is pulled.
+// is pulled, and then no pod starts.
 func (w *workshop) sandbox(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), nil)
@@ -20,8 +21,22 @@ func (w *workshop) sandbox(t *testing.T) {
 	if record["level"] != "ERROR" {
 		t.Errorf("it is not said loudly: %v", record)
 	}
+	// The node's own copy is gone, so that it has to be pulled.
+	rig.OK(t, l.WriteHosts("countersign.test", node.MirrorOf(l.Registry)))
+	rig.Must(l.Registry.Push(t.Context(), "pause:1", l.Image(t, "pause")))(t)
+	signed := l.signed(t, "shop/signed:v1", bundle)
+	l.Pull(t, signed)
+	rig.OK(t, l.CRI.RemoveImage(t.Context(), pause))
+	pod, err := l.RunPod(t.Context(), l.Pod(prod, signed))
+	if err == nil {
+		rig.OK(t, pod.Remove(t.Context()))
+	}
+	if !rig.IsRefused(err, "rejected") || !strings.Contains(err.Error(), pause) {
+		t.Errorf("a pod that needs the sandbox image says: %v", err)
+	}
 	accepting := l.signatures()
 	accepting.Scopes["countersign.test/pause"] = node.Accept()
 	l.Write(t, "", accepting)
 	rig.Logged(t, l.Daemon, "", "admits the sandbox image", pause, "accepted")
+	l.Begin(t, prod, signed)
 }
