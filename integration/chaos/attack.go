@@ -19,10 +19,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// inventedNames is how many registries the attacker invents.
-const inventedNames = 300
-
-// inventRegistries gives an image the names that pulls from many registries would give it.
+// inventRegistries gives an image the names that pulls from many registries would give it. It does so when they are
+// first needed, because containerd's CRI is busy with thousands of names for some time.
 func (l *lab) inventRegistries(ctx context.Context) error {
 	image, err := l.tools.Image("invented")
 	if err != nil {
@@ -45,7 +43,7 @@ func (l *lab) inventRegistries(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading an image: %w", err)
 	}
-	for i := range inventedNames {
+	for i := range l.names {
 		name := fmt.Sprintf("invented-%d.evil.test/app:v1", i)
 		if i > 0 {
 			copied := images.Image{Name: name, Target: pulled.Target, Labels: pulled.Labels}
@@ -56,13 +54,18 @@ func (l *lab) inventRegistries(ctx context.Context) error {
 		}
 		named, _ := proto.Clone(request).(*cri.CreateContainerRequest)
 		named.Config.Image.UserSpecifiedImage = name
-		l.invented = append(l.invented, &trial{name: "an image of a invented registry", request: named})
+		l.invented = append(l.invented, &trial{name: "an image of an invented registry", request: named})
 	}
 	return nil
 }
 
 // inventedRegistries requests containers from all invented registries, which do not answer.
 func inventedRegistries(ctx context.Context, l *lab) error {
+	if len(l.invented) == 0 {
+		if err := l.inventRegistries(ctx); err != nil {
+			return err
+		}
+	}
 	l.attacker.set(silent)
 	attacking, end := context.WithCancel(ctx)
 	var attackers sync.WaitGroup

@@ -18,7 +18,7 @@ func TestAFewFaults(t *testing.T) {
 	node.NewTools(t) // Skips the test if there can be no node.
 	var table bytes.Buffer
 	err := run(t.Context(), options{
-		faults: []string{"none", "daemon killed", "registry hostile"}, tries: 40, out: &table, log: os.Stderr,
+		faults: []string{"none", "daemon killed", "registry hostile"}, tries: 40, names: 50, out: &table, log: os.Stderr,
 	})
 	t.Logf("\n%s", table.String())
 	if err != nil {
@@ -59,6 +59,11 @@ func TestRowsThatBreakABound(t *testing.T) {
 			r.add(&result{trial: signed, answer: refused, err: errors.New("no (unsigned)")})
 			r.add(&result{trial: signed, answer: refused, err: errors.New("no time (pending)")})
 		}, "1 signed images were refused"},
+		"it takes as long as without a fault, and two seconds": {fault{}, func(r *row) {
+			r.add(&result{trial: unsigned, answer: refused})
+			r.add(&result{trial: unsigned, answer: refused})
+			r.recovered(2100 * time.Millisecond)
+		}, ""},
 		"it takes long to recover": {fault{}, func(r *row) {
 			r.add(&result{trial: unsigned, answer: refused})
 			r.add(&result{trial: unsigned, answer: refused})
@@ -72,11 +77,13 @@ func TestRowsThatBreakABound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRow(test.fault, 2)
 			test.fill(r)
-			got := strings.Join(r.broken(true), "; ")
+			got := strings.Join(r.broken(bounds{isTimed: true, quiet: 100 * time.Millisecond}), "; ")
 			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
 				t.Errorf("broken are %q, want %q", got, test.want)
 			}
-			if err := report(&bytes.Buffer{}, []*row{r}, true); errors.Is(err, errBounds) != (test.want != "") {
+			quiet := newRow(fault{name: noFault}, 0)
+			quiet.recovered(100 * time.Millisecond)
+			if err := report(&bytes.Buffer{}, []*row{quiet, r}, true); errors.Is(err, errBounds) != (test.want != "") {
 				t.Errorf("the report ends with %v", err)
 			}
 		})

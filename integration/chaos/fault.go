@@ -29,10 +29,13 @@ const (
 	between = 2 * time.Second
 )
 
+// noFault is the name of the row during which nothing goes wrong.
+const noFault = "none"
+
 // faults lists all faults, in the order of the table.
 func faults() []fault {
 	list := []fault{
-		{name: "none", happen: holding(nothing, nothing), isHarmless: true, isFresh: true},
+		{name: noFault, happen: holding(nothing, nothing), isHarmless: true, isFresh: true},
 		{name: "daemon killed", happen: killed},
 		{name: "daemon stopped for 1 s", happen: stoppedFor(time.Second)},
 		{name: "daemon stopped for 3 s", happen: stoppedFor(3 * time.Second), part: 4},

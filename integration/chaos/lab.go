@@ -43,7 +43,9 @@ type lab struct {
 	invented  []*trial
 	signed    node.Pushed
 	images    int
-	tearing   tearing
+	// names is how many registries the attacker invents.
+	names   int
+	tearing tearing
 	// signatures is the manifest of those that an attack has replaced.
 	signatures []byte
 	// observe receives the results of what attacks request.
@@ -52,11 +54,11 @@ type lab struct {
 }
 
 // newLab boots a node, and starts what runs on it. It must be closed.
-func newLab(ctx context.Context, log io.Writer) (*lab, error) {
+func newLab(ctx context.Context, names int, log io.Writer) (*lab, error) {
 	if err := node.Supported(); err != nil {
 		return nil, err
 	}
-	l := &lab{pods: map[string]*node.RunningPod{}, documents: map[string]string{}}
+	l := &lab{names: names, pods: map[string]*node.RunningPod{}, documents: map[string]string{}}
 	if err := l.start(ctx, log); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -68,7 +70,7 @@ func (l *lab) start(ctx context.Context, log io.Writer) (err error) {
 		return err
 	}
 	for _, part := range []func(context.Context) error{
-		l.makeKeys, l.startRegistries, l.boot, l.startDaemon, l.startPods, l.makeTrials, l.inventRegistries,
+		l.makeKeys, l.startRegistries, l.boot, l.startDaemon, l.startPods, l.makeTrials,
 	} {
 		if err := part(ctx); err != nil {
 			return err

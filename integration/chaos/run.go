@@ -18,6 +18,8 @@ type options struct {
 	// faults are the beginnings of the names of faults; empty: all.
 	faults []string
 	tries  int
+	// names is how many registries the attacker invents.
+	names int
 	// duration is how long a soak takes; zero: it is none.
 	duration time.Duration
 	seed     int64
@@ -40,7 +42,7 @@ func run(ctx context.Context, o options) (err error) {
 		return errors.New("no fault has such a name")
 	}
 	fmt.Fprintln(o.log, "chaos: booting a node")
-	l, err := newLab(ctx, o.log)
+	l, err := newLab(ctx, o.names, o.log)
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,17 @@ func report(out io.Writer, rows []*row, isTimed bool) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "fault\ttimes\ttries answered\twrong admissions\trefusals after 10 s\tsigned refused\t"+
 		"slowest answer\ttime to recover\t")
+	limits := bounds{isTimed: isTimed}
+	for _, r := range rows {
+		if r.fault.name == noFault {
+			limits.quiet = r.recovery
+		}
+	}
 	var problems []string
 	for _, r := range rows {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", r.fault.name, r.times, r.answered, r.wrongAdmissions,
 			r.standing, r.refusedSigned, r.slowest.Round(time.Millisecond), r.recovery.Round(time.Millisecond))
-		for _, bound := range r.broken(isTimed) {
+		for _, bound := range r.broken(limits) {
 			problems = append(problems, r.fault.name+": "+bound)
 		}
 		for _, example := range r.examples {
