@@ -29,6 +29,35 @@ func (d *Document) Select(ref reference.Named) (scope string, list []*Requiremen
 	return d.selectScope(scopesOf(ref))
 }
 
+// Selection is how a document selects the requirements for a reference.
+type Selection struct {
+	// Scope is the scope that applies; IsDefault reports whether it is the document's default.
+	Scope     string
+	IsDefault bool
+	List      []*Requirement
+	// PassedOver are the other scopes that match the reference, most specific first. The document's default is not one.
+	PassedOver []string
+	// Missed describes scopes that were probably meant for the reference and can never match; mostly empty.
+	Missed string
+}
+
+// Explain selects like [Document.Select], and also returns what was passed over.
+func (d *Document) Explain(ref reference.Named) Selection {
+	scopes := scopesOf(ref)
+	selected := Selection{Missed: d.missedScopes(scopes)}
+	selected.Scope, selected.List = d.selectScope(scopes)
+	var matching []string
+	for _, scope := range append(scopes, "") {
+		if _, ok := d.Scopes[scope]; ok {
+			matching = append(matching, scope)
+		}
+	}
+	if selected.IsDefault = len(matching) == 0; !selected.IsDefault {
+		selected.PassedOver = matching[1:]
+	}
+	return selected
+}
+
 // selectScope returns the first of the scopes that the document has.
 func (d *Document) selectScope(scopes []string) (scope string, list []*Requirement) {
 	for _, scope := range scopes {

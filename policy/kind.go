@@ -37,6 +37,8 @@ type KindSpec struct {
 	Judges []Judge
 	// Advise returns what would make an image meet a requirement of this kind. It may be nil.
 	Advise AdviseFunc
+	// Describe returns what a requirement of this kind requires. It may be nil.
+	Describe DescribeFunc
 }
 
 // ValidateFunc is the type of [KindSpec].Validate. It gets a requirement in the JSON of its document; read returns the
@@ -46,6 +48,9 @@ type ValidateFunc func(raw []byte, read func(path string) ([]byte, error)) ([]by
 // AdviseFunc returns what would make the image meet the requirement under the reference, given the cause, or an empty
 // string.
 type AdviseFunc func(requirement *Requirement, cause Cause, ref reference.Named) string
+
+// DescribeFunc returns what a requirement without a Problem requires, in a few words.
+type DescribeFunc func(*Requirement) string
 
 // Judge is a [JudgeFunc] and its name, which the steps of an evaluation show.
 type Judge struct {
@@ -71,6 +76,17 @@ func (k Kinds) Advice(v Verdict) string {
 		return ""
 	}
 	return k[v.Unmet.Kind].Advise(v.Unmet, v.Cause, named)
+}
+
+// Describe returns what the requirement requires, in one line. It is for readers who may see the policy.
+func (k Kinds) Describe(requirement *Requirement) string {
+	if requirement.Problem != "" {
+		return "can never be met: " + requirement.Problem
+	}
+	if describe := k[requirement.Kind].Describe; describe != nil {
+		return describe(requirement)
+	}
+	return ""
 }
 
 // validate returns an error unless requirements of every kind can be judged.

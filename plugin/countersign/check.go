@@ -20,8 +20,10 @@ import (
 
 // checkFlags are the flags of check.
 type checkFlags struct {
-	namespace, config, systemPolicy, policyDir, image, output string
-	timeout                                                   time.Duration
+	policyFlags
+
+	image, output string
+	timeout       time.Duration
 	// progress is called while a registry needs more than one attempt.
 	progress fetch.ProgressFunc
 }
@@ -61,11 +63,8 @@ Exit status: 0 admitted; 1 denied; 2 unknown.`,
 			return check(command.Context(), flags, args[0], stdout)
 		},
 	}
+	flags.add(command)
 	set := command.Flags()
-	set.StringVarP(&flags.namespace, "namespace", "n", "default", "the pod's namespace")
-	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
-	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file`, instead of the configured one")
-	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json, instead of the configured one")
 	set.StringVar(&flags.image, "image", "containerd",
 		"where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
 	set.DurationVar(&flags.timeout, "timeout", fetchTimeout, "how long --image registry may take")
@@ -91,7 +90,7 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	if flags.timeout <= 0 {
 		return fmt.Errorf("--timeout %s is not a positive duration", flags.timeout)
 	}
-	config, err := checkConfig(flags)
+	config, err := flags.read()
 	if err != nil {
 		return err
 	}
@@ -125,21 +124,6 @@ func checkImage(image string) error {
 	default:
 		return fmt.Errorf("--image %q is not containerd, registry, dir:PATH or oci:PATH[:TAG]", image)
 	}
-}
-
-// checkConfig returns the node's configuration, with the policies that the flags name instead of its own.
-func checkConfig(flags checkFlags) (*conf.Config, error) {
-	config, err := conf.Read(flags.config)
-	if err != nil {
-		return nil, err
-	}
-	if flags.systemPolicy != "" {
-		config.Policy.System = flags.systemPolicy
-	}
-	if flags.policyDir != "" {
-		config.Policy.Directory = flags.policyDir
-	}
-	return config, nil
 }
 
 // decided is a verdict, with advice for a denial, the config digest of the image if it was found, and how images are

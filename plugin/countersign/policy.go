@@ -14,13 +14,13 @@ import (
 func newPolicyCommand(stdout io.Writer) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "policy",
-		Short: "Check policy documents",
+		Short: "Check and show policy documents",
 		Long: `policy works with policy documents, as the daemon reads them. It needs neither the daemon nor a
 node, so that it can run where policies are written and reviewed.`,
 		Args: onlyCommands,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newPolicyCheckCommand(stdout))
+	command.AddCommand(newPolicyCheckCommand(stdout), newPolicyShowCommand(stdout))
 	return command
 }
 

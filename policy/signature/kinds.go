@@ -12,15 +12,19 @@ import (
 func Kinds(judge *Judge) policy.Kinds {
 	judges := func() []policy.Judge { return []policy.Judge{{Name: "signature", Func: judge.Judge}} }
 	return policy.Kinds{
-		policy.InsecureAcceptAnything: {Judges: judges()},
-		policy.Reject:                 {Judges: judges(), Advise: adviseReject},
+		policy.InsecureAcceptAnything: {Judges: judges(), Describe: describeAccept},
+		policy.Reject:                 {Judges: judges(), Advise: adviseReject, Describe: describeReject},
 		policy.SignedBy: {
 			NeedsEvidence: true, Validate: validateSignedBy, Judges: judges(), Advise: adviseSignedBy,
+			Describe: describeSignedBy,
 		},
 		policy.SigstoreSigned: {
 			NeedsEvidence: true, Validate: validateSigstoreSigned, Judges: judges(), Advise: adviseSigstoreSigned,
+			Describe: describeSigstoreSigned,
 		},
-		policy.SignedBaseLayer: {Judges: judges(), Advise: adviseSignedBaseLayer},
+		policy.SignedBaseLayer: {
+			Judges: judges(), Advise: adviseSignedBaseLayer, Describe: describeSignedBaseLayer,
+		},
 	}
 }
 
