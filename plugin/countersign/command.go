@@ -31,7 +31,7 @@ otherwise the system policy.`,
 	})
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newRunCommand(stderr), newCheckCommand(stdout), newEvidenceCommand(stdout, stderr),
-		newPolicyCommand(stdout), newVersionCommand(stdout))
+		newConfigCommand(stdout), newPolicyCommand(stdout), newVersionCommand(stdout))
 	return root
 }
 
