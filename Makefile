@@ -74,6 +74,9 @@ chaos: ## create containers while something fails, and print a table of what hap
 soak: ## the same in a random order for DURATION (3m); run an hour before a release (root)
 	go run ./integration/chaos -duration $(DURATION)
 
+bench-pods: ## start 110 pods at once with a real kubelet, with countersign and without it in turn (root, an hour)
+	go run ./integration/bench pods
+
 mutants: ## run mutation tests in PACKAGES, and show the mutants that no test detects (hours)
 	scripts/mutants.sh
 
@@ -93,4 +96,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: tools clean
+.PHONY: bench-pods tools clean

@@ -50,7 +50,7 @@ type runtimeServer struct {
 	answer func(method string, stream grpc.ServerStream) error
 }
 
-func newRuntime(t *testing.T) *runtimeServer {
+func newRuntime(t testing.TB) *runtimeServer {
 	t.Helper()
 	r := &runtimeServer{path: filepath.Join(t.TempDir(), "containerd.sock"), answer: echo}
 	r.start(t)
@@ -58,7 +58,7 @@ func newRuntime(t *testing.T) *runtimeServer {
 }
 
 // start listens, for the first time or again.
-func (r *runtimeServer) start(t *testing.T) {
+func (r *runtimeServer) start(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("unix", r.path)
 	if err != nil {
