@@ -6,15 +6,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
-	"sync"
 
 	"github.com/distribution/reference"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// maxShown bounds how many images are remembered as shown to a request. All are forgotten when there are more.
+// maxShown bounds how many images are remembered as shown to a request. The least recently pulled ones are forgotten.
 const maxShown = 10_000
 
 // access remembers to which requests a registry has shown an image: requests of the same namespace with the same
@@ -22,15 +22,14 @@ const maxShown = 10_000
 // registry would be skipped for every namespace, and the time of an answer would tell a namespace without access that
 // the image is here and signed. Credentials are part of a hash with a key of this process.
 type access struct {
-	key [sha256.Size]byte
-
-	mu    sync.Mutex
-	shown map[[sha256.Size]byte]struct{}
+	key   [sha256.Size]byte
+	shown *lru.Cache[[sha256.Size]byte, struct{}]
 }
 
 func newAccess() *access {
-	a := &access{shown: map[[sha256.Size]byte]struct{}{}}
-	_, _ = rand.Read(a.key[:]) // It never fails.
+	a := &access{}
+	a.shown, _ = lru.New[[sha256.Size]byte, struct{}](maxShown) // It fails only without a size.
+	_, _ = rand.Read(a.key[:])                                  // It never fails.
 	return a
 }
 
@@ -40,24 +39,15 @@ func (a *access) was(p pull) bool {
 	if !ok {
 		return false
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	_, shown := a.shown[id]
+	_, shown := a.shown.Get(id)
 	return shown
 }
 
 // add remembers that the registry has shown the image to a request.
 func (a *access) add(p pull) {
-	id, ok := a.id(p)
-	if !ok {
-		return
+	if id, ok := a.id(p); ok {
+		a.shown.Add(id, struct{}{})
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.shown) >= maxShown {
-		clear(a.shown)
-	}
-	a.shown[id] = struct{}{}
 }
 
 // id identifies the requests to which the same is shown. It returns false if the credentials cannot be read.
