@@ -30,8 +30,16 @@ otherwise the system policy.`,
 		return fmt.Errorf("%w; see %s --help", err, command.CommandPath())
 	})
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newRunCommand(stderr), newCheckCommand(stdout), newEvidenceCommand(stdout, stderr),
-		newConfigCommand(stdout), newPolicyCommand(stdout), newVersionCommand(stdout))
+	root.AddCommand(
+		newRunCommand(stderr),
+		newCheckCommand(stdout),
+		newEvidenceCommand(stdout, stderr),
+		newConfigCommand(stdout),
+		newPolicyCommand(stdout),
+		newInstallCommand(stdout),
+		newUninstallCommand(stdout),
+		newVersionCommand(stdout),
+	)
 	return root
 }
 

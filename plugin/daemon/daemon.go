@@ -41,6 +41,7 @@ type daemon struct {
 	current *current
 	log     *slog.Logger
 	metrics *metrics.Metrics
+	version string
 	// panicked logs and counts a panic, which fails the part that panicked but does not end the daemon.
 	panicked policy.PanicFunc
 	// kinds is the table of all kinds of requirements, for the parser of documents and for decisions.
@@ -119,7 +120,9 @@ func Run(ctx context.Context, options Options) error {
 
 // newDaemon returns a daemon with what all parts share.
 func newDaemon(options Options) *daemon {
-	d := &daemon{config: options.Config, current: newCurrent(options.Config), metrics: newMetrics()}
+	d := &daemon{
+		config: options.Config, current: newCurrent(options.Config), metrics: newMetrics(), version: options.Version,
+	}
 	level := &slog.LevelVar{}
 	d.log = newLogger(options.Config, level, options.Log)
 	d.panicked = func(failure *policy.PanicError) {

@@ -18,6 +18,7 @@ type recorder struct {
 	metrics *metrics.Metrics
 	records chan audit.Record
 	pulls   chan audit.Pull
+	recent  recent
 }
 
 // Limits of the queued records. A node creates about ten containers a second.
@@ -96,6 +97,7 @@ func (r *recorder) drain() {
 func (r *recorder) write(record audit.Record) {
 	ctx := context.Background()
 	r.countDropped(r.log.Write(ctx, record))
+	r.recent.add(record)
 	if record.Drift() {
 		r.logger.WarnContext(ctx, "drift: a container runs that the policy refuses",
 			"namespace", record.Question.Namespace, "pod", record.Pod, "container", record.Container,

@@ -21,7 +21,9 @@ const defaultConfig = "/etc/containerd/config.toml"
 // Config is containerd's configuration, merged from its main file and its imports.
 type Config struct {
 	// path is the path of the main file.
-	path   string
+	path string
+	// files are all files, if they are known.
+	files  []string
 	merged *config.Config
 }
 
@@ -39,6 +41,16 @@ func ReadConfig(ctx context.Context, address string) (*Config, error) {
 		return nil, fmt.Errorf("finding containerd's configuration: %w", err)
 	}
 	return LoadConfig(ctx, path)
+}
+
+// ConfigPath returns the main configuration file of the containerd that listens at an address.
+func ConfigPath(ctx context.Context, address string) (string, error) {
+	containerd, err := Connect(ctx, address, "")
+	if err != nil {
+		return "", err
+	}
+	defer containerd.Close()
+	return configPath(ctx, containerd.IntrospectionService())
 }
 
 // LoadConfig reads the configuration whose main file is at path.
@@ -109,7 +121,7 @@ func configFlag(arguments []string) string {
 // plugin may be required by its name or by its index and name.
 func (c *Config) Required(index, name string) error {
 	const advice = "; install 99-countersign.toml as the last import, with every required plugin in its list"
-	section := c.plugin("io.containerd.nri.v1.nri")
+	section := c.plugin(nriPlugin)
 	if section == nil {
 		return fmt.Errorf("%s and its imports do not configure NRI%s", c.path, advice)
 	}

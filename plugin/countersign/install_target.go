@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/install"
+	"github.com/countersign/countersign/plugin/internal/containerd"
+	"github.com/countersign/countersign/plugin/internal/socket"
+)
+
+// target is the host on which countersign is installed.
+type target struct {
+	root string
+	// live is set if it is the host on which this program runs.
+	live      bool
+	system    *install.System
+	installer *install.Installer
+	stdout    io.Writer
+}
+
+// validateRoot returns an error unless a host's root can be changed by this process.
+func validateRoot(root string) error {
+	info, err := os.Stat(root)
+	if err != nil {
+		return fmt.Errorf("--root: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("--root %s is not a directory", root)
+	}
+	if os.Geteuid() != 0 && root == "/" {
+		return errors.New("only root can change this host: use sudo")
+	}
+	return nil
+}
+
+// options returns what is installed.
+func (t *target) options(ctx context.Context, flags installFlags) (install.Options, error) {
+	options := install.Options{
+		Mode: install.Mode(flags.mode), Containerd: flags.containerdConfig, Version: thisVersion(),
+	}
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
+	}
+	if err != nil {
+		return options, fmt.Errorf("finding this program: %w", err)
+	}
+	verifier := flags.verifier
+	if verifier == "" {
+		verifier = filepath.Join(filepath.Dir(self), "countersign-verifier")
+	}
+	if options.Countersign, err = t.program(self); err != nil {
+		return options, err
+	}
+	if options.Verifier, err = t.program(verifier); err != nil {
+		return options, fmt.Errorf("%w; name the program countersign-verifier with --verifier", err)
+	}
+	if options.Containerd == "" && t.live {
+		// Without a running containerd, its standard file is configured.
+		config, err := conf.Read("")
+		if err != nil {
+			return options, err
+		}
+		for _, address := range []string{config.Containerd.Address, "/run/k3s/containerd/containerd.sock"} {
+			if path, err := containerd.ConfigPath(ctx, address); err == nil {
+				options.Containerd = path
+				break
+			}
+		}
+	}
+	return options, nil
+}
+
+// program returns a program to install. One that is in a directory for programs of the host stays there.
+func (t *target) program(path string) (install.Program, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return install.Program{}, err
+	}
+	within, err := filepath.Rel(t.root, path)
+	directories := []string{"usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"}
+	if err == nil && slices.Contains(directories, filepath.Dir(within)) {
+		if _, err := os.Stat(path); err != nil {
+			return install.Program{}, err
+		}
+		return install.Program{Installed: "/" + within}, nil
+	}
+	contents, err := os.ReadFile(path)
+	return install.Program{Contents: contents}, err
+}
+
+func systemdRuns() bool {
+	info, err := os.Stat("/run/systemd/system")
+	return err == nil && info.IsDir()
+}
+
+func (t *target) newSystem() *install.System {
+	return &install.System{
+		Systemctl: func(ctx context.Context, arguments ...string) (string, error) {
+			output, err := exec.CommandContext(ctx, "systemctl", arguments...).CombinedOutput()
+			return string(output), err
+		},
+		Ready:    t.ready,
+		Progress: func(text string) { fmt.Fprintln(t.stdout, text) },
+	}
+}
+
+// How long install waits for the daemon, and how often it asks.
+const (
+	readyTimeout  = time.Minute
+	readyInterval = 200 * time.Millisecond
+)
+
+// ready waits until the daemon is registered and, if enforce is set, required.
+func (t *target) ready(ctx context.Context, enforce bool) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	checks := []string{"registered"}
+	if enforce {
+		checks = append(checks, "required")
+	}
+	return awaitStatus(ctx, func(status daemon.Status) error {
+		for _, name := range checks {
+			if check := status.Check(name); check.Status != "yes" {
+				return fmt.Errorf("%s: %s: %s", name, check.Status, check.Cause)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitStatus reads the daemon's status until a condition holds or the context ends. The error is the last one.
+func awaitStatus(ctx context.Context, condition func(daemon.Status) error) error {
+	config, err := conf.Read("")
+	if err != nil {
+		return err
+	}
+	client := socket.NewClient(config.Listen.Socket)
+	ticker := time.NewTicker(readyInterval)
+	defer ticker.Stop()
+	for {
+		status, err := daemon.ReadStatus(ctx, client)
+		if err == nil {
+			err = condition(status)
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("countersign is not ready: %w", err)
+		case <-ticker.C:
+		}
+	}
+}
