@@ -20,7 +20,8 @@ const (
 	labelContainerName = "io.kubernetes.container.name"
 )
 
-// sandboxConfig returns the sandbox config that the kubelet sends for a pod with hostNetwork.
+// sandboxConfig returns the sandbox config that the kubelet sends for a pod with hostNetwork, or for one in a user
+// namespace.
 func (n *Node) sandboxConfig(pod Pod, uid, logs string) *cri.PodSandboxConfig {
 	annotations := map[string]string{"kubernetes.io/config.source": "api"}
 	maps.Copy(annotations, pod.Annotations)
@@ -31,7 +32,7 @@ func (n *Node) sandboxConfig(pod Pod, uid, logs string) *cri.PodSandboxConfig {
 		Annotations:  annotations,
 		Linux: &cri.LinuxPodSandboxConfig{
 			CgroupParent:    n.CgroupParent(),
-			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: hostNetwork()},
+			SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: pod.namespaces()},
 		},
 	}
 }
@@ -39,9 +40,21 @@ func (n *Node) sandboxConfig(pod Pod, uid, logs string) *cri.PodSandboxConfig {
 // CgroupParent returns the cgroup below which the node's containers run.
 func (n *Node) CgroupParent() string { return "/" + cgroupOf(n.directory.path) }
 
-func hostNetwork() *cri.NamespaceOption {
-	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
+// namespaces returns the namespaces of a pod's sandbox and containers. A user namespace cannot be combined with the
+// host's network.
+func (p Pod) namespaces() *cri.NamespaceOption {
+	if !p.UserNamespace {
+		return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: cri.NamespaceMode_CONTAINER}
+	}
+	ids := []*cri.IDMapping{{HostId: firstHostID, Length: 65536}}
+	return &cri.NamespaceOption{
+		Network: cri.NamespaceMode_POD, Pid: cri.NamespaceMode_CONTAINER,
+		UsernsOptions: &cri.UserNamespace{Mode: cri.NamespaceMode_POD, Uids: ids, Gids: ids},
+	}
 }
+
+// firstHostID is the user and group of the host that are root in a user namespace.
+const firstHostID = 100_000
 
 // CreationRequest pulls the images of a container if necessary, and returns the request with which the kubelet then
 // creates the container in this pod.
@@ -96,7 +109,7 @@ func (p *RunningPod) containerConfig(container Container, image string, mounts [
 		},
 		Linux: &cri.LinuxContainerConfig{
 			Resources:       &cri.LinuxContainerResources{CpuShares: 2},
-			SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: hostNetwork()},
+			SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: p.Pod.namespaces()},
 		},
 	}
 }

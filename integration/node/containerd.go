@@ -14,10 +14,26 @@ import (
 // sandboxImage is the name under which the pause image is imported. No registry has it, so a node boots without one.
 const sandboxImage = "countersign.test/pause:1"
 
-const loopbackNetwork = `{"cniVersion": "1.0.0", "name": "loopback", "plugins": [{"type": "loopback"}]}`
+// loopbackNetwork is the network of pods that do not use the host's.
+const loopbackNetwork = `{"cniVersion": "1.0.0", "name": "loopback",
+  "plugins": [{"type": "loopback"}, {"type": "address"}]}`
+
+// addressPlugin is a CNI plugin that claims to have given a pod an address, without which containerd starts no pod. No
+// test uses it, and a real plugin would change the network of this machine.
+const addressPlugin = `#!/bin/sh
+case "$CNI_COMMAND" in
+ADD) printf '{"cniVersion": "1.0.0", "interfaces": [{"name": "eth0", "sandbox": "%s"}],
+  "ips": [{"address": "192.0.2.1/32", "interface": 0}]}' "$CNI_NETNS" ;;
+VERSION) echo '{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}' ;;
+esac
+`
 
 // prepare writes the files that containerd needs for its first start.
 func (n *Node) prepare(ctx context.Context) error {
+	// The root of a user namespace, which is nobody here, must reach its root filesystem.
+	if err := os.Chmod(n.directory.path, 0o711); err != nil { //nolint:gosec // As containerd's own directories.
+		return fmt.Errorf("preparing containerd: %w", err)
+	}
 	files := map[string]string{"cni/net.d/10-loopback.conflist": loopbackNetwork}
 	for name, contents := range n.config.DropIns {
 		files[filepath.Join("conf.d", name)] = contents
@@ -34,6 +50,10 @@ func (n *Node) prepare(ctx context.Context) error {
 		}
 	}
 	if err := os.Symlink(n.Tools.Path("loopback"), n.directory.join("cni/bin/loopback")); err != nil {
+		return fmt.Errorf("preparing containerd: %w", err)
+	}
+	plugin := n.directory.join("cni/bin/address")
+	if err := os.WriteFile(plugin, []byte(addressPlugin), 0o700); err != nil { //nolint:gosec // It is a program.
 		return fmt.Errorf("preparing containerd: %w", err)
 	}
 	return n.useRelease(ctx, n.config.Containerd)

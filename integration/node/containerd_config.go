@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -43,6 +45,12 @@ imports = ["DIRECTORY/conf.d/*.toml"]
   path = "DIRECTORY/opt"
 `
 
+// unpackConfig lets the transfer service unpack images for a snapshotter that is not its default.
+const unpackConfig = `[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "PLATFORM"
+  snapshotter = "SNAPSHOTTER"
+`
+
 // serverConfig has the sockets of containerd and of its shims. Version 4 of the configuration made plugins of its
 // servers. containerd 2.2 has the sockets of shims in /run/containerd/s, whatever is configured.
 const serverConfig = `[plugins."io.containerd.server.v1.grpc"]
@@ -65,17 +73,17 @@ func (n *Node) containerdConfig(ctx context.Context, r release) ([]byte, error) 
 	for i, plugin := range n.config.RequiredPlugins {
 		quoted[i] = strconv.Quote(plugin)
 	}
-	snapshotter := n.config.Snapshotter
-	if snapshotter == "" {
-		snapshotter = "overlayfs"
-	}
 	servers := serverConfig
 	if r.Release == Containerd22 {
 		servers = serverConfig22
 	}
+	if n.config.Snapshotter != "" {
+		servers += unpackConfig
+	}
 	settings := strings.NewReplacer(
 		"DIRECTORY", n.directory.path, "DISABLE_NRI", strconv.FormatBool(n.config.DisableNRI),
-		"REQUIRED", strings.Join(quoted, ", "), "SNAPSHOTTER", snapshotter,
+		"REQUIRED", strings.Join(quoted, ", "), "SNAPSHOTTER", cmp.Or(n.config.Snapshotter, "overlayfs"),
+		"PLATFORM", runtime.GOOS+"/"+runtime.GOARCH,
 	).Replace(nodeConfig + servers)
 	defaults, err := r.defaultConfig(ctx)
 	if err != nil {

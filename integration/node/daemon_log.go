@@ -114,6 +114,11 @@ func (d *Daemon) records(message string, each func(line []byte, record map[strin
 // Metrics returns the text of /metrics.
 func (d *Daemon) Metrics(ctx context.Context) (string, error) { return d.get(ctx, "/metrics") }
 
+// Health returns /healthz in JSON. The error has it too unless the daemon is healthy.
+func (d *Daemon) Health(ctx context.Context) (string, error) {
+	return d.get(ctx, "/healthz?format=json")
+}
+
 // Readiness returns the text of /readyz. The error has it too unless the daemon is ready.
 func (d *Daemon) Readiness(ctx context.Context) (string, error) { return d.get(ctx, "/readyz") }
 

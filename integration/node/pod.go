@@ -50,6 +50,8 @@ type Pod struct {
 	Annotations map[string]string
 	// Auth has the credentials for pulls (imagePullSecrets).
 	Auth *cri.AuthConfig
+	// UserNamespace runs the pod in a user namespace (hostUsers: false), and then not in the host's network.
+	UserNamespace bool
 }
 
 // RunningPod is a pod that runs or is being started.

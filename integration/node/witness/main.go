@@ -1,13 +1,14 @@
 // Command witness is the only program in the images of the tests: it shows on which root filesystem it runs.
 //
 // Without arguments it prints the file /marker and sleeps until SIGTERM. "witness print PATH…" prints files and exits;
-// "witness exit" exits.
+// "witness say WORD…" prints words and sleeps until SIGTERM; "witness exit" exits.
 package main
 
 import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -20,22 +21,29 @@ func main() {
 
 func run(arguments []string) error {
 	if len(arguments) == 0 {
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-		if err := print("/marker"); err != nil {
-			return err
-		}
-		<-stop
-		return nil
+		return untilStopped(func() error { return print("/marker") })
 	}
 	switch arguments[0] {
 	case "print":
 		return print(arguments[1:]...)
+	case "say":
+		return untilStopped(func() error { _, err := fmt.Println(strings.Join(arguments[1:], " ")); return err })
 	case "exit":
 		return nil
 	default:
 		return fmt.Errorf("unknown command %q", arguments[0])
 	}
+}
+
+// untilStopped prints something and sleeps until SIGTERM.
+func untilStopped(show func() error) error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	if err := show(); err != nil {
+		return err
+	}
+	<-stop
+	return nil
 }
 
 func print(paths ...string) error {
