@@ -19,6 +19,7 @@ func TestPull(t *testing.T) {
 	t.Run("the registry fails", w.failing)
 	t.Run("the daemon fails", w.crashing)
 	t.Run("images come by other ways", w.otherWays)
+	t.Run("containerd pulls without the verifier", w.local)
 	t.Run("signatures are carried", w.carried)
 	t.Run("signatures are on a lookaside", w.lookaside)
 	t.Run("registries are reached as the node reaches them", w.reached)
