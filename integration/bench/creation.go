@@ -73,12 +73,9 @@ func readStats(file string) (seconds []float64, err error) {
 func (b *bench) compare(
 	ctx context.Context, nodes [3]*node.Node, daemon *node.Daemon, reference string, stats func() ([]float64, error),
 ) error {
-	var creators [3]*creator
-	for i := range nodes {
-		var err error
-		if creators[i], err = newCreator(ctx, nodes[i], reference); err != nil {
-			return err
-		}
+	creators, err := newCreators(ctx, nodes[:], reference)
+	if err != nil {
+		return err
 	}
 	if _, err := rounds(ctx, creators, warmUp); err != nil {
 		return err
@@ -125,7 +122,7 @@ func (b *bench) tightLoop(ctx context.Context, n *node.Node) error {
 	return nil
 }
 
-func (b *bench) reportCreation(took [3][]float64, callback histogram, stats []float64) {
+func (b *bench) reportCreation(took [][]float64, callback histogram, stats []float64) {
 	low, ratio, high := ratioOfMedians(took[0], took[1])
 	fmt.Fprintf(b.report.out, "\n%d rounds of containers created, warm\n", b.pairs)
 	b.report.note("CreateContainer under a plugin that does nothing, median", 1e3*quantile(took[1], 0.5), "ms")
@@ -145,7 +142,8 @@ func (b *bench) reportCreation(took [3][]float64, callback histogram, stats []fl
 
 // rounds creates and removes containers on the nodes in turn, starting with a different node each time, and returns the
 // duration of each creation in seconds.
-func rounds(ctx context.Context, creators [3]*creator, count int) (took [3][]float64, err error) {
+func rounds(ctx context.Context, creators []*creator, count int) (took [][]float64, err error) {
+	took = make([][]float64, len(creators))
 	for round := range count {
 		for turn := range creators {
 			i := (round + turn) % len(creators)
@@ -163,6 +161,18 @@ func rounds(ctx context.Context, creators [3]*creator, count int) (took [3][]flo
 type creator struct {
 	cri     *node.CRI
 	request *cri.CreateContainerRequest
+}
+
+// newCreators returns a creator for each node.
+func newCreators(ctx context.Context, nodes []*node.Node, reference string) ([]*creator, error) {
+	creators := make([]*creator, len(nodes))
+	for i := range nodes {
+		var err error
+		if creators[i], err = newCreator(ctx, nodes[i], reference); err != nil {
+			return nil, err
+		}
+	}
+	return creators, nil
 }
 
 func newCreator(ctx context.Context, n *node.Node, reference string) (*creator, error) {

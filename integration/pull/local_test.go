@@ -11,7 +11,8 @@ import (
 )
 
 // local pulls as containerd does in kind and on EKS: it discards layers that are unpacked, and then its CRI plugin
-// pulls without the transfer service, which is the part that runs image verifiers. The verifier is installed, and not run.
+// pulls without the transfer service, which is the part that runs image verifiers. The verifier is installed, and not
+// run.
 func (w *workshop) local(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.Distribution(), nil)
