@@ -29,6 +29,8 @@ type ContainerInfo struct {
 	FoundBy policy.FoundBy
 	// Mounts are all its mounts.
 	Mounts []Mount
+	// Labels are those of the kubelet and of the image.
+	Labels map[string]string
 }
 
 // Mount is a mount's path on the node and in the container.
@@ -46,6 +48,7 @@ func NewContainerInfo(pod *api.PodSandbox, container *api.Container) ContainerIn
 		Name:      container.GetName(),
 		Reference: container.GetAnnotations()[imageNameAnnotation],
 		Config:    digest.Digest(container.GetImage().GetConfigDigest()),
+		Labels:    container.GetLabels(),
 	}
 	if info.Config != "" {
 		info.FoundBy = policy.FoundByConfig
@@ -54,6 +57,11 @@ func NewContainerInfo(pod *api.PodSandbox, container *api.Container) ContainerIn
 		info.Mounts = append(info.Mounts, Mount{mount.GetSource(), mount.GetDestination()})
 	}
 	return info
+}
+
+// container is what identifies it to [Handler.Content].
+func (c ContainerInfo) container() policy.Container {
+	return policy.Container{ID: c.ID, Config: c.Config, Reference: c.Reference, Labels: c.Labels}
 }
 
 // Question is what is asked of the policy about the container's own image.

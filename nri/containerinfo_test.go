@@ -78,6 +78,15 @@ func TestNewContainerInfo(t *testing.T) {
 			},
 			want: full,
 		},
+		"labels, which are those of the image too": {
+			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
+				c.Labels = map[string]string{"org.opencontainers.image.revision": "1"}
+				return p, c
+			},
+			want: with(func(c *nri.ContainerInfo) {
+				c.Labels = map[string]string{"org.opencontainers.image.revision": "1"}
+			}),
+		},
 		"mounts": {
 			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
 				c.Mounts = []*api.Mount{{Source: "/a", Destination: "/b", Type: "bind"}, nil}

@@ -37,7 +37,7 @@ func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict polic
 	if err := info.check(); err != nil {
 		return policy.Denial(err), details{}
 	}
-	configs, err := h.Content(ctx, policy.Container{ID: info.ID, Config: info.Config, Reference: info.Reference})
+	configs, err := h.Content(ctx, info.container())
 	if err != nil {
 		return policy.Denial(err), details{}
 	}
@@ -175,7 +175,7 @@ func (h *Handler) checkRecorded(ctx context.Context, info ContainerInfo, validat
 		return err
 	}
 	if validated == nil {
-		_, err := h.Content(ctx, policy.Container{ID: info.ID, Config: info.Config, Reference: info.Reference})
+		_, err := h.Content(ctx, info.container())
 		return err
 	}
 	if !slices.Contains(validated.configs, info.Config) {

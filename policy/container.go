@@ -31,12 +31,15 @@ type Container struct {
 	Config digest.Digest
 	// Reference is what the pod's author wrote as image. It matters only if the runtime reports no configuration.
 	Reference string
+	// Labels are the container's labels, among which the runtime has copied those of the image. They matter only if the
+	// runtime reports no configuration.
+	Labels map[string]string
 }
 
 // ContentFunc returns the config digests of the images that the root filesystem prepared for a container can belong
 // to. With a config digest it verifies that the root filesystem has that config's layers, and returns that digest and
 // no other. Without one it returns every config with those layers that was obtained from the repository of the
-// reference: the container may run any of them, so all must be accepted. It is called for every container and never
+// reference and whose labels the container has: it may run any of them, so all must be accepted. It is called for every container and never
 // cached: a reported name or digest can be forged, the snapshot cannot.
 type ContentFunc func(context.Context, Container) (configs []digest.Digest, err error)
 

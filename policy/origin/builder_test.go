@@ -65,6 +65,14 @@ func (s *stores) config(author string, layers ...string) ocispec.Descriptor {
 	return s.document(ocispec.MediaTypeImageConfig, image)
 }
 
+// labelled is config for an image with labels.
+func (s *stores) labelled(author string, labels map[string]string, layers ...string) ocispec.Descriptor {
+	s.tb.Helper()
+	image := ocispec.Image{Author: author, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: diffIDs(layers...)}}
+	image.Config.Labels = labels
+	return s.document(ocispec.MediaTypeImageConfig, image)
+}
+
 // manifest stores a manifest of a config, distinguished by an annotation.
 func (s *stores) manifest(config ocispec.Descriptor, note string) ocispec.Descriptor {
 	s.tb.Helper()

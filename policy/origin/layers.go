@@ -157,9 +157,9 @@ func (m *imageCache) lockedPending(w wanted, listed uint64) bool {
 	return false
 }
 
-// discover returns every config with the layers of a container's root filesystem that can be the wanted image. It
-// answers from the cache. It lists images only if the cache is not up to date or has none: an image can be pulled, and
-// its container be created, before the event arrives.
+// discover returns every config with the layers of a container's root filesystem that can be the wanted image, as far
+// as its labels show. It answers from the cache. It lists images only if the cache is not up to date or has none: an
+// image can be pulled, and its container be created, before the event arrives.
 func (c *Containerd) discover(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 	info, in, err := c.rootfs(ctx, container.ID)
 	if err != nil {
@@ -169,18 +169,11 @@ func (c *Containerd) discover(ctx context.Context, container policy.Container) (
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "looking up snapshot %s: %v", info.Parent, err)
 	}
-	return c.withLayers(ctx, chain, container.Reference)
-}
-
-// Alike returns the configs that cannot be told apart by the layers of a container: the question's own, and those with
-// the same layers that can be the wanted image. [Containerd.Content] returns the same for such a container if the
-// runtime reports no config.
-func (c *Containerd) Alike(ctx context.Context, q policy.Question) ([]digest.Digest, error) {
-	chain, err := c.chainID(c.in(ctx), q.Config)
+	configs, err := c.withLayers(ctx, chain, container.Reference)
 	if err != nil {
 		return nil, err
 	}
-	return c.withLayers(c.in(ctx), chain, q.Reference)
+	return c.narrow(ctx, configs, container.Labels), nil
 }
 
 // withLayers returns the configs with these layers that can be the image that a pod calls by a reference.
