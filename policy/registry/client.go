@@ -24,7 +24,7 @@ type Config struct {
 	// AuthFile is a docker config.json with credentials for registries.
 	AuthFile string
 	// CredentialProviderConfig is the kubelet's file of that kind, and CredentialProviderDirectory the directory of its
-	// programs. They are used if AuthFile has no credentials.
+	// programs. They are used if AuthFile has no credentials that the host accepts.
 	CredentialProviderConfig, CredentialProviderDirectory string
 	// Timeout limits one operation; zero means [DefaultTimeout].
 	Timeout time.Duration

@@ -21,7 +21,7 @@ type Config struct {
 	// AuthFile is a docker config.json.
 	AuthFile string
 	// ProviderConfig is the kubelet's CredentialProviderConfig, and ProviderDirectory the directory of its programs. They
-	// are used if AuthFile has no credentials.
+	// are used if AuthFile has no credentials that the host accepts.
 	ProviderConfig, ProviderDirectory string
 }
 
