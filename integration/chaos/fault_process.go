@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/countersign/countersign/integration/node"
 )
 
 var errNoDaemon = errors.New("the daemon does not run")
@@ -78,12 +80,16 @@ const tooLittle = 12
 // outOfMemory has the kernel kill the daemon, which then cannot start as long as the memory does not suffice.
 func outOfMemory(ctx context.Context, l *lab) error {
 	pause(ctx, between)
-	if err := l.daemon.limits.setMemory(tooLittle); err != nil {
-		// A kernel may refuse a limit below what is used, and then the daemon has to go first.
-		l.daemon.Kill()
-		if err := l.daemon.limits.setMemory(tooLittle); err != nil {
-			return err
+	// A kernel may refuse a limit below what is used, and then the daemon has to go first. It is restarted meanwhile.
+	err := node.Until(ctx, "a limit of memory", func(context.Context) error {
+		err := l.daemon.limits.setMemory(tooLittle)
+		if err != nil {
+			l.daemon.Kill()
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	l.daemon.Kill()
 	pause(ctx, hold)

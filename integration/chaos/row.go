@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// The bounds, and how long a row may take until it has its tries. A recovery is compared with how long it takes in the
-// row without a fault until all signed images are admitted: on a machine that is busy with other things, that may be
-// seconds.
+// The bounds, and how long a row may take until it has its tries. A recovery is compared with the slowest answer in the
+// row without a fault: on a machine that is busy with other things, that may be seconds.
 const (
 	maxRecovery = 2 * time.Second
 	maxStanding = 10 * time.Second
@@ -212,7 +211,7 @@ func (r *row) explain(l *lab) error {
 type bounds struct {
 	// isTimed reports whether the bounds of time count, which they do not for a test.
 	isTimed bool
-	// quiet is the recovery in the row without a fault.
+	// quiet is how long the slowest answer took in the row without a fault.
 	quiet time.Duration
 }
 

@@ -18,7 +18,7 @@ func report(out io.Writer, rows []*row, isTimed bool) error {
 	limits := bounds{isTimed: isTimed}
 	for _, r := range rows {
 		if r.fault.name == noFault {
-			limits.quiet = r.recovery
+			limits.quiet = max(r.recovery, r.slowest)
 		}
 	}
 	var problems []string
