@@ -147,7 +147,9 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 	}
 	defer source.close()
 	kinds := daemon.RequirementKinds(nil)
-	documents := files.Open(daemon.Documents(config, kinds))
+	where := daemon.Documents(config, kinds)
+	where.Parse = below(flags.root, where.Parse)
+	documents := files.Open(where)
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents:  documents.Current,
 		Image:      source.image,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"path/filepath"
 
@@ -14,13 +15,14 @@ import (
 func newPolicyCommand(stdout io.Writer) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "policy",
-		Short: "Check and show policy documents",
+		Short: "Check, show, compare and test policy documents",
 		Long: `policy works with policy documents, as the daemon reads them. It needs neither the daemon nor a
 node, so that it can run where policies are written and reviewed.`,
 		Args: onlyCommands,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
-	command.AddCommand(newPolicyCheckCommand(stdout), newPolicyShowCommand(stdout))
+	command.AddCommand(newPolicyCheckCommand(stdout), newPolicyShowCommand(stdout),
+		newPolicyDiffCommand(stdout), newPolicyTestCommand(stdout))
 	return command
 }
 
@@ -33,13 +35,17 @@ type policyLoader struct {
 // newPolicyLoader returns a loader that looks up key files below root; empty: they are where the documents say.
 func newPolicyLoader(root string) policyLoader {
 	kinds := daemon.RequirementKinds(nil)
-	parse := daemon.PolicyParser(kinds)
+	return policyLoader{kinds, below(root, daemon.PolicyParser(kinds))}
+}
+
+// below returns a parser that looks up key files below root; empty: where the documents say.
+func below(root string, parse policy.ParseFunc) policy.ParseFunc {
 	if root == "" {
-		return policyLoader{kinds, parse}
+		return parse
 	}
-	return policyLoader{kinds, func(raw []byte, read func(path string) ([]byte, error)) (*policy.Document, error) {
+	return func(raw []byte, read func(path string) ([]byte, error)) (*policy.Document, error) {
 		return parse(raw, func(path string) ([]byte, error) { return read(filepath.Join(root, path)) })
-	}}
+	}
 }
 
 // file loads one document.
@@ -51,4 +57,21 @@ func (l policyLoader) file(path string) policy.Source {
 func (l policyLoader) directory(path string) (map[string]policy.Source, error) {
 	set := files.Open(files.Config{Directory: path, Parse: l.parse}).Current()
 	return set.Namespaces, set.Directory
+}
+
+// policyOutput is where a result goes, and in which format.
+type policyOutput struct {
+	to     io.Writer
+	format string
+}
+
+// write writes a result as JSON or as text.
+func (o policyOutput) write(value any, text func() string) error {
+	if o.format == "json" {
+		return writeJSON(o.to, value)
+	}
+	if _, err := io.WriteString(o.to, text()); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
 }

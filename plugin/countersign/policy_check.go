@@ -99,12 +99,9 @@ func policyCheck(flags policyCheckFlags, paths []string, stdout io.Writer) error
 		}
 		results = append(results, result...)
 	}
-	write := writeCheckedPolicies
-	if flags.output == "json" {
-		write = func(w io.Writer, results []checkedPolicy) error { return writeJSON(w, results) }
-	}
-	if err := write(stdout, results); err != nil {
-		return fmt.Errorf("writing the result: %w", err)
+	output := policyOutput{stdout, flags.output}
+	if err := output.write(results, func() string { return textOfChecked(results) }); err != nil {
+		return err
 	}
 	if slices.ContainsFunc(results, flags.isFailure) {
 		return &exitError{exitDenied}
@@ -180,7 +177,7 @@ func checkPolicy(kinds policy.Kinds, source policy.Source) checkedPolicy {
 	return result
 }
 
-func writeCheckedPolicies(w io.Writer, results []checkedPolicy) error {
+func textOfChecked(results []checkedPolicy) string {
 	var b strings.Builder
 	for _, result := range results {
 		for _, warning := range result.Warnings {
@@ -193,6 +190,5 @@ func writeCheckedPolicies(w io.Writer, results []checkedPolicy) error {
 			fmt.Fprintf(&b, "ok: %s\n", result.File)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

@@ -9,6 +9,8 @@ import (
 // policyFlags say which policies apply in which namespace.
 type policyFlags struct {
 	namespace, config, systemPolicy, policyDir string
+	// root is the directory below which key files are looked up; empty: they are where the documents say.
+	root string
 }
 
 func (f *policyFlags) add(command *cobra.Command) {

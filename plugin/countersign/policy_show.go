@@ -34,18 +34,12 @@ Exit status: 0 requirements apply; 2 unknown, such as for a document that does n
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			return policyShow(flags, args[0], policyShowOutput{stdout, output})
+			return policyShow(flags, args[0], policyOutput{stdout, output})
 		},
 	}
 	flags.add(command)
 	command.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return command
-}
-
-// policyShowOutput is where the result goes, and as what.
-type policyShowOutput struct {
-	to     io.Writer
-	format string
 }
 
 // shownPolicy is what policy show prints. Its JSON is a public interface, to which fields are only added.
@@ -69,7 +63,20 @@ type shownRequirement struct {
 	Problem  string      `json:"problem,omitempty"`
 }
 
-func policyShow(flags policyFlags, ref string, output policyShowOutput) error {
+func showRequirement(kinds policy.Kinds, requirement *policy.Requirement) shownRequirement {
+	return shownRequirement{requirement.Kind, kinds.Describe(requirement), requirement.KeyFiles, requirement.Problem}
+}
+
+// String returns the requirement in one line.
+func (r shownRequirement) String() string {
+	line := fmt.Sprintf("%s: %s", r.Type, r.Requires)
+	if len(r.KeyFiles) > 0 && r.Problem == "" {
+		line += fmt.Sprintf(" (keys in %s)", strings.Join(r.KeyFiles, ", "))
+	}
+	return line
+}
+
+func policyShow(flags policyFlags, ref string, output policyOutput) error {
 	if err := checkOutput(output.format); err != nil {
 		return err
 	}
@@ -99,19 +106,9 @@ func policyShow(flags policyFlags, ref string, output policyShowOutput) error {
 		Requirements: []shownRequirement{}, PassedOver: append([]string{}, selected.PassedOver...),
 	}
 	for _, requirement := range selected.List {
-		shown.Requirements = append(shown.Requirements, shownRequirement{
-			requirement.Kind, kinds.Describe(requirement), requirement.KeyFiles, requirement.Problem,
-		})
+		shown.Requirements = append(shown.Requirements, showRequirement(kinds, requirement))
 	}
-	return shown.write(output)
-}
-
-func (s *shownPolicy) write(output policyShowOutput) error {
-	if output.format == "json" {
-		return writeJSON(output.to, s)
-	}
-	_, err := io.WriteString(output.to, s.text())
-	return err
+	return output.write(shown, shown.text)
 }
 
 func (s *shownPolicy) text() string {
@@ -119,11 +116,7 @@ func (s *shownPolicy) text() string {
 	fmt.Fprintf(&b, "%s in namespace %s (mode %s)\n", s.Reference, s.Namespace, s.Mode)
 	fmt.Fprintf(&b, "document: %s\nscope: %s\n", s.Document, scopeName(s.Scope, s.IsDefault))
 	for i, requirement := range s.Requirements {
-		fmt.Fprintf(&b, "requirement %d: %s: %s", i+1, requirement.Type, requirement.Requires)
-		if len(requirement.KeyFiles) > 0 && requirement.Problem == "" {
-			fmt.Fprintf(&b, " (keys in %s)", strings.Join(requirement.KeyFiles, ", "))
-		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "requirement %d: %s\n", i+1, requirement)
 	}
 	if len(s.PassedOver) > 0 || !s.IsDefault {
 		others := make([]string, 0, len(s.PassedOver)+1)
