@@ -47,8 +47,8 @@ race: ## run the tests of concurrent packages with the race detector (needs a C 
 	$(STEP) compiler scripts/compiler.sh
 	$(STEP) race env CGO_ENABLED=1 go test -race $(RACE)
 
-node: ## run the tests on a real node; none may skip (root)
-	$(STEP) node env CI=true go test -count=1 -timeout 30m ./integration/...
+node: ## run the tests on real nodes of each release of containerd; none may skip (root)
+	$(STEP) node scripts/node.sh
 
 lint: $(LINT) ## lint
 	$(STEP) lint $(LINT) run ./...
