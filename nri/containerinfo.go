@@ -72,12 +72,6 @@ func (c ContainerInfo) question(config digest.Digest) policy.Question {
 	return policy.Question{Namespace: c.Namespace, Reference: c.Reference, Config: config}
 }
 
-// volumeQuestion is what is asked about the image of an image volume. It is judged as if the pod had named it by ID: a
-// mount shows its files, and not what the author wrote.
-func (c ContainerInfo) volumeQuestion(config digest.Digest) policy.Question {
-	return policy.Question{Namespace: c.Namespace, Reference: config.String(), Config: config}
-}
-
 // check refuses a container that cannot be identified. Without a config digest, its layers must be able to identify it.
 func (c ContainerInfo) check() error {
 	if c.ID == "" || c.Sandbox == "" {

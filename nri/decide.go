@@ -16,9 +16,9 @@ const maxCandidates = 64
 type details struct {
 	// config is that of the image that the verdict is about, if it is one.
 	config digest.Digest
-	// configs are the images that the container can run, and volumes those that each image volume can be of.
+	// configs are the images that the container can run, and volumes its image volumes, by mount point.
 	configs []digest.Digest
-	volumes map[string][]digest.Digest
+	volumes map[string]policy.Volume
 	// denied is the mount point of the image volume that is denied, if one is. Otherwise admitted are the image volumes.
 	denied   string
 	admitted []admittedVolume
@@ -49,15 +49,15 @@ func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict polic
 		if !verdict.Admitted() {
 			break
 		}
-		configs, isVolume, err := h.Volume(ctx, info.Sandbox, mount.Source)
+		volume, isVolume, err := h.Volume(ctx, info.Sandbox, mount.Source)
 		if err != nil {
 			return policy.Denial(err), more.deniedAt(mount.Destination)
 		}
 		if !isVolume {
 			continue
 		}
-		more.addVolume(mount.Destination, configs)
-		found := h.decideAny(ctx, configs, info.volumeQuestion)
+		more.addVolume(mount.Destination, volume)
+		found := h.DecideVolume(ctx, info.Namespace, volume)
 		if !found.Admitted() {
 			return found, more.deniedAt(mount.Destination)
 		}
@@ -72,11 +72,11 @@ func (d details) deniedAt(destination string) details {
 	return d
 }
 
-func (d *details) addVolume(destination string, configs []digest.Digest) {
+func (d *details) addVolume(destination string, volume policy.Volume) {
 	if d.volumes == nil {
-		d.volumes = make(map[string][]digest.Digest)
+		d.volumes = make(map[string]policy.Volume)
 	}
-	d.volumes[destination] = configs
+	d.volumes[destination] = volume
 }
 
 func noImage() policy.Verdict {
@@ -113,25 +113,6 @@ func DecideEvery(
 		}
 	}
 	return verdict, config
-}
-
-// decideAny judges the images that an image volume can be of. Nothing but their files is used, and these are the same,
-// so one accepted image is enough.
-func (h *Handler) decideAny(
-	ctx context.Context, configs []digest.Digest, question func(digest.Digest) policy.Question,
-) policy.Verdict {
-	if len(configs) == 0 {
-		return noImage()
-	}
-	var denied policy.Verdict
-	for _, config := range configs {
-		verdict := h.Decide(ctx, question(config))
-		if verdict.Admitted() {
-			return verdict
-		}
-		denied = denied.Or(verdict)
-	}
-	return denied
 }
 
 // byRecord returns decideRecord for a container that was validated.
@@ -188,26 +169,38 @@ func (h *Handler) checkRecorded(ctx context.Context, info ContainerInfo, validat
 // decideRecordedVolume judges an image volume. Its image must have the files that are mounted. As at validation, it is
 // enough if an image with these files is accepted.
 func (h *Handler) decideRecordedVolume(
-	ctx context.Context, info ContainerInfo, volume policy.RecordedVolume, validated *validation,
+	ctx context.Context, info ContainerInfo, recorded policy.RecordedVolume, validated *validation,
 ) policy.Verdict {
-	var configs []digest.Digest
-	if validated != nil {
-		configs = validated.volumes[volume.Destination]
-	} else {
-		at := slices.IndexFunc(info.Mounts, func(m Mount) bool { return m.Destination == volume.Destination })
-		if at < 0 {
-			return policy.Denial(policy.Refuse(policy.Unavailable, "no mount at %s is reported", volume.Destination))
-		}
-		found, _, err := h.Volume(ctx, info.Sandbox, info.Mounts[at].Source)
-		if err != nil {
-			return policy.Denial(err)
-		}
-		configs = found
+	volume, err := h.recordedVolume(ctx, info, recorded, validated)
+	if err != nil {
+		return policy.Denial(err)
 	}
-	if volume.Config != "" && !slices.Contains(configs, volume.Config) {
+	if recorded.Config != "" && !volume.Has(recorded.Config) {
 		return policy.Denial(policy.Refuse(policy.UnknownOrigin,
-			"containerd has image %s on record for the volume at %s, whose files are those of %s",
-			volume.Config, volume.Destination, configs))
+			"containerd has image %s on record for the volume at %s, whose layers are %s",
+			recorded.Config, recorded.Destination, volume.Layers))
 	}
-	return h.decideAny(ctx, configs, info.volumeQuestion)
+	return h.DecideVolume(ctx, info.Namespace, volume)
+}
+
+// recordedVolume returns the files of an image volume.
+func (h *Handler) recordedVolume(
+	ctx context.Context, info ContainerInfo, recorded policy.RecordedVolume, validated *validation,
+) (policy.Volume, error) {
+	if validated != nil {
+		volume, ok := validated.volumes[recorded.Destination]
+		if !ok {
+			return volume, policy.Refuse(policy.UnknownOrigin, "no image volume at %s was validated", recorded.Destination)
+		}
+		return volume, nil
+	}
+	at := slices.IndexFunc(info.Mounts, func(m Mount) bool { return m.Destination == recorded.Destination })
+	if at < 0 {
+		return policy.Volume{}, policy.Refuse(policy.Unavailable, "no mount at %s is reported", recorded.Destination)
+	}
+	volume, isVolume, err := h.Volume(ctx, info.Sandbox, info.Mounts[at].Source)
+	if err == nil && !isVolume {
+		err = policy.Refuse(policy.UnknownOrigin, "the mount at %s is no image volume", recorded.Destination)
+	}
+	return volume, err
 }

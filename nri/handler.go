@@ -27,10 +27,6 @@ const (
 	Running Stage = "running"
 )
 
-// VolumeFunc returns the config digests of the images a mount can be of, when its source is that of an image volume
-// of the sandbox. A mount of another kind is none: false.
-type VolumeFunc func(ctx context.Context, sandbox, source string) (configs []digest.Digest, isVolume bool, err error)
-
 // Report is all there is to know about one decision.
 type Report struct {
 	ContainerInfo
@@ -46,8 +42,8 @@ type Report struct {
 	Took time.Duration
 	// configs are the images that the container can run, once its root filesystem was compared with them.
 	configs []digest.Digest
-	// volumes are those that each image volume can be of, by mount point.
-	volumes map[string][]digest.Digest
+	// volumes are its image volumes, by mount point.
+	volumes map[string]policy.Volume
 }
 
 // Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
@@ -55,10 +51,12 @@ type Handler struct {
 	// Deadline bounds each answer. NRI serialises all calls of a node: every other call waits for this one.
 	Deadline *policy.Deadline
 	Content  policy.ContentFunc
-	Volume   VolumeFunc
+	Volume   policy.VolumeFunc
 	// Record returns what the runtime has on record of a created container.
 	Record policy.RecordFunc
 	Decide func(context.Context, policy.Question) policy.Verdict
+	// DecideVolume decides whether a namespace may use the files of an image volume.
+	DecideVolume func(ctx context.Context, namespace string, volume policy.Volume) policy.Verdict
 	// Audit reports whether a namespace's mode is audit.
 	Audit func(namespace string) bool
 	// Report is called with every decision before it is answered. Neither it nor Audit may block: they delay the answer.

@@ -32,9 +32,9 @@ func newAsked() *asked {
 		a.calls = append(a.calls, fmt.Sprintf("decide %s %.23s %.10s", q.Namespace, q.Reference, q.Config))
 		return accept(ctx, q)
 	}
-	a.Volume = func(_ context.Context, sandbox, source string) ([]digestOf, bool, error) {
+	a.Volume = func(_ context.Context, sandbox, source string) (policy.Volume, bool, error) {
 		a.calls = append(a.calls, fmt.Sprintf("volume %s %s", sandbox, source))
-		return nil, false, nil
+		return policy.Volume{}, false, nil
 	}
 	return a
 }
@@ -142,10 +142,8 @@ func TestEveryImageThatAContainerMayRunCounts(t *testing.T) {
 }
 
 func TestImageVolumes(t *testing.T) {
-	const first, second, third = digestOf("sha256:aa"), digestOf("sha256:bb"), digestOf("sha256:cc")
-	volumes := map[string][]digestOf{
-		"/vol/one": {first}, "/vol/many": {first, second, third}, "/vol/none": {}, "/vol/two": {second},
-	}
+	const first, second = digestOf("sha256:aa"), digestOf("sha256:bb")
+	volumes := map[string]policy.Volume{"/vol/one": filesOf(first), "/vol/two": filesOf(second)}
 	tests := map[string]struct {
 		mounts   []string
 		verdicts map[digestOf]policy.Reason
@@ -162,27 +160,6 @@ func TestImageVolumes(t *testing.T) {
 		"of another pod": {
 			mounts: []string{"/vol/other"}, want: policy.UnknownOrigin, volume: "/mnt/vol/other",
 		},
-		"of no image here": {mounts: []string{"/vol/none"}, want: policy.UnknownOrigin, volume: "/mnt/vol/none"},
-		"one of several images will do": {
-			[]string{"/vol/many"},
-			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Accepted},
-			policy.Accepted, "",
-		},
-		"none of several images does": {
-			[]string{"/vol/many"},
-			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Unsigned, third: policy.Rejected},
-			policy.Rejected, "/mnt/vol/many",
-		},
-		"one that may yet be accepted is what is said, the first": {
-			[]string{"/vol/many"},
-			map[digestOf]policy.Reason{first: policy.Pending, second: policy.Rejected, third: policy.Rejected},
-			policy.Pending, "/mnt/vol/many",
-		},
-		"one that may yet be accepted is what is said, the last": {
-			[]string{"/vol/many"},
-			map[digestOf]policy.Reason{first: policy.Rejected, second: policy.Rejected, third: policy.Pending},
-			policy.Pending, "/mnt/vol/many",
-		},
 		"each volume counts": {
 			[]string{"/vol/one", "/etc/hosts", "/vol/two"},
 			map[digestOf]policy.Reason{first: policy.Accepted, second: policy.Rejected},
@@ -192,12 +169,12 @@ func TestImageVolumes(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			handler, told := newHandler()
-			handler.Volume = func(_ context.Context, sandbox, source string) ([]digestOf, bool, error) {
+			handler.Volume = func(_ context.Context, sandbox, source string) (policy.Volume, bool, error) {
 				if source == "/vol/other" {
-					return nil, true, policy.Refuse(policy.UnknownOrigin, "the volume is another sandbox's than %s", sandbox)
+					return policy.Volume{}, true, policy.Refuse(policy.UnknownOrigin, "another sandbox's than %s", sandbox)
 				}
-				configs, isVolume := volumes[source]
-				return configs, isVolume, nil
+				volume, isVolume := volumes[source]
+				return volume, isVolume, nil
 			}
 			handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 				if q.Config == config {
@@ -229,33 +206,10 @@ func TestImageVolumes(t *testing.T) {
 	}
 }
 
-// TestAVolumesNearestImageIsReported: a valid signature that lacks only a name comes before one of another key.
-func TestAVolumesNearestImageIsReported(t *testing.T) {
-	const first, second = digestOf("sha256:aa"), digestOf("sha256:bb")
-	for _, configs := range [][]digestOf{{first, second}, {second, first}} {
-		handler, told := newHandler()
-		handler.Volume = func(context.Context, string, string) ([]digestOf, bool, error) { return configs, true, nil }
-		handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
-			if q.Config == config {
-				return accept(ctx, q)
-			}
-			return policy.Verdict{Reason: policy.Rejected, NoIdentity: q.Config == first}
-		}
-		info := sample()
-		info.Mounts = append(info.Mounts, nri.Mount{Source: "/vol", Destination: "/mnt"})
-		if err := handler.Validate(t.Context(), info); err == nil {
-			t.Fatal("it is admitted")
-		}
-		if verdict := told.list()[0].Verdict; !verdict.NoIdentity {
-			t.Errorf("of %v is reported %+v", configs, verdict)
-		}
-	}
-}
-
 func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
 	handler, told := newHandler()
-	handler.Volume = func(_ context.Context, _, source string) ([]digestOf, bool, error) {
-		return []digestOf{config}, source != "/etc/hosts", nil
+	handler.Volume = func(_ context.Context, _, source string) (policy.Volume, bool, error) {
+		return filesOf(config), source != "/etc/hosts", nil
 	}
 	info := sample()
 	for _, source := range []string{"/vol/one", "/etc/hosts", "/vol/two"} {

@@ -135,8 +135,8 @@ func messageOf(t testing.TB, info nri.ContainerInfo, volume string, verdict poli
 	}
 	if volume != "" {
 		info.Mounts = []nri.Mount{{Source: "/vol", Destination: volume}}
-		handler.Volume = func(context.Context, string, string) ([]digestOf, bool, error) {
-			return []digestOf{"sha256:aa"}, true, nil
+		handler.Volume = func(context.Context, string, string) (policy.Volume, bool, error) {
+			return filesOf("sha256:aa"), true, nil
 		}
 	}
 	err := handler.Validate(t.Context(), info)

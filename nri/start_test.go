@@ -55,8 +55,8 @@ func (s second) play(t *testing.T) (told []string, validated, started error) {
 		}
 		return s.candidates, nil
 	}
-	handler.Volume = func(_ context.Context, _, source string) ([]digestOf, bool, error) {
-		return []digestOf{config, other}, source == "/volume", nil
+	handler.Volume = func(_ context.Context, _, source string) (policy.Volume, bool, error) {
+		return filesOf(config, other), source == "/volume", nil
 	}
 	handler.Record = func(context.Context, string) (policy.Record, error) { return s.record, s.recordErr }
 	handler.Audit = func(string) bool { return s.audit }

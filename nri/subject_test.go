@@ -39,7 +39,9 @@ func record(context.Context, string) (policy.Record, error) {
 	return policy.Record{Config: config}, nil
 }
 
-func noVolume(context.Context, string, string) ([]digestOf, bool, error) { return nil, false, nil }
+func noVolume(context.Context, string, string) (policy.Volume, bool, error) {
+	return policy.Volume{}, false, nil
+}
 
 // reports collects what a handler reports.
 type reports struct {
@@ -84,7 +86,7 @@ func (r *reports) await(t testing.TB, n int) []nri.Report {
 // is not a matter of how fast the machine is.
 func newHandler() (*nri.Handler, *reports) {
 	told := &reports{some: make(chan struct{}, 1)}
-	return &nri.Handler{
+	handler := &nri.Handler{
 		Deadline: policy.NewDeadline(time.Hour),
 		Content:  content,
 		Volume:   noVolume,
@@ -92,7 +94,30 @@ func newHandler() (*nri.Handler, *reports) {
 		Decide:   accept,
 		Audit:    func(string) bool { return false },
 		Report:   told.take,
-	}, told
+	}
+	handler.DecideVolume = func(ctx context.Context, namespace string, volume policy.Volume) policy.Verdict {
+		return decideVolume(ctx, handler, namespace, volume)
+	}
+	return handler, told
+}
+
+// decideVolume decides like [policy.Decider.DecideVolume], by the decisions about images that a test provides.
+func decideVolume(
+	ctx context.Context, handler *nri.Handler, namespace string, volume policy.Volume,
+) (denied policy.Verdict) {
+	for _, config := range volume.All() {
+		found := handler.Decide(ctx, policy.Question{Namespace: namespace, Reference: config.String(), Config: config})
+		if found.Admitted() {
+			return found
+		}
+		denied = denied.Or(found)
+	}
+	return denied
+}
+
+// filesOf returns an image volume with the files of some images.
+func filesOf(configs ...digestOf) policy.Volume {
+	return policy.Volume{All: func() []digestOf { return configs }}
 }
 
 // subject is a plugin under test that runs.

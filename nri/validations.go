@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // maxValidations bounds how many validated containers wait to be started. The kubelet starts a container at once.
@@ -12,8 +14,8 @@ const maxValidations = 4096
 // validation is what a validation found that a container can run.
 type validation struct {
 	configs []digest.Digest
-	// volumes are the configs of the images that each of its image volumes can be of, by mount point.
-	volumes map[string][]digest.Digest
+	// volumes are its image volumes, by mount point.
+	volumes map[string]policy.Volume
 	// denied reports whether it was admitted in audit mode only.
 	denied bool
 }

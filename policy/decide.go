@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 )
 
 // Sources provide the data for the decisions of a [Decider].
@@ -56,6 +57,7 @@ type Decider struct {
 	answers  *cache[Question, answer]
 	findings *cache[findingKey, judgement]
 	standing standing
+	volumes  *cache[volumeKey, []digest.Digest]
 	limiter  limiter
 	later    later
 }
@@ -80,7 +82,7 @@ func NewDecider(sources Sources) (*Decider, error) {
 			func(q Question, a answer) int { return a.size(q) }),
 		findings: newCache(maxFindings, maxFindingBytes,
 			func(key findingKey, j judgement) int { return j.size(key) }),
-		standing: newStanding(), limiter: newLimiter(), later: newLater(),
+		standing: newStanding(), volumes: newVolumes(), limiter: newLimiter(), later: newLater(),
 	}, nil
 }
 

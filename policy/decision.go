@@ -58,7 +58,7 @@ func (d *decision) decide(ctx context.Context) admission {
 		d.recorder.drop(steps)
 	}
 	if d.sources.Start != nil && d.paced == nil {
-		return admission{verdict: d.decideLater(d.question, d.document)}
+		return admission{verdict: d.decideImageLater(d.question, d.document)}
 	}
 	if image, err = image.Rest(ctx); err != nil {
 		return d.denied(nil, err)

@@ -24,15 +24,27 @@ type later struct {
 	decisions map[Question]*laterDecision
 }
 
-// laterDecision is one of them. The lock of later guards it.
-type laterDecision struct {
+// laterJob is what is decided in the background.
+type laterJob struct {
+	// key identifies the job. It need not be a question that can be asked.
+	key Question
+	// document is the one by which it is decided. Another document is another job.
 	document *Document
+	// detail says why it is decided in the background.
+	detail string
+	// decide decides, and remembers what it admits.
+	decide func(context.Context) Verdict
+}
+
+// laterDecision is a job in the background. The lock of later guards it.
+type laterDecision struct {
+	laterJob
 	// asked is when somebody last wanted the answer, and wake is written to then.
 	asked time.Time
 	wake  chan struct{}
 	// dropped reports whether others have taken its place.
 	dropped bool
-	// refusal is the last result; the zero verdict is none. What admits is in the cache of answers.
+	// refusal is the last result; the zero verdict is none. What admits is remembered where it is looked for first.
 	refusal Verdict
 }
 
@@ -41,24 +53,24 @@ func newLater() later {
 }
 
 // decideLater has a decision made in the background, and returns the last result if there is one.
-func (d *Decider) decideLater(q Question, document *Document) Verdict {
+func (d *Decider) decideLater(job laterJob) Verdict {
 	l := &d.later
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known := l.decisions[q]
-	if known == nil || known.document != document {
-		l.lockedDrop(q)
+	known := l.decisions[job.key]
+	if known == nil || known.document != job.document {
+		l.lockedDrop(job.key)
 		l.lockedMakeRoom()
-		known = &laterDecision{document: document, wake: make(chan struct{}, 1)}
+		known = &laterDecision{laterJob: job, wake: make(chan struct{}, 1)}
 		started := d.sources.Start(func(ctx context.Context) {
 			_ = Guard("a decision in the background", d.sources.Panicked, func() error {
-				d.decideInBackground(ctx, q, known)
+				l.run(ctx, known)
 				return nil
 			})
-			l.ended(q, known)
+			l.ended(known)
 		})
 		if started {
-			l.decisions[q] = known
+			l.decisions[job.key] = known
 		}
 	}
 	known.asked = time.Now()
@@ -69,10 +81,7 @@ func (d *Decider) decideLater(q Question, document *Document) Verdict {
 	if known.refusal.Reason != "" {
 		return known.refusal
 	}
-	return Verdict{
-		Reason: Pending, Document: document.Name,
-		Detail: fmt.Sprintf("image %s has more manifests or names on this node than can be judged at once", q.Config),
-	}
+	return Verdict{Reason: Pending, Document: job.document.Name, Detail: job.detail}
 }
 
 // lockedMakeRoom drops a decision if there are too many: of the namespace that has the most, the one for which nobody
@@ -102,11 +111,11 @@ func (l *later) lockedDrop(q Question) {
 	}
 }
 
-func (l *later) ended(q Question, known *laterDecision) {
+func (l *later) ended(known *laterDecision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.decisions[q] == known {
-		delete(l.decisions, q)
+	if l.decisions[known.key] == known {
+		delete(l.decisions, known.key)
 	}
 }
 
@@ -117,12 +126,12 @@ func (l *later) wanted(known *laterDecision) bool {
 	return !known.dropped && time.Since(known.asked) <= waitedFor
 }
 
-// decideInBackground decides until the image is admitted or nobody waits for it any more. Evidence of more and more
-// manifests is fetched, and judged the next time.
-func (d *Decider) decideInBackground(ctx context.Context, q Question, known *laterDecision) {
+// run decides until the verdict admits or nobody waits for it any more. Evidence of more and more manifests is fetched,
+// and judged the next time.
+func (l *later) run(ctx context.Context, known *laterDecision) {
 	pause := minDecision
 	<-known.wake
-	for d.later.wanted(known) && !d.decideOnce(ctx, q, known) {
+	for l.wanted(known) && !l.decide(ctx, known) {
 		again := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -136,28 +145,36 @@ func (d *Decider) decideInBackground(ctx context.Context, q Question, known *lat
 	}
 }
 
-// decideOnce makes the decision when its turn has come, and reports whether there is an end of it.
-func (d *Decider) decideOnce(ctx context.Context, q Question, known *laterDecision) (ended bool) {
+// decide makes a decision when its turn has come, and reports whether it admits.
+func (l *later) decide(ctx context.Context, known *laterDecision) (admits bool) {
 	select {
-	case d.later.turn <- struct{}{}:
-		defer func() { <-d.later.turn }()
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return true
 	}
-	generations := d.generations()
-	document, err := d.sources.Documents().For(q.Namespace)
-	if err != nil || document != known.document {
+	verdict := known.decide(ctx)
+	if verdict.Admitted() {
 		return true
 	}
-	decision := d.decision(q, document, nil)
-	decision.paced = &Pacer{}
-	found := decision.decide(ctx)
-	if found.verdict.Admitted() {
-		d.remember(q, document, generations, found)
-		return true
-	}
-	d.later.mu.Lock()
-	defer d.later.mu.Unlock()
-	known.refusal = found.verdict
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known.refusal = verdict
 	return false
+}
+
+// decideImageLater has everything examined that is known of an image.
+func (d *Decider) decideImageLater(q Question, document *Document) Verdict {
+	return d.decideLater(laterJob{
+		key: q, document: document,
+		detail: fmt.Sprintf("image %s has more manifests or names on this node than can be judged at once", q.Config),
+		decide: func(ctx context.Context) Verdict {
+			generations := d.generations()
+			decision := d.decision(q, document, nil)
+			decision.paced = &Pacer{}
+			found := decision.decide(ctx)
+			d.remember(q, document, generations, found)
+			return found.verdict
+		},
+	})
 }

@@ -98,13 +98,14 @@ func Run(ctx context.Context, options Options) error {
 	}
 	// 6. answer: to containerd, in the audit log and in metrics.
 	d.plugin.Handler = &nri.Handler{
-		Deadline: d.deadline,
-		Content:  d.images.Content,
-		Volume:   d.images.Volume,
-		Record:   d.images.Record,
-		Decide:   d.decider.Decide,
-		Audit:    d.current.audit,
-		Report:   d.recorder.record,
+		Deadline:     d.deadline,
+		Content:      d.images.Content,
+		Volume:       d.images.Volume,
+		Record:       d.images.Record,
+		Decide:       d.decider.Decide,
+		DecideVolume: d.decider.DecideVolume,
+		Audit:        d.current.audit,
+		Report:       d.recorder.record,
 	}
 	// Before a request: the pull of its image, and evidence of images that were not pulled through the gate.
 	d.gate = d.newGate()

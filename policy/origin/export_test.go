@@ -77,3 +77,37 @@ func (c *Containerd) Waiting() int {
 	}
 	return count
 }
+
+// Node is a manifest or an index that memory is to know. A manifest has a config, whose layers have a chain ID.
+type Node struct {
+	Digest   digest.Digest
+	Config   digest.Digest
+	Chain    string
+	Children []digest.Digest
+}
+
+// Learn has memory know a name and what it leads to, as if that had been heard of and read. The target comes first.
+func (c *Containerd) Learn(stored string, nodes ...Node) {
+	c.images.nameChanged(stored, nodes[0].Digest)
+	r, change := c.images.begin(nodes[0].Digest)
+	for _, n := range nodes {
+		raw := make([]byte, 600)
+		c.blobs.Add(n.Digest, raw, len(raw))
+		c.images.add(n.Digest, &node{config: n.Config, children: n.Children, listed: len(n.Children), size: len(raw)}, change)
+		if n.Chain != "" {
+			c.images.setChainID(n.Config, n.Chain, change)
+		}
+	}
+	if r != nil {
+		c.images.readFinished(nodes[0].Digest, r, outcome{})
+	}
+}
+
+// Forget has memory know that a name is gone.
+func (c *Containerd) Forget(stored string) { c.images.nameChanged(stored, "") }
+
+// Follow has memory believe that events are followed.
+func (c *Containerd) Follow() { c.images.follow(c.images.receiving()) }
+
+// Configs returns the images with certain layers.
+func (c *Containerd) Configs(chain string) []digest.Digest { return c.images.configs(chain) }

@@ -11,63 +11,88 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Volume returns whose files a mount contains, by its source on the host: the config digests of all images on this node
-// with its layers, or false if it is not an image volume. It is enough if the pod may run one of these images.
+// Volume is a [policy.VolumeFunc]. The files of a volume are known by its snapshot.
 //
 // The refusals: unknown-origin if the volume was made for another sandbox, or no image on this node has its layers;
 // unavailable and pending as for [Containerd.Image].
-func (c *Containerd) Volume(ctx context.Context, sandbox, source string) ([]digest.Digest, bool, error) {
+func (c *Containerd) Volume(ctx context.Context, sandbox, source string) (policy.Volume, bool, error) {
 	volume, ok, err := parseVolume(source)
 	if !ok || err != nil {
-		return nil, ok, err
+		return policy.Volume{}, ok, err
 	}
 	if volume.sandbox != sandbox {
-		return nil, true, policy.Refuse(policy.UnknownOrigin,
+		return policy.Volume{}, true, policy.Refuse(policy.UnknownOrigin,
 			"the image volume %s was made for sandbox %s and not for %s", volume.key, volume.sandbox, sandbox)
 	}
 	ctx = c.in(ctx)
 	info, _, err := c.snapshot(ctx, volume.key)
 	if err != nil {
-		return nil, true, err
+		return policy.Volume{}, true, err
 	}
 	if info.Kind != snapshots.KindActive && info.Kind != snapshots.KindView {
-		return nil, true, policy.Refuse(policy.UnknownOrigin,
+		return policy.Volume{}, true, policy.Refuse(policy.UnknownOrigin,
 			"the image volume %s is a snapshot of kind %s", volume.key, info.Kind)
 	}
-	configs, err := c.configs(ctx, info.Parent)
-	return configs, true, err
+	if err := c.awaitLayers(ctx, info.Parent); err != nil {
+		return policy.Volume{}, true, err
+	}
+	return policy.Volume{
+		Layers: info.Parent,
+		Likely: func() []digest.Digest { return c.images.likely(volume.path, info.Parent) },
+		All:    func() []digest.Digest { return c.images.configs(info.Parent) },
+	}, true, nil
 }
 
-// configs returns the configs of the images that have these layers.
-func (c *Containerd) configs(ctx context.Context, chain string) ([]digest.Digest, error) {
-	if found, followed := c.images.configs(chain); len(found) > 0 && followed {
-		return found, nil
+// awaitLayers returns nil once an image is known that has these layers.
+func (c *Containerd) awaitLayers(ctx context.Context, chain string) error {
+	if known, followed := c.images.knows(chain); known && followed {
+		return nil
 	}
-	_, _, err := c.await(ctx, "", func() bool {
-		found, _ := c.images.configs(chain)
-		return len(found) > 0
-	})
-	if err != nil {
-		return nil, err
+	isKnown := func() bool {
+		known, _ := c.images.knows(chain)
+		return known
 	}
-	found, _ := c.images.configs(chain)
-	if len(found) > 0 {
-		return found, nil
+	if _, _, err := c.await(ctx, "", isKnown); err != nil {
+		return err
+	}
+	if isKnown() {
+		return nil
 	}
 	failure, count := c.images.unreadable("")
 	if count == 0 {
-		return nil, policy.Refuse(policy.UnknownOrigin, "no image in containerd has the layers %q", chain)
+		return policy.Refuse(policy.UnknownOrigin, "no image in containerd has the layers %q", chain)
 	}
-	return nil, policy.Refuse(policy.Unavailable,
+	return policy.Refuse(policy.Unavailable,
 		"no image that could be read in containerd has the layers %q, and %d could not be read: %s", chain, count, failure)
 }
 
-func (m *imageCache) configs(chain string) (found []digest.Digest, followed bool) {
+// knows reports whether an image is known that has these layers.
+func (m *imageCache) knows(chain string) (known, followed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found = slices.Clone(m.chains.of(chain))
-	slices.Sort(found)
-	return found, m.followed
+	return len(m.chains.of(chain)) > 0, m.followed
+}
+
+// configs returns the configs of all images that have these layers, in no order.
+func (m *imageCache) configs(chain string) []digest.Digest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.chains.of(chain))
+}
+
+// maxLikely limits the images of one index that have the same layers.
+const maxLikely = 8
+
+// likely returns the configs with these layers to which a manifest or index leads.
+func (m *imageCache) likely(target digest.Digest, chain string) (found []digest.Digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, config := range m.lockedConfigs(target) {
+		if m.images[config].chainID == chain && len(found) < maxLikely {
+			found = append(found, config)
+		}
+	}
+	return found
 }
 
 // volume is an image volume.
@@ -75,6 +100,8 @@ type volume struct {
 	// key is the key of its snapshot: its directory on the host.
 	key     string
 	sandbox string
+	// path is the digest in its path, as of a manifest or an index.
+	path digest.Digest
 }
 
 // volumesDirectory is where the CRI plugin mounts image volumes: <its state directory>/image-volumes/<sandbox>/<hex>
@@ -92,7 +119,10 @@ func parseVolume(source string) (volume, bool, error) {
 	}
 	for i := range len(parts) - 2 {
 		if parts[i] == volumesDirectory && isDigestHex(parts[i+2]) {
-			return volume{key: "/" + strings.Join(parts[:i+3], "/"), sandbox: parts[i+1]}, true, nil
+			return volume{
+				key: "/" + strings.Join(parts[:i+3], "/"), sandbox: parts[i+1],
+				path: digest.NewDigestFromEncoded(digest.SHA256, parts[i+2]),
+			}, true, nil
 		}
 	}
 	return volume{}, false, nil

@@ -164,8 +164,37 @@ func TestVolume(t *testing.T) {
 				return
 			}
 			must(t, err)
-			same(t, got, want)
+			same(t, configsOf(got), want)
 		})
+	}
+}
+
+// configsOf returns the images that a volume can be of.
+func configsOf(volume policy.Volume) []digest.Digest {
+	return slices.Sorted(slices.Values(volume.All()))
+}
+
+func TestThePathOfAVolumeTellsWhatIsLikely(t *testing.T) {
+	s := newStores(t)
+	one, two := s.config("one", "layer"), s.config("two", "layer")
+	m := s.manifest(one, "")
+	index := s.index(absent("arm"), m)
+	s.name("example.com/one:v1", index)
+	s.name("example.com/two:v1", s.manifest(two, ""))
+	other, _ := s.image("other")
+	s.name("example.com/other:v1", other)
+	o := s.following()
+	for path, want := range map[digest.Digest][]digest.Digest{
+		m.Digest: {one.Digest}, index.Digest: {one.Digest}, other.Digest: nil, digest.FromString("nothing"): nil,
+	} {
+		source := state + "/image-volumes/sandbox/" + path.Encoded()
+		s.prepare("first", source, s.unpack("first", "layer"))
+		volume, _, err := o.Volume(t.Context(), "sandbox", source)
+		must(t, err)
+		same(t, volume.Likely(), want)
+		if volume.Layers != chainOf("layer") || len(volume.All()) != 2 {
+			t.Errorf("%s: %d images have the layers %s", path, len(volume.All()), volume.Layers)
+		}
 	}
 }
 
@@ -182,7 +211,7 @@ func TestVolumeOfAKnownImageIsOneCall(t *testing.T) {
 	before := s.calls.Load()
 	got, _, err := o.Volume(t.Context(), "sandbox", volume)
 	must(t, err)
-	same(t, got, []digest.Digest{c.Digest})
+	same(t, configsOf(got), []digest.Digest{c.Digest})
 	if calls := s.calls.Load() - before; calls != 1 {
 		t.Errorf("%d calls to containerd, want 1", calls)
 	}
@@ -190,9 +219,9 @@ func TestVolumeOfAKnownImageIsOneCall(t *testing.T) {
 
 func TestOtherMountsCostNothing(t *testing.T) {
 	s := newStores(t)
-	configs, ok, err := s.origin().Volume(t.Context(), "sandbox", "/var/lib/data")
-	if configs != nil || ok || err != nil {
-		t.Errorf("got %v, %v, %v", configs, ok, err)
+	volume, ok, err := s.origin().Volume(t.Context(), "sandbox", "/var/lib/data")
+	if volume.All != nil || ok || err != nil {
+		t.Errorf("got %v, %v, %v", volume, ok, err)
 	}
 	if calls := s.calls.Load(); calls != 0 {
 		t.Errorf("%d calls to containerd, want 0", calls)
