@@ -145,7 +145,7 @@ func TestAPanicAnywhereDenies(t *testing.T) {
 		"in lookup": func(s *policy.Sources) {
 			s.Lookup = func([]policy.Manifest, reference.Named) policy.StoredEvidence { panic("here") }
 		},
-		"in refetch": func(s *policy.Sources) { s.Refetch = func([]policy.Manifest, reference.Named) { panic("here") } },
+		"in refetch": func(s *policy.Sources) { s.Refetch = func(policy.Check) { panic("here") } },
 		"in a judge": func(s *policy.Sources) {
 			s.Kinds[policy.SignedBy].Judges[0].Func = func(context.Context, policy.JudgeRequest) policy.Finding {
 				panic("here")

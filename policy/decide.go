@@ -144,13 +144,14 @@ func (d *Decider) image(ctx context.Context, q Question) (*Image, error) {
 
 // refetch requests the evidence from the registry again if it was not sufficient: if somebody has signed the image by
 // then, the next attempt admits it.
-func (d *Decider) refetch(image *Image, refs []reference.Named) {
+func (d *Decider) refetch(image *Image, unmet []Check) {
 	if d.sources.Refetch == nil {
 		return
 	}
-	for _, ref := range refs[:min(len(refs), MaxManifests)] {
-		manifests := d.manifestsFor(image, ref)
-		d.sources.Refetch(manifests[:min(len(manifests), MaxManifests)], ref)
+	for _, check := range unmet[:min(len(unmet), MaxManifests)] {
+		manifests := d.manifestsFor(image, check.Reference)
+		check.Manifests = manifests[:min(len(manifests), MaxManifests)]
+		d.sources.Refetch(check)
 	}
 }
 

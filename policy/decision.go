@@ -20,8 +20,8 @@ type decision struct {
 	paced *Pacer
 	// unknown counts the manifests of whose evidence nothing is known yet.
 	unknown int
-	// insufficient are the references under which better evidence would help.
-	insufficient []reference.Named
+	// insufficient are the checks that better evidence would meet, without manifests.
+	insufficient []Check
 }
 
 func (d *Decider) decision(q Question, document *Document, record *recorder) *decision {
@@ -116,10 +116,20 @@ func (d *decision) under(ctx context.Context, image *Image, ref reference.Named,
 	if len(d.document.Dead) > 0 {
 		verdict = verdict.withMissedScopes(d.document, ref, d.recorder)
 	}
-	if !sufficient && !slices.Contains(d.insufficient, ref) {
-		d.insufficient = append(d.insufficient, ref)
+	if !sufficient {
+		d.lacks(evaluation.check(verdict.Unmet))
 	}
 	return admission{verdict: verdict}
+}
+
+// lacks records a check that better evidence would meet, once.
+func (d *decision) lacks(check Check) {
+	same := func(other Check) bool {
+		return other.requirement == check.requirement && other.Reference == check.Reference
+	}
+	if !slices.ContainsFunc(d.insufficient, same) {
+		d.insufficient = append(d.insufficient, check)
+	}
 }
 
 // denied is the answer where no reference can be judged. The image is nil unless it was found.

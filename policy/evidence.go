@@ -109,4 +109,4 @@ type LookupFunc func([]Manifest, reference.Named) StoredEvidence
 
 // RefetchFunc requests a new fetch, because the stored evidence is not sufficient and someone waits. It does not wait;
 // the implementation limits how often it calls the registry.
-type RefetchFunc func([]Manifest, reference.Named)
+type RefetchFunc func(Check)

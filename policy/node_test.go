@@ -166,7 +166,7 @@ func (n *node) sources() policy.Sources {
 			n.mu.Unlock()
 			return kept(manifests, ref)
 		},
-		Refetch: func([]policy.Manifest, reference.Named) { n.asked.Add(1) },
+		Refetch: func(policy.Check) { n.asked.Add(1) },
 		Kinds: kindsOf(func(ctx context.Context, request policy.JudgeRequest) policy.Finding {
 			n.judged.Add(1)
 			return n.judge(ctx, request)

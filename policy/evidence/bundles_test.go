@@ -201,6 +201,9 @@ func TestOfManyBundlesTheNewestCount(t *testing.T) {
 		if kept[63] != string(statement(signs, 0)) || kept[0] != string(statement(signs, 63)) {
 			p.t.Error("it is not the newest that are kept, the newest last")
 		}
+		if !got.Partial {
+			p.t.Error("the others are said to be read")
+		}
 	})
 }
 

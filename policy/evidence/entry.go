@@ -52,6 +52,8 @@ type entry struct {
 	needed  bool
 	element *list.Element
 	satisfactions
+	// waiting are the checks of callers that wait for evidence that meets them.
+	waiting map[checkKey]waitingCheck
 }
 
 // entry returns the entry of a key, which it creates if there is none.

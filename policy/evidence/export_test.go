@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/format"
+	"github.com/countersign/countersign/policy/evidence/store"
 	"github.com/countersign/countersign/policy/registry"
 )
 
@@ -71,4 +72,15 @@ func Busy(after time.Duration) error {
 
 func filesOf(signatures, bundles [][]byte) []format.File {
 	return append(format.Files(format.KindSignature, signatures...), format.Files(format.KindBundle, bundles...)...)
+}
+
+// Waiting returns how many checks wait for evidence of a manifest in a repository.
+func (k *Keeper) Waiting(manifest digest.Digest, repository string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, ok := k.entries[store.Key{Manifest: manifest, Repository: repository}]
+	if !ok {
+		return 0
+	}
+	return len(e.waiting)
 }

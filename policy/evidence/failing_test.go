@@ -26,7 +26,7 @@ func TestThatAskingAgainFailsIsSaid(t *testing.T) {
 		defer keeper.Close()
 		named, m := parse(t, "registry.example/app:v1"), manifestOf("image")
 		ask := func() policy.Evidence {
-			keeper.Refetch(manifests(m), named)
+			keeper.Refetch(policy.Check{Manifests: manifests(m), Reference: named})
 			time.Sleep(20 * time.Second)
 			synctest.Wait()
 			return lookup(keeper, named, m)

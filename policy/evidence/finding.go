@@ -31,7 +31,7 @@ func newFinding(r *fetch.Result) *finding {
 		unchanged: r.Unchanged, unfinished: r.Unfinished, keepPrevious: r.KeepPrevious,
 		Content: store.Content{
 			Files: r.Files, Sources: r.Sources, Detail: r.Detail, Unusable: r.Unusable,
-			Lookaside: r.Lookaside,
+			Lookaside: r.Lookaside, Satisfied: r.Wanted,
 		},
 	}
 }

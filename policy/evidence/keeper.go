@@ -57,7 +57,9 @@ type Keeper struct {
 	// records them.
 	unrecorded []*entry
 	recording  bool
-	queue      queue
+	// screening is held while one file is judged by the checks of callers that wait.
+	screening sync.Mutex
+	queue     queue
 
 	ctx     context.Context
 	cancel  context.CancelFunc

@@ -19,14 +19,17 @@ import (
 // use. If nothing is stored, or the last fetch failed a while ago, it starts a fetch. Manifests are fetched in the
 // order given; those after the first 64 are not looked up, and their evidence says so.
 func (k *Keeper) Lookup(manifests []policy.Manifest, repository reference.Named) policy.StoredEvidence {
-	return each(manifests, repository, func(key store.Key) policy.Evidence { return k.lookup(key, repository, false) })
+	return each(manifests, repository, func(key store.Key) policy.Evidence { return k.lookup(key, repository, nil) })
 }
 
 // Refetch is a [policy.RefetchFunc]: the stored evidence does not suffice and a caller waits. The registry is asked
 // again at once, but not within 15 seconds of the last time, and every 15 seconds from then on until no caller has
-// waited for a minute.
-func (k *Keeper) Refetch(manifests []policy.Manifest, repository reference.Named) {
-	each(manifests, repository, func(key store.Key) policy.Evidence { return k.lookup(key, repository, true) })
+// waited for a minute. If the registry has more evidence than is stored, what meets the check is looked for in all of
+// it.
+func (k *Keeper) Refetch(check policy.Check) {
+	each(check.Manifests, check.Reference, func(key store.Key) policy.Evidence {
+		return k.lookup(key, check.Reference, &check)
+	})
 }
 
 // Fetch fetches the evidence of a manifest now and waits for the result. The error is why the fetch failed; that there
@@ -141,9 +144,9 @@ func failed(manifest digest.Digest, why string) policy.Evidence {
 	return policy.Evidence{Manifest: manifest, State: policy.Failed, Detail: why}
 }
 
-// lookup returns the evidence of one key, and starts a fetch if one is needed. With refetch, a caller waits for better
-// evidence.
-func (k *Keeper) lookup(key store.Key, repository reference.Named, refetch bool) policy.Evidence {
+// lookup returns the evidence of one key, and starts a fetch if one is needed. With a check, a caller waits for
+// evidence that meets it.
+func (k *Keeper) lookup(key store.Key, repository reference.Named, check *policy.Check) policy.Evidence {
 	if set := k.refresh(key, repository); set != nil {
 		set.Use()
 	}
@@ -153,8 +156,10 @@ func (k *Keeper) lookup(key store.Key, repository reference.Named, refetch bool)
 	e := k.entry(key, repository)
 	e.needed = true
 	state := e.evidence.State
+	refetch := check != nil
 	if refetch {
 		e.asked = now
+		e.wait(*check, now)
 		if _, watched := k.watched[e]; !watched {
 			k.watched[e] = struct{}{}
 			k.nudge()

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
 )
 
@@ -23,7 +24,7 @@ type minted struct {
 // ask has the evidence of all of them fetched.
 func (m minted) ask() {
 	for i := range m.names {
-		m.keeper.Refetch(many(0, 1), parse(m.s.t, fmt.Sprintf(m.format, i)))
+		m.keeper.Refetch(policy.Check{Manifests: many(0, 1), Reference: parse(m.s.t, fmt.Sprintf(m.format, i))})
 	}
 }
 
@@ -151,7 +152,7 @@ func TestTenantsOfOneRegistryTakeTurns(t *testing.T) {
 			inSlotsNaming(t, named, func(keeper *evidence.Keeper, s *slots) {
 				attack := func() {
 					for i := range 400 {
-						keeper.Refetch(many(i, 1), parse(s.t, fmt.Sprintf(format, i)))
+						keeper.Refetch(policy.Check{Manifests: many(i, 1), Reference: parse(s.t, fmt.Sprintf(format, i))})
 					}
 				}
 				for range 3 {

@@ -87,6 +87,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 func (k *Keeper) find(ctx context.Context, e *entry, credentials registry.CredentialFunc) (f *finding, err error) {
 	request := fetch.Request{
 		Repository: e.repository, Manifest: e.key.Manifest, Known: k.verified(e), Credentials: credentials,
+		Wanted: k.wanted(ctx, e),
 	}
 	// What a registry serves is hostile bytes, and what parses them is not all ours.
 	err = policy.Guard("a fetch of evidence", k.panicked, func() error {
@@ -139,11 +140,12 @@ func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 	if before != nil {
 		// A signature is verified by itself, and its removal is no revocation: a registry that lost its data does not
 		// remove signatures from a node that has them.
-		if len(f.Files) == 0 && before.Evidence().State == policy.Found || before.Equal(content) {
+		nothing := len(f.Files) == 0 && before.Evidence().State == policy.Found
+		if (nothing || before.Equal(content)) && len(f.Satisfied) == 0 {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
 		// The store has them on disk; if that is full, it needs them in memory.
-		content.Satisfied = before.SatisfiedFiles()
+		content.Satisfied = append(before.SatisfiedFiles(), f.Satisfied...)
 	}
 	return k.put(e.key, content, needed)
 }

@@ -18,13 +18,10 @@ const maxSatisfactions = 256
 type satisfactions struct {
 	// unrecorded wait to be recorded, and reported are those that have been reported since the stored set changed.
 	unrecorded []policy.Satisfaction
-	reported   map[satisfactionKey]struct{}
+	reported   map[checkKey]struct{}
 	// recording is held while satisfactions are recorded.
 	recording sync.Mutex
 }
-
-// satisfactionKey identifies what was satisfied, and under which reference.
-type satisfactionKey struct{ requirement, reference string }
 
 // Satisfied is a [policy.SatisfiedFunc]: it has the file that met a requirement recorded in the background, so that it
 // stays in the store whatever a registry serves later.
@@ -36,12 +33,12 @@ func (k *Keeper) Satisfied(s policy.Satisfaction) {
 	if !ok || len(e.unrecorded) >= maxSatisfactions || k.ctx.Err() != nil {
 		return
 	}
-	reported := satisfactionKey{s.Requirement(), s.Reference.String()}
+	reported := keyOf(s.Check)
 	if _, ok := e.reported[reported]; ok {
 		return
 	}
 	if e.reported == nil || len(e.reported) >= maxSatisfactions {
-		e.reported = map[satisfactionKey]struct{}{}
+		e.reported = map[checkKey]struct{}{}
 	}
 	e.reported[reported] = struct{}{}
 	e.unrecorded = append(e.unrecorded, s)
@@ -106,14 +103,8 @@ func (k *Keeper) satisfying(ctx context.Context, s policy.Satisfaction) (*format
 	if len(files) == 1 {
 		return &files[0], nil
 	}
-	for i, file := range files {
-		met := false
-		err := store.WithFile(file, func(directory string) {
-			single := policy.Evidence{Manifest: s.Evidence.Manifest, State: policy.Found, Directory: directory}
-			single.Signatures, single.Bundles = format.Count(files[i:i+1], format.KindSignature),
-				format.Count(files[i:i+1], format.KindBundle)
-			met = s.MetBy(ctx, single)
-		})
+	for i := range files {
+		met, err := metBy(ctx, s.Check, s.Evidence.Manifest, files[i])
 		if err != nil {
 			return nil, err
 		}

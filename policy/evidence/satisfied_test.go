@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,8 @@ import (
 type cluster struct {
 	*node
 	decider *policy.Decider
+	// named is the image's reference; nil: that of the node.
+	named reference.Named
 	// judged counts the files that were judged.
 	judged int
 	// satisfied receives satisfactions in place of the keeper, if it is set. With panics, judges panic.
@@ -36,6 +39,8 @@ type cluster struct {
 	panics    bool
 	// judging is called by each judge, if it is set.
 	judging func()
+	// marker returns what is in a file that somebody signed, if it is set.
+	marker func(name string) []byte
 }
 
 func signer(name string) *policy.Requirement {
@@ -62,13 +67,21 @@ func (c *cluster) judge(kind format.Kind) policy.JudgeFunc {
 			if err != nil {
 				return policy.Finding{Reason: policy.Unavailable, Detail: err.Error()}
 			}
-			if c.judged++; strings.HasPrefix(string(raw), string(request.Requirement.JSON)+" ") {
+			if c.judged++; c.isBy(raw, string(request.Requirement.JSON)) {
 				return policy.Finding{Met: true}
 			}
 		}
 		detail := fmt.Sprintf("none of %d is by %s", count, request.Requirement.JSON)
 		return policy.Finding{Reason: policy.Rejected, Detail: detail}
 	}
+}
+
+// isBy reports whether somebody signed a file.
+func (c *cluster) isBy(raw []byte, name string) bool {
+	if c.marker != nil {
+		return bytes.Contains(raw, c.marker(name))
+	}
+	return bytes.HasPrefix(raw, []byte(name+" "))
 }
 
 func onCluster(t *testing.T, test func(c *cluster)) {
@@ -83,10 +96,12 @@ func onCluster(t *testing.T, test func(c *cluster)) {
 // start starts to decide with the node's keeper.
 func (c *cluster) start() {
 	c.t.Helper()
-	named := parse(c.t, testRepository+":v1")
+	if c.named == nil {
+		c.named = parse(c.t, testRepository+":v1")
+	}
 	image := &policy.Image{
-		Config: digest.FromString("config"), Confirmed: true, PulledAs: []reference.Named{named},
-		Manifests: []policy.Manifest{{Digest: manifestOf("image"), Repositories: []string{testRepository}}},
+		Config: digest.FromString("config"), Confirmed: true, PulledAs: []reference.Named{c.named},
+		Manifests: []policy.Manifest{{Digest: manifestOf("image"), Repositories: []string{c.named.Name()}}},
 	}
 	documents := &policy.Set{Namespaces: map[string]policy.Source{}}
 	for _, name := range []string{"alice", "bob", "carol"} {
@@ -120,12 +135,18 @@ func (c *cluster) restart() {
 	c.start()
 }
 
+// ask creates a container in a namespace.
+func (c *cluster) ask(namespace string) policy.Verdict {
+	c.t.Helper()
+	return c.decider.Decide(c.t.Context(), policy.Question{
+		Namespace: namespace, Reference: c.named.String(), Config: digest.FromString("config"),
+	})
+}
+
 // decide creates a container in a namespace, and lets what that starts happen.
 func (c *cluster) decide(namespace string) policy.Verdict {
 	c.t.Helper()
-	verdict := c.decider.Decide(c.t.Context(), policy.Question{
-		Namespace: namespace, Reference: testRepository + ":v1", Config: digest.FromString("config"),
-	})
+	verdict := c.ask(namespace)
 	synctest.Wait()
 	return verdict
 }

@@ -147,7 +147,8 @@ func TestHoweverManyRegistriesHangADecisionDoesNotWaitLong(t *testing.T) {
 					for i := range test.hosts {
 						for from := 0; from < test.manifests; from += 64 {
 							list := many(from, min(64, test.manifests-from))
-							keeper.Refetch(list, parse(s.t, fmt.Sprintf("hostile-%d.evil.example/app:v1", i)))
+							hostile := parse(s.t, fmt.Sprintf("hostile-%d.evil.example/app:v1", i))
+							keeper.Refetch(policy.Check{Manifests: list, Reference: hostile})
 						}
 					}
 				}
@@ -177,7 +178,7 @@ func TestManifestsAreFetchedInTheOrderGivenAndOnce(t *testing.T) {
 		list, named := many(0, 12), parse(t, "a.example/app:v1")
 		for range 5 {
 			keeper.Lookup(list, named)
-			keeper.Refetch(list, named)
+			keeper.Refetch(policy.Check{Manifests: list, Reference: named})
 		}
 		time.Sleep(35 * time.Second)
 		synctest.Wait()

@@ -78,7 +78,7 @@ func inTime(t *testing.T, test func(w *world, ask func(wait bool) policy.Evidenc
 		test(w, func(wait bool) policy.Evidence {
 			got := lookup(keeper, named, m)
 			if wait {
-				keeper.Refetch(manifests(m), named)
+				keeper.Refetch(policy.Check{Manifests: manifests(m), Reference: named})
 			}
 			synctest.Wait()
 			return got

@@ -36,6 +36,7 @@ func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 	for e := range k.watched {
 		if now.Sub(e.asked) > pollDuration {
 			delete(k.watched, e)
+			e.waiting = nil
 			continue
 		}
 		if e.job == nil && !now.Before(e.due) {

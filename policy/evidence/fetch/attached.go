@@ -61,7 +61,8 @@ func (h *hostRequest) readBundles(ctx context.Context, into *Content, list *refe
 	}
 	err = reader.read(ctx, list.ordered())
 	slices.Reverse(into.Files)
-	into.Partial = reader.out.temporary
+	// Somebody may wait for what is beyond the limits later, and then it is read.
+	into.Partial = reader.out.temporary || reader.beyond > 0 || list.more
 	into.Detail = reader.describe(list.more)
 	if err == nil && reader.out.count > 0 && len(into.Files) == 0 {
 		err := fmt.Errorf("none of %d bundles can be read: %w", reader.out.count, reader.out.first)

@@ -21,9 +21,14 @@ type bundleReader struct {
 	from remotes.Fetcher
 	into *Content
 	out  leftOut
-	// seen are the bundles that were read, for one can be attached twice; unseen how many referrers were not looked at.
-	seen   map[digest.Digest]bool
-	unseen int
+	// seen are the bundles that were read, because one can be attached twice. beyond is how many referrers are beyond the
+	// limits, and unseen how many of these were not read.
+	seen           map[digest.Digest]bool
+	beyond, unseen int
+	// hashes are those of the checks of callers that wait.
+	hashes []uint64
+	// noRoom reports whether there was no room for a file of the last referrer that was read.
+	noRoom bool
 	// payloads are those of signatures, several of which often have one.
 	payloads map[digest.Digest][]byte
 	// ahead is what was read of several referrers at the same time.
@@ -42,17 +47,21 @@ func (r *bundleReader) full(listed ocispec.Descriptor) bool {
 // read reads referrers in their order, several ahead at the same time. That it did not come to the end in time is an
 // [UnfinishedError].
 func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) error {
-	r.unseen = max(0, len(list)-maxReferrers)
-	list = list[:len(list)-r.unseen]
+	list, rest := list[:min(len(list), maxReferrers)], list[min(len(list), maxReferrers):]
+	var beyond []ocispec.Descriptor
 	for i, listed := range list {
 		if r.full(listed) {
-			r.unseen++
+			beyond = append(beyond, listed)
 			continue
 		}
 		if i%readAhead == 0 || r.ahead == nil {
 			r.readAhead(ctx, list[i:min(len(list), i-i%readAhead+readAhead)])
 		}
+		r.noRoom = false
 		err := r.readOne(ctx, listed)
+		if r.noRoom {
+			beyond = append(beyond, listed)
+		}
 		if bad, ok := errors.AsType[*registry.ContentError](err); ok {
 			r.out.add(bad)
 			continue
@@ -64,6 +73,7 @@ func (r *bundleReader) read(ctx context.Context, list []ocispec.Descriptor) erro
 			return err
 		}
 	}
+	r.readWanted(ctx, append(beyond, rest...))
 	return nil
 }
 
@@ -78,6 +88,8 @@ func (r *bundleReader) describe(more bool) string {
 		details = append(details, "not all referrers were looked at, for there are too many")
 	case r.unseen > 0:
 		details = append(details, fmt.Sprintf("%d older referrers were not looked at", r.unseen))
+	case r.beyond > 0:
+		details = append(details, fmt.Sprintf("%d older referrers were looked at and are not stored", r.beyond))
 	}
 	return strings.Join(details, "; ")
 }
@@ -117,6 +129,7 @@ func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descript
 		return err
 	}
 	if int64(len(file)) > r.room {
+		r.noRoom = true
 		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
 	r.room -= int64(len(file))
@@ -152,6 +165,7 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 			layer.Digest, layer.Size, format.MaxFile)
 	}
 	if layer.Size > r.room {
+		r.noRoom = true
 		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
 	if known, ok := r.fetcher.useless.Get(layer.Digest); ok {

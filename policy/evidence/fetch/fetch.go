@@ -32,6 +32,7 @@ type request struct {
 	room int64
 	// lookasideNote tells which lookaside was asked; empty: that is not known.
 	lookasideNote string
+	wanted        *Wanted
 }
 
 // Request asks for the evidence of a manifest in a repository.
@@ -42,6 +43,8 @@ type Request struct {
 	Known []format.SourceState
 	// Credentials are those of the request, which are tried before the node's; or nil.
 	Credentials registry.CredentialFunc
+	// Wanted selects evidence beyond the limits; nil: no caller waits.
+	Wanted *Wanted
 }
 
 // Fetch fetches evidence. Hosts are asked in the order of hosts.toml until one has some. That there is none takes the
@@ -57,7 +60,7 @@ func (f *Fetcher) Fetch(ctx context.Context, of Request) (*Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout())
 	defer cancel()
-	q.fetcher, q.client = f, f.Client
+	q.fetcher, q.client, q.wanted = f, f.Client, of.Wanted
 	if of.Credentials != nil {
 		q.client = f.WithCredentials(of.Credentials)
 	}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"hash/maphash"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -28,6 +29,9 @@ type Fetcher struct {
 	// useless caches which blobs of referrers are no signature of an image: attestations, by a nil error, and what cannot
 	// be parsed.
 	useless *lru.Cache[digest.Digest, error]
+	// screened caches which referrers have been read for callers that wait; seed is for hashes of their checks.
+	screened *lru.Cache[screenedKey, screened]
+	seed     maphash.Seed
 }
 
 // New returns a fetcher with a configuration.
@@ -41,6 +45,8 @@ func New(config Config) *Fetcher {
 			lru.Bounds{Entries: maxAttached, Weight: maxAttached * maxAttachedBytes, EntryWeight: maxAttachedBytes}),
 		useless: lru.New[digest.Digest, error](
 			lru.Bounds{Entries: maxUseless, Weight: maxUselessBytes, EntryWeight: maxUselessBytes / maxUseless}),
+		screened: lru.New[screenedKey, screened](lru.Bounds{Entries: maxScreened, Weight: 1, EntryWeight: 1}),
+		seed:     maphash.MakeSeed(),
 	}
 }
 

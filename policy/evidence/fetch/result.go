@@ -15,7 +15,9 @@ type Result struct {
 	// Unchanged reports whether the sources are those that are known; nothing else is set then.
 	Unchanged bool
 	// Files is empty where there is no evidence.
-	Files   []format.File
+	Files []format.File
+	// Wanted are the files beyond the limits that a caller waits for.
+	Wanted  []format.File
 	Sources []format.SourceState
 	// Detail tells what was left out, and what failed.
 	Detail string
@@ -89,7 +91,8 @@ func combine(results []*sourceResult) (*Result, error) {
 	for _, r := range results {
 		// The same signature can be under the tag and among the referrers.
 		f.Files = append(format.Without(f.Files, r.Files), r.Files...)
-		fresh = fresh || !r.same && len(r.Files) > 0
+		f.Wanted = append(f.Wanted, r.Wanted...)
+		fresh = fresh || !r.same && len(r.Files)+len(r.Wanted) > 0
 		s := r.state
 		s.Partial = r.Partial || r.err != nil
 		f.Sources = append(f.Sources, s)

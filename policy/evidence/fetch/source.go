@@ -32,6 +32,8 @@ func (h *hostRequest) sources() (all []Source) {
 // Content is what was read from a source.
 type Content struct {
 	Files []format.File
+	// Wanted are the files beyond the limits that a caller waits for.
+	Wanted []format.File
 	// Detail tells what was left out. Partial reports whether the source is worth reading again, and Unusable whether
 	// it has something, none of which is a signature or a bundle, or ever will be.
 	Detail            string
