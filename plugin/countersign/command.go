@@ -38,6 +38,7 @@ otherwise the system policy.`,
 		newPolicyCommand(stdout),
 		newInstallCommand(stdout),
 		newUninstallCommand(stdout),
+		newStatusCommand(stdout),
 		newVersionCommand(stdout),
 	)
 	return root
