@@ -10,8 +10,8 @@ import (
 	"github.com/containerd/ttrpc"
 )
 
-// bare is a runtime that takes registrations and then does what a test tells it to: the real one can neither be
-// stopped between two steps nor asked what a plugin subscribed to.
+// bare is a runtime that accepts registrations and then does what a test specifies: the real one can neither be stopped
+// between two steps nor asked what a plugin subscribed to.
 type bare struct {
 	trunk      net.Conn
 	registered chan *api.RegisterPluginRequest

@@ -20,7 +20,7 @@ type connTracker struct {
 	closed         bool
 	handling       sync.WaitGroup
 
-	// disconnected is closed when no request can arrive any more.
+	// disconnected is closed when no more requests can arrive.
 	disconnected   chan struct{}
 	disconnectOnce sync.Once
 
@@ -120,7 +120,7 @@ func (t *connTracker) Handshake(_ context.Context, connection net.Conn) (net.Con
 	return &trackedConn{Conn: connection, tracker: t}, nil, nil
 }
 
-// trackedConn tells the tracker what becomes of the connection.
+// trackedConn reports reads, writes and the end of the connection to the tracker.
 type trackedConn struct {
 	net.Conn
 	tracker *connTracker

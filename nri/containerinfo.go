@@ -7,8 +7,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// imageNameAnnotation holds what the pod's author wrote as image: containerd puts the CRI's user_specified_image
-// there, which the kubelet sends since 1.28, and lets no pod annotation override it (containerd 2.4.2,
+// imageNameAnnotation has the image reference that the pod's author wrote: containerd sets it to the CRI's
+// user_specified_image, which the kubelet sends since 1.28, and no pod annotation can override it (containerd 2.4.2,
 // internal/cri/server/container_create.go).
 const imageNameAnnotation = "io.kubernetes.cri.image-name"
 
@@ -20,7 +20,7 @@ type ContainerInfo struct {
 	Sandbox, ID string
 	// Name is the container's name in its pod.
 	Name string
-	// Reference is what the pod's author wrote as image.
+	// Reference is the image reference that the pod's author wrote.
 	Reference string
 	// Config is the digest of the configuration that, by containerd's report, the container runs. If containerd reports
 	// none, it is that of the image that the verdict is about.
@@ -36,8 +36,8 @@ type ContainerInfo struct {
 // Mount is a mount's path on the node and in the container.
 type Mount struct{ Source, Destination string }
 
-// NewContainerInfo reads a container from an NRI request. It checks nothing: what is missing stays empty, and an empty
-// field denies.
+// NewContainerInfo reads a container from an NRI request. It validates nothing: a missing value results in an empty
+// field, and an empty field denies.
 func NewContainerInfo(pod *api.PodSandbox, container *api.Container) ContainerInfo {
 	info := ContainerInfo{
 		Namespace: pod.GetNamespace(),
@@ -75,7 +75,7 @@ func (c ContainerInfo) question(config digest.Digest) policy.Question {
 // check refuses a container that cannot be identified. Without a config digest, its layers must be able to identify it.
 func (c ContainerInfo) check() error {
 	if c.ID == "" || c.Sandbox == "" {
-		return policy.Refuse(policy.BadRequest, "containerd gave no ID of the container or of its pod")
+		return policy.Refuse(policy.BadRequest, "containerd reported no ID of the container or of its pod")
 	}
 	if c.FoundBy == policy.FoundByLayers {
 		return c.Question().ValidateReference()

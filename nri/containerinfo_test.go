@@ -22,7 +22,7 @@ func sampleContainer() *api.Container {
 		Id: "c1", PodSandboxId: "pod1", Name: "app",
 		Annotations: map[string]string{"io.kubernetes.cri.image-name": "registry.example/app:v1"},
 		Image: &api.Image{
-			// Both name an alias that somebody else chose, and neither tells what runs.
+			// Both name an alias that somebody else chose, and neither proves what runs.
 			Name:         "aaa.example/evil:1",
 			Digest:       "sha256:2222222222222222222222222222222222222222222222222222222222222222",
 			ConfigDigest: config.String(),
@@ -64,7 +64,7 @@ func TestNewContainerInfo(t *testing.T) {
 			},
 			want: with(func(c *nri.ContainerInfo) { c.Config, c.FoundBy = "", "" }),
 		},
-		"no annotation: the alias is not taken for it": {
+		"no annotation: the alias is not used instead": {
 			change: func(p *api.PodSandbox, c *api.Container) (*api.PodSandbox, *api.Container) {
 				c.Annotations = nil
 				return p, c
@@ -122,7 +122,7 @@ func TestCreationThatCannotBeJudged(t *testing.T) {
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
-			handler, told := newHandler()
+			handler, reported := newHandler()
 			handler.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
 				t.Error("the root filesystem was looked at")
 				return content(ctx, container)
@@ -132,7 +132,7 @@ func TestCreationThatCannotBeJudged(t *testing.T) {
 			if err := handler.Validate(t.Context(), info); err == nil {
 				t.Error("admitted")
 			}
-			if got := told.list()[0].Verdict.Reason; got != policy.BadRequest {
+			if got := reported.list()[0].Verdict.Reason; got != policy.BadRequest {
 				t.Errorf("reason = %q, want %q", got, policy.BadRequest)
 			}
 		})

@@ -9,12 +9,12 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxCandidates bounds how many images with the same layers are judged for one container.
+// maxCandidates limits the images with the same layers that are evaluated for one container.
 const maxCandidates = 64
 
-// details are what a decision yields in addition to its verdict.
+// details are the results of a decision in addition to its verdict.
 type details struct {
-	// config is that of the image that the verdict is about, if it is one.
+	// config is that of the image that the verdict is about, if there is exactly one.
 	config digest.Digest
 	// configs are the images that the container can run, and volumes its image volumes, by mount point.
 	configs []digest.Digest
@@ -31,8 +31,8 @@ type admittedVolume struct {
 	verdict policy.Verdict
 }
 
-// decide determines first what no name and no digest can tell: which image the root filesystem belongs to. Then it
-// judges that image, and then the image of each image volume.
+// decide first determines to which image the root filesystem belongs, which no name or digest proves. Then it evaluates
+// that image, and then the image of each image volume.
 func (h *Handler) decide(ctx context.Context, info ContainerInfo) (verdict policy.Verdict, more details) {
 	if err := info.check(); err != nil {
 		return policy.Denial(err), details{}
@@ -83,9 +83,9 @@ func noImage() policy.Verdict {
 	return policy.Denial(policy.Refuse(policy.UnknownOrigin, "no image on this node has these layers"))
 }
 
-// DecideEvery judges the images that a root filesystem can belong to. Images with the same layers cannot be told apart,
-// and their entry points differ, so every one must be accepted. The verdict is pending if that of any is. It also
-// returns the image that the verdict is about, unless several are accepted.
+// DecideEvery evaluates the images that a root filesystem can belong to. Images with the same layers cannot be told
+// apart, and their entry points differ, so every one must be accepted. The verdict is pending if that of any is. It
+// also returns the image that the verdict is about, unless several are accepted.
 func DecideEvery(
 	configs []digest.Digest, decide func(digest.Digest) policy.Verdict,
 ) (verdict policy.Verdict, config digest.Digest) {
@@ -94,7 +94,7 @@ func DecideEvery(
 		return noImage(), ""
 	case len(configs) > maxCandidates:
 		return policy.Denial(policy.Refuse(policy.UnknownOrigin,
-			"%d images have these layers, and at most %d are judged", len(configs), maxCandidates)), ""
+			"%d images have these layers, and at most %d are evaluated", len(configs), maxCandidates)), ""
 	}
 	admitted := true
 	for i, candidate := range configs {
@@ -122,8 +122,8 @@ func (h *Handler) byRecord(validated *validation) decideFunc {
 	}
 }
 
-// decideRecord judges exactly the images that the runtime has on record. They must be among those that the validation
-// found; if that is not known, the files are compared with them once more.
+// decideRecord evaluates the images in the runtime's record. They must be among those that the validation found; if
+// that is not known, the files are compared with them again.
 func (h *Handler) decideRecord(
 	ctx context.Context, info ContainerInfo, validated *validation,
 ) (verdict policy.Verdict, more details) {
@@ -150,7 +150,7 @@ func (h *Handler) decideRecord(
 	return verdict, more
 }
 
-// checkRecorded returns an error unless the image on record is one that was validated.
+// checkRecorded returns an error unless the recorded image is one that was validated.
 func (h *Handler) checkRecorded(ctx context.Context, info ContainerInfo, validated *validation) error {
 	if err := info.Question().Validate(); err != nil {
 		return err
@@ -166,8 +166,8 @@ func (h *Handler) checkRecorded(ctx context.Context, info ContainerInfo, validat
 	return nil
 }
 
-// decideRecordedVolume judges an image volume. Its image must have the files that are mounted. As at validation, it is
-// enough if an image with these files is accepted.
+// decideRecordedVolume evaluates an image volume. Its image must have the mounted files. As at validation, it is enough
+// if an image with these files is accepted.
 func (h *Handler) decideRecordedVolume(
 	ctx context.Context, info ContainerInfo, recorded policy.RecordedVolume, validated *validation,
 ) policy.Verdict {

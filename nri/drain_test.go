@@ -23,8 +23,8 @@ func blocking(handler *nri.Handler) (deciding <-chan struct{}, release func()) {
 	return began, sync.OnceFunc(func() { close(released) })
 }
 
-// What is being answered when the plugin is told to stop still reaches the runtime: a container that could be created
-// is not refused because the plugin is being updated. It is tried often, because the answer races the end.
+// Pending answers reach the runtime when the plugin stops: a container that could be created is not refused because the
+// plugin is being updated. It is tried often, because the answer races the end.
 func TestStoppedDuringValidation(t *testing.T) {
 	for range 20 {
 		handler, _ := newHandler()

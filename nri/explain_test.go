@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/nri"
 )
 
-// newPlugin returns a plugin, its log, and what it tells of its registrations.
-func newPlugin(socket string, handler *nri.Handler) (plugin *nri.Plugin, log *lines, told <-chan error) {
+// newPlugin returns a plugin, its log, and the results of its registrations.
+func newPlugin(socket string, handler *nri.Handler) (plugin *nri.Plugin, log *lines, reported <-chan error) {
 	log = newLines()
 	registered := make(chan error, 1000)
 	return &nri.Plugin{
@@ -36,14 +36,14 @@ func run(t testing.TB, plugin *nri.Plugin) {
 func TestUnsupportedContainerdIsNotConnectedTo(t *testing.T) {
 	handler, _ := newHandler()
 	listener, socket := bareSocket(t)
-	plugin, log, told := newPlugin(socket, handler)
+	plugin, log, reported := newPlugin(socket, handler)
 	versions := make(chan string, 2)
 	versions <- "2.2.3"
 	versions <- "2.2.9"
 	plugin.Version = func(context.Context) (string, error) { return <-versions, nil }
 	run(t, plugin)
-	if err := await(t, told, "an attempt"); !errors.Is(err, nri.ErrUnsupported) {
-		t.Errorf("told %v", err)
+	if err := await(t, reported, "an attempt"); !errors.Is(err, nri.ErrUnsupported) {
+		t.Errorf("reported %v", err)
 	}
 	log.await(t, "refusing to serve: unsupported runtime: containerd 2.2.3 restores containers", 1)
 	// The first connection is that of the second attempt.
@@ -72,11 +72,11 @@ func TestContainerdsVersionIsAskedBeforeNRIIsBlamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			handler, _ := newHandler()
-			plugin, log, told := newPlugin(filepath.Join(t.TempDir(), "nri.sock"), handler)
+			plugin, log, reported := newPlugin(filepath.Join(t.TempDir(), "nri.sock"), handler)
 			plugin.Version = func(context.Context) (string, error) { return test.version, test.err }
 			run(t, plugin)
-			if err := await(t, told, "an attempt"); errors.Is(err, nri.ErrUnsupported) != test.unsupported {
-				t.Errorf("told %v", err)
+			if err := await(t, reported, "an attempt"); errors.Is(err, nri.ErrUnsupported) != test.unsupported {
+				t.Errorf("reported %v", err)
 			}
 			log.await(t, test.want, 1)
 			log.await(t, test.level, 1)

@@ -20,7 +20,7 @@ const (
 	// Create is the validation of a container that is about to be created. A verdict here is enforced.
 	Create Stage = "creation"
 	// Start is the start of a created container. It is evaluated only if the runtime does not report images when it
-	// creates a container, and then for what the runtime has on record. A verdict here is enforced if it is final.
+	// creates a container, and then by the runtime's record. A verdict here is enforced if it is final.
 	Start Stage = "start"
 	// Running is a container that already ran when the plugin registered, or whose verdict was pending in audit mode. A
 	// verdict here is only reported.
@@ -63,7 +63,7 @@ type Handler struct {
 	Report func(context.Context, Report)
 }
 
-// Validate returns nil when the container may be created, or an error in the words that the pod's author reads.
+// Validate returns nil if the container may be created, or an error whose text the pod's author reads.
 func (h *Handler) Validate(ctx context.Context, info ContainerInfo) error {
 	_, err := h.validate(ctx, info)
 	return err

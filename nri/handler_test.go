@@ -17,13 +17,13 @@ import (
 // asked is a handler that writes down whom it asks, in order.
 type asked struct {
 	*nri.Handler
-	told  *reports
-	calls []string
+	reported *reports
+	calls    []string
 }
 
 func newAsked() *asked {
 	a := &asked{}
-	a.Handler, a.told = newHandler()
+	a.Handler, a.reported = newHandler()
 	a.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
 		a.calls = append(a.calls, fmt.Sprintf("content %s %.10s", container.ID, container.Config))
 		return content(ctx, container)
@@ -81,7 +81,7 @@ func TestForeignRootfsIsRefusedBeforeAnythingElse(t *testing.T) {
 			if len(a.calls) != 0 {
 				t.Errorf("asked %q", a.calls)
 			}
-			if got := a.told.list()[0].Verdict; got.Reason != test.want || got.Admitted() {
+			if got := a.reported.list()[0].Verdict; got.Reason != test.want || got.Admitted() {
 				t.Errorf("verdict = %v %q, want a denial with %q", got.Outcome, got.Reason, test.want)
 			}
 		})
@@ -121,11 +121,11 @@ func TestEveryImageThatAContainerMayRunCounts(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			handler, told := newHandler()
+			handler, reported := newHandler()
 			handler.Content = func(context.Context, policy.Container) ([]digestOf, error) { return test.configs, nil }
 			handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 				if q.Namespace != "prod" || q.Reference != "registry.example/app:v1" {
-					t.Errorf("asked %v: each is judged under the reference that the pod names", q)
+					t.Errorf("asked %v: each is evaluated under the reference that the pod names", q)
 				}
 				if test.verdicts[q.Config] == policy.Accepted {
 					return accept(ctx, q)
@@ -133,7 +133,7 @@ func TestEveryImageThatAContainerMayRunCounts(t *testing.T) {
 				return policy.Verdict{Reason: test.verdicts[q.Config]}
 			}
 			err := handler.Validate(t.Context(), sample())
-			reason := told.list()[0].Verdict.Reason
+			reason := reported.list()[0].Verdict.Reason
 			if reason != test.want || (err == nil) != (reason == policy.Accepted) {
 				t.Errorf("reason %q, err %v; want %q", reason, err, test.want)
 			}
@@ -168,7 +168,7 @@ func TestImageVolumes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			handler, told := newHandler()
+			handler, reported := newHandler()
 			handler.Volume = func(_ context.Context, sandbox, source string) (policy.Volume, bool, error) {
 				if source == "/vol/other" {
 					return policy.Volume{}, true, policy.Refuse(policy.UnknownOrigin, "another sandbox's than %s", sandbox)
@@ -193,7 +193,7 @@ func TestImageVolumes(t *testing.T) {
 				info.Mounts = append(info.Mounts, nri.Mount{Source: source, Destination: "/mnt" + source})
 			}
 			err := handler.Validate(t.Context(), info)
-			report := told.list()[0]
+			report := reported.list()[0]
 			reason := report.Verdict.Reason
 			if reason != test.want || report.Volume != test.volume || (err == nil) != (reason == policy.Accepted) {
 				t.Fatalf("reason %q of volume %q, err %v; want %q of %q", reason, report.Volume, err, test.want, test.volume)
@@ -207,7 +207,7 @@ func TestImageVolumes(t *testing.T) {
 }
 
 func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
-	handler, told := newHandler()
+	handler, reported := newHandler()
 	handler.Volume = func(_ context.Context, _, source string) (policy.Volume, bool, error) {
 		return filesOf(config), source != "/etc/hosts", nil
 	}
@@ -219,7 +219,7 @@ func TestEachVolumeThatIsLetInIsOnRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, report := range told.list() {
+	for _, report := range reported.list() {
 		if !report.Verdict.Admitted() || (report.Took > 0) != (report.Volume == "") {
 			t.Errorf("on record: %+v", report)
 		}
@@ -245,7 +245,7 @@ func TestVolumesAreNotLookedAtForRefusedImage(t *testing.T) {
 
 // Several creations may be validated at once; each has its own answer.
 func TestConcurrentValidations(t *testing.T) {
-	handler, told := newHandler()
+	handler, reported := newHandler()
 	handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 		if q.Namespace == "prod" {
 			return policy.Verdict{Reason: policy.Unsigned}
@@ -272,5 +272,5 @@ func TestConcurrentValidations(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	told.await(t, 50)
+	reported.await(t, 50)
 }

@@ -51,7 +51,7 @@ func started(t *testing.T, handler *nri.Handler) (*subject, *bare) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The plugin closes the descriptor it is given, so it must be nobody else's.
+	// The plugin closes the descriptor it is given, so no one else may use it.
 	descriptor, err := syscall.Dup(int(pair.PeerFile().Fd()))
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"github.com/countersign/countersign/policy/text"
 )
 
-// maxSubject bounds the part of a message that a pod's author chose, so that all of it stays under 300 characters.
+// maxSubject limits the part of a message that a pod's author chose, so that the message stays under 300 characters.
 const maxSubject = 100
 
 // message is what the pod's author reads in the pod's events. They are public in the namespace, so a message names only
@@ -25,7 +25,7 @@ func message(report Report) string {
 	return RefusalText(subject, report.Namespace, report.Verdict)
 }
 
-// RefusalText returns what the author of a pod of a namespace is told of a refusal: at most 300 characters, equal for
+// RefusalText returns the text of a refusal for the author of a pod of a namespace: at most 300 characters, equal for
 // equal refusals. The kubelet shows the reason SignatureValidationFailed of a pull if the text begins with it
 // (k8s.io/cri-api, pkg/errors).
 func RefusalText(subject, namespace string, verdict policy.Verdict) string {

@@ -77,7 +77,7 @@ func TestMessages(t *testing.T) {
 			policy.Verdict{Reason: policy.Accepted},
 			`an error inside countersign; the node's operator finds the cause in the log (internal)`,
 		},
-		"a reason nobody knows": {
+		"an unknown reason": {
 			policy.Verdict{Reason: "moody"},
 			`an error inside countersign; the node's operator finds the cause in the log (internal)`,
 		},
@@ -104,7 +104,7 @@ func TestLongestMessages(t *testing.T) {
 		"a mount point of 4 KiB":            {reference: "app", volume: "/" + strings.Repeat("v", 4096)},
 		"a mount point of nothing but BELs": {reference: "app", volume: strings.Repeat("\a", 4096)},
 		"lines, and what turns text around": {reference: "app\nEvent: all is well (accepted)\r\n\u202eppa\u2028"},
-		"bytes that are no text":            {reference: "app\xff\xfe" + strings.Repeat("\xc3", 300)},
+		"bytes that are not text":           {reference: "app\xff\xfe" + strings.Repeat("\xc3", 300)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -190,7 +190,7 @@ func FuzzMessage(f *testing.F) {
 		message := messageOf(t, info, volume, verdict)
 		checkMessage(t, message, expected(info, verdict.Reason))
 		if strings.Contains(message, secret) {
-			t.Errorf("tells what only the operator may know: %q", message)
+			t.Errorf("reveals what only the operator may know: %q", message)
 		}
 	})
 }

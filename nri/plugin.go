@@ -15,8 +15,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Name and Index are what the plugin registers under. The index orders it among others: all validators run, and
-// none sees the result of another.
+// The plugin registers under Name and Index. The index orders it among others: all validators run, and none sees the
+// result of another.
 const (
 	Name  = "countersign"
 	Index = "10"
@@ -67,7 +67,7 @@ type session struct {
 	*Plugin
 	conn       *connTracker
 	background context.Context //nolint:containedctx // The session is the owner of what it starts, and ends it.
-	running    sync.WaitGroup  // what evaluates running containers
+	running    sync.WaitGroup  // evaluations of running containers
 	waiting    atomic.Int32    // containers that wait to be re-evaluated
 	// complete is closed when the registration is complete.
 	complete     chan struct{}
@@ -166,8 +166,8 @@ func (s *session) containerInfos(pods []*api.PodSandbox, containers []*api.Conta
 	return running
 }
 
-// ValidateContainerAdjustment implements [stub.ValidateContainerAdjustmentInterface]. The container it is given is
-// the pristine one: what other plugins would adjust is not in it.
+// ValidateContainerAdjustment implements [stub.ValidateContainerAdjustmentInterface]. It receives the container without
+// the adjustments of other plugins.
 func (s *session) ValidateContainerAdjustment(
 	ctx context.Context, request *api.ValidateContainerAdjustmentRequest,
 ) error {

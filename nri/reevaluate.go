@@ -10,14 +10,14 @@ import (
 )
 
 // Running containers whose verdict is pending are evaluated again after a pause, because evidence is fetched meanwhile.
-// The first pauses are short: what the daemon did not know when it registered, it learns within a second.
+// The first pauses are short, because the daemon reads containerd's images within a second of its start.
 const (
 	auditRounds   = 8
 	minAuditPause = 500 * time.Millisecond
 	maxAuditPause = 5 * time.Second
 )
 
-// maxWaiting bounds how many containers wait to be evaluated again.
+// maxWaiting limits the containers that wait to be evaluated again.
 const maxWaiting = 256
 
 // runningFunc evaluates and reports a running container, and reports whether it has to be evaluated again.
@@ -63,8 +63,8 @@ func (h *Handler) runningReported(ctx context.Context, info ContainerInfo) (agai
 	return report.Verdict.Reason == policy.Pending
 }
 
-// runningByRecord evaluates a container by the images that the runtime has on record. A container that was removed is
-// not reported.
+// runningByRecord evaluates a container by the images in the runtime's record. A container that was removed is not
+// reported.
 func (h *Handler) runningByRecord(ctx context.Context, info ContainerInfo) (again bool) {
 	info.FoundBy = policy.FoundByConfig
 	report, more := h.evaluate(ctx, info, Running, h.byRecord(nil))
@@ -75,7 +75,7 @@ func (h *Handler) runningByRecord(ctx context.Context, info ContainerInfo) (agai
 	return report.Verdict.Reason == policy.Pending
 }
 
-// pause waits before the next round, and reports whether it was not cut short.
+// pause waits before the next round. It returns false if the context ends first.
 func pause(ctx context.Context, length time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -14,11 +14,11 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// TestWhatAuditModeLetsInUndecidedIsJudgedAgain: nobody asks about it a second time, and by then it may be gone, with
-// its root filesystem.
-func TestWhatAuditModeLetsInUndecidedIsJudgedAgain(t *testing.T) {
+// TestPendingContainersInAuditModeAreReevaluated: the kubelet does not retry them, and by then they may have been
+// removed, with its root filesystem.
+func TestPendingContainersInAuditModeAreReevaluated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		asked, compared := 0, 0
 		handler.Decide = func(context.Context, policy.Question) policy.Verdict {
 			if asked++; asked < 3 {
@@ -33,15 +33,15 @@ func TestWhatAuditModeLetsInUndecidedIsJudgedAgain(t *testing.T) {
 			return content(ctx, container)
 		}
 		handler.Audit = func(string) bool { return true }
-		wantToTheEnd(t, handler, told, "[creation pending running pending running unsigned]")
+		wantToTheEnd(t, handler, reported, "[creation pending running pending running unsigned]")
 	})
 }
 
 // TestARootfsThatWasNotComparedInTimeIsComparedLater: audit mode would else report an image as accepted whose root
-// filesystem nobody has looked at.
+// filesystem that was not verified.
 func TestARootfsThatWasNotComparedInTimeIsComparedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		handler.Deadline = policy.NewDeadline(100 * time.Millisecond)
 		compared := 0
 		handler.Content = func(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
@@ -52,19 +52,19 @@ func TestARootfsThatWasNotComparedInTimeIsComparedLater(t *testing.T) {
 			return nil, policy.Refuse(policy.UnknownOrigin, "it is another image's")
 		}
 		handler.Audit = func(string) bool { return true }
-		wantToTheEnd(t, handler, told, "[creation pending running unknown-origin]")
+		wantToTheEnd(t, handler, reported, "[creation pending running unknown-origin]")
 	})
 }
 
 // wantToTheEnd has one container validated, and compares what is reported until there is nothing more to find out.
-func wantToTheEnd(t *testing.T, handler *nri.Handler, told *reports, want string) {
+func wantToTheEnd(t *testing.T, handler *nri.Handler, reported *reports, want string) {
 	t.Helper()
 	request := &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
 	if err := handler.ValidateToTheEnd(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, report := range told.list() {
+	for _, report := range reported.list() {
 		got = append(got, fmt.Sprint(report.Stage, " ", report.Verdict.Reason))
 	}
 	if fmt.Sprint(got) != want {
@@ -72,10 +72,10 @@ func wantToTheEnd(t *testing.T, handler *nri.Handler, told *reports, want string
 	}
 }
 
-// TestOnlySoManyContainersWaitToBeJudgedAgain: whoever creates them without end would else fill the memory.
-func TestOnlySoManyContainersWaitToBeJudgedAgain(t *testing.T) {
+// TestWaitingContainersAreLimited: otherwise a tenant that creates containers without end would fill the memory.
+func TestWaitingContainersAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		handler.Decide = deny(policy.Pending)
 		handler.Audit = func(string) bool { return true }
 		requests := make([]*api.ValidateContainerAdjustmentRequest, 300)
@@ -86,7 +86,7 @@ func TestOnlySoManyContainersWaitToBeJudgedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := 0
-		for _, report := range told.list() {
+		for _, report := range reported.list() {
 			if report.Stage == nri.Running {
 				again++
 			}
@@ -108,13 +108,13 @@ func TestNothingIsAskedAfterTheEnd(t *testing.T) {
 // TestWhatIsRefusedUndecidedIsNotJudgedAgain: the kubelet asks again.
 func TestWhatIsRefusedUndecidedIsNotJudgedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		handler.Decide = deny(policy.Pending)
 		request := &api.ValidateContainerAdjustmentRequest{Pod: samplePod(), Container: sampleContainer()}
 		if err := handler.ValidateToTheEnd(t.Context(), request); err == nil {
 			t.Error("admitted")
 		}
-		if reports := told.list(); len(reports) != 1 {
+		if reports := reported.list(); len(reports) != 1 {
 			t.Errorf("%d reports", len(reports))
 		}
 	})

@@ -25,11 +25,11 @@ const (
 	absentBackoff = 400 * time.Millisecond
 )
 
-// quietPeriod is how long no request must have arrived before the connection is closed.
+// quietPeriod is the time without requests before the connection is closed.
 const quietPeriod = 100 * time.Millisecond
 
 // ErrConnectionLost is returned by [Plugin.Run] of a plugin that containerd started itself: a connection that
-// containerd handed over cannot be made again, and containerd starts the plugin anew when it restarts.
+// containerd handed over cannot be re-established, and containerd starts the plugin again when it restarts.
 var ErrConnectionLost = errors.New("containerd closed the connection it started this plugin with")
 
 // Run registers the plugin, and registers it again whenever the connection is lost, indefinitely. It returns when the
@@ -102,12 +102,12 @@ func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
 	return connection, nil
 }
 
-// versionTimeout bounds how long containerd is asked for its version.
+// versionTimeout limits the call for containerd's version.
 const versionTimeout = 2 * time.Second
 
-// askVersion returns the version that containerd itself reports, or an error if it does not answer: it may be starting.
-// Both are empty if it is not asked.
-func (p *Plugin) askVersion(ctx context.Context) (version string, unknown error) {
+// containerdVersion returns the version that containerd's own API reports, or an error if it does not answer: it may be
+// starting. Without a Version function both are empty.
+func (p *Plugin) containerdVersion(ctx context.Context) (version string, unknown error) {
 	if p.Version == nil || StartedByContainerd() {
 		return "", nil
 	}
@@ -133,7 +133,7 @@ func explain(failed error, version string, unknown error) error {
 // registration was completed.
 func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	defer func() { p.Registered(err) }()
-	version, unknown := p.askVersion(ctx)
+	version, unknown := p.containerdVersion(ctx)
 	if version != "" {
 		if _, err := identification("containerd", version); err != nil {
 			return false, fmt.Errorf("refusing to serve: %w", err)
@@ -156,8 +156,8 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 		stub.WithLogger(quiet{p.Logger}),
 		stub.WithConnection(connection),
 		stub.WithTTRPCOptions(session.conn.clientOptions(), session.conn.options()),
-		// From NRI 0.12.4 on a plugin tells the runtime what to do if it fails to answer. Older runtimes refuse a container
-		// whose validation fails anyway.
+		// From NRI 0.12.4 on a plugin can set what the runtime does if it does not answer. Older runtimes refuse a
+		// container whose validation fails anyway.
 		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: true, KeepConnected: true}),
 	}
 	// One that containerd started has the index of its file's name.
@@ -187,8 +187,8 @@ func (s *session) serve(ctx context.Context, plugin stub.Stub, connection io.Clo
 	return fmt.Errorf("no longer registered with NRI: %w", err)
 }
 
-// drain waits for pending replies, but no longer than containerd does, and then for a quiet period: when NRI's runtime
-// half learns of a reply and of the end of the connection at once, it picks one of them at random.
+// drain waits for pending replies, but no longer than containerd does, and then for a quiet period: if NRI's runtime
+// half receives a reply and the end of the connection at the same time, it handles one of them at random.
 func (s *session) drain() {
 	giveUp := time.After(api.DefaultPluginRequestTimeout)
 	for {

@@ -79,7 +79,7 @@ func TestRuntimeThatStaysAwayIsSaidOnce(t *testing.T) {
 	}
 }
 
-// The stub of NRI 0.12.5 waits for ever, holding its lock, for a configuration that will not come.
+// The stub of NRI 0.12.5 waits forever for a configuration that never comes, and holds its lock.
 func TestRuntimeDiesBeforeItConfigures(t *testing.T) {
 	handler, _ := newHandler()
 	listener, socket := bareSocket(t)
@@ -135,7 +135,7 @@ func TestStoppedWhileThereIsNoSocket(t *testing.T) {
 }
 
 func TestConnectionLostDuringValidation(t *testing.T) {
-	handler, told := newHandler()
+	handler, reported := newHandler()
 	deciding, release := blocking(handler)
 	defer release()
 	c, s := registered(t, handler)
@@ -147,7 +147,7 @@ func TestConnectionLostDuringValidation(t *testing.T) {
 	if err := await(t, result, "the runtime's refusal"); err == nil {
 		t.Error("admitted without an answer")
 	}
-	if report := told.await(t, 1)[0]; report.Verdict.Reason != policy.Pending {
+	if report := reported.await(t, 1)[0]; report.Verdict.Reason != policy.Pending {
 		t.Errorf("reported %q, want pending", report.Verdict.Reason)
 	}
 	s.awaitRegistered(t, true)

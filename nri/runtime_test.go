@@ -17,8 +17,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// containerd is the runtime half of NRI as containerd has it built in, which requires our plugin. There is nothing
-// else of containerd here. Plugins reach it over a wire that can be cut, for the runtime half has no way to die.
+// containerd is the runtime half of NRI as containerd has it built in, which requires our plugin. There is nothing else
+// of containerd here. Plugins connect to it through a connection that tests can cut, because the runtime half cannot be
+// killed.
 type containerd struct {
 	*adaptation.Adaptation
 	version    string
@@ -111,7 +112,7 @@ func (c *containerd) synchronize(ctx context.Context, call adaptation.SyncCB) er
 // awaitPlugin waits until the runtime has our plugin on its list, in addition to its own validator.
 func (c *containerd) awaitPlugin(t testing.TB) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testTimeout)
 	for c.plugins.now.Load() != 2 {
 		select {
 		case <-c.plugins.changed:
@@ -139,7 +140,7 @@ func requestTimeout(t testing.TB, timeout time.Duration) {
 	t.Cleanup(func() { adaptation.SetPluginRequestTimeout(adaptation.DefaultPluginRequestTimeout) })
 }
 
-// counter hears from the runtime how many plugins it has.
+// counter counts the plugins of the runtime.
 type counter struct {
 	now     atomic.Int64
 	changed chan struct{}
@@ -217,7 +218,7 @@ func (w *wire) cut() {
 	w.ends = nil
 }
 
-// remove cuts and takes the socket away.
+// remove cuts the connections and removes the socket.
 func (w *wire) remove() {
 	w.listener.Close()
 	w.cut()

@@ -9,9 +9,9 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// StartContainer implements [stub.StartContainerInterface]. Only runtimes that report no images when they create a
-// container are asked for it: at this time their record names the image exactly. A runtime starts a container without
-// the answer if it is late, so this is a second check and not the decision.
+// StartContainer implements [stub.StartContainerInterface]. It is subscribed to only on runtimes that report no images
+// when they create a container: their record names the exact image at this time. If the answer is late, the runtime
+// starts the container, so this is only a second check.
 func (s *session) StartContainer(ctx context.Context, pod *api.PodSandbox, container *api.Container) error {
 	err := policy.Guard("a start", s.Panicked, func() error {
 		info := NewContainerInfo(pod, container)
@@ -22,13 +22,13 @@ func (s *session) StartContainer(ctx context.Context, pod *api.PodSandbox, conta
 		return err
 	})
 	if panicked := (*policy.PanicError)(nil); errors.As(err, &panicked) {
-		return nil // A failure is no verdict. The validation has admitted the container.
+		return nil // A failure is not a verdict. The validation has admitted the container.
 	}
 	return err
 }
 
-// start returns an error if the image on record is certainly not one that the container may run. What is undecided is
-// not refused: the validation has admitted the container, and the kubelet counts what is refused here as a crash.
+// start returns an error if the recorded image is definitely not accepted. A pending verdict does not refuse: the
+// validation has admitted the container, and the kubelet counts a refusal here as a crash.
 func (h *Handler) start(ctx context.Context, info ContainerInfo, validated *validation) (undecided bool, err error) {
 	if validated != nil && validated.denied && h.Audit(info.Namespace) {
 		return false, nil // It was reported when it was validated.

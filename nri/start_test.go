@@ -21,7 +21,7 @@ const (
 	alien = digestOf("sha256:3333333333333333333333333333333333333333333333333333333333333333")
 )
 
-// second is a container of a runtime that reports no images: what validation finds, and what is on record afterwards.
+// second is a container of a runtime that reports no images: the result of its validation, and its record afterwards.
 type second struct {
 	candidates []digestOf
 	verdicts   map[digestOf]policy.Reason // at validation; by default, accepted
@@ -33,7 +33,7 @@ type second struct {
 }
 
 // play validates and starts a container, and returns all reports and what became of both.
-func (s second) play(t *testing.T) (told []string, validated, started error) {
+func (s second) play(t *testing.T) (lines []string, validated, started error) {
 	t.Helper()
 	handler, reported := newHandler()
 	verdicts := s.verdicts
@@ -77,9 +77,9 @@ func (s second) play(t *testing.T) (told []string, validated, started error) {
 		}
 	}
 	for _, report := range reported.list() {
-		told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s %s", report.Stage, report.Verdict.Reason, report.Volume)))
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s", report.Stage, report.Verdict.Reason, report.Volume)))
 	}
-	return slices.Compact(told), validated, started
+	return slices.Compact(lines), validated, started
 }
 
 func of(config digestOf, volumes ...policy.RecordedVolume) policy.Record {
@@ -99,7 +99,7 @@ func TestStartOfAContainer(t *testing.T) {
 		want []string // what is reported
 		says string   // the error of the start; empty: it starts
 	}{
-		"the image on record was validated": {
+		"the recorded image was validated": {
 			second{candidates: []digestOf{config}, record: of(config, data(config))}, creation, "",
 		},
 		"it is one of several": {second{candidates: both, record: of(other)}, creation, ""},
@@ -182,7 +182,7 @@ func TestStartOfAContainer(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				told, validated, started := test.play(t)
+				reported, validated, started := test.play(t)
 				if validated != nil {
 					t.Fatalf("the validation refuses: %v", validated)
 				}
@@ -192,8 +192,8 @@ func TestStartOfAContainer(t *testing.T) {
 				if started != nil && !strings.HasPrefix(started.Error(), "SignatureValidationFailed: ") {
 					t.Errorf("the error does not begin as refusals do: %v", started)
 				}
-				if !slices.Equal(told, test.want) {
-					t.Errorf("reported %q, want %q", told, test.want)
+				if !slices.Equal(reported, test.want) {
+					t.Errorf("reported %q, want %q", reported, test.want)
 				}
 			})
 		})
@@ -220,12 +220,12 @@ func TestValidationWithoutImages(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			told, validated, _ := test.play(t)
+			reported, validated, _ := test.play(t)
 			if validated == nil || !strings.HasSuffix(validated.Error(), "("+string(test.want)+")") {
 				t.Errorf("the validation gives %v, want a refusal (%s)", validated, test.want)
 			}
-			if want := []string{"creation " + string(test.want)}; !slices.Equal(told, want) {
-				t.Errorf("reported %q, want %q", told, want)
+			if want := []string{"creation " + string(test.want)}; !slices.Equal(reported, want) {
+				t.Errorf("reported %q, want %q", reported, want)
 			}
 		})
 	}
@@ -272,7 +272,7 @@ func TestRunningContainersAreJudgedByTheRecord(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			handler, told := newHandler()
+			handler, reported := newHandler()
 			handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 				if q.Config == other {
 					return policy.Verdict{Reason: policy.Unsigned}
@@ -290,7 +290,7 @@ func TestRunningContainersAreJudgedByTheRecord(t *testing.T) {
 			info.Config, info.FoundBy = "", policy.FoundByLayers
 			handler.ReviewRecords(t.Context(), []nri.ContainerInfo{info})
 			got := []string{}
-			for _, report := range told.list() {
+			for _, report := range reported.list() {
 				got = append(got, fmt.Sprintf("%s %s", report.Stage, report.Verdict.Reason))
 				if test.err == nil && (report.Config != test.record.Config || report.FoundBy != policy.FoundByConfig) {
 					t.Errorf("reported %s, found by %q", report.Config, report.FoundBy)
@@ -307,7 +307,8 @@ func gone(context.Context, string) (policy.Record, error) {
 	return policy.Record{}, policy.ErrNoContainer
 }
 
-// TestRemovedContainersAreNotReported: their root filesystem is gone too, which says nothing about their image.
+// TestRemovedContainersAreNotReported: their root filesystem has been removed too, which proves nothing about their
+// image.
 func TestRemovedContainersAreNotReported(t *testing.T) {
 	for name, test := range map[string]struct {
 		record policy.RecordFunc
@@ -317,13 +318,13 @@ func TestRemovedContainersAreNotReported(t *testing.T) {
 		"it was removed": {gone, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			handler, told := newHandler()
+			handler, reported := newHandler()
 			handler.Content = func(context.Context, policy.Container) ([]digestOf, error) {
 				return nil, policy.Refuse(policy.UnknownOrigin, "there is no such snapshot")
 			}
 			handler.Record = test.record
 			handler.Review(t.Context(), []nri.ContainerInfo{sample()})
-			if got := len(told.list()); got != test.want {
+			if got := len(reported.list()); got != test.want {
 				t.Errorf("%d reports, want %d", got, test.want)
 			}
 		})
@@ -333,7 +334,7 @@ func TestRemovedContainersAreNotReported(t *testing.T) {
 // TestRuntimeIsRolledBack: a cluster is upgraded and rolled back under a daemon that runs.
 func TestRuntimeIsRolledBack(t *testing.T) {
 	c := newContainerd(t)
-	handler, told := newHandler()
+	handler, reported := newHandler()
 	handler.Record = func(context.Context, string) (policy.Record, error) { return of(other), nil }
 	handler.Content = func(context.Context, policy.Container) ([]digestOf, error) {
 		return []digestOf{config}, nil
@@ -363,7 +364,7 @@ func TestRuntimeIsRolledBack(t *testing.T) {
 			t.Errorf("start %d: %v, want a refusal: %v", i, refusals[i], want)
 		}
 	}
-	for i, report := range told.await(t, 6) {
+	for i, report := range reported.await(t, 6) {
 		want := []policy.FoundBy{
 			policy.FoundByConfig, policy.FoundByLayers, policy.FoundByConfig, policy.FoundByLayers, policy.FoundByConfig,
 			policy.FoundByConfig,

@@ -18,8 +18,8 @@ import (
 
 type digestOf = digest.Digest
 
-// patience is how long a test waits for what must happen. No test passes by waiting for it to run out.
-const patience = 20 * time.Second
+// testTimeout is how long a test waits for a condition. No test passes because it expires.
+const testTimeout = 20 * time.Second
 
 func accept(context.Context, policy.Question) policy.Verdict {
 	return policy.Verdict{Outcome: policy.Admit, Reason: policy.Accepted}
@@ -69,7 +69,7 @@ func (r *reports) list() []nri.Report {
 // await returns the reports once there are that many.
 func (r *reports) await(t testing.TB, n int) []nri.Report {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testTimeout)
 	for {
 		if all := r.list(); len(all) >= n {
 			return all
@@ -82,8 +82,8 @@ func (r *reports) await(t testing.TB, n int) []nri.Report {
 	}
 }
 
-// newHandler returns a handler that admits everything, and its reports. Its deadline is far away: what a test finds
-// is not a matter of how fast the machine is.
+// newHandler returns a handler that admits everything, and its reports. Its deadline is long: what a test finds is not
+// a matter of how fast the machine is.
 func newHandler() (*nri.Handler, *reports) {
 	told := &reports{some: make(chan struct{}, 1)}
 	handler := &nri.Handler{
@@ -161,10 +161,10 @@ func (s *subject) stop(t testing.TB) {
 	await(t, s.ended, "Run to return")
 }
 
-// awaitRegistered waits until the plugin says that it is registered, or that it is not.
+// awaitRegistered waits until the plugin reports that it is registered, or that it is not.
 func (s *subject) awaitRegistered(t testing.TB, want bool) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testTimeout)
 	for {
 		select {
 		case is := <-s.registered:
@@ -172,7 +172,7 @@ func (s *subject) awaitRegistered(t testing.TB, want bool) {
 				return
 			}
 		case <-timeout:
-			t.Fatalf("never told registered = %v; the log:\n%s", want, s.log)
+			t.Fatalf("never reported registered = %v; the log:\n%s", want, s.log)
 		}
 	}
 }
@@ -181,7 +181,7 @@ func await[T any](t testing.TB, c <-chan T, what string) (value T) {
 	t.Helper()
 	select {
 	case value = <-c:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatalf("waited in vain for %s; what runs:\n%s", what, stacks())
 	}
 	return value
@@ -192,7 +192,7 @@ func awaitNothingRuns(t testing.TB) {
 	t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	timeout := time.After(patience / 4)
+	timeout := time.After(testTimeout / 4)
 	for {
 		left := leftBehind()
 		if len(left) == 0 {
@@ -251,7 +251,7 @@ func (l *lines) String() string {
 // await waits until the log has that text that many times.
 func (l *lines) await(t testing.TB, text string, times int) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(testTimeout)
 	for strings.Count(l.String(), text) < times {
 		select {
 		case <-l.written:

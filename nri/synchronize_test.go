@@ -24,7 +24,7 @@ func TestRunningContainersAreReportedOnly(t *testing.T) {
 		container.Env = []string{fmt.Sprintf("%016384d", i)}
 		c.pods, c.containers = append(c.pods, pod), append(c.containers, container)
 	}
-	handler, told := newHandler()
+	handler, reported := newHandler()
 	deciding, release := blocking(handler)
 	decide := handler.Decide
 	handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
@@ -39,12 +39,12 @@ func TestRunningContainersAreReportedOnly(t *testing.T) {
 	c.awaitPlugin(t)
 	s.awaitRegistered(t, true)
 	await(t, deciding, "the first decision")
-	if reports := told.list(); len(reports) != 0 {
+	if reports := reported.list(); len(reports) != 0 {
 		t.Fatalf("%d reports before anything is decided", len(reports))
 	}
 	release()
 	seen := map[string]bool{}
-	for _, report := range told.await(t, running) {
+	for _, report := range reported.await(t, running) {
 		seen[report.ID] = true
 		if report.Stage != nri.Running || report.Verdict.Reason != policy.Unsigned || report.Namespace != "prod" {
 			t.Fatalf("reported %+v", report)
@@ -58,17 +58,17 @@ func TestRunningContainersAreReportedOnly(t *testing.T) {
 func TestRunningContainerOfUnknownPod(t *testing.T) {
 	c := newContainerd(t)
 	c.containers = []*api.Container{sampleContainer()}
-	handler, told := newHandler()
+	handler, reported := newHandler()
 	c.start(t)
 	start(t, c.socket(), handler)
-	if report := told.await(t, 1)[0]; report.Verdict.Reason != policy.BadRequest || report.Stage != nri.Running {
+	if report := reported.await(t, 1)[0]; report.Verdict.Reason != policy.BadRequest || report.Stage != nri.Running {
 		t.Errorf("reported %q in stage %q", report.Verdict.Reason, report.Stage)
 	}
 }
 
 func TestPendingContainersAreLookedAtAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		decisions := 0
 		handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
 			if decisions++; q.Reference == "registry.example/slow:v1" && decisions < 5 {
@@ -81,7 +81,7 @@ func TestPendingContainersAreLookedAtAgain(t *testing.T) {
 		begin := time.Now()
 		handler.Review(t.Context(), []nri.ContainerInfo{sample(), slow})
 		var got []string
-		for _, report := range told.list() {
+		for _, report := range reported.list() {
 			got = append(got, fmt.Sprint(report.ID, " ", report.Verdict.Reason))
 		}
 		want := "[c1 accepted slow pending slow pending slow pending slow accepted]"
@@ -97,10 +97,10 @@ func TestPendingContainersAreLookedAtAgain(t *testing.T) {
 
 func TestContainersThatStayPendingAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		handler.Decide = deny(policy.Pending)
 		handler.Review(t.Context(), []nri.ContainerInfo{sample()})
-		if got := len(told.list()); got < 2 || got > 20 {
+		if got := len(reported.list()); got < 2 || got > 20 {
 			t.Errorf("looked at %d times", got)
 		}
 	})
@@ -108,7 +108,7 @@ func TestContainersThatStayPendingAreGivenUp(t *testing.T) {
 
 func TestReviewEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handler, told := newHandler()
+		handler, reported := newHandler()
 		handler.Decide = deny(policy.Pending)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -120,8 +120,8 @@ func TestReviewEndsWithItsContext(t *testing.T) {
 		begin := time.Now()
 		cancel()
 		<-ended
-		if time.Since(begin) != 0 || len(told.list()) != 1 {
-			t.Errorf("ended after %v and %d looks", time.Since(begin), len(told.list()))
+		if time.Since(begin) != 0 || len(reported.list()) != 1 {
+			t.Errorf("ended after %v and %d evaluations", time.Since(begin), len(reported.list()))
 		}
 	})
 }

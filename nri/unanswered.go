@@ -16,8 +16,8 @@ import (
 // docs/operations.md.
 var ErrUnanswered = errors.New("containerd does not answer the registration with NRI")
 
-// answerTimeout is how long containerd may take to answer before that is reported. It waits for the containers that are
-// being stopped, each of which may take as long as its pod says.
+// answerTimeout is how long containerd may take to answer before that is reported. containerd waits for containers that
+// are being stopped, each at most for its pod's grace period.
 const answerTimeout = 15 * time.Second
 
 // reportUnanswered reports that the registration is not complete yet.
@@ -35,7 +35,7 @@ func (s *session) reportUnanswered(ctx context.Context, waited time.Duration) {
 	s.Logger.ErrorContext(ctx, "containerd's NRI accepts no plugin", "socket", s.Socket, "error", err)
 }
 
-// await waits for the end of the connection, or of the context, and reports if containerd does not complete the
+// await waits for the end of the connection or of the context. It reports if containerd does not complete the
 // registration.
 func (s *session) await(ctx context.Context, plugin stub.Stub, connection io.Closer, ended <-chan error) error {
 	timeout := s.AnswerTimeout

@@ -7,7 +7,8 @@ import (
 )
 
 // TestRuntimeThatDoesNotAnswer: containerd's NRI serves one plugin at a time, and is deadlocked, or waits for
-// containers to stop. The plugin says so, and waits: each registration more could be another deadlock.
+// containers to stop. The plugin reports that and waits, because each further registration could cause another
+// deadlock.
 func TestRuntimeThatDoesNotAnswer(t *testing.T) {
 	const report = "containerd's NRI accepts no plugin"
 	for name, test := range map[string]struct {

@@ -51,7 +51,7 @@ func TestValidation(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			handler, told := newHandler()
+			handler, reported := newHandler()
 			handler.Decide = test.decide
 			handler.Audit = func(namespace string) bool { return test.audit && namespace == "prod" }
 			c, _ := registered(t, handler)
@@ -62,7 +62,7 @@ func TestValidation(t *testing.T) {
 			if got != test.want {
 				t.Errorf("the runtime says\n%s\nwant\n%s", got, test.want)
 			}
-			report := told.await(t, 1)[0]
+			report := reported.await(t, 1)[0]
 			denied := !report.Verdict.Admitted()
 			wouldDeny := report.Audit && !report.Verdict.Admitted()
 			if report.Stage != nri.Create || wouldDeny != (denied && test.audit) || report.Pod != "app-0" {
@@ -79,8 +79,8 @@ func TestNothingIsCreatedWithoutPlugin(t *testing.T) {
 	}
 }
 
-// A runtime that does not wait for an answer any longer must have taken that for a refusal, whatever the event: this
-// is why the decision is made in the validation.
+// A runtime that stops waiting for an answer must treat that as a refusal, for each event: this is why the decision is
+// made in the validation.
 func TestAnswerThatNeverComesRefuses(t *testing.T) {
 	requestTimeout(t, 200*time.Millisecond)
 	handler, _ := newHandler()

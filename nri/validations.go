@@ -8,10 +8,11 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// maxValidations bounds how many validated containers wait to be started. The kubelet starts a container at once.
+// maxValidations limits the validations of containers that have not been started. The kubelet starts a container at
+// once.
 const maxValidations = 4096
 
-// validation is what a validation found that a container can run.
+// validation has the images that a validation found for a container.
 type validation struct {
 	configs []digest.Digest
 	// volumes are its image volumes, by mount point.
@@ -20,8 +21,8 @@ type validation struct {
 	denied bool
 }
 
-// validations are those of containers that were not started yet, of which the oldest are dropped. The zero value is
-// ready for use.
+// validations are those of containers that have not been started. The oldest are dropped. The zero value is ready for
+// use.
 type validations struct {
 	mu    sync.Mutex
 	byID  map[string]validation
@@ -44,7 +45,7 @@ func (v *validations) add(id string, found validation) {
 	}
 }
 
-// take removes and returns the validation of a container; nil: it is not known, because the daemon was restarted since.
+// take removes and returns the validation of a container, or nil if the daemon was restarted since.
 func (v *validations) take(id string) *validation {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -9,17 +9,17 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// ErrUnsupported is wrapped by the error of a registration with a runtime that cannot be served.
+// ErrUnsupported is wrapped by the error of a registration with an unsupported runtime.
 var ErrUnsupported = errors.New("unsupported runtime")
 
-// served names the versions of containerd that can be served.
+// served are the supported versions of containerd.
 const served = "2.2.8, 2.3.4, 2.4 or a later version"
 
 // version is a version of containerd.
 type version struct{ major, minor, patch int }
 
-// FoundBy returns how the images of containers are identified with a version of containerd. It is empty if that cannot
-// be served.
+// FoundBy returns how the images of containers are identified with a version of containerd. It is empty for an
+// unsupported version.
 func FoundBy(version string) policy.FoundBy {
 	foundBy, err := identification("containerd", version)
 	if err != nil {

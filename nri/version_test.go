@@ -93,7 +93,7 @@ func TestKeepsTryingWithRuntimeThatIsTooOld(t *testing.T) {
 func TestConfigurationThatCannotBeServed(t *testing.T) {
 	handler, _ := newHandler()
 	listener, socket := bareSocket(t)
-	plugin, log, told := newPlugin(socket, handler)
+	plugin, log, reported := newPlugin(socket, handler)
 	plugin.Unsupported = func(context.Context) error { return errors.New("restore is enabled") }
 	run(t, plugin)
 	runtime := acceptBare(t, listener)
@@ -104,8 +104,8 @@ func TestConfigurationThatCannotBeServed(t *testing.T) {
 	if err == nil {
 		t.Error("it is served")
 	}
-	if err := await(t, told, "the registration to end"); !errors.Is(err, nri.ErrUnsupported) {
-		t.Errorf("told %v", err)
+	if err := await(t, reported, "the registration to end"); !errors.Is(err, nri.ErrUnsupported) {
+		t.Errorf("reported %v", err)
 	}
 	log.await(t, "level=ERROR", 1)
 	log.await(t, "unsupported runtime: restore is enabled", 1)

@@ -23,7 +23,7 @@ func TestAttacks(t *testing.T) {
 	t.Run("a tag moves after the pull", l.movedTag)
 	t.Run("tags move while containers are created", l.movingTags)
 	t.Run("a namespace leads out of the policy directory", l.escapingNamespace)
-	t.Run("the policy directory holds what is no file", l.strangeDocuments)
+	t.Run("the policy directory contains entries that are not files", l.strangeDocuments)
 	t.Run("a tenant floods the node with what is refused", l.flood)
-	t.Run("no refusal tells a tenant what is not his", l.readableRefusals)
+	t.Run("no refusal reveals images of other tenants", l.readableRefusals)
 }

@@ -60,7 +60,7 @@ func (l *lab) borrowedLayers(t *testing.T) {
 	if l.Node.Release().ImagesReported() {
 		l.runs(t, l.Node, strict, signed.Reference, "signed layers")
 	} else {
-		// Both images are in the repository, and nothing tells which of them would run.
+		// Both images are in the repository, and nothing determines which of them would run.
 		l.refused(t, strict, node.Container{Image: signed.Reference}, "unsigned")
 	}
 	l.runs(t, l.Node, strict, signed.ByDigest(), "signed layers")

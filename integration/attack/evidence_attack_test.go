@@ -42,7 +42,7 @@ func (l *lab) attachJunk(t *testing.T, to node.Pushed) {
 		// The subject comes last: a change after it drops it.
 		referrer, ok := mutate.Subject(annotated, subject).(v1.Image)
 		if !ok {
-			t.Fatal("an image with a subject is no image")
+			t.Fatal("an image with a subject is not an image")
 		}
 		digest := must(referrer.Digest())(t)
 		if err := remote.Write(repository.Digest(digest.String()), referrer, remote.WithContext(t.Context())); err != nil {

@@ -171,6 +171,6 @@ func (l *lab) awaitNotRead(t *testing.T, target digest.Digest) {
 		return found, err
 	})
 	if err != nil {
-		t.Errorf("the daemon does not say that it could not read %s: %v", target, err)
+		t.Errorf("the daemon does not report that it could not read %s: %v", target, err)
 	}
 }

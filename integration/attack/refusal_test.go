@@ -35,8 +35,9 @@ func (r *refusals) add(one refusal) {
 var reason = regexp.MustCompile(
 	` \((rejected|unsigned|pending|unavailable|invalid-policy|unknown-origin|bad-request|internal)\)$`)
 
-// tells matches what reveals images of other tenants: a repository of a registry, or a digest in full or in part.
-var tells = regexp.MustCompile(`localhost:\d+/[\w./:@-]+|[0-9a-f]{12,}`)
+// identifying matches text that reveals images of other tenants: a repository of a registry, or a digest in full or in
+// part.
+var identifying = regexp.MustCompile(`localhost:\d+/[\w./:@-]+|[0-9a-f]{12,}`)
 
 // readableRefusals checks that every refusal contains only what the tenants of a namespace may read: nothing of other
 // namespaces, no reference that they did not write, no file of the node, no credentials, and not more than an event can
@@ -63,15 +64,15 @@ func (l *lab) readableRefusals(t *testing.T) {
 				t.Errorf("a tenant of %s reads %q in: %s", one.namespace, secret, one.text)
 			}
 		}
-		for _, told := range tells.FindAllString(one.text, -1) {
-			told = strings.TrimRight(told, ":.")
-			own := func(wrote string) bool { return strings.Contains(wrote, told) }
+		for _, found := range identifying.FindAllString(one.text, -1) {
+			found = strings.TrimRight(found, ":.")
+			own := func(wrote string) bool { return strings.Contains(wrote, found) }
 			if !slices.ContainsFunc(one.wrote, own) {
-				t.Errorf("a tenant of %s wrote %q and reads %q in: %s", one.namespace, one.wrote, told, one.text)
+				t.Errorf("a tenant of %s wrote %q and reads %q in: %s", one.namespace, one.wrote, found, one.text)
 			}
 		}
 	}
-	t.Logf("%d refusals were held to what tenants may read", len(r.all))
+	t.Logf("%d refusals were checked for what tenants may read", len(r.all))
 }
 
 func (l *lab) secrets(one refusal) []string {

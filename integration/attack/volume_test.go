@@ -35,7 +35,7 @@ func (l *lab) aliasOfVolume(t *testing.T) {
 	index := disguise(l.bare)
 	pod := l.begin(t, l.bare, strict, container)
 	if got := must(pod.Exec(t.Context(), "main", "/witness", "print", "/data/marker"))(t); got != "the attacker's data\n" {
-		t.Errorf("without countersign the volume holds %q", got)
+		t.Errorf("without countersign the volume contains %q", got)
 	}
 	status := must(l.bare.CRI.Status(t.Context(), pod.Containers["main"]))(t)
 	if source := status.GetMounts()[0].GetHostPath(); path.Base(source) != index.Digest.Encoded() {
@@ -46,12 +46,12 @@ func (l *lab) aliasOfVolume(t *testing.T) {
 	decision := l.refused(t, strict, container, "unsigned")
 	if !strings.Contains(decision.Scope+decision.Detail+decision.ConfigDigest, evil.Config.Encoded()) &&
 		decision.Record["volume"] != "/data" {
-		t.Errorf("the record does not say that it is about the volume: %v", decision.Record)
+		t.Errorf("the record is not about the volume: %v", decision.Record)
 	}
 	container.Volumes[0].Image = victim.Reference
 	good := l.begin(t, l.Node, strict, container)
 	if got := must(good.Exec(t.Context(), "main", "/witness", "print", "/data/marker"))(t); got != "signed data\n" {
-		t.Errorf("the signed volume holds %q", got)
+		t.Errorf("the signed volume contains %q", got)
 	}
 }
 
@@ -89,7 +89,7 @@ func (l *lab) borrowedVolume(t *testing.T) {
 	pull(t, l.Node, signed.Reference)
 	pod := l.begin(t, l.Node, strict, container)
 	if got := must(pod.Exec(t.Context(), "main", "/witness", "print", "/files/marker"))(t); got != "signed files\n" {
-		t.Errorf("the volume holds %q", got)
+		t.Errorf("the volume contains %q", got)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Bench measures the project's limits on real nodes, and prints each result with its limit.
 //
 // Results that depend on the speed of the machine are ratios, and both sides of a ratio are measured in the same run.
-// If a limit is exceeded, the output says so and the exit status is 1. With the argument proxy it measures only the
+// If a limit is exceeded, the output reports it and the exit status is 1. With the argument proxy it measures only the
 // image service, with the argument releases only containerd 2.3 beside 2.4, and with the argument pods only how long
 // many pods take to start on a kubelet.
 package main

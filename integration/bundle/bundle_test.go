@@ -74,7 +74,7 @@ func (s *site) namelessSignature(t *testing.T) {
 	says(t, refusal.Said, "valid signature", "names no repository", "-a docker-reference=")
 	says(t, refusal.Detail, "names no repository")
 	if len(refusal.Said) > 300 {
-		t.Errorf("the author is told too much: %s", refusal.Said)
+		t.Errorf("the text reveals too much to the author: %s", refusal.Said)
 	}
 	s.runs(t, legacy, image)
 }

@@ -12,7 +12,7 @@ func (s *site) checked(t *testing.T) {
 	signed, nameless, unsigned := s.Push(t, "check/signed:v1"), s.Push(t, "check/nameless:v1"), s.Push(t, "check/none:v1")
 	s.named(t, signed)
 	s.sign(t, nameless, signing{})
-	away := s.Registry.Host + "/check/away:v1"
+	absent := s.Registry.Host + "/check/absent:v1"
 	saved := filepath.Join(t.TempDir(), "saved")
 	rig.OK(t, s.Tools.Save(t.Context(), signed, saved, nil))
 	for name, test := range map[string]struct{ namespace, image, reference, want string }{
@@ -23,7 +23,7 @@ func (s *site) checked(t *testing.T) {
 		"what names no repository":                     {prod, "registry", nameless.Reference, "1 rejected"},
 		"what names no repository, and need not":       {legacy, "registry", nameless.Reference, "0 accepted"},
 		"an image that is not signed":                  {prod, "registry", unsigned.Reference, "1 unsigned"},
-		"an image that is not there":                   {prod, "registry", away, "2 unavailable"},
+		"an image that does not exist":                 {prod, "registry", absent, "2 unavailable"},
 		"a namespace whose policy rejects it":          {"plain", "registry", signed.Reference, "1 rejected"},
 		"a signed image where two signatures are due":  {both, "registry", signed.Reference, "1 rejected"},
 		"a signed image where its very tag was signed": {exact, "registry", signed.Reference, "1 rejected"},

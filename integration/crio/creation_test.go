@@ -35,7 +35,7 @@ func TestCreation(t *testing.T) {
 		"12 and 13 by the ID that the pull returned": func(image node.Pushed) attempt {
 			return attempt{container: named(image.Repository), sent: ids[image]}
 		},
-		"12 and 13 pulled once more, as a kubelet does": func(image node.Pushed) attempt {
+		"12 and 13 pulled again, as a kubelet does": func(image node.Pushed) attempt {
 			return attempt{container: node.Container{Image: image.Repository, Pull: node.Always}}
 		},
 		"14 and 15 by the ID of what is there, as a kubelet does": func(image node.Pushed) attempt {

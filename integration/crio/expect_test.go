@@ -85,7 +85,7 @@ func (l *lab) expectRecord(t *testing.T, daemon *node.Daemon, pod node.Pod, want
 		outcome, want.reason, "creation", pod.Namespace, l.PolicyFile(want.governs), want.scope, want.volume,
 	}
 	if diff := gocmp.Diff(wanted, got); diff != "" {
-		t.Errorf("on record (-want +got):\n%s\n%+v", diff, decision.Record)
+		t.Errorf("the record (-want +got):\n%s\n%+v", diff, decision.Record)
 	}
 }
 

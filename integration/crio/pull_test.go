@@ -28,7 +28,7 @@ func TestPulledImages(t *testing.T) {
 	l.Write(t, "unrestrictive", accepting())
 	l.Write(t, "restrictive", l.restrictive(t, builder))
 	daemon := l.startDaemon(t)
-	l.judge(t, daemon, "under a default policy", map[string]pulled{
+	l.expectPulls(t, daemon, "under a default policy", map[string]pulled{
 		"01 an unsigned image is accepted":        {image: unsigned, reason: "accepted"},
 		"04 a signed image is accepted":           {image: signed, reason: "accepted"},
 		"04 an image signed by a key is accepted": {image: keyed, reason: "accepted"},
@@ -51,7 +51,7 @@ func TestPulledImages(t *testing.T) {
 
 	// All of these are on the node now, pulled under a policy that accepts everything.
 	l.govern(t, daemon, l.restrictive(t, builder))
-	l.judge(t, daemon, "under a restrictive policy", map[string]pulled{
+	l.expectPulls(t, daemon, "under a restrictive policy", map[string]pulled{
 		"03 an unsigned image is denied if already pulled": {image: unsigned, reason: "rejected"},
 		"03 an image that should be signed is denied if already pulled": {
 			image: due, reason: "unsigned", scoped: true,
@@ -62,7 +62,7 @@ func TestPulledImages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.judge(t, daemon, "under a restrictive policy", map[string]pulled{
+	l.expectPulls(t, daemon, "under a restrictive policy", map[string]pulled{
 		"02 an unsigned image is denied":               {image: unsigned, reason: "rejected"},
 		"02 an image that should be signed is denied":  {image: due, reason: "unsigned", scoped: true},
 		"05 a signed image is accepted":                {image: signed, reason: "accepted", scoped: true},
@@ -75,7 +75,7 @@ func TestPulledImages(t *testing.T) {
 
 	for name, identity := range wrongIdentities() {
 		l.govern(t, daemon, l.restrictive(t, identity))
-		l.judge(t, daemon, "under a policy for another identity", map[string]pulled{
+		l.expectPulls(t, daemon, "under a policy for another identity", map[string]pulled{
 			name.pulled: {image: signed, reason: "rejected", scoped: true},
 		})
 	}
@@ -96,8 +96,8 @@ func wrongIdentities() map[wrong]signaturetest.Identity {
 	}
 }
 
-// judge runs a pod for each case; the pod pulls its image.
-func (l *lab) judge(t *testing.T, daemon *node.Daemon, circumstances string, cases map[string]pulled) {
+// expectPulls runs a pod for each case; the pod pulls its image.
+func (l *lab) expectPulls(t *testing.T, daemon *node.Daemon, circumstances string, cases map[string]pulled) {
 	t.Helper()
 	for name, test := range cases {
 		t.Run(circumstances+"/"+name, func(t *testing.T) {

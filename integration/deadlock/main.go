@@ -30,13 +30,13 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// patience is how long containerd may take to remove a pod, which usually takes a fraction of a second.
-const patience = 10 * time.Second
+// timeout is how long containerd may take to remove a pod, which usually takes a fraction of a second.
+const timeout = 10 * time.Second
 
 func main() {
 	containerd := flag.String("containerd", "/run/containerd/containerd.sock", "containerd's socket")
 	nri := flag.String("nri", "/var/run/nri/nri.sock", "NRI's socket")
-	image := flag.String("image", "registry.k8s.io/pause:3.10", "an image that is on the node, and keeps running")
+	image := flag.String("image", "registry.k8s.io/pause:3.10", "an image that is on the node, and whose container does not exit")
 	cgroup := flag.String("cgroup", "", "the cgroup parent of the pod")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -47,7 +47,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "deadlock:", err)
 		os.Exit(2)
 	case deadlocked:
-		fmt.Printf("RemovePodSandbox has not returned for %s: containerd is deadlocked and has to be restarted\n", patience)
+		fmt.Printf("RemovePodSandbox has not returned for %s: containerd is deadlocked and has to be restarted\n", timeout)
 		os.Exit(1)
 	}
 	fmt.Println("RemovePodSandbox returned: containerd is not deadlocked")
@@ -82,7 +82,7 @@ func run(ctx context.Context, containerd, nri string, of pod) (deadlocked bool, 
 	select {
 	case err := <-removed:
 		return false, err
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		return true, nil
 	}
 }

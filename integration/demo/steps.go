@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// patience is the timeout of a step. A step retries pending containers, as a kubelet does.
-const patience = time.Minute
+// stepTimeout is the timeout of a step. A step retries pending containers, as a kubelet does.
+const stepTimeout = time.Minute
 
 func (s *stage) looseNamespaceRunsUnsigned(ctx context.Context) error {
 	s.title("dev pulls an unsigned image and runs it")
@@ -19,7 +19,7 @@ func (s *stage) looseNamespaceRunsUnsigned(ctx context.Context) error {
 }
 
 func (s *stage) strictNamespaceRefusesCached(ctx context.Context) error {
-	s.title("prod requests the same image, which the node now has: there is no pull that could be verified")
+	s.title("prod requests the same image, which the node now has, so there is no pull to verify")
 	return s.refused(ctx, "prod", s.unsigned.Reference, node.Never, "(unsigned)")
 }
 
@@ -61,7 +61,7 @@ func (s *stage) title(what string) {
 
 // runs runs a pod, and checks that its container writes the line.
 func (s *stage) runs(ctx context.Context, namespace, image string, pull node.PullPolicy, line string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	pod, err := s.node.RunPodUntil(ctx, s.pod(namespace, image, pull))
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *stage) runs(ctx context.Context, namespace, image string, pull node.Pul
 
 // refused checks that countersign refuses a pod for the reason.
 func (s *stage) refused(ctx context.Context, namespace, image string, pull node.PullPolicy, reason string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	pod, err := s.node.RunPodUntil(ctx, s.pod(namespace, image, pull))
 	if err == nil {
@@ -96,7 +96,7 @@ func (s *stage) refused(ctx context.Context, namespace, image string, pull node.
 }
 
 func (s *stage) eventually(ctx context.Context, attempt func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	for {
 		err := attempt(ctx)

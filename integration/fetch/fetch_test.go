@@ -102,7 +102,7 @@ func TestABundleIsFoundByAPullThroughMirror(t *testing.T) {
 			}
 			rig.OK(t, s.registry.Stop())
 			if got := s.fetched(s.open(), image); got.Bundles != 1 || got.Signatures != 1 {
-				t.Errorf("from what the mirror keeps: %+v", got)
+				t.Errorf("from what the mirror stores: %+v", got)
 			}
 		})
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestWhatIsShownForEachKindOfContainer: whatever has an image in a pod is refused at the pull, and runs if the image
-// is signed. The table of docs/kubernetes.md shows what a user sees.
-func TestWhatIsShownForEachKindOfContainer(t *testing.T) {
+// TestStatusOfEachKindOfContainer: every container of a pod is refused at the pull, and runs if the image is signed.
+// The table of docs/kubernetes.md shows what a user sees.
+func TestStatusOfEachKindOfContainer(t *testing.T) {
 	for _, on := range releases() {
 		t.Run(on.name(), on.kindsOfContainers)
 	}

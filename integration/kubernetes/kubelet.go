@@ -26,7 +26,7 @@ func (c *Cluster) kubeletArguments(ctx context.Context) ([]string, error) {
 		"authorization": map[string]any{"mode": "AlwaysAllow"},
 		"staticPodPath": c.StaticPodDirectory(), "volumePluginDir": c.path("volume-plugins"),
 		"podLogsDir": c.path("pod-logs"),
-		// Pods share the host's resources and names: the machine that runs the tests is no dedicated node.
+		// Pods share the host's resources and names: the machine that runs the tests is not a dedicated node.
 		"failCgroupV1": false, "failSwapOn": false, "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false,
 		"enforceNodeAllocatable": []string{}, "resolvConf": "", "imageGCHighThresholdPercent": 100,
 		"featureGates": map[string]bool{"KubeletInUserNamespace": true},

@@ -98,15 +98,15 @@ func (l *lab) churn(ctx context.Context, t *testing.T, lane int, count *int) err
 	return nil
 }
 
-// failedForImage reports whether an event says that an image could not be pulled or looked up. That the creation of a
-// container was refused meanwhile is no such event: containerd requires the plugin, and the kubelet tries again.
+// failedForImage reports whether an event says that an image could not be pulled or looked up. The refusal to create a
+// container is not such an event: containerd requires the plugin, and the kubelet retries.
 func failedForImage(event string) bool {
 	return slices.ContainsFunc(
 		[]string{"Failed to pull image", "Failed to inspect image", "ErrImagePull", "ImageInspectError"},
 		func(text string) bool { return strings.Contains(event, text) })
 }
 
-// CRIPulls returns how many pulls of the kubelet are on record.
+// CRIPulls returns how many pulls of the kubelet are in the audit log.
 func (l *lab) CRIPulls(t *testing.T) int {
 	t.Helper()
 	return strings.Count(string(rig.Must(os.ReadFile(l.Daemon.LogFile()))(t)), `"msg":"pull"`)

@@ -86,7 +86,7 @@ func (s *session) system(t *testing.T, identity bundletest.Identity) {
 }
 
 // crictl pulls an image for a pod of a namespace, as the kubelet does. The pull is refused with a text, or allowed if
-// that is empty. A changed policy is in force after a moment.
+// that is empty. A changed policy takes effect after a short time.
 func (s *session) crictl(t *testing.T, image node.Pushed, namespace, refusal string) {
 	t.Helper()
 	config := s.Path("sandbox.json")

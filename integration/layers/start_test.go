@@ -92,7 +92,7 @@ func (l *lab) missed(t *testing.T, repository string, miss, back func()) {
 		t.Logf("in %s, what started while the daemon was %s is reported %v after its return", kind, repository,
 			time.Since(returned).Round(time.Millisecond))
 		if decision.Reason != "unknown-origin" && decision.Reason != "unsigned" {
-			t.Errorf("on record is %v", decision.Record)
+			t.Errorf("the record is %v", decision.Record)
 		}
 		rig.Logged(t, l.Daemon, "drift: a container runs that the policy refuses", id)
 		rig.OK(t, l.Daemon.Ready(t.Context()))

@@ -74,7 +74,7 @@ func (l *lab) agrees(t *testing.T, namespace string, image node.Pushed) {
 	}
 	said := l.checked(t, namespace, image.Reference)
 	if said.Reason != reason || !said.Daemon.Answers || said.Daemon.Reason != reason {
-		t.Errorf("%s in %s: containerd is told %s, and check says %s, the daemon %+v, the files %+v",
+		t.Errorf("%s in %s: containerd receives %s, check reports %s, the daemon %+v, the files %+v",
 			image.Reference, namespace, reason, said.Reason, said.Daemon, said.Files)
 	}
 }

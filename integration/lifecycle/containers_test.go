@@ -48,7 +48,7 @@ func (l *lab) containersOfPod(t *testing.T) {
 				t.Errorf("the container %s is refused; want %s", got, test.refused)
 			}
 			if got := fmt.Sprint(about(t, test.pod.Name)); got != test.say {
-				t.Errorf("on record is %s; want %s", got, test.say)
+				t.Errorf("the record has %s; want %s", got, test.say)
 			}
 		})
 	}

@@ -20,7 +20,7 @@ func (w *workshop) daemons(t *testing.T) {
 	l.Start(t)
 	b := l.newBases(t)
 	t.Run("it is killed while containers are created", b.killedInBetween)
-	t.Run("what it keeps of signatures is damaged", b.damagedEvidence)
+	t.Run("its stored signatures are damaged", b.damagedEvidence)
 	t.Run("two of them run at once", b.twoAtOnce)
 	t.Run("the disk is full", b.fullDisk)
 }
@@ -97,14 +97,14 @@ func (b *bases) killedInBetween(t *testing.T) {
 			t.Error("an unsigned image was admitted")
 		}
 		if attempt.err == nil && attempt.began.After(killed) && attempt.ended.Before(back) {
-			t.Error("a container was created while the daemon was away")
+			t.Error("a container was created while the daemon was stopped")
 		}
 	}
 	b.others(t)
 }
 
-// keeps returns the directory in which the daemon stores the evidence of a manifest in its repository.
-func (l *lab) keeps(t *testing.T, image node.Pushed) string {
+// evidenceOf returns the directory in which the daemon stores the evidence of a manifest in its repository.
+func (l *lab) evidenceOf(t *testing.T, image node.Pushed) string {
 	t.Helper()
 	pattern := filepath.Join(l.Daemon.EvidenceDirectory(), "v*", "sha256", image.Digest.Encoded(), "*")
 	found := rig.Must(filepath.Glob(pattern))(t)
@@ -117,9 +117,9 @@ func (l *lab) keeps(t *testing.T, image node.Pushed) string {
 func (b *bases) damagedEvidence(t *testing.T) {
 	second := b.lab.signed(t, "shop/signed:v2")
 	b.runs(t, strict, second)
-	signed, unsigned, other := b.keeps(t, b.signed), b.keeps(t, b.unsigned), b.keeps(t, second)
+	signed, unsigned, other := b.evidenceOf(t, b.signed), b.evidenceOf(t, b.unsigned), b.evidenceOf(t, second)
 	swap := func(a, b string) error {
-		return errors.Join(os.Rename(a, a+"-away"), os.Rename(b, a), os.Rename(a+"-away", b))
+		return errors.Join(os.Rename(a, a+"-moved"), os.Rename(b, a), os.Rename(a+"-moved", b))
 	}
 	for name, damage := range map[string]func() error{
 		"every file is cut short":                       func() error { return cut(signed, unsigned) },

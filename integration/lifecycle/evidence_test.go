@@ -41,7 +41,7 @@ func (l *lab) keptEvidence(t *testing.T) {
 			all, err := l.Evidence(t, "fetch", "--all")
 			// The sandbox image's registry does not exist.
 			if err == nil || !strings.Contains(err.Error(), "countersign: countersign.test/pause:1: ") {
-				t.Errorf("what cannot be fetched is told as %v", err)
+				t.Errorf("the failure of the fetch is reported as %v", err)
 			}
 			for _, image := range images {
 				if !strings.Contains(all, image.Reference+": ") {

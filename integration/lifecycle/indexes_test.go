@@ -33,7 +33,7 @@ func (l *lab) signedIndexes(t *testing.T) {
 			test.sign(t, index, instance)
 			decision := l.runs(t, strict, index)
 			if want := test.decides(index, instance); !strings.Contains(strings.Join(want, " "), decision.Digest) {
-				t.Errorf("on record is %s; want one of %s", decision.Digest, want)
+				t.Errorf("the record has %s; want one of %s", decision.Digest, want)
 			}
 		})
 	}

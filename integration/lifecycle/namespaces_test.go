@@ -29,8 +29,8 @@ func (w *workshop) namespaces(t *testing.T) {
 	})
 	t.Run("one namespace pulls and another creates", l.pulledByAnother)
 	t.Run("an index is signed, or its instance, or both", l.signedIndexes)
-	t.Run("the containers of a pod are judged one by one", l.containersOfPod)
-	t.Run("a namespace in audit mode is told what would be", l.auditMode)
+	t.Run("the containers of a pod are evaluated one by one", l.containersOfPod)
+	t.Run("a namespace in audit mode gets would_deny", l.auditMode)
 	t.Run("several namespaces create at once", l.manyAtOnce)
 	t.Run("what runs when the daemon starts is reported", l.alreadyRunning)
 	t.Run("the registry is down when a namespace is added", l.registryDown)
@@ -46,10 +46,10 @@ func (l *lab) pulledByAnother(t *testing.T) {
 	for name, image := range map[string]node.Pushed{"by tag": unsigned, "by digest": byDigest, "by ID": byID} {
 		t.Run(name, func(t *testing.T) {
 			if got := l.Refused(t, strict, image, "unsigned").Document; got != l.PolicyFile(strict) {
-				t.Errorf("the document on record is %s", got)
+				t.Errorf("the recorded document is %s", got)
 			}
 			if got := l.Refused(t, plain, image, "unsigned").Document; got != l.PolicyFile("") {
-				t.Errorf("of a namespace without a document, the document on record is %s", got)
+				t.Errorf("of a namespace without a document, the recorded document is %s", got)
 			}
 		})
 	}
@@ -74,10 +74,10 @@ func (l *lab) auditMode(t *testing.T) {
 	decision := l.Decided(t, pod.Pod.Name, "unsigned")
 	got := fmt.Sprint(decision.Outcome, " ", decision.Record["mode"], " ", decision.Record["would_deny"])
 	if got != "admit audit true" {
-		t.Errorf("on record is %s: %v", got, decision.Record)
+		t.Errorf("the record has %s: %v", got, decision.Record)
 	}
 	if metric := rig.Must(l.Daemon.Metrics(t.Context()))(t); !strings.Contains(metric, "countersign_would_deny_total") {
-		t.Errorf("there is no figure of what would be denied:\n%s", metric)
+		t.Errorf("there is no metric of what would be denied:\n%s", metric)
 	}
 }
 
@@ -141,7 +141,7 @@ func (l *lab) alreadyRunning(t *testing.T) {
 		rig.OK(t, err)
 		got := fmt.Sprint(decision.Outcome, " ", decision.Reason, " ", decision.Record["would_deny"], " ", decision.Namespace)
 		if got != want {
-			t.Errorf("on record is %s; want %s: %v", got, want, decision.Record)
+			t.Errorf("the record has %s; want %s: %v", got, want, decision.Record)
 		}
 		if printed, err := pod.Exec(t.Context(), "main", "/witness", "print", "/marker"); err != nil || printed == "" {
 			t.Errorf("the container that ran does not go on: %q, %v", printed, err)

@@ -121,7 +121,7 @@ func (b *bases) brokenDocument(t *testing.T) {
 	}
 }
 
-// deletedDocument: an editor may delete a file for a moment, so a deletion takes effect after a second.
+// deletedDocument: an editor may delete and recreate a file, so a deletion takes effect after a second.
 func (b *bases) deletedDocument(t *testing.T) {
 	pod := b.pods[edited]
 	b.is(t, pod, b.unsigned, "")
@@ -204,7 +204,7 @@ func (b *bases) brokenSystem(t *testing.T) {
 }
 
 func (b *bases) brokenDirectory(t *testing.T) {
-	path, away := b.PolicyDirectory(), b.Path("policies-away")
+	path, moved := b.PolicyDirectory(), b.Path("policies-moved")
 	for name, test := range map[string]struct {
 		put  func() error
 		says string
@@ -217,7 +217,7 @@ func (b *bases) brokenDirectory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rig.OK(t, b.Daemon.Terminate(t.Context()))
-			rig.OK(t, os.Rename(path, away))
+			rig.OK(t, os.Rename(path, moved))
 			rig.OK(t, test.put())
 			said := b.more(t, "policy problem", "reading policy directory "+path, test.says)
 			b.Start(t)
@@ -227,7 +227,7 @@ func (b *bases) brokenDirectory(t *testing.T) {
 				b.invalid(t, namespace, path, test.says)
 			}
 			rig.OK(t, os.RemoveAll(path))
-			rig.OK(t, os.Rename(away, path))
+			rig.OK(t, os.Rename(moved, path))
 			b.becomes(t, b.pods[loose], b.unsigned, "")
 			b.others(t)
 		})

@@ -22,23 +22,23 @@ func (w *workshop) runtimes(t *testing.T) {
 	t.Run("the daemon is there before NRI's socket", func(t *testing.T) { l.socketAppears(t, manager) })
 	b := l.newBases(t)
 	t.Run("containerd is killed", b.containerdKilled)
-	t.Run("the content of an image is gone", b.contentGone)
+	t.Run("the content of an image was deleted", b.contentGone)
 	t.Run("containerd does not require the daemon any more", b.notRequired)
 	t.Run("NRI is switched off", b.disabledNRI)
 	t.Run("containerd restores containers from checkpoints", b.restores)
 	t.Run("a runtime has a remote snapshotter", b.remoteSnapshotter)
 	t.Run("a pod wants to run without the daemon", b.optsOut)
-	t.Run("the daemon is told to stop", func(t *testing.T) { l.stopped(t, manager) })
+	t.Run("the daemon is received to stop", func(t *testing.T) { l.stopped(t, manager) })
 }
 
 // manager plays the part of systemd: it listens on NOTIFY_SOCKET.
-type manager struct{ told chan string }
+type manager struct{ received chan string }
 
 func newManager(t *testing.T, path string) *manager {
 	t.Helper()
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	rig.OK(t, err)
-	m := &manager{told: make(chan string, 16)}
+	m := &manager{received: make(chan string, 16)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -48,7 +48,7 @@ func newManager(t *testing.T, path string) *manager {
 			if err != nil {
 				return
 			}
-			m.told <- string(datagram[:n])
+			m.received <- string(datagram[:n])
 		}
 	}()
 	t.Cleanup(func() {
@@ -60,12 +60,12 @@ func newManager(t *testing.T, path string) *manager {
 	return m
 }
 
-// hears waits for the next notification of the service.
-func (m *manager) hears(t *testing.T, want string) {
+// expect waits for the next notification of the service.
+func (m *manager) expect(t *testing.T, want string) {
 	t.Helper()
 	rig.Eventually(t, want, func() error {
 		select {
-		case got := <-m.told:
+		case got := <-m.received:
 			if got != want {
 				t.Errorf("the service says %q; want %q", got, want)
 			}
@@ -126,12 +126,12 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 	rig.OK(t, l.Daemon.Start())
 	rig.Logged(t, l.Daemon, notRegistered, l.NRISocket(), "containerd's version is unknown too")
 	l.isGauge(t, "countersign_nri_registered", 0)
-	if len(manager.told) > 0 {
-		t.Errorf("the service says %q before it is registered", <-manager.told)
+	if len(manager.received) > 0 {
+		t.Errorf("the service sends %q before it is registered", <-manager.received)
 	}
 	rig.OK(t, l.StartContainerd(t.Context()))
 	rig.OK(t, l.Daemon.Ready(t.Context()))
-	manager.hears(t, "READY=1")
+	manager.expect(t, "READY=1")
 	rig.Logged(t, l.Daemon, required)
 	l.isGauge(t, isRequired, 1)
 	if tries := rig.Must(l.Daemon.Log(notRegistered))(t); len(tries) > 2 {
@@ -161,7 +161,7 @@ func (b *bases) contentGone(t *testing.T) {
 			_, err := b.Ctr(t.Context(), "content", "rm", lost.String())
 			rig.OK(t, err)
 			if err := b.Another(t.Context(), b.pods[strict], gone); err == nil {
-				t.Error("a container is created of an image whose content is gone")
+				t.Error("a container is created from an image whose content was deleted")
 			}
 			unread := b.more(t, "image not read", gone.Digest.String())
 			b.restart(t)
@@ -169,7 +169,7 @@ func (b *bases) contentGone(t *testing.T) {
 				unread() // The rest of an image is read only when a decision needs it.
 			}
 			if err := b.Another(t.Context(), b.pods[strict], gone); err == nil {
-				t.Error("a container is created of an image whose content is gone")
+				t.Error("a container is created from an image whose content was deleted")
 			}
 			b.others(t)
 			b.Pull(t, gone)
@@ -192,15 +192,15 @@ func (l *lab) dropIn(t *testing.T, name, contents string) (remove func()) {
 
 func (l *lab) stopped(t *testing.T, manager *manager) {
 	t.Helper()
-	for len(manager.told) > 0 {
-		<-manager.told
+	for len(manager.received) > 0 {
+		<-manager.received
 	}
 	running := l.Daemon.Process()
 	rig.OK(t, running.Signal(syscall.SIGTERM))
 	code, err := l.Daemon.Wait(t.Context())
 	if err != nil || code != 0 {
-		t.Errorf("told to stop it ends with %d, %v", code, err)
+		t.Errorf("after the signal it exits with %d, %v", code, err)
 	}
-	manager.hears(t, "STOPPING=1")
+	manager.expect(t, "STOPPING=1")
 	rig.Logged(t, l.Daemon, "stopping")
 }

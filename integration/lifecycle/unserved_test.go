@@ -20,7 +20,7 @@ func (b *bases) unserved(t *testing.T, name, contents string, words ...string) {
 	}
 	b.isGauge(t, "countersign_nri_registered", 0)
 	if _, err := b.Daemon.Readiness(t.Context()); err == nil || !strings.Contains(err.Error(), words[0]) {
-		t.Errorf("/readyz does not say why: %v", err)
+		t.Errorf("/readyz does not have the cause: %v", err)
 	}
 	if err := b.Another(t.Context(), b.pods[loose], b.signed); err == nil {
 		t.Error("a container is created")

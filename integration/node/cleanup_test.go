@@ -129,9 +129,9 @@ func TestRole(t *testing.T) {
 	fmt.Fprintln(os.Stdout, "directory", lab.Path())
 	switch part {
 	case "fail":
-		t.Error("as told")
+		t.Error("as intended")
 	case "panic":
-		panic("as told")
+		panic("as intended")
 	case "wait":
 		<-t.Context().Done() // The process is killed before the context ends.
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// nodeConfig is what a node changes in the default configuration of a release: it keeps everything below the node's
+// nodeConfig is what a node changes in the default configuration of a release: all its files are below the node's
 // directory. Drop-ins are imported after it, in the order of their names. Without restrict_oom_score_adj no pod could
 // start without CAP_SYS_RESOURCE. The transfer service, which pulls images, has its own copy of config_path.
 const nodeConfig = `root = "DIRECTORY/root"
@@ -52,7 +52,7 @@ const unpackConfig = `[[plugins."io.containerd.transfer.v1.local".unpack_config]
 `
 
 // serverConfig has the sockets of containerd and of its shims. Version 4 of the configuration made plugins of its
-// servers. containerd 2.2 has the sockets of shims in /run/containerd/s, whatever is configured.
+// servers. containerd 2.2 always has the sockets of shims in /run/containerd/s.
 const serverConfig = `[plugins."io.containerd.server.v1.grpc"]
   address = "DIRECTORY/containerd.sock"
 [plugins."io.containerd.server.v1.ttrpc"]

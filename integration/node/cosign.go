@@ -22,8 +22,8 @@ func (t *Tools) GenerateKey(ctx context.Context, directory, name string) (Key, e
 	return Key{Private: prefix + ".key", Public: prefix + ".pub"}, err
 }
 
-// Signing says what to sign and how. Its zero values are cosign's defaults, except that there is no transparency log,
-// which tests cannot reach.
+// Signing defines what to sign and how. Its zero values are cosign's defaults, except that there is no transparency
+// log, which tests cannot reach.
 type Signing struct {
 	// Image is the image to sign. It is signed by digest, so exactly that manifest or index is signed.
 	Image Pushed

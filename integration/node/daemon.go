@@ -196,7 +196,7 @@ func (d *Daemon) Process() *os.Process {
 	return nil
 }
 
-// Wait waits until the daemon exits without being told to, and returns its exit code.
+// Wait waits until the daemon exits without a signal, and returns its exit code.
 func (d *Daemon) Wait(ctx context.Context) (int, error) {
 	running := d.current()
 	if running == nil {

@@ -13,7 +13,7 @@ import (
 const (
 	base   = "/tmp"
 	prefix = "countersign-"
-	// owner is the file that the process keeps locked: the kernel releases the lock when the process ends.
+	// owner is the file that the process locks: the kernel releases the lock when the process ends.
 	owner = "owner"
 )
 

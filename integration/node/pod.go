@@ -58,7 +58,7 @@ type Pod struct {
 type RunningPod struct {
 	Pod     Pod
 	Sandbox string
-	// Containers holds the ID of each container by name.
+	// Containers has the ID of each container by name.
 	Containers map[string]string
 
 	node   *Node
@@ -83,7 +83,7 @@ func (n *Node) RunPod(ctx context.Context, pod Pod) (*RunningPod, error) {
 // RunPodUntil is RunPod that retries in the same sandbox as long as the error ends in "(pending)", as a kubelet does.
 // When the context ends, or after a minute, it returns the last such error.
 func (n *Node) RunPodUntil(ctx context.Context, pod Pod) (*RunningPod, error) {
-	waiting, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	running, err := n.begin(pod)
 	if err != nil {

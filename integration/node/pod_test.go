@@ -15,7 +15,7 @@ func TestPodRunsTheImageItNames(t *testing.T) {
 	pushed := lab.push(t, "app:v1", "the real one")
 	pod, marker := lab.run(t, node.Container{Image: pushed.Reference})
 	if marker != "the real one" {
-		t.Errorf("the container says it runs %q", marker)
+		t.Errorf("the container reports that it runs %q", marker)
 	}
 	printed, err := pod.Exec(t.Context(), "main", "/witness", "print", "/marker")
 	if err != nil || printed != "the real one\n" {
@@ -66,7 +66,7 @@ func TestPodPullsAsItsPolicySays(t *testing.T) {
 	if _, err := lab.RunPod(t.Context(), node.Pod{
 		Namespace: "default", Container: node.Container{Image: first.Reference, Pull: node.Never},
 	}); err == nil || !strings.Contains(err.Error(), "ErrImageNeverPull") {
-		t.Errorf("an image that is not there and never pulled: %v", err)
+		t.Errorf("an image that does not exist and never pulled: %v", err)
 	}
 	lab.run(t, node.Container{Image: first.Reference})
 	lab.push(t, "app:v1", "second")
@@ -103,7 +103,7 @@ func TestPodHasInitContainersAndVolumesAndMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if marker, err := pod.Marker(t.Context()); err != nil || marker != "data" {
-		t.Errorf("the volume holds %q, %v", marker, err)
+		t.Errorf("the volume contains %q, %v", marker, err)
 	}
 	if text, err := pod.Log("first"); err != nil || text != "data\n" {
 		t.Errorf("the init container wrote %q, %v", text, err)

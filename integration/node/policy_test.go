@@ -54,7 +54,7 @@ func TestPoliciesAreWrittenAndRemoved(t *testing.T) {
 				t.Fatal(err)
 			}
 			if contents, err := os.ReadFile(path); err != nil || string(contents) != document {
-				t.Errorf("%s holds %q, %v; want %q", path, contents, err, document)
+				t.Errorf("%s contains %q, %v; want %q", path, contents, err, document)
 			}
 		}
 		if err := n.RemovePolicy(namespace); err != nil {

@@ -111,13 +111,13 @@ func (p *process) stop(ctx context.Context, grace time.Duration) error {
 	}
 }
 
-// patience is the timeout of any operation on a node, because a test's own context only ends with the test.
-const patience = time.Minute
+// operationTimeout is the timeout of any operation on a node, because a test's own context only ends with the test.
+const operationTimeout = time.Minute
 
-// until checks a condition repeatedly until it holds. When the context or patience ends, it returns the last error. An
-// error made by [stopAsking] ends it at once.
+// until checks a condition repeatedly until it is true. When the context ends or the timeout expires, it returns the
+// last error. An error made by [stopAsking] ends it at once.
 func until(ctx context.Context, what string, condition func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	return poll(ctx, what, condition)
 }

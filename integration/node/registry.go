@@ -31,7 +31,7 @@ type RegistryConfig struct {
 	Wrap func(http.Handler) http.Handler
 }
 
-// Registry is a registry on the loopback interface, with plain HTTP unless TLS is configured. It keeps its storage and
+// Registry is a registry on the loopback interface, with plain HTTP unless TLS is configured. It has its storage and
 // port while it is stopped.
 type Registry struct {
 	// Host is the registry's name in references: localhost and a port.

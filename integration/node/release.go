@@ -46,7 +46,7 @@ func (r Release) module() (string, error) {
 	}
 }
 
-// ImagesReported reports whether containerd tells NRI plugins which image a container runs.
+// ImagesReported reports whether containerd reports to NRI plugins which image a container runs.
 func (r Release) ImagesReported() bool { return r == Containerd24 }
 
 // release is what a node runs.

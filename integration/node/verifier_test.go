@@ -31,7 +31,7 @@ func TestVerifierIsAskedBeforeLayers(t *testing.T) {
 	arguments := "-name " + pushed.Reference + " -digest " + pushed.Digest.String() +
 		" -stdin-media-type application/vnd.oci.descriptor.v1+json\n"
 	if said := string(contents); !strings.HasPrefix(said, arguments) || !strings.Contains(said, `"size":`) {
-		t.Errorf("the verifier was told %q, want %q and a descriptor", said, arguments)
+		t.Errorf("the verifier received %q, want %q and a descriptor", said, arguments)
 	}
 	requests, err := lab.registry.Requests()
 	if err != nil {

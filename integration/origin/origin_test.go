@@ -21,7 +21,7 @@ import (
 // TestOnARealNode shares one node, because booting a node takes longer than a test.
 func TestOnARealNode(t *testing.T) {
 	l := newLab(t)
-	t.Run("a root filesystem is told from another", l.rootfsIsTold)
+	t.Run("root filesystems are distinguished", l.rootfsIsTold)
 	t.Run("an image is known by all its names", l.imageIsKnown)
 	t.Run("an image is known when its pull has ended", l.imageIsKnownAtOnce)
 	t.Run("an alias that leads elsewhere is seen in the rootfs", l.aliasIsSeen)
@@ -140,7 +140,7 @@ func (l *lab) volumeIsKnown(t *testing.T) {
 		}
 		_, ok, err = l.origin.Volume(t.Context(), "another sandbox", source)
 		if !ok {
-			t.Error("it is said to be no image volume")
+			t.Error("it is not recognised as an image volume")
 		}
 		refused(t, err, policy.UnknownOrigin, "made for sandbox")
 	}
@@ -191,7 +191,7 @@ func (l *lab) remappedIsRecognised(t *testing.T) {
 	info := rig.Must(connection.SnapshotService("native").Stat(ctx, "remapped"))(t)
 	unmapped := rig.Must(image.RootFS(ctx))(t)
 	if info.Parent == unmapped[len(unmapped)-1].String() {
-		t.Fatal("there is no copy, so nothing to be recognised")
+		t.Fatal("there is no copy to recognise")
 	}
 	if err := l.verify(t, "remapped", pushed.Config); err != nil {
 		t.Error(err)

@@ -33,7 +33,7 @@ func (l *lab) verifierBroken(t *testing.T) {
 			rig.OK(t, l.InstallVerifier(l.verifier, l.Daemon))
 		})
 	}
-	t.Run("and the daemon says so", func(t *testing.T) {
+	t.Run("and the daemon reports it", func(t *testing.T) {
 		rig.OK(t, os.Chmod(path, 0o600))
 		rig.OK(t, l.Daemon.Terminate(t.Context()))
 		l.Start(t)

@@ -15,7 +15,7 @@ func (w *workshop) crashing(t *testing.T) {
 	t.Parallel()
 	l := w.newLab(t, w.inProcess(), nil)
 	l.Start(t)
-	t.Run("killed between what it fetched and what it keeps", l.killedBeforeRename)
+	t.Run("killed between fetching and storing", l.killedBeforeRename)
 	t.Run("its disk is full", l.fullDisk)
 }
 
@@ -32,8 +32,8 @@ func (l *lab) killedBeforeRename(t *testing.T) {
 	if err := <-outcome; err == nil || !strings.Contains(err.Error(), rig.RefusalPrefix) {
 		t.Errorf("when its daemon was killed, the pull says: %v", err)
 	}
-	if found, err := kept(l.Daemon, image); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("of what was not fetched it keeps %+v, %v", found, err)
+	if found, err := storedEvidence(l.Daemon, image); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a fetch it has stored %+v, %v", found, err)
 	}
 	repair()
 	l.Start(t)

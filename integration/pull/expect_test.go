@@ -39,7 +39,7 @@ func (l *lab) runsAtOnce(t *testing.T, namespace string, image node.Pushed) *nod
 	decisions := rig.Must(l.Daemon.Decisions())(t)
 	decisions = slices.DeleteFunc(decisions, func(d node.Decision) bool { return d.Pod != pod.Pod.Name })
 	if len(decisions) != 1 || decisions[0].Reason != "accepted" {
-		t.Errorf("on record of %s in %s is %+v", image.Reference, namespace, decisions)
+		t.Errorf("the records of %s in %s are %+v", image.Reference, namespace, decisions)
 	}
 	return pod
 }
@@ -71,8 +71,8 @@ type evidence struct {
 	Repository, Outcome string
 }
 
-// kept reads the evidence that a daemon has stored for an image's manifest and repository.
-func kept(daemon *node.Daemon, image node.Pushed) (evidence, error) {
+// storedEvidence reads the evidence that a daemon has stored for an image's manifest and repository.
+func storedEvidence(daemon *node.Daemon, image node.Pushed) (evidence, error) {
 	sum := sha256.Sum256([]byte(image.Repository))
 	path := filepath.Join(daemon.EvidenceDirectory(), "v1", "sha256", image.Digest.Encoded(), hex.EncodeToString(sum[:]))
 	raw, err := os.ReadFile(filepath.Join(path, "record.json"))
@@ -83,13 +83,13 @@ func kept(daemon *node.Daemon, image node.Pushed) (evidence, error) {
 	return found, json.Unmarshal(raw, &found)
 }
 
-// keeps waits until a daemon has stored signatures of an image.
-func keeps(t *testing.T, daemon *node.Daemon, image node.Pushed) {
+// awaitStored waits until a daemon has stored signatures of an image.
+func awaitStored(t *testing.T, daemon *node.Daemon, image node.Pushed) {
 	t.Helper()
-	rig.Eventually(t, "signatures of "+image.Reference+" to be kept", func() error {
-		found, err := kept(daemon, image)
+	rig.Eventually(t, "signatures of "+image.Reference+" to be stored", func() error {
+		found, err := storedEvidence(daemon, image)
 		if err == nil && found.Outcome != "found" {
-			err = fmt.Errorf("what is kept is %+v", found)
+			err = fmt.Errorf("stored is %+v", found)
 		}
 		return err
 	})

@@ -87,7 +87,7 @@ func hold(t *testing.T) (answer http.HandlerFunc, asked <-chan string, release f
 	return answer, arrived, sync.OnceFunc(func() { close(released) })
 }
 
-// awaits waits for a held request.
+// awaits waits for a delayed request.
 func awaits(t *testing.T, arrived <-chan string) {
 	t.Helper()
 	select {
@@ -114,7 +114,7 @@ func status(code int, header ...string) http.HandlerFunc {
 	}
 }
 
-// redirect redirects the client to a URL, in which {path} stands for the requested path.
+// redirect redirects the client to a URL, in which {path} is replaced by the requested path.
 func redirect(to string) http.HandlerFunc {
 	return func(writer http.ResponseWriter, request *http.Request) {
 		http.Redirect(writer, request, strings.ReplaceAll(to, "{path}", request.URL.Path), http.StatusTemporaryRedirect)

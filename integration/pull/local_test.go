@@ -34,7 +34,7 @@ func (w *workshop) local(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { l.Begin(t, prod, image) })
 			t.Run(name+", prefetched", func(t *testing.T) {
-				keeps(t, l.Daemon, image)
+				awaitStored(t, l.Daemon, image)
 				l.runsAtOnce(t, prod, image)
 			})
 		}

@@ -21,7 +21,7 @@ func (w *workshop) otherWays(t *testing.T) {
 	early := l.signed(t, "shop/early:v1", bundle)
 	l.imports(t, early)
 	l.Start(t)
-	t.Run("before the daemon starts", func(t *testing.T) { keeps(t, l.Daemon, early) })
+	t.Run("before the daemon starts", func(t *testing.T) { awaitStored(t, l.Daemon, early) })
 	imported := l.signed(t, "shop/imported:v1", old)
 	// No document requires a signature of this image, so its evidence is not fetched.
 	other := l.Push(t, "elsewhere/imported:v1")
@@ -29,15 +29,15 @@ func (w *workshop) otherWays(t *testing.T) {
 	t.Run("by an import", func(t *testing.T) {
 		l.imports(t, other)
 		l.imports(t, imported)
-		keeps(t, l.Daemon, imported)
+		awaitStored(t, l.Daemon, imported)
 	})
 	tagged := rig.Must(l.Registry.Push(t.Context(), "shop/tagged:v1", l.Image(t, "shop/imported:v1")))(t)
 	t.Run("by another tag", func(t *testing.T) {
 		l.sign(t, tagged, bundle)
 		rig.Must(l.Ctr(t.Context(), "images", "tag", imported.Reference, tagged.Reference))(t)
-		keeps(t, l.Daemon, tagged)
+		awaitStored(t, l.Daemon, tagged)
 	})
-	t.Run("and it is told", func(t *testing.T) {
+	t.Run("and that is reported", func(t *testing.T) {
 		rig.Logged(t, l.Daemon, "prefetching evidence")
 		const series = `countersign_prefetches_total{result="looked"}`
 		if looked, err := l.Daemon.Metric(t.Context(), series); err != nil || looked < 3 {

@@ -43,7 +43,7 @@ func (w *workshop) pulled(t *testing.T) {
 			t.Run("that is signed under no name", l.namelessPull)
 			t.Run("that is an index", l.indexes)
 			t.Run("that is a copy", l.copies)
-			t.Run("and the registry is gone when a namespace is added", l.registryGone)
+			t.Run("and the registry is stopped when a namespace is added", l.registryGone)
 		})
 	}
 }
@@ -88,7 +88,7 @@ func (l *lab) prefetches(t *testing.T) {
 	t.Helper()
 	last := l.signed(t, fmt.Sprintf("shop/last-%d:v1", l.Number()), bundle)
 	l.imports(t, last)
-	keeps(t, l.Daemon, last)
+	awaitStored(t, l.Daemon, last)
 	rig.Eventually(t, "nothing to be waiting", func() error {
 		waiting, err := l.Daemon.Metric(t.Context(), "countersign_prefetch_images_waiting")
 		if err == nil && waiting > 0 {

@@ -50,7 +50,7 @@ func (w *workshop) mirrors(t *testing.T) {
 			}
 		}
 	})
-	t.Run("of a registry that is gone", func(t *testing.T) {
+	t.Run("of a registry that was stopped", func(t *testing.T) {
 		image := node.Pushed{Reference: l.Registry.Host + "/shop/through-old:v1"}
 		rig.OK(t, l.Daemon.Terminate(t.Context()))
 		rig.OK(t, l.CRI.RemoveImage(t.Context(), image.Reference))

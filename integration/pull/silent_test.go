@@ -26,7 +26,7 @@ func (w *workshop) silent(t *testing.T) {
 }
 
 func (l *lab) daemonAway(t *testing.T) {
-	image := l.signed(t, "shop/away:v1", bundle)
+	image := l.signed(t, "shop/absent:v1", bundle)
 	t.Run("and pulls are denied without it", func(t *testing.T) {
 		l.refusesPull(t, image, "unavailable")
 	})

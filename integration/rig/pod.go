@@ -97,7 +97,7 @@ func (r *Rig) Refused(t testing.TB, namespace string, image node.Pushed, reason 
 	}
 	decision := r.Decided(t, pod.Name, reason)
 	if decision.Outcome != "deny" || decision.Namespace != namespace {
-		t.Errorf("on record is %v", decision.Record)
+		t.Errorf("the record is %v", decision.Record)
 	}
 	return Refusal{Decision: decision, Said: err.Error()[strings.Index(err.Error(), RefusalPrefix):]}
 }
@@ -109,7 +109,7 @@ func (r *Rig) Decided(t testing.TB, pod, reason string) node.Decision {
 		return d.Pod == pod && d.Reason == reason
 	})
 	if err != nil {
-		t.Fatalf("no decision about %s with the reason %s is on record: %v", pod, reason, err)
+		t.Fatalf("there is no record of a decision about %s with the reason %s: %v", pod, reason, err)
 	}
 	return decision
 }

@@ -14,10 +14,10 @@ func TestARefusalIsKnownByItsBeginningAndItsReason(t *testing.T) {
 		want   bool
 	}{
 		"no error":                       {nil, "unsigned", false},
-		"no reason is asked for":         {errors.New("SignatureValidationFailed: nobody signed it"), "", false},
+		"no reason is expected":          {errors.New("SignatureValidationFailed: nobody signed it"), "", false},
 		"by another":                     {errors.New("no such image (unsigned)"), "unsigned", false},
 		"for another reason":             {errors.New("SignatureValidationFailed: no (rejected)"), "unsigned", false},
-		"the reason stands in between":   {errors.New("SignatureValidationFailed: (unsigned) no"), "unsigned", false},
+		"the reason is in the middle":    {errors.New("SignatureValidationFailed: (unsigned) no"), "unsigned", false},
 		"the reason ends as another":     {errors.New("SignatureValidationFailed: no (not-unsigned)"), "unsigned", false},
 		"for that reason":                {errors.New("SignatureValidationFailed: no (unsigned)"), "unsigned", true},
 		"for that, as containerd has it": {errors.New("NRI: SignatureValidationFailed: no (unsigned)"), "unsigned", true},
@@ -36,11 +36,11 @@ func TestARecordSaysWordsInOneLine(t *testing.T) {
 		words  []string
 		want   bool
 	}{
-		"no words":                  {"nobody signed it", nil, true},
-		"words of a value":          {"nobody signed it", []string{"signed it"}, true},
-		"words of several values":   {"nobody signed it", []string{"nobody", "count:2"}, true},
-		"of which one is not there": {"nobody signed it", []string{"nobody", "everybody"}, false},
-		"in two lines":              {"nobody\nsigned it", []string{"nobody"}, false},
+		"no words":                {"nobody signed it", nil, true},
+		"words of a value":        {"nobody signed it", []string{"signed it"}, true},
+		"words of several values": {"nobody signed it", []string{"nobody", "count:2"}, true},
+		"of which one is missing": {"nobody signed it", []string{"nobody", "everybody"}, false},
+		"in two lines":            {"nobody\nsigned it", []string{"nobody"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := rig.Says(map[string]any{"detail": test.detail, "count": 2}, test.words...); got != test.want {

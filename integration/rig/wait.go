@@ -36,7 +36,7 @@ const (
 	longest  = 200 * time.Millisecond
 )
 
-// Eventually retries until there is no error, and ends the test if there still is one after Patience.
+// Eventually retries until there is no error, and fails the test if there still is one after Patience.
 func Eventually(t testing.TB, what string, attempt func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)

@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/plugin/internal/socket"
 )
 
-// If a command may not use the daemon's socket, the daemon does have the store: the error must not be taken for its
+// If a command may not use the daemon's socket, the daemon does have the store: the error must not be mistaken for its
 // absence.
 func TestACommandOpensTheStoreOnlyIfNoDaemonRuns(t *testing.T) {
 	dialing := func(errno syscall.Errno) error {
@@ -24,7 +24,7 @@ func TestACommandOpensTheStoreOnlyIfNoDaemonRuns(t *testing.T) {
 		want string
 	}{
 		"no socket":                   {nobody(dialing(syscall.ENOENT)), ""},
-		"nobody listens":              {nobody(dialing(syscall.ECONNREFUSED)), ""},
+		"connection refused":          {nobody(dialing(syscall.ECONNREFUSED)), ""},
 		"not allowed":                 {fmt.Errorf("asking: %w", dialing(syscall.EACCES)), "only root may use its socket"},
 		"the daemon returns an error": {errors.New("too many"), "too many"},
 	} {

@@ -121,11 +121,11 @@ func (s *shop) bundle(to v1.Image, name string) v1.Image {
 		"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": bundletest.PredicateType,
 	}).(v1.Image)
 	if !ok {
-		s.t.Fatal("an image with annotations is no image")
+		s.t.Fatal("an image with annotations is not an image")
 	}
 	attached, ok := mutate.Subject(described, *subject).(v1.Image)
 	if !ok {
-		s.t.Fatal("an image with a subject is no image")
+		s.t.Fatal("an image with a subject is not an image")
 	}
 	return attached
 }

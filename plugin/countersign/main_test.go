@@ -86,7 +86,7 @@ func await(script *testscript.TestScript, negated bool, arguments []string) {
 		}
 		<-ticker.C
 	}
-	script.Fatalf("nobody listens at %s", path)
+	script.Fatalf("no process listens at %s", path)
 }
 
 // exitsWith runs a program that must exit with a status.

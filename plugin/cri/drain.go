@@ -6,7 +6,7 @@ import "sync"
 type pulls struct {
 	mu      sync.Mutex
 	running int
-	// idle is closed when no pull is running, and nil while nobody waits for that.
+	// idle is closed when no pull is in progress. It is nil unless somebody waits for that.
 	idle chan struct{}
 }
 
@@ -34,7 +34,7 @@ func (p *pulls) count() int {
 	return p.running
 }
 
-// none returns a channel that is closed at a moment without a pull.
+// none returns a channel that is closed when no pull is in progress.
 func (p *pulls) none() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// forward passes one call through to containerd and its answer back. first is a message that was received already, or
-// nil.
+// forward forwards one call to containerd, and returns its answer. first is a message that has already been received,
+// or nil.
 func (p *Proxy) forward(method string, kubelet grpc.ServerStream, first *frame) error {
 	ctx, cancel := context.WithCancel(kubelet.Context())
 	defer cancel()
@@ -42,7 +42,7 @@ func (p *Proxy) forward(method string, kubelet grpc.ServerStream, first *frame) 
 	kubelet.SetTrailer(containerd.Trailer())
 	select {
 	case sending := <-failed:
-		// What ended the call is what was wrong with the request, and not that the proxy cancelled it.
+		// Report the error of the request, not the cancellation that it caused.
 		return sending
 	default:
 		return err

@@ -9,8 +9,8 @@ import (
 // frame is one message as it was received.
 type frame struct{ data mem.BufferSlice }
 
-// rawCodec passes messages on without decoding them. It takes the place of the protobuf codec and has its name, so the
-// content type stays application/grpc.
+// rawCodec forwards messages without decoding them. It replaces the protobuf codec and has its name, so the content
+// type stays application/grpc.
 type rawCodec struct{}
 
 // Name implements encoding.CodecV2.

@@ -24,25 +24,25 @@ const (
 	pullImage = service + "PullImage"
 )
 
-// maxMessage bounds a message, in bytes. The kubelet accepts 16 MiB (k8s.io/cri-client, maxMsgSize), and so does
-// containerd by default; a proxy must not be the one that accepts less.
+// maxMessage limits a message, in bytes. The kubelet (k8s.io/cri-client, maxMsgSize) and, by default, containerd accept
+// 16 MiB, so the proxy must not accept less.
 const maxMessage = 32 << 20
 
-// Config is what a [Proxy] is made of. All fields are required but Panicked.
+// Config has the settings of a [Proxy]. All fields but Panicked are required.
 type Config struct {
 	// Containerd is the path of containerd's socket.
 	Containerd string
-	// Decide decides about one pull before its context ends. It returns the text that the kubelet is told if the pull is
-	// refused, and "" if it is passed through. Equal questions have equal texts: of several credentials the kubelet tries
-	// one after the other, and shows SignatureValidationFailed only if all answers are the same
-	// (k8s.io/kubernetes v1.36, pkg/kubelet/images, evalCRIPullErr).
+	// Decide decides about one pull before its context ends. It returns the error text for the kubelet if the pull is
+	// refused, and "" if it is forwarded. The same pull must have the same text: the kubelet tries its credentials one
+	// after the other, and shows SignatureValidationFailed only if all answers are the same (k8s.io/kubernetes v1.36,
+	// pkg/kubelet/images, evalCRIPullErr).
 	Decide func(context.Context, Pull) (refusal string)
 	// Timeout returns how long a pull waits for its decision.
 	Timeout func() time.Duration
-	// DrainTimeout is how long Serve waits, after its context ends, for a moment without a pull, before it accepts no
+	// DrainTimeout is how long Serve waits, after its context ends, until no pull is in progress. Then it accepts no
 	// further connections.
 	DrainTimeout time.Duration
-	// Panicked is called for each panic. A panic while a pull is decided passes the pull through.
+	// Panicked is called for each panic. If the decision about a pull panics, the pull is forwarded.
 	Panicked policy.PanicFunc
 	Logger   *slog.Logger
 }
@@ -73,8 +73,8 @@ func New(config Config) (*Proxy, error) {
 // Close closes the connection to containerd.
 func (p *Proxy) Close() error { return p.containerd.Close() }
 
-// Serve serves the listener until the context ends, and closes it. After that it goes on serving until no pull is in
-// progress or the drain timeout has passed, and then waits for the calls in progress.
+// Serve serves the listener until the context ends, and closes it. After the context ends, it serves until no pull is
+// in progress or the drain timeout has passed, and then waits for the calls in progress.
 func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	server := grpc.NewServer(
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(p.handle),
@@ -95,7 +95,7 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// drain waits for a moment without a pull.
+// drain waits until no pull is in progress, or for the drain timeout.
 func (p *Proxy) drain() {
 	running := p.pulls.count()
 	if running == 0 {
@@ -129,7 +129,7 @@ func (p *Proxy) handle(_ any, kubelet grpc.ServerStream) error {
 	return result
 }
 
-// serve decides about a pull, and passes everything else through.
+// serve decides about a pull, and forwards everything else.
 func (p *Proxy) serve(method string, kubelet grpc.ServerStream) error {
 	if method != pullImage {
 		return p.forward(method, kubelet, nil)

@@ -29,7 +29,7 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// bytesCodec sends and receives messages as bytes, for both ends of these tests.
+// bytesCodec sends and receives messages as bytes, at both ends of these tests.
 type bytesCodec struct{}
 
 func (bytesCodec) Name() string                        { return "proto" }
@@ -39,7 +39,7 @@ func (bytesCodec) Unmarshal(data []byte, into any) error {
 	return nil
 }
 
-// runtimeServer stands for containerd: it serves any method by answer, which tests replace. The real containerd answers
+// runtimeServer replaces containerd: it serves any method by answer, which tests replace. The real containerd answers
 // in integration/.
 type runtimeServer struct {
 	path   string
@@ -292,7 +292,7 @@ func TestACallThatTheKubeletGivesUpEndsInContainerd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-started; cancel() }()
 	if _, err := proxy.raw(ctx, "/runtime.v1.ImageService/PullImage", nil); status.Code(err) != codes.Canceled {
-		t.Errorf("the kubelet is told %v", err)
+		t.Errorf("the kubelet receives %v", err)
 	}
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("containerd's call ended with %v", err)

@@ -15,23 +15,23 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Pull is what the kubelet asks containerd to pull.
+// Pull is a pull that the kubelet requests.
 type Pull struct {
 	// Reference is the image's, as the kubelet sends it: with a tag or digest, but not normalised.
 	Reference string
 	// Namespace and Pod are those of the pod that needs the image. They are empty if the request names no pod, like that
 	// of crictl pull.
 	Namespace, Pod string
-	// Credentials are those of the request. They must serve no other request.
+	// Credentials are those of the request. They must not be used for another request.
 	Credentials Credentials
 }
 
-// Credentials are what a pull authenticates with, as CRI has them. All fields are empty if it has none.
+// Credentials are the credentials of a pull, as in the CRI. All fields are empty if it has none.
 type Credentials struct {
 	Username, Password string
 	// IdentityToken is exchanged for an access token.
 	IdentityToken string
-	// Server is the URL of the registry that they are for. If it is empty, they are for each host that is asked.
+	// Server is the URL of the registry that they are for. If it is empty, they are for all hosts.
 	Server string
 }
 
@@ -58,7 +58,7 @@ func (c Credentials) For(host string) (username, secret string, err error) {
 func (p *Proxy) refusal(ctx context.Context, request *frame) error {
 	pull, ok := decode(request.data.Materialize())
 	if !ok {
-		// containerd answers what it makes of such a request.
+		// containerd answers an invalid request.
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout())
@@ -69,13 +69,13 @@ func (p *Proxy) refusal(ctx context.Context, request *frame) error {
 		return nil
 	})
 	if err != nil || text == "" {
-		// A panic was counted. It passes the pull through: the decision follows when a container is created.
+		// The panic was counted. The pull is forwarded, because the policy is enforced when a container is created.
 		return nil
 	}
 	return status.Error(codes.Unknown, text)
 }
 
-// decode reads what a decision needs of a PullImageRequest, and false if it cannot be decoded.
+// decode returns the fields of a PullImageRequest that a decision needs, and false if it cannot be decoded.
 func decode(message []byte) (Pull, bool) {
 	request := &runtime.PullImageRequest{}
 	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(message, request); err != nil {
@@ -92,7 +92,7 @@ func decode(message []byte) (Pull, bool) {
 
 // credentials reads an AuthConfig as containerd does (containerd v2.4.2, internal/cri/server/images, ParseAuth): a
 // username, else an identity token, else the base64 form of docker's config.json. containerd ignores CRI's registry
-// tokens and pulls without credentials, so they are none here too. What cannot be decoded is none.
+// tokens and pulls without credentials, so they are ignored here too, as is anything that cannot be decoded.
 func credentials(auth *runtime.AuthConfig) Credentials {
 	server := auth.GetServerAddress()
 	switch {

@@ -52,7 +52,7 @@ func TestWhatAPullSaysOfItself(t *testing.T) {
 		"a username and a password": {
 			pulled(&runtime.AuthConfig{Username: "u", Password: "p"}), pull(cri.Credentials{Username: "u", Password: "p"}),
 		},
-		"a username beside an identity token": {
+		"a username in addition to an identity token": {
 			pulled(&runtime.AuthConfig{Username: "u", Password: "p", IdentityToken: "t"}),
 			pull(cri.Credentials{Username: "u", Password: "p"}),
 		},
@@ -161,7 +161,7 @@ func TestADecisionHasADeadlineAndThePullHasNone(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is sent as a PullImageRequest reaches containerd as it is, or is refused.
+// FuzzDecode: any bytes sent as a PullImageRequest reach containerd unchanged, or are refused.
 func FuzzDecode(f *testing.F) {
 	for _, auth := range []*runtime.AuthConfig{nil, {Username: "u", Password: "p"}, {Auth: "dTpw"}, {RegistryToken: "t"}} {
 		seed, err := proto.Marshal(pulled(auth))

@@ -72,8 +72,8 @@ func VerdictOf(verdict policy.Verdict) Verdict {
 	}
 }
 
-// DecideAlike decides about an image where only its layers identify it: as at the creation of a container, each image
-// that a container of it could be taken for must be accepted.
+// DecideAlike decides about an image that only its layers identify: as at the creation of a container, all images with
+// which its container could be confused must be accepted.
 func DecideAlike(
 	ctx context.Context, q policy.Question, alike func(context.Context, policy.Question) ([]digest.Digest, error),
 	decide func(context.Context, policy.Question) policy.Verdict,
@@ -101,8 +101,7 @@ type checks struct {
 	decide func(context.Context, policy.Question) policy.Verdict
 	advise func(policy.Verdict) string
 	mode   func(namespace string) string
-	// foundBy returns how images are identified, and alike which images a container of a question's image could run for
-	// all that its layers tell.
+	// foundBy returns how images are identified, and alike the images that a container with the same layers could run.
 	foundBy func() policy.FoundBy
 	alike   func(context.Context, policy.Question) ([]digest.Digest, error)
 	slots   chan struct{}

@@ -94,7 +94,7 @@ func Run(ctx context.Context, options Options) error {
 	d.background = newBackground(d.panicked)
 	defer d.background.close()
 	if d.decider, err = d.newDecider(); err != nil {
-		return fmt.Errorf("joining the parts of a decision: %w", err)
+		return fmt.Errorf("connecting the parts of a decision: %w", err)
 	}
 	// 6. answer: to containerd, in the audit log and in metrics.
 	d.plugin.Handler = &nri.Handler{
@@ -119,7 +119,7 @@ func Run(ctx context.Context, options Options) error {
 	return d.serve(ctx, options.Reload)
 }
 
-// newDaemon returns a daemon with what all parts share.
+// newDaemon returns a daemon with the values that all parts share.
 func newDaemon(options Options) *daemon {
 	d := &daemon{
 		config: options.Config, current: newCurrent(options.Config), metrics: newMetrics(), version: options.Version,
@@ -175,7 +175,7 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
 	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnswering()
 	context.AfterFunc(background, stopAnswering)
-	// While pulls are awaited, containers are still created.
+	// While the daemon waits for pulls, containers are still created.
 	context.AfterFunc(ctx, func() { stopPulls(); stopAnswering() })
 	d.reportStatus(background, group)
 	err = d.plugin.Run(answering)

@@ -166,7 +166,7 @@ func TestAFetchEndsWhenItsClientDisconnects(t *testing.T) {
 	w := &fakeNode{}
 	w.hold(t, "registry.example/a", "a")
 	w.hold(t, "registry.example/b", "b")
-	gone := errors.New("nobody listens")
+	gone := errors.New("the client disconnected")
 	err := w.service().FetchAll(t.Context(), FetchRequest{All: true}, func(FetchReport) error { return gone })
 	if !errors.Is(err, gone) || len(w.fetched) != 1 {
 		t.Errorf("%v after %v", err, w.fetched)

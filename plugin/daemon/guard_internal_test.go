@@ -12,8 +12,8 @@ import (
 )
 
 func TestAPanicOfAnEndpointIsCountedAndAnswered(t *testing.T) {
-	var told []string
-	count := func(failure *policy.PanicError) { told = append(told, failure.Error()) }
+	var reported []string
+	count := func(failure *policy.PanicError) { reported = append(reported, failure.Error()) }
 	asked := 0
 	handler := guarded("a request", count, socket.Endpoint(func(context.Context, struct{}) (string, error) {
 		if asked++; asked == 1 {
@@ -34,8 +34,8 @@ func TestAPanicOfAnEndpointIsCountedAndAnswered(t *testing.T) {
 			t.Errorf("%d %s; want %d %s", answer.Code, answer.Body, want.status, want.body)
 		}
 	}
-	if len(told) != 1 || told[0] != "panic in a request: a bug" {
-		t.Errorf("panicked was called with %q", told)
+	if len(reported) != 1 || reported[0] != "panic in a request: a bug" {
+		t.Errorf("panicked was called with %q", reported)
 	}
 }
 

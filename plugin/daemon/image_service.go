@@ -16,8 +16,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// imageServiceDrain is how long a stopping daemon goes on serving, to wait for a moment without an image pull. It is
-// less than TimeoutStopSec in countersign.service.
+// imageServiceDrain is how long a stopping daemon serves until no image pull is in progress. It is less than
+// TimeoutStopSec in countersign.service.
 const imageServiceDrain = 4 * time.Minute
 
 // imageService serves the CRI ImageService to the kubelet.
@@ -79,9 +79,9 @@ func (d *daemon) decideForKubelet(ctx context.Context, p cri.Pull) (refusal stri
 	return pull.Refusal(d.gate.Decide(ctx, request))
 }
 
-// serveKubelet serves the image service, if there is one, until either context ends or stop is called, and no pull is
-// in progress. The function stop waits for that, and may be called more than once. All that decides about pulls must
-// run until then.
+// serveKubelet serves the image service, if there is one, until either context ends or stop is called, and then until
+// no pull is in progress. The function stop waits for that, and may be called more than once. The parts that decide
+// about pulls must run until then.
 func (d *daemon) serveKubelet(ctx, background context.Context, group *errgroup.Group) (stop func(), err error) {
 	service, err := d.newImageService(ctx)
 	if err != nil || service == nil {

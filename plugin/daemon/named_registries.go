@@ -10,13 +10,14 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Bounds of the registries that documents name: of one namespace's document, whose author may be a tenant, and of all.
+// Limits of the registries that documents name: of one namespace's document, whose author may be a tenant, and of all
+// documents.
 const (
 	maxNamedByDocument = 64
 	maxNamedRegistries = 16384
 )
 
-// namedBy is by which document a registry is named.
+// namedBy is the kind of document that names a registry.
 type namedBy uint8
 
 const (
@@ -25,13 +26,13 @@ const (
 	bySystem
 )
 
-// namedRegistries are the registries that policy documents name in a scope for which a signature is required. They are
-// what an operator has chosen, whereas anyone who can have an image pulled chooses its registry.
+// namedRegistries are the registries that policy documents name in a scope for which a signature is required. An
+// operator has chosen them, while anyone who can create a pod can choose the registry of its image.
 type namedRegistries struct {
 	names atomic.Pointer[map[string]namedBy]
 }
 
-// update reads the documents. There may be thousands, and containers wait for the one processor.
+// update reads the documents. There may be thousands, and decisions use the same processor.
 func (r *namedRegistries) update(set *policy.Set) {
 	names := map[string]namedBy{}
 	add := func(source policy.Source, by namedBy, limit int) {
@@ -88,7 +89,7 @@ func (r *namedRegistries) contains(registry string) bool {
 	return false
 }
 
-// by returns which document names a registry itself.
+// by returns the kind of document that names the registry itself.
 func (r *namedRegistries) by(registry string) namedBy {
 	if names := r.names.Load(); names != nil {
 		return (*names)[registry]

@@ -43,7 +43,7 @@ func TestWhichRegistriesAreNamed(t *testing.T) {
 	}
 	registries.update(nil)
 	if registries.contains("system.example") {
-		t.Error("a registry is named after all documents are gone")
+		t.Error("a registry is named after all documents were removed")
 	}
 }
 

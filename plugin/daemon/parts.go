@@ -52,8 +52,8 @@ func (d *daemon) newPlugin() *nri.Plugin {
 	}
 }
 
-// Documents returns the configuration for reading policy documents with these kinds of requirements. It leaves out what
-// only a daemon has.
+// Documents returns the configuration for reading policy documents with these kinds of requirements. It omits the
+// settings of a daemon.
 func Documents(config *conf.Config, kinds policy.Kinds) files.Config {
 	return files.Config{
 		System:    config.Policy.System,

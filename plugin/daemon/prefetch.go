@@ -38,9 +38,9 @@ const (
 // newest first; then of images that arrive without the pull gate, by an import, another client or a new tag; and of
 // images for which changed policies require a signature.
 //
-// It considers names when they are new or lead elsewhere, so that its work does not depend on how many images are on
-// the node. It does not fetch evidence that is stored, or that was found not to exist: a decision that needs more
-// requests a refetch.
+// It considers names that are new or have moved, so that its work does not depend on the number of images on the node.
+// It does not fetch evidence that is stored, or that was found not to exist: a decision that needs more requests a
+// refetch.
 type prefetch struct {
 	// news, names, held, state, changed and present are methods of [origin.Containerd].
 	news    func() []string
@@ -66,7 +66,7 @@ type prefetch struct {
 	policiesChanged notifier
 
 	plan prefetchPlan
-	// pacer has the planning leave the processor to decisions.
+	// pacer interrupts the planning, so that decisions get the processor.
 	pacer policy.Pacer
 }
 
@@ -107,8 +107,8 @@ func (p *prefetch) run(ctx context.Context) {
 	}
 }
 
-// round fetches missing evidence, the newest first, and reports whether more is missing. It ends early if something
-// changes, because new images come first, but not before it has fetched something.
+// round fetches missing evidence, for the newest images first, and reports whether more is missing. It ends early if
+// something changes, because new images have precedence, but not before it has fetched something.
 func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan struct{}) (more bool) {
 	if !p.state().Following {
 		return false
@@ -148,7 +148,7 @@ func (p *prefetch) round(ctx context.Context, progress *progress, changed <-chan
 	return false
 }
 
-// consider adds to the plan what is missing of the images that some names lead to.
+// consider adds the missing evidence of the images of some names to the plan.
 func (p *prefetch) consider(ctx context.Context, names []string) {
 	for _, stored := range names {
 		for _, image := range p.held(stored) {
@@ -183,7 +183,7 @@ func (p *prefetch) evaluatePolicies(ctx context.Context) {
 	})
 }
 
-// interrupted reports whether something changed, so that other manifests may have become first.
+// interrupted reports whether something changed, so that other manifests may have precedence.
 func (p *prefetch) interrupted(ctx context.Context, changed <-chan struct{}) bool {
 	select {
 	case <-changed:

@@ -11,12 +11,12 @@ import (
 )
 
 // maxJobs limits the fetches that wait, and those that wait for the retry. The newest stay; the others are found again
-// when no fetch waits any more.
+// when the queue is empty.
 const maxJobs = 4096
 
-// prefetchPlan has the fetches to do.
+// prefetchPlan is the queue of fetches.
 type prefetchPlan struct {
-	// jobs are the fetches that wait, the newest image first.
+	// jobs are the waiting fetches, for the newest image first.
 	jobs []fetchJob
 	// known are the keys of jobs and failed.
 	known map[evidenceKey]struct{}
@@ -36,7 +36,7 @@ type evidenceKey struct {
 	repository string
 }
 
-// fetchJob is one fetch to do. updated is when the image came to the node.
+// fetchJob is one planned fetch. updated is when the image was last updated on the node.
 type fetchJob struct {
 	manifest  digest.Digest
 	reference reference.Named
@@ -85,8 +85,8 @@ func (p *prefetchPlan) droppedAny() bool {
 	return dropped
 }
 
-// next removes the next fetch from the plan. Manifests that have left the node are not fetched, and those of a registry
-// that fails wait for the retry.
+// next removes the next fetch from the plan. Manifests that have left the node are skipped, and those of a failing
+// registry wait for the retry.
 func (p *prefetchPlan) next(present func(digest.Digest) bool) (job fetchJob, ok bool) {
 	for len(p.jobs) > 0 {
 		job := p.jobs[0]
@@ -104,7 +104,7 @@ func (p *prefetchPlan) next(present func(digest.Digest) bool) (job fetchJob, ok 
 	return fetchJob{}, false
 }
 
-// fail has a fetch wait for the retry.
+// fail makes a fetch wait for the retry.
 func (p *prefetchPlan) fail(job fetchJob) {
 	if len(p.failed) >= maxJobs {
 		p.drop(p.failed[:1])
@@ -116,8 +116,8 @@ func (p *prefetchPlan) fail(job fetchJob) {
 
 func (p *prefetchPlan) waiting() int { return len(p.jobs) }
 
-// record records the result of a fetch. It reports whether the registry has now failed so often that nothing is fetched
-// from it until the retry.
+// record records the result of a fetch. It reports whether the registry has now reached the limit of failures, so that
+// nothing is fetched from it until the retry.
 func (p *prefetchPlan) record(job fetchJob, failure bool) (exhausted bool) {
 	host := reference.Domain(job.reference)
 	if !failure {

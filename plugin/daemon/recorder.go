@@ -93,7 +93,8 @@ func (r *recorder) drain() {
 	}
 }
 
-// write writes a record. A container that should not run is logged too, because nobody waits for that verdict.
+// write writes a record. A running container that the policy refuses is logged too, because no caller receives that
+// verdict.
 func (r *recorder) write(record audit.Record) {
 	ctx := context.Background()
 	r.countDropped(r.log.Write(ctx, record))

@@ -30,7 +30,7 @@ func TestTheRecorderWritesEveryRecordBeforeItStops(t *testing.T) {
 	}
 }
 
-// TestDriftIsRecordedLoggedAndCounted: nobody waits for the verdict about a container that runs.
+// TestDriftIsRecordedLoggedAndCounted: no caller receives the verdict about a running container.
 func TestDriftIsRecordedLoggedAndCounted(t *testing.T) {
 	var output bytes.Buffer
 	counters := metrics.New(nil)

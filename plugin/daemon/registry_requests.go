@@ -7,8 +7,7 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// Bounds of the registries with a series of their own: those that namespaces' documents name leave room for those that
-// the system policy names.
+// Limits of the registries with a series of their own. Some are reserved for registries that the system policy names.
 const (
 	maxSeries            = 200
 	maxSeriesOfNamespace = 150
@@ -32,7 +31,7 @@ func (r *registryRequests) count(host string, result registry.Result) {
 	r.metrics.RegistryRequested(host, string(result))
 }
 
-// hasSeries reports whether a registry has a series of its own, which it gets if there is room.
+// hasSeries reports whether a registry has a series of its own, and adds one if the limit permits.
 func (r *registryRequests) hasSeries(host string) bool {
 	by := r.named(host)
 	if by == unnamed {
@@ -60,7 +59,7 @@ func (r *registryRequests) hasSeries(host string) bool {
 	return true
 }
 
-// removeUnnamed removes the series of registries that no document names any more.
+// removeUnnamed removes the series of registries that documents no longer name.
 func (r *registryRequests) removeUnnamed() {
 	for host := range r.series {
 		if r.named(host) == unnamed {

@@ -68,8 +68,8 @@ func TestOnlyRegistriesThatDocumentsNameHaveASeries(t *testing.T) {
 	)
 }
 
-// TestSeriesAreBoundedOverTime: whoever changes a document again and again names as many registries as he likes.
-func TestSeriesAreBoundedOverTime(t *testing.T) {
+// TestSeriesAreLimitedOverTime: a tenant that keeps changing a document can name any number of registries.
+func TestSeriesAreLimitedOverTime(t *testing.T) {
 	c := newCounted()
 	for i := range 1000 {
 		minted := fmt.Sprintf("minted-%d.example", i)
@@ -83,7 +83,7 @@ func TestSeriesAreBoundedOverTime(t *testing.T) {
 	c.want(t, `{registry="minted-999.example",result="ok"} 1`)
 }
 
-// TestTheSystemPolicysRegistriesHaveASeries: whatever namespaces' documents name.
+// TestTheSystemPolicysRegistriesHaveASeries: regardless of what namespaces' documents name.
 func TestTheSystemPolicysRegistriesHaveASeries(t *testing.T) {
 	c := newCounted()
 	namespaces := map[string]policy.Source{}

@@ -98,7 +98,7 @@ func (r *reloader) reload(ctx context.Context) {
 		"needs_restart", nonNil(restart))
 }
 
-// apply sets what does not read the current configuration each time.
+// apply sets values in parts that do not read the current configuration each time.
 func (r *reloader) apply(config *conf.Config) {
 	r.level.Set(config.Log.Level.Level())
 	r.deadline.Set(config.Enforce.DecisionTimeout)

@@ -73,7 +73,7 @@ func (s *sandboxImage) run(ctx context.Context) {
 			continue
 		}
 		var verdict policy.Verdict
-		err := policy.Guard("judging the sandbox image", s.panicked, func() error {
+		err := policy.Guard("evaluating the sandbox image", s.panicked, func() error {
 			verdict = s.verdict(ctx, image)
 			return nil
 		})

@@ -361,7 +361,7 @@ func TestANamespaceInAuditModeCouldAdmitAnything(t *testing.T) {
 	}
 	wantRecord(t, &n, false, policy.Rejected)
 	if record := n.records[0]; !record.WouldDeny() || record.Mode != audit.Audit {
-		t.Errorf("the record does not say that it would have been refused: %+v", record)
+		t.Errorf("the record does not report that it would have been refused: %+v", record)
 	}
 }
 

@@ -78,10 +78,10 @@ func TestAPullIsDecidedByTheNamespaceOfItsPod(t *testing.T) {
 				t.Errorf("%s (%s): %s", record.Outcome, record.Verdict.Reason, record.Verdict.Detail)
 			}
 			if record.Namespace != test.namespace || record.Pod != "web-0" {
-				t.Errorf("on record is namespace %q, pod %q", record.Namespace, record.Pod)
+				t.Errorf("recorded are namespace %q, pod %q", record.Namespace, record.Pod)
 			}
 			if got := pull.Refusal(record); got != test.text {
-				t.Errorf("the kubelet is told %q, want %q", got, test.text)
+				t.Errorf("the kubelet receives %q, want %q", got, test.text)
 			}
 			if want := test.namespace == "audited"; record.WouldDeny() != want {
 				t.Errorf("would deny: %t, want %t", record.WouldDeny(), want)
@@ -140,7 +140,7 @@ func TestTheRegistryIsAskedWithTheCredentialsOfTheRequestOnly(t *testing.T) {
 func TestThatAnImageIsSignedIsNotToldWithoutAccess(t *testing.T) {
 	image := pulledImage("manifest", "index")
 	index := digest.FromString("index")
-	var told []audit.Pull
+	var reported []audit.Pull
 	for _, state := range []policy.State{policy.Found, policy.None, policy.Unknown} {
 		n := &pullNode{
 			set: namespaces(), found: func(digest.Digest) *policy.Image { return image }, local: image,
@@ -152,15 +152,15 @@ func TestThatAnImageIsSignedIsNotToldWithoutAccess(t *testing.T) {
 		if len(n.fetches) > 0 {
 			t.Error("evidence was fetched of an image that the registry did not show")
 		}
-		told = append(told, audit.Pull{Outcome: record.Outcome, Verdict: record.Verdict})
+		reported = append(reported, audit.Pull{Outcome: record.Outcome, Verdict: record.Verdict})
 	}
-	for _, other := range told[1:] {
-		if diff := gocmp.Diff(told[0], other); diff != "" {
+	for _, other := range reported[1:] {
+		if diff := gocmp.Diff(reported[0], other); diff != "" {
 			t.Errorf("the answers differ with what is stored:\n%s", diff)
 		}
 	}
-	if told[0].Outcome != policy.Admit {
-		t.Errorf("the pull is refused, and the registry's refusal is not shown: %+v", told[0])
+	if reported[0].Outcome != policy.Admit {
+		t.Errorf("the pull is refused, and the registry's refusal is not reported: %+v", reported[0])
 	}
 }
 

@@ -98,7 +98,7 @@ func TestTheDaemonsAnswerIsContainerds(t *testing.T) {
 				return test.answer, nil
 			})
 			path := daemon(t, handler)
-			// The daemon's answer counts, whatever on_daemon_unavailable is.
+			// The daemon's answer is used for any value of on_daemon_unavailable.
 			for _, without := range []string{"deny", "allow"} {
 				config := configure(t, "[listen]\nsocket = %q\n[pull]\non_daemon_unavailable = %q\n", path, without)
 				status, line := run(t, config, strings.NewReader(image), asks()...)
@@ -155,7 +155,7 @@ func TestWithoutTheDaemonTheOperatorDecides(t *testing.T) {
 	}
 }
 
-// TestAnInvalidRequestIsRefused: whatever on_daemon_unavailable is, because the daemon was not asked.
+// TestAnInvalidRequestIsRefused: for any value of on_daemon_unavailable, because the daemon was not called.
 func TestAnInvalidRequestIsRefused(t *testing.T) {
 	never := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		t.Error("the daemon is asked")

@@ -66,7 +66,7 @@ func TestHostsTomlSaysHowARegistryIsReached(t *testing.T) {
 		"a mirror has none, and the registry has a fault": {
 			`server = "%[1]s"` + "\n" + `[host."%[2]s"]`, func() { r.spoilBy(always(500)) }, policy.Failed, "500 Internal",
 		},
-		"a mirror wants to be left alone, and the registry has a fault": {
+		"a mirror requests a pause, and the registry has a fault": {
 			`server = "%[1]s"` + "\n" + `[host."%[2]s"]`,
 			func() { r.spoilBy(always(500)); mirror.spoilBy(always(429)) }, policy.Failed, "429 Too Many",
 		},
@@ -78,7 +78,7 @@ func TestHostsTomlSaysHowARegistryIsReached(t *testing.T) {
 			`server = "%[1]s"` + "\n" + `capabilities = ["push"]` + "\n" + `[host."%[2]s"]`,
 			func() { r.sign(t, "app", m, signed(1)) }, policy.None, "",
 		},
-		"nobody may be asked": {
+		"no host may be asked": {
 			`server = "%[1]s"` + "\n" + `capabilities = ["push"]`, func() {}, policy.Failed, "hosts.toml has no host",
 		},
 		"a certificate is missing": {

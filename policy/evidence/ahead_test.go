@@ -40,7 +40,7 @@ func TestAFetchWhoseTimeRunsOutGoesOnAtTheNextTry(t *testing.T) {
 	keeper := hasty(t, "", "", registry.Config{})
 	p.asked()
 	failed := fetched(t, keeper, p.named(t, "app"), m)
-	check(t, failed, "of 40 referrers were read, and the next try goes on from there")
+	check(t, failed, "of 40 referrers were read, and the next fetch continues from there")
 	var read int
 	_, text, _ := strings.Cut(failed.Detail, "a fetch may take: ")
 	if _, err := fmt.Sscanf(text, "%d of 40", &read); err != nil || read > 20 {

@@ -55,12 +55,12 @@ func auth(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 }
 
-// checkSecret returns when a text tells nothing of the credentials.
+// checkSecret fails if a text contains the credentials.
 func checkSecret(t *testing.T, detail string) {
 	t.Helper()
 	for _, secret := range []string{"pass", auth("user", "pass"), "identity"} {
 		if strings.Contains(detail, secret) {
-			t.Errorf("%q tells %q", detail, secret)
+			t.Errorf("%q contains %q", detail, secret)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func helpers(t *testing.T) string {
 		"evidencetest": `read host; echo '{"ServerURL":"'$host'","Username":"user","Secret":"pass"}'`,
 		"evidencefail": `echo 'the secret is pass'; exit 1`,
 		"evidencenone": `echo 'credentials not found in native keychain'; exit 1`,
-		// A child of the helper that reads a pipe nobody writes to.
+		// A child of the helper that reads a pipe without a writer.
 		"evidencehang": `cd '` + directory + `'; mkfifo fifo; cat fifo & echo $! > child; wait`,
 	} {
 		path := filepath.Join(directory, "docker-credential-"+name)

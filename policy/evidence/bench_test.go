@@ -20,7 +20,7 @@ func BenchmarkLookup(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if keeper.Lookup(list, named)[0].State != policy.Found {
-			b.Fatal("it is gone")
+			b.Fatal("it was removed")
 		}
 	}
 }

@@ -77,7 +77,7 @@ func TestWhatASourceHadStaysWhileItFailsOrHasNothing(t *testing.T) {
 		p.list(m, p.attach(m, referrer{content: statement(signs, 2), predicate: signs, created: "2026-01-01T00:00:00Z"}))
 		got = fetched(p.t, keeper, named, m)
 		if got.Signatures != 2 || got.Bundles == 0 || !slices.Contains(bundlesIn(p.t, got), string(statement(signs, 2))) {
-			p.t.Errorf("the tag is gone, and there is a new bundle: %+v", got)
+			p.t.Errorf("the tag was removed, and there is a new bundle: %+v", got)
 		}
 		if again := fetched(p.t, keeper, named, m); again != got {
 			p.t.Errorf("asked again: %+v, and before %+v", again, got)

@@ -197,9 +197,9 @@ func TestOfManyBundlesTheNewestCount(t *testing.T) {
 		if got.Bundles != 64 || !strings.Contains(got.Detail, "6 older referrers were not looked at") {
 			p.t.Fatalf("%+v", got)
 		}
-		kept := bundlesIn(p.t, got)
-		if kept[63] != string(statement(signs, 0)) || kept[0] != string(statement(signs, 63)) {
-			p.t.Error("it is not the newest that are kept, the newest last")
+		stored := bundlesIn(p.t, got)
+		if stored[63] != string(statement(signs, 0)) || stored[0] != string(statement(signs, 63)) {
+			p.t.Error("the stored ones are not the newest, in ascending order")
 		}
 		if !got.Partial {
 			p.t.Error("the others are said to be read")

@@ -63,11 +63,11 @@ func TestCertificatesThatTakeLongToJudgeAreLeftOut(t *testing.T) {
 		"such a key in the chain": {
 			map[string]string{chain: small + certificateOf(t, keyOf(65536), 1)}, "RSA key has 65536 bits",
 		},
-		"nine certificates":      {map[string]string{certificate: small, chain: strings.Repeat(small, 8)}, ""},
-		"ten certificates":       {map[string]string{certificate: small, chain: strings.Repeat(small, 9)}, "more than 9"},
-		"a long certificate":     {map[string]string{chain: certificateOf(t, nil, 40<<10)}, "a certificate has 4"},
-		"what is no certificate": {map[string]string{certificate: "hello", chain: "-----BEGIN"}, ""},
-		"after what is none": {
+		"nine certificates":  {map[string]string{certificate: small, chain: strings.Repeat(small, 8)}, ""},
+		"ten certificates":   {map[string]string{certificate: small, chain: strings.Repeat(small, 9)}, "more than 9"},
+		"a long certificate": {map[string]string{chain: certificateOf(t, nil, 40<<10)}, "a certificate has 4"},
+		"not a certificate":  {map[string]string{certificate: "hello", chain: "-----BEGIN"}, ""},
+		"after something else": {
 			map[string]string{chain: "hello\n" + certificateOf(t, keyOf(16384), 1)}, "RSA key has 16384 bits",
 		},
 		"a signer that does not end": {

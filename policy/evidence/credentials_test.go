@@ -19,7 +19,7 @@ import (
 func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 	good, wrong := auth("user", "pass"), auth("user", "x")
 	for name, test := range map[string]struct {
-		// file is the auth file, where HOST stands for the registry; empty: there is none.
+		// file is the auth file, with HOST for the registry, or empty without a file.
 		file  string
 		token bool
 		want  string
@@ -48,7 +48,7 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 		"from a helper that is not there": {
 			`{"credHelpers":{"HOST":"evidencemissing"}}`, false, "docker-credential-evidencemissing failed",
 		},
-		"none, for there is no file": {
+		"none, because there is no file": {
 			"", false,
 			"401 Unauthorized; add credentials for HOST to FILE, which does not exist",
 		},
@@ -77,7 +77,7 @@ func TestCredentialsAreThoseOfTheFile(t *testing.T) {
 			"HOST does not accept the credentials of the entry \"HOST/team/app\" of FILE, nor those of " +
 				"the entry \"HOST\" of FILE",
 		},
-		"that are no base64": {
+		"that are not base64": {
 			`{"auths":{"HOST":{"auth":"!"}}}`, false,
 			"reading credentials in FILE: the entry \"HOST\" cannot be used: its auth is not base64",
 		},
@@ -151,7 +151,7 @@ func wait(t *testing.T, so func() bool) {
 	}
 }
 
-// ended is whether a process is gone, or waits for no more than that somebody takes note of its end.
+// ended reports whether a process has ended, even if its parent has not waited for it yet.
 func ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
@@ -228,7 +228,7 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 	}
 	for header := range told {
 		if header != "" {
-			t.Errorf("it was told %q", header)
+			t.Errorf("it received %q", header)
 		}
 	}
 }

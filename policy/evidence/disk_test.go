@@ -65,7 +65,7 @@ func TestAFullDiskChangesNoVerdict(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	if strings.HasPrefix(got.Directory, config.Directory) {
-		t.Error("it was stored where there is no room for it")
+		t.Error("it was stored although there is no space for it")
 	}
 	if got := fetched(t, keeper, named, tiny); !strings.HasPrefix(got.Directory, config.Directory) {
 		t.Errorf("with room again: %+v", got)

@@ -10,7 +10,8 @@
 //
 // What met a requirement stays: [Keeper.Satisfied] has it recorded, and no fetch, import or limit removes it while the
 // image is on the node. A failed fetch never replaces stored evidence, nor the answer that there is none. Nor does the
-// removal of signatures from a registry: a signature is verified by itself, and its removal is no revocation.
+// removal of signatures from a registry: a signature is valid wherever it is stored, and removing it does not revoke
+// it.
 //
 // # Importing
 //

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// proxy serves hosts by names that do not exist, for tests of registries that are not on this node.
+// proxy serves hosts with names that do not exist, so that tests can use registries that are not on this node.
 type proxy struct {
 	mu    sync.Mutex
 	hosts map[string]http.Handler

@@ -57,12 +57,12 @@ func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
 		s.pass(100, true)
 		s.has(1, "it was here for 100 hours")
 		s.pass(24, false)
-		s.has(1, "it was seen to be gone 23 hours ago")
+		s.has(1, "it was found to be absent 23 hours ago")
 		before := s.lookup()
 		if expired := s.pass(1, false); expired != 1 {
 			t.Errorf("%d expired", expired)
 		}
-		s.has(0, "it was gone for a day")
+		s.has(0, "it was absent for a day")
 		s.set(evidence.Found{}, errDown)
 		if after := s.lookup(); after.State != policy.Unknown || after.Generation == before.Generation {
 			t.Errorf("it says %+v after %+v", after, before)
@@ -72,7 +72,7 @@ func TestEvidenceOfAnImageThatLeftGoesAfterADay(t *testing.T) {
 			t.Errorf("its files are still there: %v", err)
 		}
 		if _, err := os.Stat(filepath.Join(s.directory, "v1")); err != nil {
-			t.Errorf("more than it had is gone: %v", err)
+			t.Errorf("more than its files was removed: %v", err)
 		}
 	})
 }
@@ -82,7 +82,7 @@ func TestAnImageThatCameBackHasItsEvidenceForAnotherDay(t *testing.T) {
 		s.fetch(evidence.Found{Tag: "a"})
 		for range 5 {
 			s.pass(23, false)
-			s.has(1, "it was gone for 22 hours")
+			s.has(1, "it was absent for 22 hours")
 			s.pass(1, true)
 		}
 	})
@@ -95,9 +95,9 @@ func TestAnAbsenceOutlivesRestarts(t *testing.T) {
 			s.pass(1, false)
 			s.reopen()
 		}
-		s.has(1, "it was seen to be gone 23 hours ago")
+		s.has(1, "it was found to be absent 23 hours ago")
 		s.pass(1, false)
-		s.has(0, "it was gone for a day")
+		s.has(0, "it was absent for a day")
 	})
 }
 
@@ -108,7 +108,7 @@ func TestAClockThatWasSetBackDoesNotKeepEvidenceForEver(t *testing.T) {
 		path := filepath.Join(baseOf(s.directory, "image", testRepository), "presence.json")
 		write(t, path, `{"absent_since":"2999-01-01T00:00:00Z"}`)
 		s.pass(25, false)
-		s.has(0, "it was gone for a day")
+		s.has(0, "it was absent for a day")
 	})
 }
 
@@ -119,9 +119,9 @@ func TestWhatIsNotUnderstoodOfAnAbsenceBeginsItAgain(t *testing.T) {
 			path := filepath.Join(baseOf(s.directory, "image", testRepository), "presence.json")
 			write(t, path, content)
 			s.pass(24, false)
-			s.has(1, "it was seen to be gone 23 hours ago")
+			s.has(1, "it was found to be absent 23 hours ago")
 			s.pass(1, false)
-			s.has(0, "it was gone for a day")
+			s.has(0, "it was absent for a day")
 		})
 	}
 }
@@ -186,13 +186,12 @@ func TestWhatExpiredIsGoneFromMemoryToo(t *testing.T) {
 		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 2, 1, 0).Files, format.KindSignature), Tag: "a"})
 		s.wantStored(newItem(t, 2, 1, 0))
 		s.pass(10, false)
-		s.has(1, "its absence begins anew")
+		s.has(1, "its absence begins again")
 	})
 }
 
-// TestWhatIsImportedAgainWhileItExpiresStays: whoever brings the same file once more has nothing new, and wants it
-// kept.
-func TestWhatIsImportedAgainWhileItExpiresStays(t *testing.T) {
+// TestAnImportDuringExpiryIsStored: importing the same file again adds nothing new, but pins the evidence.
+func TestAnImportDuringExpiryIsStored(t *testing.T) {
 	for range 50 {
 		onNode(t, func(s *node) {
 			item := newItem(t, 1, 20, 20)

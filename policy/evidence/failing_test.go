@@ -11,9 +11,9 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// TestThatAskingAgainFailsIsSaid: an image that was found unsigned stays so while its registry is down, and both the
-// detail and the log say why that may be out of date.
-func TestThatAskingAgainFailsIsSaid(t *testing.T) {
+// TestFailuresAfterAnAnswerAreReported: an image that was found unsigned remains so while its registry is down, and
+// both the detail and the log report why that may be out of date.
+func TestFailuresAfterAnAnswerAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, start: time.Now()}
 		var log strings.Builder

@@ -31,7 +31,7 @@ func places(image, manifest, blob digest.Digest) map[string]struct {
 	}
 }
 
-// endsWith spoils the requests whose path ends with a text, or goes on with a digest after it.
+// endsWith injects a fault into requests whose path ends with a text, or with the text and a digest.
 func endsWith(end string, spoiled http.HandlerFunc) func(http.Handler) http.Handler {
 	return func(sound http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -114,14 +114,14 @@ func failAt(t *testing.T, api bool, spoil func(http.Handler) http.Handler, want 
 	keeper = begin(config)
 	got := fetched(t, keeper, named, image)
 	if !got.Partial || got.Signatures != 1 || got.Bundles != 0 || !strings.Contains(got.Detail, want) {
-		t.Errorf("with a signature beside it: %+v\nlacks %q", got, want)
+		t.Errorf("with a signature in addition: %+v\nlacks %q", got, want)
 	}
 	keeper.Close()
 	p.spoilBy(nil)
 	keeper = open(t, config)
 	got = fetched(t, keeper, named, image)
 	if got.Signatures != 1 || got.Bundles != 1 || got.Partial || got.Detail != "" {
-		t.Errorf("with a signature beside it, the next try: %+v", got)
+		t.Errorf("with a signature in addition, the next try: %+v", got)
 	}
 	p.spoilBy(spoil)
 	keeper.Close()

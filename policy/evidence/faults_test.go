@@ -56,7 +56,7 @@ func slow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// announce says that a body has another length than it has.
+// announce sends a Content-Length that is not the length of the body.
 func announce(length int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(length))
@@ -137,7 +137,7 @@ func TestAFaultyRegistryIsAFailureThatNamesItsCauseAndTheNextTryRecovers(t *test
 	}
 }
 
-// hasty opens a Keeper whose fetches end soon, for tests of what does not answer. What does answer has at least a
+// hasty opens a Keeper with a short timeout of fetches, for tests of servers that do not answer. Others have at least a
 // third of the time, which has to suffice on a busy machine too: the tests run in parallel instead of with less. An
 // empty directory is a new one.
 func hasty(t *testing.T, directory, registriesD string, registries registry.Config) *evidence.Keeper {

@@ -21,7 +21,7 @@ func TestAnImageIsWhatContainerdWouldChooseAndAllThatLeadsToIt(t *testing.T) {
 	other := ocispec.Platform{OS: "linux", Architecture: "s390x"}
 	unknown := ocispec.Platform{OS: "unknown", Architecture: "unknown"}
 	for sentence, build := range map[string]func(pusher) (top ocispec.Descriptor, want []digest.Digest){
-		"a manifest is itself, whatever its platform": func(p pusher) (ocispec.Descriptor, []digest.Digest) {
+		"a manifest of any platform is itself": func(p pusher) (ocispec.Descriptor, []digest.Digest) {
 			m := p.image(&other, "m")
 			return m, []digest.Digest{m.Digest}
 		},
@@ -166,10 +166,10 @@ func TestATagIsResolvedByAHeadAndADigestByNothing(t *testing.T) {
 func TestAnImageIsReadFromWhoeverHasIt(t *testing.T) {
 	here := platforms.DefaultSpec()
 	for name, spoil := range map[string]func(*testRegistry){
-		"a mirror without it":   func(*testRegistry) {},
-		"a mirror that fails":   func(r *testRegistry) { r.spoilBy(always(500)) },
-		"a mirror with another": func(r *testRegistry) { r.spoilBy(onlyFor("/manifests/", serve(`{"schemaVersion":2}`))) },
-		"a mirror that is gone": func(r *testRegistry) { r.server.Close() },
+		"a mirror without it":       func(*testRegistry) {},
+		"a mirror that fails":       func(r *testRegistry) { r.spoilBy(always(500)) },
+		"a mirror with another":     func(r *testRegistry) { r.spoilBy(onlyFor("/manifests/", serve(`{"schemaVersion":2}`))) },
+		"a mirror that was stopped": func(r *testRegistry) { r.server.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			mirror, r := newRegistry(t), newRegistry(t)

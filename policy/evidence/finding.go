@@ -37,8 +37,8 @@ func newFinding(r *fetch.Result) *finding {
 }
 
 // merge returns what is to be stored of a finding, within the limits: together with previous files if they are to be
-// kept, and with imported files always. No failure removes anything, and the removal of a signature is no revocation.
-// The set may be nil. The store adds the files that met a requirement.
+// kept, and with imported files always. No failure removes anything, and removing a signature does not revoke it. The
+// set may be nil. The store adds the files that met a requirement.
 func (f *finding) merge(stored *store.Set) store.Content {
 	merged := f.Content
 	if stored != nil && (f.keepPrevious || stored.HasImports()) {

@@ -11,8 +11,8 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// BenchmarkFetchAfter is what the fetch of an image costs, without the network, after so many others, each from a
-// registry of its own, by what a fetch comes to.
+// BenchmarkFetchAfter measures the fetch of an image, without the network, after many others, each from a registry of
+// its own, by what a fetch comes to.
 func BenchmarkFetchAfter(b *testing.B) {
 	for outcome, look := range map[string]evidence.FetchFunc{
 		"none": func(reference.Named, digest.Digest, digest.Digest) (evidence.Found, error) {

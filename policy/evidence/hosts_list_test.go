@@ -17,7 +17,7 @@ func TestTheFirstDirectoryOfConfigPathThatHasAHostCounts(t *testing.T) {
 	right := func(r *testRegistry) string { return fmt.Sprintf("server = %q\n", r.server.URL) }
 	const wrong = "server = \"http://127.0.0.1:1\"\n"
 	for name, test := range map[string]struct {
-		// first and second are the directories; an empty file of a host stands for the right one.
+		// first and second are the directories; an empty content is replaced by that of the right host.
 		first, second map[string]string
 		found         bool
 	}{

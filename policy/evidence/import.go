@@ -10,9 +10,9 @@ import (
 // Import adds evidence that an operator brought to what is stored of its manifest in its repository, and returns how
 // many of its signatures and bundles are new. It is trusted no more than fetched evidence: decisions verify it.
 //
-// Imported evidence stays, whatever a registry has. If there are more signatures or bundles than are stored, the last
-// imported ones stay, and of others the newest. An item that is malformed is refused as a whole; so is one that cannot
-// be stored on disk.
+// No fetch removes imported evidence. If there are more signatures or bundles than are stored, the last imported ones
+// stay, and of others the newest. An item that is malformed is refused as a whole; so is one that cannot be stored on
+// disk.
 func (k *Keeper) Import(item format.Item) (added int, err error) {
 	item, named, err := item.Checked()
 	if err != nil {

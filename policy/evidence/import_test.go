@@ -27,7 +27,7 @@ func bundle(n int) []byte {
 	return fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","n":%d}`, n)
 }
 
-// brought is an item with so many signatures and bundles, numbered from a number on.
+// brought is an item with the given number of signatures and bundles, numbered from a number on.
 func newItem(t testing.TB, from, signatures, bundles int) format.Item {
 	t.Helper()
 	item := format.Item{Manifest: manifestOf("image"), Repository: testRepository}
@@ -118,12 +118,12 @@ func (s *node) storedItem() format.Item {
 	return item
 }
 
-// holds compares what is stored with what it should be, in its order.
+// holds compares the stored files with the expected ones, in order.
 func (s *node) wantStored(want format.Item) {
 	s.t.Helper()
 	got := s.storedItem()
 	if diff := cmp.Diff(digestsOf(want), digestsOf(got)); diff != "" || got.Repository != want.Repository {
-		s.t.Errorf("it holds for %s (-want +got):\n%s", got.Repository, diff)
+		s.t.Errorf("stored for %s (-want +got):\n%s", got.Repository, diff)
 	}
 	e := s.lookup()
 	if e.State != policy.Found || e.Signatures != want.Count(format.KindSignature) ||
@@ -290,7 +290,7 @@ func TestAFullDiskRefusesAnImportAndLosesNothing(t *testing.T) {
 			`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%d%s"}`, n, strings.Repeat("x", 900<<10)))
 	}
 	if _, err := keeper.Import(large); err == nil {
-		t.Fatal("it was kept on a disk that is smaller")
+		t.Fatal("it was stored on a disk that is smaller")
 	}
 	got := lookup(keeper, parse(t, testRepository), manifestOf("image"))
 	if got.State != policy.Found || got.Signatures != 1 || got.Bundles != 1 {
@@ -323,7 +323,7 @@ func TestWhoImportsRightAfterAStartLosesNothing(t *testing.T) {
 
 func TestWithoutADirectoryNothingIsImported(t *testing.T) {
 	if _, err := open(t, evidence.Config{Directory: unusableDirectory(t)}).Import(newItem(t, 1, 1, 1)); err == nil {
-		t.Error("it was kept nowhere")
+		t.Error("it was not stored")
 	}
 }
 

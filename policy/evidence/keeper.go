@@ -27,7 +27,7 @@ type Config struct {
 	// Named reports whether a policy document names a registry in a scope: its fetches come before those from registries
 	// of which nothing is known. It is called for each fetch, must not block, and may be nil: none is named.
 	Named func(registry string) bool
-	// Panicked is told of panics in a fetch, which then counts as failed. It may be nil.
+	// Panicked receives panics in a fetch, which then counts as failed. It may be nil.
 	Panicked policy.PanicFunc
 	// Logger receives what an operator should know. Nil: nothing is logged.
 	Logger *slog.Logger
@@ -44,7 +44,7 @@ type Keeper struct {
 
 	generation atomic.Uint64
 
-	// changing is held from reading stored evidence to storing what replaces it. It is locked before mu.
+	// changing is locked from reading stored evidence to storing its replacement, and before mu.
 	changing sync.Mutex
 
 	mu      sync.Mutex

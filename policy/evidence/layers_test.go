@@ -30,7 +30,7 @@ func layersManifest(t testing.TB, layers ...map[string]any) string {
 func layer(s signature, size int) map[string]any {
 	return map[string]any{
 		"mediaType": s.mediaType, "digest": digest.FromString(s.payload), "size": size, "annotations": s.annotations(),
-		// What nobody may follow.
+		// What must not be followed.
 		"urls": []string{"http://169.254.169.254/x"}, "data": []byte("not the payload"),
 	}
 }
@@ -88,7 +88,7 @@ func TestWhatIsWrongWithOneSignatureDoesNotSpoilTheOthers(t *testing.T) {
 				t.Fatalf("%+v\nlacks %q", got, test.detail)
 			}
 			if filesIn(t, got.Directory)[0] != string(good.file(t)) {
-				t.Error("the good one is not what was kept")
+				t.Error("the good one was not stored")
 			}
 		})
 	}

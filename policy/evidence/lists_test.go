@@ -67,7 +67,7 @@ func TestAListOfReferrersWithoutEndIsNotReadToItsEnd(t *testing.T) {
 		serveIndex(fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"digest":%q,"size":%d}]}`, of.Digest, of.Size))(w, r)
 	}))
 	got := fetched(t, open(t, evidence.Config{}), p.named(t, "app"), image)
-	if got.Bundles != 1 || !strings.Contains(got.Detail, "for there are too many") {
+	if got.Bundles != 1 || !strings.Contains(got.Detail, "because there are too many") {
 		t.Errorf("%+v", got)
 	}
 	if asked := len(p.asked()); asked > 50 {
@@ -75,7 +75,7 @@ func TestAListOfReferrersWithoutEndIsNotReadToItsEnd(t *testing.T) {
 	}
 }
 
-// The first thousand that could be bundles are looked at, and attestations are not among them where the list says so.
+// The first thousand possible bundles are read, without those that the list identifies as attestations.
 func TestOfTenThousandReferrersAThousandAreLookedAt(t *testing.T) {
 	image := manifestOf("image")
 	p := pusher{testRegistry: newRegistry(t), t: t}

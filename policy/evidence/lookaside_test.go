@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence/fetch"
 )
 
-// openPGP returns what is taken for an OpenPGP message by its first byte.
+// openPGP returns a file with the first byte of an OpenPGP message.
 func openPGP(i int) []byte { return fmt.Appendf([]byte{0xC2}, "signature %d", i) }
 
 // registriesD writes a registries.d with one file.
@@ -68,14 +68,14 @@ func TestSignaturesInALookasideAreFound(t *testing.T) {
 			first := fetched(t, keeper, named, m)
 			want := []string{string(openPGP(1)), string(signed(2).file(t))}
 			if diff := cmp.Diff(want, filesIn(t, first.Directory)); diff != "" {
-				t.Errorf("beside the registry (-want +got):\n%s", diff)
+				t.Errorf("from the lookaside (-want +got):\n%s", diff)
 			}
 			if again := fetched(t, keeper, named, m); again != first {
 				t.Errorf("first %+v\nagain %+v", first, again)
 			}
 			r.sign(t, "app", m, signed(3))
 			if got := fetched(t, keeper, named, m); got.Signatures != 3 {
-				t.Errorf("beside what the registry has: %+v", got)
+				t.Errorf("in addition to the registry's: %+v", got)
 			}
 			leave(t, root, m, openPGP(4))
 			got := fetched(t, keeper, named, m)
@@ -91,8 +91,8 @@ func TestSignaturesInALookasideAreFound(t *testing.T) {
 	}
 }
 
-// TestEvidenceTellsWhichLookasideWasAsked: whoever signs for one needs to know, and that survives a restart.
-func TestEvidenceTellsWhichLookasideWasAsked(t *testing.T) {
+// TestEvidenceNamesItsLookaside: signers need to know it, and it survives a restart.
+func TestEvidenceNamesItsLookaside(t *testing.T) {
 	root := t.TempDir()
 	m := manifestOf("image")
 	path := "/app@" + strings.ReplaceAll(m.String(), ":", "=")
@@ -151,18 +151,18 @@ func TestOfManySignaturesInALookasideTheNewestCount(t *testing.T) {
 	if got.Signatures != 64 || !strings.Contains(got.Detail, "36 signatures in the lookaside were left out") {
 		t.Fatalf("%+v", got)
 	}
-	if kept := filesIn(t, got.Directory); kept[63] != string(openPGP(99)) || kept[0] != string(openPGP(36)) {
-		t.Error("it is not the newest that are kept")
+	if stored := filesIn(t, got.Directory); stored[63] != string(openPGP(99)) || stored[0] != string(openPGP(36)) {
+		t.Error("the stored ones are not the newest")
 	}
-	// Neither of the two can keep the other's from being kept.
+	// Neither of the two displaces the other's.
 	var tagged []signature
 	for i := range 64 {
 		tagged = append(tagged, signed(i))
 	}
 	r.sign(t, "app", m, tagged...)
 	got = fetched(t, open(t, lookedBeside(t, "file://"+root)), r.named(t, "app"), m)
-	kept := filesIn(t, got.Directory)
-	if len(kept) != 64 || kept[31] != string(openPGP(99)) || kept[63] != string(signed(63).file(t)) {
+	stored := filesIn(t, got.Directory)
+	if len(stored) != 64 || stored[31] != string(openPGP(99)) || stored[63] != string(signed(63).file(t)) {
 		t.Errorf("with as many in the registry: %+v", got)
 	}
 }

@@ -33,7 +33,7 @@ func (k *Keeper) Refetch(check policy.Check) {
 }
 
 // Fetch fetches the evidence of a manifest now and waits for the result. The error is why the fetch failed; that there
-// is no evidence is no error. If ctx ends the fetch continues.
+// is no evidence is not an error. If ctx ends the fetch continues.
 func (k *Keeper) Fetch(ctx context.Context, manifest digest.Digest, repository reference.Named) error {
 	key, err := k.refreshed(manifest, repository)
 	if err != nil {
@@ -56,9 +56,9 @@ func (k *Keeper) Fetch(ctx context.Context, manifest digest.Digest, repository r
 }
 
 // FetchWith is like [Keeper.Fetch] with credentials of one request, which are tried before the node's. No other caller
-// waits for this fetch, and its failure is told to nobody else: another request may have better credentials, and none
-// may spoil the fetches of others with worse ones. What it finds is stored, because evidence proves itself. The caller
-// bounds how many such fetches run. If ctx ends the fetch ends.
+// waits for this fetch, and its failure is not shared: another request may have better credentials, and none may spoil
+// the fetches of others with worse ones. What it finds is stored, because evidence proves itself. The caller bounds how
+// many such fetches run. If ctx ends the fetch ends.
 func (k *Keeper) FetchWith(
 	ctx context.Context, manifest digest.Digest, repository reference.Named, credentials registry.CredentialFunc,
 ) error {

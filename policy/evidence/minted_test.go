@@ -103,7 +103,8 @@ func TestMintedNamesDoNotMakeAnAnswerForgotten(t *testing.T) {
 	})
 }
 
-// TestMintedNamesDoNotHideARegistryThatFails: what fails is logged, and a pause is honoured, whatever else fails.
+// TestMintedNamesDoNotHideARegistryThatFails: failures are logged, and pauses are honoured, regardless of other
+// failures.
 func TestMintedNamesDoNotHideARegistryThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, start: time.Now()}

@@ -10,9 +10,9 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// TestNobodyHasAnothersRegistryLeftAlone: whoever may have an image pulled from a registry of his own could else send
-// the node to another's until that is tired of it, and no container of others would find its signatures.
-func TestNobodyHasAnothersRegistryLeftAlone(t *testing.T) {
+// TestAPauseAffectsItsRegistryOnly: otherwise a tenant who pulls from a registry of his own could send the node to
+// another's until that is tired of it, and no container of others would find its signatures.
+func TestAPauseAffectsItsRegistryOnly(t *testing.T) {
 	hosts := hostsFor(t, "victim.example", `server = "http://victim.example"`)
 	write(t, filepath.Join(hosts, "hostile.example", "hosts.toml"), `server = "http://hostile.example"`)
 	sound, image := newRegistry(t), manifestOf("image")
@@ -61,6 +61,6 @@ func TestHeadersOfOneHostDoNotGoToAnother(t *testing.T) {
 		fetched(t, keeper, parse(t, "own.example/app"), manifestOf("image"))
 	}
 	if asked < 2 || told > 0 {
-		t.Errorf("another host was asked %d times, and told what is for the first %d times", asked, told)
+		t.Errorf("another host was asked %d times, and received the first one's credentials %d times", asked, told)
 	}
 }

@@ -25,10 +25,10 @@ func TestAFetchThatPanicsFailsAndNothingElse(t *testing.T) {
 			}
 			return found("signature"), nil
 		}
-		var told []*policy.PanicError
+		var reported []*policy.PanicError
 		keeper, err := evidence.OpenWith(evidence.Config{
 			Directory: t.TempDir(), MaxSize: 1 << 30,
-			Panicked: func(failure *policy.PanicError) { told = append(told, failure) },
+			Panicked: func(failure *policy.PanicError) { reported = append(reported, failure) },
 		}, look)
 		if err != nil {
 			t.Fatal(err)
@@ -45,8 +45,8 @@ func TestAFetchThatPanicsFailsAndNothingElse(t *testing.T) {
 		if got := lookup(keeper, good, m); got.State != policy.Found {
 			t.Errorf("of the other: %+v", got)
 		}
-		if len(told) != 1 || !strings.Contains(told[0].Stack, "panic_test.go") {
-			t.Errorf("told of %v", told)
+		if len(reported) != 1 || !strings.Contains(reported[0].Stack, "panic_test.go") {
+			t.Errorf("reported %v", reported)
 		}
 		broken.Store(false)
 		time.Sleep(time.Minute)

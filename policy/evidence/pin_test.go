@@ -17,7 +17,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence/store/storetest"
 )
 
-// pinned reports whether evidence is on record as imported before its image came.
+// pinned reports whether evidence is recorded as imported before its image.
 func pinned(t testing.TB, directory string, item format.Item) bool {
 	t.Helper()
 	base := storetest.Base(directory, store.Key{Manifest: item.Manifest, Repository: item.Repository})
@@ -167,20 +167,20 @@ func outranks(t *testing.T, imported format.Item, served evidence.Found, first b
 	})
 }
 
-// keptOf wants every file of an item to be kept, and as many of the registry's as there is room for.
+// storedOf expects every file of an item to be stored, and as many of the registry's as the limit permits.
 func (s *node) wantAllStored(item format.Item) {
 	s.t.Helper()
 	got := s.storedItem()
-	held := map[digest.Digest]bool{}
+	stored := map[digest.Digest]bool{}
 	for _, d := range digestsOf(got) {
-		held[d] = true
+		stored[d] = true
 	}
 	for i, d := range digestsOf(item) {
-		if !held[d] {
-			s.t.Errorf("file %d of what was imported is not kept", i)
+		if !stored[d] {
+			s.t.Errorf("imported file %d is not stored", i)
 		}
 	}
-	if others := len(held) - len(digestsOf(item)); others < 20 {
-		s.t.Errorf("only %d of the registry's are kept", others)
+	if others := len(stored) - len(digestsOf(item)); others < 20 {
+		s.t.Errorf("only %d of the registry's are stored", others)
 	}
 }

@@ -50,7 +50,7 @@ func newQueue(named func(registry string) bool) queue {
 	return queue{registries: newRegistryStates(named), domains: groups{}, projects: groups{}}
 }
 
-// add adds a job to those that wait, or returns false if there is no room.
+// add queues a job, or returns false if the queue is full.
 func (q *queue) add(e *entry, urgent bool) (*job, bool) {
 	if q.closed {
 		return nil, false
@@ -231,7 +231,7 @@ func (q *queue) finished(j *job, took time.Duration, err error) {
 	q.release(j)
 }
 
-// errClosed says that the Keeper has been closed.
+// errClosed reports that the Keeper has been closed.
 var errClosed = errors.New("the evidence store is closed")
 
 // close ends the jobs that wait; those that run are ended by their context.

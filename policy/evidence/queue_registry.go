@@ -66,9 +66,9 @@ func (s *registryState) rank() rank {
 	}
 }
 
-// record records how a fetch ended. One that fails at once tells nothing, and costs nothing. One that was answered, and
-// took long, may have had much to read: it does not count against a registry that is known for better, because tenants
-// choose what they push there.
+// record records the result of a fetch. One that fails at once does not count: it costs nothing. One that was answered,
+// and took long, may have had much to read: it does not count against a registry that is known for better, because
+// tenants choose what they push there.
 func (s *registryState) record(took time.Duration, err error) {
 	_, unfinished := errors.AsType[*fetch.UnfinishedError](err)
 	switch {

@@ -12,7 +12,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// submit has an entry fetched unless it is being fetched already, and reports whether it is. The caller holds mu.
+// submit queues the fetch of an entry, unless it is queued or running already. It reports whether there is a fetch. The
+// caller holds mu.
 func (k *Keeper) submit(e *entry, urgent bool) bool {
 	if e.job != nil {
 		e.job.urgent = e.job.urgent || urgent
@@ -42,7 +43,7 @@ func (k *Keeper) dispatch() {
 
 func (k *Keeper) start(j *job) { k.running.Go(func() { k.run(k.ctx, j) }) }
 
-// run fetches, keeps what was found and enters it.
+// run fetches, stores the result and updates the entry.
 func (k *Keeper) run(ctx context.Context, j *job) {
 	e := j.entry
 	begun := time.Now()
@@ -50,7 +51,7 @@ func (k *Keeper) run(ctx context.Context, j *job) {
 	took := time.Since(begun)
 	var tell func()
 	defer func() {
-		// After the locks are free: whoever reads the log may stop reading.
+		// After the locks are released, because the reader of the log may stop reading.
 		if tell != nil {
 			tell()
 		}
@@ -134,7 +135,7 @@ func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 	before, needed := e.stored, e.needed
 	k.mu.Unlock()
 	if f.unchanged {
-		return nil, nil //nolint:nilnil // Nothing new is no error.
+		return nil, nil //nolint:nilnil // Nothing new is not an error.
 	}
 	content := f.merge(before)
 	if before != nil {

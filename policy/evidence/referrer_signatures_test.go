@@ -36,7 +36,7 @@ func TestSignaturesOfTheOldFormatAttachedAsReferrersAreFound(t *testing.T) {
 		got := fetched(p.t, open(p.t, evidence.Config{}), p.named(p.t, "app"), m)
 		want := []string{string(signed(1).file(t)), string(signed(2).file(t))}
 		if files := filesIn(p.t, got.Directory); !slices.Equal(files, want) || got.Detail != "" {
-			t.Errorf("kept %q (%s), want %q", files, got.Detail, want)
+			t.Errorf("stored %q (%s), want %q", files, got.Detail, want)
 		}
 	})
 }
@@ -49,7 +49,7 @@ func TestASignatureUnderTheTagAndAmongTheReferrersIsOne(t *testing.T) {
 			p.attach(m, referrer{content: statement(signs, 1), predicate: signs}))
 		got := fetched(p.t, open(p.t, evidence.Config{}), p.named(p.t, "app"), m)
 		if got.Signatures != 1 || got.Bundles != 1 {
-			t.Errorf("%d signatures and %d bundles are kept, want one of each", got.Signatures, got.Bundles)
+			t.Errorf("%d signatures and %d bundles are stored, want one of each", got.Signatures, got.Bundles)
 		}
 	})
 }
@@ -61,14 +61,14 @@ func TestABundleListedAsASignatureOfTheOldFormatIsFound(t *testing.T) {
 	listed.ArtifactType, listed.Annotations = signatureArtifact, nil
 	p.list(m, listed)
 	if got := fetched(t, open(t, evidence.Config{}), p.named(t, "app"), m); got.Bundles != 1 {
-		t.Errorf("%d bundles are kept, want one: %s", got.Bundles, got.Detail)
+		t.Errorf("%d bundles are stored, want one: %s", got.Bundles, got.Detail)
 	}
 }
 
 func TestAnAPIThatListsNothingDoesNotHideTheFallbackTag(t *testing.T) {
 	for sentence, others := range map[string][]ocispec.Descriptor{
 		"it lists nothing": {},
-		"it lists what is no signature": {{
+		"it lists something that is not a signature": {{
 			MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/spdx+json",
 			Digest: manifestOf("sbom"), Size: 1,
 		}},
@@ -91,7 +91,7 @@ func TestAnAPIThatListsNothingDoesNotHideTheFallbackTag(t *testing.T) {
 				})
 			})
 			if got := fetched(t, open(t, evidence.Config{}), p.named(t, "app"), m); got.Bundles != 1 {
-				t.Errorf("%d bundles are kept, want one: %s", got.Bundles, got.Detail)
+				t.Errorf("%d bundles are stored, want one: %s", got.Bundles, got.Detail)
 			}
 		})
 	}

@@ -88,7 +88,7 @@ func signed(i int) signature {
 	return signature{payload: payload, mediaType: simpleSigning, signed: fmt.Sprintf("MEUC%d==", i)}
 }
 
-// file returns how a signature is to be kept.
+// file returns the file in which a signature is stored.
 func (s signature) file(t testing.TB) []byte {
 	t.Helper()
 	content, err := format.SignatureFile(s.mediaType, []byte(s.payload), s.annotations())
@@ -200,7 +200,7 @@ func open(t testing.TB, config evidence.Config) *evidence.Keeper {
 	return keeper
 }
 
-// kept returns what is stored of one manifest.
+// stored returns the stored evidence of one manifest.
 func lookup(keeper *evidence.Keeper, named reference.Named, manifest digest.Digest) policy.Evidence {
 	return keeper.Lookup(manifests(manifest), named)[0]
 }

@@ -40,7 +40,7 @@ func TestTheCredentialsOfARequestServeThatRequestOnly(t *testing.T) {
 	}
 	t.Cleanup(keeper.Close)
 	ref, m := parse(t, "registry.example/app"), manifestOf("image")
-	// Whatever fails with somebody's credentials delays nobody and is no state of the registry.
+	// A failure with the credentials of a request delays no other request, and is not a failure of the registry.
 	for range 100 {
 		if err := keeper.FetchWith(t.Context(), m, ref, bad); err == nil {
 			t.Fatal("wrong credentials were enough")
@@ -50,7 +50,7 @@ func TestTheCredentialsOfARequestServeThatRequestOnly(t *testing.T) {
 		t.Errorf("the registry is said to fail: %s", &log)
 	}
 	if got := keeper.Lookup([]policy.Manifest{{Digest: m}}, ref)[0]; got.State == policy.Failed {
-		t.Errorf("others are told: %+v", got)
+		t.Errorf("others get: %+v", got)
 	}
 	if err := keeper.FetchWith(t.Context(), m, ref, good); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestTheCredentialsOfARequestServeThatRequestOnly(t *testing.T) {
 		t.Errorf("without credentials: fetched as %q", asked)
 	}
 	if got := keeper.Lookup([]policy.Manifest{{Digest: m}}, ref)[0]; got.State != policy.Found {
-		t.Errorf("a fetch that was denied took away what is stored: %+v", got)
+		t.Errorf("a denied fetch removed stored evidence: %+v", got)
 	}
 }
 

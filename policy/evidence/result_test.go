@@ -28,26 +28,26 @@ func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
 			r := newRegistry(t)
 			r.spoilBy(func(http.Handler) http.Handler { return test.answer })
 			var mu sync.Mutex
-			var told []string
+			var reported []string
 			keeper := open(t, reaching(registry.Config{
 				HostsDirectory: hostsFor(t, "registry.example", fmt.Sprintf("server = \"http://%s\"\n", r.host)),
 				Requested: func(registry string, result registry.Result) {
 					mu.Lock()
 					defer mu.Unlock()
-					told = append(told, registry+" "+string(result))
+					reported = append(reported, registry+" "+string(result))
 				},
 			}))
 			fetched(t, keeper, parse(t, "registry.example/app"), manifestOf("image"))
 			mu.Lock()
 			defer mu.Unlock()
 			if test.want == "" {
-				if len(told) > 0 {
-					t.Errorf("told of %q", told)
+				if len(reported) > 0 {
+					t.Errorf("reported %q", reported)
 				}
 				return
 			}
-			if want := "registry.example " + string(test.want); !slices.Contains(told, want) {
-				t.Errorf("told of %q, and not of %q", told, want)
+			if want := "registry.example " + string(test.want); !slices.Contains(reported, want) {
+				t.Errorf("reported %q, and not %q", reported, want)
 			}
 		})
 	}

@@ -16,8 +16,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// crowd is a Keeper with room for so many KiB, and registries without end that have a signature of 10 KiB for
-// everything.
+// crowd is a Keeper with a limit in KiB, and any number of registries that have a signature of 10 KiB for everything.
 type crowd struct {
 	t      *testing.T
 	keeper *evidence.Keeper
@@ -69,7 +68,7 @@ func (c crowd) has(host string, most int) int {
 	return count
 }
 
-// check returns when of so many images of a registry a number is on disk.
+// check expects a number of the images of a registry to be on disk.
 func (c crowd) check(host string, most, want int, otherwise string) {
 	c.t.Helper()
 	if has := c.has(host, most); has != want {
@@ -110,7 +109,7 @@ func TestTheStoreStaysWithinItsSize(t *testing.T) {
 			t.Errorf("it takes %d bytes", size)
 		}
 		if has := c.has("registry.example", 100); has < 10 {
-			t.Errorf("it holds only %d", has)
+			t.Errorf("it has only %d", has)
 		}
 	})
 }
@@ -136,7 +135,7 @@ func TestNoRegistryStarvesAnother(t *testing.T) {
 			c.decide("flood.example", n)
 		}
 		if has := c.has("registry.example", 5); has != 5 {
-			t.Errorf("of what was kept of another registry %d are left of 5", has)
+			t.Errorf("of the evidence of another registry %d of 5 are left", has)
 		}
 	})
 }
@@ -152,15 +151,15 @@ func TestWhatADecisionWaitsForTakesThePlaceOfWhatNoneHasUsed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c.check("registry.example", 5, 5, "evidence in use made room for evidence that nobody used")
+		c.check("registry.example", 5, 5, "evidence in use was evicted for unused evidence")
 		unused := c.has("prefetch.example", 100)
 		for n := range 3 {
 			if got := c.decide("new.example", n); got.State != policy.Found {
 				t.Errorf("%+v", got)
 			}
 		}
-		c.check("prefetch.example", 100, unused-3, "three came, and so much of what nobody used did not go")
-		c.check("registry.example", 5, 5, "evidence in use went before evidence that nobody used")
+		c.check("prefetch.example", 100, unused-3, "three were added, and the unused ones were not evicted")
+		c.check("registry.example", 5, 5, "evidence in use was evicted before unused evidence")
 	})
 }
 
@@ -171,13 +170,13 @@ func TestWhatDecisionsUseMakesNoRoomForWhatIsFetchedAhead(t *testing.T) {
 		}
 		full := c.has("registry.example", 60)
 		for n := range 20 {
-			// It is kept in memory instead.
+			// It is stored in memory instead.
 			if err := c.prefetch("prefetch.example", n); err != nil {
 				t.Fatal(err)
 			}
 		}
-		c.check("registry.example", 60, full, "evidence in use was evicted for evidence that nobody used")
-		c.check("prefetch.example", 20, 0, "a full disk has room for what nobody used")
+		c.check("registry.example", 60, full, "evidence in use was evicted for unused evidence")
+		c.check("prefetch.example", 20, 0, "a full disk has space for unused evidence")
 	})
 }
 

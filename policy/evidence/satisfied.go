@@ -24,7 +24,7 @@ type satisfactions struct {
 }
 
 // Satisfied is a [policy.SatisfiedFunc]: it has the file that met a requirement recorded in the background, so that it
-// stays in the store whatever a registry serves later.
+// stays in the store, regardless of what a registry serves later.
 func (k *Keeper) Satisfied(s policy.Satisfaction) {
 	key := store.Key{Manifest: s.Evidence.Manifest, Repository: s.Reference.Name()}
 	k.mu.Lock()

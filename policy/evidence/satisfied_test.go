@@ -193,7 +193,7 @@ func formats() map[string]func(tag string, files ...[][]byte) evidence.Found {
 	}
 }
 
-// TestASatisfiedNamespaceStaysSatisfied: whoever can push to the signed repository serves something else, and a
+// TestASatisfiedNamespaceStaysSatisfied: somebody who can push to the signed repository serves something else, and a
 // namespace whose requirement is not met has the registry asked again.
 func TestASatisfiedNamespaceStaysSatisfied(t *testing.T) {
 	for kind, found := range formats() {
@@ -270,9 +270,9 @@ func TestASatisfiedNamespaceStaysSatisfied(t *testing.T) {
 	}
 }
 
-// TestAFileAmongJunkIsRecordedByItself: a judge tells only that one of the files meets the requirement, and no more
+// TestOnlyTheSatisfyingFileIsRecorded: a judge reports only that one of the files meets the requirement, and no more
 // than that one may be protected.
-func TestAFileAmongJunkIsRecordedByItself(t *testing.T) {
+func TestOnlyTheSatisfyingFileIsRecorded(t *testing.T) {
 	for kind, found := range formats() {
 		t.Run(kind, func(t *testing.T) {
 			onCluster(t, func(c *cluster) {
@@ -293,7 +293,7 @@ func TestAFileAmongJunkIsRecordedByItself(t *testing.T) {
 	}
 }
 
-// TestJunkIsNotJudgedForASatisfiedNamespace: whoever may push could otherwise have each decision take seconds.
+// TestJunkIsNotJudgedForASatisfiedNamespace: otherwise anyone who can push could make each decision take seconds.
 func TestJunkIsNotJudgedForASatisfiedNamespace(t *testing.T) {
 	onCluster(t, func(c *cluster) {
 		found := formats()["bundles"]
@@ -312,7 +312,7 @@ func TestJunkIsNotJudgedForASatisfiedNamespace(t *testing.T) {
 	})
 }
 
-// TestWhatMetNoRequirementIsReplaced: nobody can fill a store with what nobody trusts.
+// TestWhatMetNoRequirementIsReplaced: untrusted evidence must not fill a store.
 func TestWhatMetNoRequirementIsReplaced(t *testing.T) {
 	onCluster(t, func(c *cluster) {
 		found := formats()["signatures"]

@@ -83,7 +83,7 @@ func (s *slots) check(want int) {
 	}
 }
 
-// wait returns how long a decision waits for the evidence of a manifest, while what is done each second goes on.
+// wait returns how long a decision waits for the evidence of a manifest, while an action is repeated each second.
 func (s *slots) wait(keeper *evidence.Keeper, image, manifest string, meanwhile func()) time.Duration {
 	s.t.Helper()
 	named, m := parse(s.t, image), manifestOf(manifest)
@@ -133,8 +133,8 @@ func TestRegistriesThatHangDoNotHoldUpOthers(t *testing.T) {
 	})
 }
 
-// TestHoweverManyRegistriesHangADecisionDoesNotWaitLong: whoever controls a domain has as many of them as he wants, and
-// can have images pulled from each.
+// TestHoweverManyRegistriesHangADecisionDoesNotWaitLong: whoever controls a domain can make any number of them, and can
+// have images pulled from each.
 func TestHoweverManyRegistriesHangADecisionDoesNotWaitLong(t *testing.T) {
 	for name, test := range map[string]struct{ hosts, manifests int }{
 		"a hundred with a manifest each":         {100, 1},

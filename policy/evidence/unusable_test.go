@@ -13,7 +13,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// A registry that only has what nobody can read has answered: another look finds the same. What may be there the next
+// A registry that has only unreadable evidence has answered: another fetch finds the same. What may exist at the next
 // time is a failure.
 func TestThatNothingCanBeReadIsAnAnswerWhereItLasts(t *testing.T) {
 	m := manifestOf("image")
@@ -27,11 +27,11 @@ func TestThatNothingCanBeReadIsAnAnswerWhereItLasts(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		offer func(pusher)
-		// failed says that it is a failure.
+		// failed reports whether it is a failure.
 		failed bool
 		detail string
 	}{
-		"a bundle that is no bundle": {bundle(nil), false, "none of 1 bundles can be read: sha256:"},
+		"a bundle that is not a bundle": {bundle(nil), false, "none of 1 bundles can be read: sha256:"},
 		"a bundle of 2 GiB": {
 			bundle(func(m *ocispec.Manifest) { m.Layers[0].Size = 2 << 30 }), false, "has 2147483648 bytes",
 		},
@@ -42,7 +42,7 @@ func TestThatNothingCanBeReadIsAnAnswerWhereItLasts(t *testing.T) {
 			layers(layer(signed(1), 2<<30)), false, "none of its 1 signatures can be read: layer sha256:",
 		},
 		"a signature that is not there": {layers(layer(signed(1), len(signed(1).payload))), true, "does not have"},
-		"one that lasts beside one that does not": {
+		"a permanent error in addition to a temporary one": {
 			layers(layer(signed(1), 2<<30), layer(signed(2), len(signed(2).payload))), true,
 			"none of its 2 signatures can be read",
 		},
@@ -89,7 +89,7 @@ func TestWhatCannotBeReadGivesWayToWhatCan(t *testing.T) {
 	p.list(m, p.attach(m, referrer{content: []byte("text"), predicate: signs}))
 	r.sign(t, "app", m, signed(1))
 	if got := fetched(t, keeper, named, m); got.State != policy.Found || got.Unusable || got.Partial {
-		t.Fatalf("with a signature beside it: %+v", got)
+		t.Fatalf("with a signature in addition: %+v", got)
 	}
 	r.spoilBy(onlyFor("/", status(http.StatusServiceUnavailable)))
 	if got := fetched(t, keeper, named, m); got.State != policy.Found {

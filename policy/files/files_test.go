@@ -19,8 +19,8 @@ import (
 	"github.com/countersign/countersign/policy/files"
 )
 
-// patience limits the wait for a condition that should hold within two seconds.
-const patience = 30 * time.Second
+// testTimeout limits the wait for a condition that should hold within two seconds.
+const testTimeout = 30 * time.Second
 
 // parser replaces package signature, which siblings do not import. It is as strict; its documents contain a
 // requirement's kind: {"is": "strict", "keys": ["/a.pub"]}. Package conf/policies tests the whole with the real parser.
@@ -202,7 +202,7 @@ func (n *node) problem(text string) {
 // wait waits for a condition, which is checked after each new status.
 func (n *node) wait(what string, condition func() bool) {
 	n.Helper()
-	late := time.After(patience)
+	late := time.After(testTimeout)
 	for !condition() {
 		select {
 		case <-n.news:

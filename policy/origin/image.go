@@ -55,11 +55,11 @@ func (c *Containerd) answer(q policy.Question, found lookupResult) *policy.Image
 func (c *Containerd) await(
 	ctx context.Context, wanted digest.Digest, known func() bool,
 ) (complete bool, change uint64, err error) {
-	var patience <-chan time.Time
+	var halfTime <-chan time.Time
 	if deadline, ok := ctx.Deadline(); ok {
 		timer := time.NewTimer(time.Until(deadline) / 2)
 		defer timer.Stop()
-		patience = timer.C
+		halfTime = timer.C
 	}
 	l := c.relist(wanted, 0)
 	impatient := false
@@ -76,7 +76,7 @@ func (c *Containerd) await(
 		select {
 		case <-l.done:
 		case <-changed:
-		case <-patience:
+		case <-halfTime:
 			impatient = true
 		case <-ctx.Done():
 			return false, 0, policy.Refuse(policy.Pending, "containerd's images are still being read")

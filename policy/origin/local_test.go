@@ -197,7 +197,7 @@ func TestOnlyNamesThatLeadElsewhereAreNews(t *testing.T) {
 	} {
 		step.change()
 		if got := s.news(o); !slices.Equal(got, step.want) {
-			t.Errorf("%s: told of %v, want %v", step.what, got, step.want)
+			t.Errorf("%s: reported %v, want %v", step.what, got, step.want)
 		}
 	}
 	names := slices.DeleteFunc(o.Names(), func(stored string) bool { return !strings.Contains(stored, "app") })

@@ -55,7 +55,7 @@ func TestVolumeIsToldByItsPath(t *testing.T) {
 			if c.refused {
 				refusal(t, err, policy.UnknownOrigin)
 				if !ok {
-					t.Error("it is said to be no image volume")
+					t.Error("it is not recognised as an image volume")
 				}
 				return
 			}
@@ -157,7 +157,7 @@ func TestVolume(t *testing.T) {
 			}
 			got, ok, err := s.origin().Volume(t.Context(), "sandbox", source)
 			if !ok {
-				t.Error("it is said to be no image volume")
+				t.Error("it is not recognised as an image volume")
 			}
 			if c.reason != "" {
 				refusal(t, err, c.reason, c.words...)

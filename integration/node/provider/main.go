@@ -31,7 +31,7 @@ func run(arguments []string) error {
 	}
 	const version = "credentialprovider.kubelet.k8s.io/v1"
 	if request.Kind != "CredentialProviderRequest" || request.APIVersion != version {
-		return fmt.Errorf("this is no request of %s: %+v", version, request)
+		return fmt.Errorf("this is not a request of %s: %+v", version, request)
 	}
 	if err := note(arguments[0]+".asked", request.Image); err != nil {
 		return err

@@ -42,13 +42,13 @@ func TestOutcomeIsWhatHappenedToTheContainer(t *testing.T) {
 		"what already runs continues, and would be refused": {
 			audit.Record{Verdict: denied, Stage: audit.Running, Mode: audit.Enforce}, policy.Admit, true, true,
 		},
-		"what already runs in audit mode is no drift": {
+		"a running container in audit mode is not drift": {
 			audit.Record{Verdict: denied, Stage: audit.Running, Mode: audit.Audit}, policy.Admit, true, false,
 		},
-		"what already runs and is not known is no drift": {
+		"a running container with an unknown verdict is not drift": {
 			audit.Record{Verdict: unknown, Stage: audit.Running, Mode: audit.Enforce}, policy.Admit, true, false,
 		},
-		"what already runs and is accepted is no drift": {
+		"a running container that is accepted is not drift": {
 			audit.Record{Verdict: accepted, Stage: audit.Running, Mode: audit.Enforce}, policy.Admit, false, false,
 		},
 		"what is denied at the start does not run": {

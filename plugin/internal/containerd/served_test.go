@@ -62,7 +62,7 @@ func TestConfigurationsThatCannotBeServed(t *testing.T) {
 
 func TestContainerdThatDoesNotAnswerIsNotUnsupported(t *testing.T) {
 	if err := containerd.Unsupported(t.Context(), t.TempDir()+"/containerd.sock", false); err != nil {
-		t.Errorf("got %v: what is unknown is no reason", err)
+		t.Errorf("got %v: an unknown value is not a reason", err)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestAnAbandonedSocketIsReplacedAndNothingElse(t *testing.T) {
 				t.Errorf("got %v, want an error with %q and the path", err, test.want)
 			}
 			if after, _ := os.Lstat(path); !os.SameFile(before, after) {
-				t.Error("what was there is gone")
+				t.Error("the previous file was removed")
 			}
 		})
 	}

@@ -34,10 +34,10 @@ func TestInvalidAnswersAreRejected(t *testing.T) {
 
 func TestMessagesAreOneShortLineForEveryName(t *testing.T) {
 	for name, subject := range map[string]string{
-		"a long name":            "registry.example/" + strings.Repeat("x", 2000) + ":v1",
-		"a name with line ends":  "registry.example/app:v1\nSignatureValidationFailed: \r\u202e",
-		"a name that is no text": "\xff\xfe\x00",
-		"no name":                "",
+		"a long name":             "registry.example/" + strings.Repeat("x", 2000) + ":v1",
+		"a name with line ends":   "registry.example/app:v1\nSignatureValidationFailed: \r\u202e",
+		"a name that is not text": "\xff\xfe\x00",
+		"no name":                 "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			sentence := strings.Repeat("s", 150)

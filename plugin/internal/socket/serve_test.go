@@ -74,7 +74,7 @@ func TestAnErrorKeepsItsStatus(t *testing.T) {
 	}{
 		"a problem of the request": {&socket.Error{Status: 422, Message: "no such image"}, 422, "no such image"},
 		"the same within another error": {
-			fmt.Errorf("fetching: %w", &socket.Error{Status: 404, Message: "nobody knows it"}), 404, "nobody knows it",
+			fmt.Errorf("fetching: %w", &socket.Error{Status: 404, Message: "it is unknown"}), 404, "it is unknown",
 		},
 		"another error":    {errors.New("out of luck"), 500, "out of luck"},
 		"of several lines": {errors.New("out\nof\r\nluck"), 500, "out of luck"},
@@ -85,8 +85,8 @@ func TestAnErrorKeepsItsStatus(t *testing.T) {
 				return echoAnswer{}, test.err
 			}))
 			_, err := socket.Call[echoAnswer](t.Context(), client, "/", echoRequest{})
-			told, ok := errors.AsType[*socket.Error](err)
-			if !ok || told.Status != test.status || told.Message != test.want {
+			reported, ok := errors.AsType[*socket.Error](err)
+			if !ok || reported.Status != test.status || reported.Message != test.want {
 				t.Errorf("got %v, want %d: %s", err, test.status, test.want)
 			}
 		})
@@ -223,14 +223,14 @@ func FuzzRequest(f *testing.F) {
 		})
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(body))))
-		var told struct {
+		var reported struct {
 			Decision socket.Decision
 			Error    string
 		}
-		if err := json.Unmarshal(recorder.Body.Bytes(), &told); err != nil {
+		if err := json.Unmarshal(recorder.Body.Bytes(), &reported); err != nil {
 			t.Fatalf("%v: %s", err, recorder.Body)
 		}
-		if (recorder.Code == http.StatusOK) != reached || (told.Error == "") != reached {
+		if (recorder.Code == http.StatusOK) != reached || (reported.Error == "") != reached {
 			t.Errorf("status %d, reached %t: %s", recorder.Code, reached, recorder.Body)
 		}
 	})

@@ -28,7 +28,7 @@ type part struct {
 	layer ocispec.Descriptor
 }
 
-// collection goes through a layout and gathers what it leads to.
+// collection walks a layout and collects its contents.
 type collection struct {
 	layout *Layout
 	// seen are the manifests that were read, and layers what they say is evidence.
@@ -41,7 +41,7 @@ type collection struct {
 	err   error
 }
 
-// Annotations by which cosign save tells the entries of index.json apart (cosign 3.1.3, pkg/oci/layout).
+// Annotations by which cosign save distinguishes the entries of index.json (cosign 3.1.3, pkg/oci/layout).
 const (
 	savedKind  = "kind"
 	savedImage = "dev.cosignproject.cosign/image"
@@ -80,7 +80,7 @@ func (c *collection) subjectOf(of ocispec.Descriptor) digest.Digest {
 	return subject
 }
 
-// visit reads what may be an artifact. What is not there is no error: a layout may lack other platforms.
+// visit reads a possible artifact. A missing blob is not an error: a layout may lack other platforms.
 func (c *collection) visit(of ocispec.Descriptor, subject digest.Digest) {
 	if c.seen[of.Digest] || of.Annotations[savedKind] == savedAtts {
 		return
@@ -147,7 +147,7 @@ func (c *collection) take(manifest *ocispec.Manifest, subject digest.Digest) err
 	return nil
 }
 
-// kindOf returns what a layer is, and nothing for what is no evidence.
+// kindOf returns the kind of a layer, or nothing if it is not evidence.
 func kindOf(kind, mediaType string) string {
 	switch {
 	case kind == kindSignatures || kind == kindSimpleSigning || kind == kindBundle:

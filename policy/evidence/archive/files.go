@@ -22,7 +22,7 @@ const beginning = 512
 
 // files are the files of a layout. Names have slashes and are below the layout.
 type files interface {
-	// read returns a file's bytes; more than limit of them, or something that is no file, are an error. It is
+	// read returns a file's bytes; more than limit of them, or something that is not a file, are an error. It is
 	// [fs.ErrNotExist] where there is none.
 	read(name string, limit int64) ([]byte, error)
 	// start returns a file's first bytes, some hundred at most.
@@ -105,7 +105,7 @@ type archive struct {
 	entries map[string]entry
 }
 
-// entry is where a file's bytes are; one that is no file has a size below zero.
+// entry is where a file's bytes are. If it is not a file, its size is negative.
 type entry struct{ offset, size int64 }
 
 func openArchive(path string) (*archive, error) {
@@ -230,5 +230,5 @@ func readAll(from io.Reader, name string, size, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// errTooLarge says that a file has more bytes than are read.
+// errTooLarge reports that a file has more bytes than are read.
 var errTooLarge = errors.New("the file is too large")

@@ -187,7 +187,7 @@ func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 		"a layer that is too large": {func(b *builder) {
 			b.index(b.manifest(image, b.layer(simpleSigning, strings.Repeat("x", format.MaxFile+1))))
 		}, "too large"},
-		"more than is kept": {func(b *builder) {
+		"more than is stored": {func(b *builder) {
 			var layers []descriptor
 			for n := range 40 {
 				layers = append(layers, b.layer(simpleSigning, strings.Repeat("x", format.MaxFile-n)))
@@ -211,7 +211,7 @@ func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 		"a manifest that is too large": {func(b *builder) {
 			b.index(b.blob(ocispec.MediaTypeImageManifest, bytes.Repeat([]byte(" "), 9<<20)))
 		}, "too large"},
-		"a subject that is no digest": {func(b *builder) {
+		"a subject that is not a digest": {func(b *builder) {
 			b.index(b.manifest("sha256:../../etc", b.layer(simpleSigning, "payload")))
 		}, "its subject is"},
 		"a subject that is not what the annotations say": {func(b *builder) {
@@ -224,7 +224,7 @@ func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 			b.index(b.document(ocispec.Index{Manifests: []descriptor{b.document(ocispec.Index{})}}))
 			b.top.Manifests = append(b.top.Manifests, b.top.Manifests...)
 		}, ""},
-		"a blob that is no file, and no layer of anything": {func(b *builder) {
+		"a blob that is not a file, and not a layer of anything": {func(b *builder) {
 			b.files["blobs/sha256/"+zeros.Encoded()+"/x"] = []byte("x")
 		}, ""},
 		"documents that refer to nothing": {func(b *builder) {
@@ -295,7 +295,7 @@ func TestNothingIsReadThroughWhatIsNoFile(t *testing.T) {
 		"a link to elsewhere":     func(path string) error { return os.Symlink(secret, path) },
 		"a link within":           func(path string) error { return os.Symlink("../../oci-layout", path) },
 		"a directory":             func(path string) error { return os.Mkdir(path, 0o700) },
-		"a pipe nobody writes to": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a pipe without a writer": func(path string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		root := extractTo(t, b.tar(t))
 		if err := os.Remove(filepath.Join(root, name)); err != nil {

@@ -176,7 +176,7 @@ func named(t testing.TB, s string) reference.Named {
 func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 	archive := write(t, items(t))
 	for name, path := range map[string]string{"a tar": save(t, archive), "a directory": extract(t, archive)} {
-		// What it says of the repository counts, whatever else is asked for.
+		// Its own repository is used, not the requested one.
 		for _, as := range []reference.Named{nil, named(t, "other.example/app")} {
 			if diff := cmp.Diff(items(t), itemsOf(t, read(t, path, as))); diff != "" {
 				t.Errorf("%s (-written +read):\n%s", name, diff)

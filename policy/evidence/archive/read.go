@@ -14,7 +14,7 @@ import (
 // Found is what was found of one manifest in one repository.
 type Found struct {
 	format.Item
-	// Attestations is how many bundles were left out, because they say something else than that the image is signed.
+	// Attestations is the number of bundles that were skipped because they are attestations and not signatures.
 	Attestations int
 	// Err is why the item cannot be had, and names it. Others can.
 	Err error

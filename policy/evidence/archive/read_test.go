@@ -148,7 +148,7 @@ func TestABrokenDirTransportsDirectoryIsAnError(t *testing.T) {
 		t.Error("a directory that is not there was read")
 	}
 	if archive.IsDirectory(t.TempDir()) {
-		t.Error("an empty directory is taken for one")
+		t.Error("an empty directory is read as one")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 const maxScanned = 256 << 20
 
 // scan looks for artifacts among the blobs that do not stand in index.json: what an index lists, and what nothing leads
-// to, as cosign save leaves Sigstore bundles (cosign 3.1.3 writes index.json anew for each thing that it saves).
+// to, as cosign save leaves Sigstore bundles (cosign 3.1.3 rewrites index.json for each item that it saves).
 func (c *collection) scan() {
 	read := 0
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
@@ -49,7 +49,7 @@ func (c *collection) scanBlob(of digest.Digest) (read int) {
 		raw, err = c.layout.files.read(blobPath(of), maxArtifact)
 	}
 	if errors.Is(err, errTooLarge) {
-		return 0 // It is no artifact that anybody would keep.
+		return 0 // No artifact is that large.
 	}
 	if err != nil {
 		c.fail(err)

@@ -12,8 +12,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// TestOthersReadWhatIsWritten has go-containerregistry read the layout, as crane does, and holds every document to the
-// rules of image-spec v1.1.1.
+// TestOthersReadWhatIsWritten has go-containerregistry read the layout, as crane does, and compares every document with
+// the rules of image-spec v1.1.1.
 func TestOthersReadWhatIsWritten(t *testing.T) {
 	path, err := ggcr.FromPath(extract(t, write(t, items(t))))
 	if err != nil {
@@ -54,8 +54,8 @@ func TestOthersReadWhatIsWritten(t *testing.T) {
 	}
 }
 
-// checkArtifact holds a manifest to what image-spec v1.1.1 asks of an artifact (manifest.md, guidelines for artifact
-// usage): an artifact type where the config is the empty one, at least one layer, descriptors that fit.
+// checkArtifact compares a manifest with what image-spec v1.1.1 requires of an artifact (manifest.md, guidelines for
+// artifact usage): an artifact type where the config is the empty one, at least one layer, descriptors that fit.
 func checkArtifact(t *testing.T, path ggcr.Path, raw []byte, descriptor v1.Descriptor) {
 	t.Helper()
 	var manifest ocispec.Manifest

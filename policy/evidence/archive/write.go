@@ -36,8 +36,8 @@ const (
 	// artifact that has such layers (cosign 3.1.3, --registry-referrers-mode=oci-1-1).
 	simpleSigningType = "application/vnd.dev.cosign.simplesigning.v1+json"
 	cosignType        = "application/vnd.dev.cosign.artifact.sig.v1+json"
-	// openPGPType is that of artifacts with messages of OpenPGP, for which there is no common type, and messageType
-	// that of the messages themselves.
+	// openPGPType is that of artifacts with messages of OpenPGP, which have no common type, and messageType that of the
+	// messages themselves.
 	openPGPType = "application/vnd.countersign.simplesigning.openpgp.v1"
 	messageType = "application/pgp-signature"
 	// maxAnnotations is how many bytes the annotations of one artifact's layers have before another is begun.
@@ -137,7 +137,7 @@ func bundleAnnotations(bundle format.Bundle) map[string]string {
 	}
 }
 
-// kindOfArtifact returns the value of the annotation that tells artifacts of one subject apart.
+// kindOfArtifact returns the value of the annotation that distinguishes artifacts of one subject.
 func kindOfArtifact(artifactType string) string {
 	switch artifactType {
 	case cosignType:
@@ -211,7 +211,7 @@ func (w *writer) file(name string, content []byte) {
 	}
 }
 
-// header has the same time for every file: what was kept when is no part of it.
+// header has the same time for every file, so that the archive does not depend on times.
 func (w *writer) header(header *tar.Header) {
 	header.ModTime, header.Format = time.Unix(0, 0), tar.FormatUSTAR
 	if w.err == nil {

@@ -25,9 +25,9 @@ const (
 	maxAttachedBytes = 1 << 10
 )
 
-// attached is what the manifest of a referrer holds.
+// attached is the content of the manifest of a referrer.
 type attached struct {
-	// subject is what it says that it refers to; it may say nothing.
+	// subject is the digest that it refers to; it may be empty.
 	subject digest.Digest
 	// bundles are the layers that are Sigstore bundles; an attestation's are not among them.
 	bundles []ocispec.Descriptor

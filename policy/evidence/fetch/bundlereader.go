@@ -35,8 +35,8 @@ type bundleReader struct {
 	ahead ahead
 }
 
-// full reports whether there are as many as are kept of the kind that a referrer is listed as: neither kind keeps the
-// other from being read.
+// full reports whether the limit of the kind of a listed referrer is reached: neither kind displaces the other from
+// being read.
 func (r *bundleReader) full(listed ocispec.Descriptor) bool {
 	if listed.ArtifactType == signatureArtifact {
 		return r.into.count(format.KindSignature) >= format.MaxFiles
@@ -85,7 +85,7 @@ func (r *bundleReader) describe(more bool) string {
 	}
 	switch {
 	case more:
-		details = append(details, "not all referrers were looked at, for there are too many")
+		details = append(details, "not all referrers were read, because there are too many")
 	case r.unseen > 0:
 		details = append(details, fmt.Sprintf("%d older referrers were not looked at", r.unseen))
 	case r.beyond > 0:
@@ -137,7 +137,7 @@ func (r *bundleReader) readSignature(ctx context.Context, layer ocispec.Descript
 	return nil
 }
 
-// holds reads the manifest of a referrer, unless it is remembered.
+// holds returns the content of a referrer's manifest, from the cache or by reading it.
 func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*attached, error) {
 	if known, ok := r.fetcher.attached.Get(listed.Digest); ok {
 		return known, nil
@@ -168,11 +168,11 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 		r.noRoom = true
 		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
 	}
-	if known, ok := r.fetcher.useless.Get(layer.Digest); ok {
+	if known, ok := r.fetcher.skipped.Get(layer.Digest); ok {
 		r.seen[layer.Digest] = true
 		return known
 	}
-	// As a blob, whatever its type is.
+	// As a blob, for any type.
 	layer.MediaType = ocispec.MediaTypeImageLayer
 	raw, err := r.ahead.content(ctx, r.from, layer)
 	if err != nil {
@@ -184,7 +184,7 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 		err = registry.PermanentError("%s: %v", layer.Digest, err)
 	}
 	if err != nil || parsed.Attestation() {
-		r.fetcher.useless.Add(layer.Digest, err, weight(err))
+		r.fetcher.skipped.Add(layer.Digest, err, weight(err))
 		return err
 	}
 	r.room -= int64(len(raw))

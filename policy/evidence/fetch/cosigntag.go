@@ -48,8 +48,8 @@ func (t *cosignTag) Read(ctx context.Context, into *Content) error {
 	return t.readSignatures(ctx, from, raw, into)
 }
 
-// parseLayers returns the signatures that a manifest lists: the last 64 of the right type, for new ones are added at
-// the end. omitted is how many more there are.
+// parseLayers returns the signatures that a manifest lists: the last 64 of the right type, because new ones are added
+// at the end. omitted is how many more there are.
 func parseLayers(raw []byte) (layers []ocispec.Descriptor, omitted int, err error) {
 	var manifest struct {
 		SchemaVersion int                  `json:"schemaVersion"`

@@ -53,8 +53,8 @@ func ParseReferrers(raw []byte) (ordered []digest.Digest, list digest.Digest, ba
 	return ordered, parsed.digest(), parsed.bad.count, err
 }
 
-// HeldOfReferrers parses a list of referrers and returns how many bytes of text are held of it.
-func HeldOfReferrers(raw []byte) (held int, err error) {
+// SizeOfReferrers parses a list of referrers and returns how many bytes of text the result has.
+func SizeOfReferrers(raw []byte) (held int, err error) {
 	parsed := &referrerList{}
 	err = parsed.add(raw)
 	for _, listed := range parsed.candidates {

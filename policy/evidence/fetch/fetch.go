@@ -30,7 +30,7 @@ type request struct {
 	force bool
 	// room is how many bytes may still be stored.
 	room int64
-	// lookasideNote tells which lookaside was asked; empty: that is not known.
+	// lookasideNote names the lookaside that was asked, or is empty if that is unknown.
 	lookasideNote string
 	wanted        *Wanted
 }
@@ -75,7 +75,7 @@ func (q *request) fetch(ctx context.Context) (*Result, error) {
 	if next := q.fetchLookaside(ctx); next != nil {
 		results = append(results, next)
 		// What is read takes the place of all that was read before.
-		q.force = next.err == nil && !next.same
+		q.force = next.err == nil && !next.unchanged
 	}
 	domain := reference.Domain(q.subject)
 	all, err := q.session.Hosts(ctx, domain)

@@ -26,9 +26,9 @@ type Fetcher struct {
 	lookaside string
 	// attached caches what manifests of referrers contain.
 	attached *lru.Cache[digest.Digest, *attached]
-	// useless caches which blobs of referrers are no signature of an image: attestations, by a nil error, and what cannot
+	// skipped caches which blobs of referrers are no signature of an image: attestations, by a nil error, and what cannot
 	// be parsed.
-	useless *lru.Cache[digest.Digest, error]
+	skipped *lru.Cache[digest.Digest, error]
 	// screened caches which referrers have been read for callers that wait; seed is for hashes of their checks.
 	screened *lru.Cache[screenedKey, screened]
 	seed     maphash.Seed
@@ -43,8 +43,8 @@ func New(config Config) *Fetcher {
 		Client: config.Registries, lookaside: config.Lookaside,
 		attached: lru.New[digest.Digest, *attached](
 			lru.Bounds{Entries: maxAttached, Weight: maxAttached * maxAttachedBytes, EntryWeight: maxAttachedBytes}),
-		useless: lru.New[digest.Digest, error](
-			lru.Bounds{Entries: maxUseless, Weight: maxUselessBytes, EntryWeight: maxUselessBytes / maxUseless}),
+		skipped: lru.New[digest.Digest, error](
+			lru.Bounds{Entries: maxSkipped, Weight: maxSkippedBytes, EntryWeight: maxSkippedBytes / maxSkipped}),
 		screened: lru.New[screenedKey, screened](lru.Bounds{Entries: maxScreened, Weight: 1, EntryWeight: 1}),
 		seed:     maphash.MakeSeed(),
 	}

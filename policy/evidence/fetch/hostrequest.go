@@ -69,13 +69,13 @@ func (h *hostRequest) head(ctx context.Context, source Source) *sourceResult {
 	}
 	r.state.Digest = id
 	r.compare(h.known)
-	if !r.same {
+	if !r.unchanged {
 		h.read(ctx, r)
 	}
 	return r
 }
 
-// read reads what a source has, once, and records what keeps it from being read.
+// read reads a source once, and records an error.
 func (h *hostRequest) read(ctx context.Context, r *sourceResult) {
 	if r.read || r.err != nil || r.state.Digest == "" {
 		return
@@ -104,8 +104,8 @@ func final(err error) bool {
 // compare compares what there is with what was read before.
 func (r *sourceResult) compare(known map[string]digest.Digest) {
 	before := known[r.state.Reference]
-	r.same = r.err == nil && before == r.state.Digest
-	r.gone = r.err == nil && before != "" && r.state.Digest == ""
+	r.unchanged = r.err == nil && before == r.state.Digest
+	r.removed = r.err == nil && before != "" && r.state.Digest == ""
 }
 
 // half returns a context with half of the time that is left.

@@ -55,7 +55,7 @@ func (q *request) fetchLookaside(ctx context.Context) *sourceResult {
 		r.err = l.explain(ctx, l.Description(), err)
 	}
 	r.compare(q.known)
-	if r.state.Digest == "" && r.same && r.err == nil {
+	if r.state.Digest == "" && r.unchanged && r.err == nil {
 		return nil
 	}
 	return r
@@ -148,7 +148,7 @@ func (l *lookaside) Head(ctx context.Context) (id digest.Digest, err error) {
 	return id, nil
 }
 
-// get reads a file; an error that is [fs.ErrNotExist] says that there is none.
+// get reads a file; the error is [fs.ErrNotExist] if there is none.
 func (l *lookaside) get(ctx context.Context, n int) ([]byte, error) {
 	at := *l.base
 	at.Path += fmt.Sprintf("/signature-%d", n)

@@ -20,10 +20,10 @@ import (
 const (
 	// readAhead is how many referrers are read at the same time: in one after the other, 300 take longer than a fetch may.
 	readAhead = 8
-	// maxUseless is how many blobs are cached that are no signature of an image, and maxUselessBytes how much text the
+	// maxSkipped limits the cached blobs that are not signatures of an image, and maxSkippedBytes the text that the
 	// errors have that tell why.
-	maxUseless      = 16384
-	maxUselessBytes = 16 << 20
+	maxSkipped      = 16384
+	maxSkippedBytes = 16 << 20
 )
 
 // ahead is what was read before its turn, or why it could not be.
@@ -48,7 +48,7 @@ func (a ahead) content(ctx context.Context, from remotes.Fetcher, of ocispec.Des
 	return known.raw, known.err
 }
 
-// readAhead reads what several referrers bring at the same time. What it cannot read, [bundleReader.readOne] tells of.
+// readAhead reads the contents of several referrers concurrently. [bundleReader.readOne] reports errors.
 func (r *bundleReader) readAhead(ctx context.Context, list []ocispec.Descriptor) {
 	read := make([]ahead, len(list))
 	var all sync.WaitGroup
@@ -96,7 +96,7 @@ func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.
 		return
 	}
 	layer := holds.bundles[0]
-	if _, useless := r.fetcher.useless.Get(layer.Digest); useless || r.seen[layer.Digest] ||
+	if _, skipped := r.fetcher.skipped.Get(layer.Digest); skipped || r.seen[layer.Digest] ||
 		layer.Size < 0 || layer.Size > min(format.MaxFile, r.room) {
 		return
 	}
@@ -116,7 +116,7 @@ type UnfinishedError struct {
 
 func (e *UnfinishedError) Error() string {
 	return fmt.Sprintf("no answer within the time that a fetch may take: %d of %d referrers were read, "+
-		"and the next try goes on from there", e.Read, e.Of)
+		"and the next fetch continues from there", e.Read, e.Of)
 }
 
 func (e *UnfinishedError) Unwrap() error { return e.Cause }

@@ -19,7 +19,7 @@ import (
 type referrerList struct {
 	candidates []ocispec.Descriptor
 	bad        leftOut
-	// listed is how many were, and more says that there are others.
+	// listed is the number of entries, and more reports whether there are others.
 	listed int
 	more   bool
 }
@@ -56,7 +56,7 @@ func (r *referrerList) add(raw []byte) error {
 			})
 			continue
 		}
-		r.candidates = append(r.candidates, essence(&listed))
+		r.candidates = append(r.candidates, trimmed(&listed))
 	}
 	return nil
 }
@@ -65,10 +65,10 @@ func (r *referrerList) add(raw []byte) error {
 // --registry-referrers-mode=oci-1-1). Docker's hardened images are signed so.
 const signatureArtifact = "application/vnd.dev.cosign.artifact.sig.v1+json"
 
-// candidate reports whether a referrer can be a bundle that says that an image is signed, or signatures of the old
-// format. What a list says of it is not relied on where it says little: registries take the type of the configuration
-// for that of the artifact (go-containerregistry v0.22.1), and some leave out annotations. Nor is it relied on which of
-// the two it is: the manifest says that.
+// candidate reports whether a referrer can be a bundle with a signature of an image, or signatures of the old format.
+// What a list says of it is not relied on where it says little: registries take the type of the configuration for that
+// of the artifact (go-containerregistry v0.22.1), and some leave out annotations. Nor is it relied on which of the two
+// it is: the manifest says that.
 func candidate(of *ocispec.Descriptor) bool {
 	if of.MediaType != "" && !images.IsManifestType(of.MediaType) {
 		return false
@@ -87,8 +87,8 @@ func candidate(of *ocispec.Descriptor) bool {
 // maxCreated is how long the time is by which referrers are ordered, in bytes; that of RFC 3339 has 35 at the most.
 const maxCreated = 64
 
-// essence returns what is used of a descriptor, for a list can have pages of megabytes.
-func essence(listed *ocispec.Descriptor) ocispec.Descriptor {
+// trimmed returns the used fields of a descriptor, because a list can have pages of megabytes.
+func trimmed(listed *ocispec.Descriptor) ocispec.Descriptor {
 	short := ocispec.Descriptor{Digest: listed.Digest, Size: listed.Size}
 	if created := listed.Annotations[ocispec.AnnotationCreated]; created != "" && len(created) <= maxCreated {
 		short.Annotations = map[string]string{ocispec.AnnotationCreated: created}
@@ -99,7 +99,8 @@ func essence(listed *ocispec.Descriptor) ocispec.Descriptor {
 	return short
 }
 
-// digest identifies what is listed, in whatever order: some registries have none. It is empty where there is nothing.
+// digest identifies the entries independently of their order, because some registries have none. It is empty for an
+// empty list.
 func (r *referrerList) digest() digest.Digest {
 	if len(r.candidates) == 0 {
 		return ""
@@ -113,7 +114,7 @@ func (r *referrerList) digest() digest.Digest {
 }
 
 // ordered returns the referrers to look at: the last made first, as far as they say when that was, and then the last
-// ones of the list first, for new ones are added at its end where it has an order.
+// ones of the list first, because new ones are added at its end if it has an order.
 func (r *referrerList) ordered() []ocispec.Descriptor {
 	ordered := slices.Clone(r.candidates)
 	slices.Reverse(ordered)

@@ -21,8 +21,8 @@ func TestOfAHundredThousandReferrersTheLastAreConsidered(t *testing.T) {
 	}
 }
 
-// TestOfAReferrerLittleIsHeld: a list can have 32 pages of 4 MiB, all of which are held until the list is complete.
-func TestOfAReferrerLittleIsHeld(t *testing.T) {
+// TestReferrersAreTrimmed: a list can have 32 pages of 4 MiB, all of which are in memory until the list is complete.
+func TestReferrersAreTrimmed(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	raw, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{{
 		MediaType: ocispec.MediaTypeImageManifest, Digest: manifestOf("bundle"), Size: 9, URLs: []string{long},
@@ -34,8 +34,8 @@ func TestOfAReferrerLittleIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw = append([]byte(`{"schemaVersion":2,`), strings.Replace(string(raw[1:]), `"schemaVersion":0,`, "", 1)...)
-	held, err := fetch.HeldOfReferrers(raw)
+	held, err := fetch.SizeOfReferrers(raw)
 	if err != nil || held == 0 || held > 1024 {
-		t.Errorf("%d bytes are held, %v", held, err)
+		t.Errorf("%d bytes in memory, %v", held, err)
 	}
 }

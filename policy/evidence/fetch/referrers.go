@@ -28,8 +28,8 @@ const (
 // or it lists none by the fallback tag (OCI distribution specification 1.1, "Listing Referrers"). A registry that
 // got the API later does not list what clients wrote under the tag before, unless its operator converts it.
 //
-// That hosts.toml gives a host no capability "referrers" tells little: most files that list capabilities are older than
-// that one.
+// A missing capability "referrers" in hosts.toml proves little: most files that list capabilities are older than that
+// one.
 type referrers struct {
 	*hostRequest
 	// list is what the API listed, and index what is under the fallback tag; neither where there is nothing.
@@ -78,7 +78,7 @@ func (r *referrers) Read(ctx context.Context, into *Content) error {
 	return r.readBundles(ctx, into, list)
 }
 
-// errNoReferrers says that a registry has no referrers API.
+// errNoReferrers reports that a registry has no referrers API.
 var errNoReferrers = errors.New("it has no referrers API")
 
 // listed asks the referrers API, page by page.
@@ -168,7 +168,7 @@ func nextLink(header http.Header) string {
 	return ""
 }
 
-// isNext reports whether the parameters of a link say that it leads to the next page.
+// isNext reports whether a link, by its parameters, leads to the next page.
 func isNext(parameters string) bool {
 	for parameter := range strings.SplitSeq(parameters, ";") {
 		name, relation, _ := strings.Cut(strings.TrimSpace(parameter), "=")

@@ -96,7 +96,7 @@ func (l *lookasides) add(path string, raw []byte) {
 	if err := yaml.Unmarshal(raw, &file); err != nil {
 		err = fmt.Errorf("reading where signatures lie, in %s: %s", path, strings.Join(strings.Fields(err.Error()), " "))
 		l.problems = append(l.problems, err)
-		// What it says is not known, but of which scopes it says something may be.
+		// Its content is unknown, but the scopes that it mentions may be known.
 		scopes := mentioned(raw)
 		for _, scope := range scopes {
 			l.spoil(scope, err)

@@ -104,7 +104,7 @@ func TestAFaultInRegistriesDConcernsItsOwnScope(t *testing.T) {
 		// problems are words of each problem.
 		problems []string
 	}{
-		"two files say something of attached signatures": {
+		"two files configure attached signatures": {
 			files: []string{
 				"docker:\n  bad.example: {use-sigstore-attachments: true}\n",
 				"docker:\n  bad.example: {use-sigstore-attachments: false}\n",
@@ -142,7 +142,7 @@ func TestAFaultInRegistriesDConcernsItsOwnScope(t *testing.T) {
 		"the default does not parse": {
 			[]string{"default-docker:\n  lookaside: [\n"}, "other.example/app", []string{"0.yaml: yaml: "},
 		},
-		"a file does not parse, and is about nobody knows what": {
+		"a file does not parse, and its scopes are unknown": {
 			[]string{"\t"}, "other.example/app", []string{"0.yaml: yaml: "},
 		},
 	} {

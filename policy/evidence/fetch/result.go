@@ -19,9 +19,9 @@ type Result struct {
 	// Wanted are the files beyond the limits that a caller waits for.
 	Wanted  []format.File
 	Sources []format.SourceState
-	// Detail tells what was left out, and what failed.
+	// Detail describes what was skipped and what failed.
 	Detail string
-	// Lookaside tells which lookaside was asked, or that none is configured; empty: that is not known.
+	// Lookaside names the lookaside that was asked, or reports that none is configured. It is empty if that is unknown.
 	Lookaside string
 	// Unusable reports whether some source has something that never can be read, and no source anything else.
 	Unusable bool
@@ -37,8 +37,9 @@ type sourceResult struct {
 	source Source
 	// state has no digest where there is nothing.
 	state format.SourceState
-	// same reports whether this is what was read before, and gone whether there was something and is no more.
-	same, gone bool
+	// unchanged reports whether the content is that of the last read, and removed whether there was content that no
+	// longer exists.
+	unchanged, removed bool
 	// read reports whether the content was read.
 	read bool
 	err  error
@@ -47,13 +48,13 @@ type sourceResult struct {
 // has reports whether there is a signature or a bundle among results, or what is known to be.
 func has(results []*sourceResult) bool {
 	return slices.ContainsFunc(results, func(r *sourceResult) bool {
-		return len(r.Files) > 0 || r.same && r.state.Digest != ""
+		return len(r.Files) > 0 || r.unchanged && r.state.Digest != ""
 	})
 }
 
 // same reports whether all that there is, is what was read before.
 func same(results []*sourceResult) bool {
-	return !slices.ContainsFunc(results, func(r *sourceResult) bool { return r.err != nil || !r.same })
+	return !slices.ContainsFunc(results, func(r *sourceResult) bool { return r.err != nil || !r.unchanged })
 }
 
 // failures returns why some results are not known, each reason once and in one line; or nil.
@@ -85,18 +86,18 @@ func combine(results []*sourceResult) (*Result, error) {
 	f := &Result{}
 	var details []string
 	if omitted := trim(results); omitted > 0 {
-		details = append(details, fmt.Sprintf("%d signatures were left out, for %d are kept", omitted, format.MaxFiles))
+		details = append(details, fmt.Sprintf("%d signatures were left out: the limit is %d", omitted, format.MaxFiles))
 	}
 	fresh := false
 	for _, r := range results {
 		// The same signature can be under the tag and among the referrers.
 		f.Files = append(format.Without(f.Files, r.Files), r.Files...)
 		f.Wanted = append(f.Wanted, r.Wanted...)
-		fresh = fresh || !r.same && len(r.Files)+len(r.Wanted) > 0
+		fresh = fresh || !r.unchanged && len(r.Files)+len(r.Wanted) > 0
 		s := r.state
 		s.Partial = r.Partial || r.err != nil
 		f.Sources = append(f.Sources, s)
-		f.KeepPrevious = f.KeepPrevious || s.Partial || r.gone
+		f.KeepPrevious = f.KeepPrevious || s.Partial || r.removed
 		f.Unusable = f.Unusable || r.Unusable
 		if r.Detail != "" {
 			details = append(details, r.Detail)
@@ -116,7 +117,7 @@ func combine(results []*sourceResult) (*Result, error) {
 	return f, nil
 }
 
-// trim leaves out the oldest signatures where the sources together have more than are kept: of those who have most.
+// trim drops the oldest signatures of the sources that have most, if the sources together have too many.
 func trim(results []*sourceResult) (omitted int) {
 	for ; ; omitted++ {
 		total, most := 0, results[0]

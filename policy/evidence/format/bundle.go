@@ -11,7 +11,7 @@ type Bundle struct {
 	MediaType string
 	// PredicateType is that of the statement in its envelope; empty where it has none that can be read.
 	PredicateType string
-	// Payload is what the envelope holds, and Hint names the key that is said to have signed it.
+	// Payload is the content of the envelope, and Hint the name of the key that allegedly signed it.
 	Payload []byte
 	Hint    string
 	// Certificate is the signer's, in DER, where the bundle has one.
@@ -22,8 +22,8 @@ type Bundle struct {
 // version 0.3, and application/vnd.dev.sigstore.bundle+json;version=0.N before.
 const BundlePrefix = "application/vnd.dev.sigstore.bundle"
 
-// ParseBundle reads a Sigstore bundle. An error tells that it is none, or larger than what is stored. Whether it has
-// a signature, or one that anybody trusts, is not checked.
+// ParseBundle reads a Sigstore bundle. It fails for other content, and for a bundle over the limit. Whether it has a
+// signature, or one that anybody trusts, is not checked.
 func ParseBundle(raw []byte) (Bundle, error) {
 	if len(raw) > MaxFile {
 		return Bundle{}, fmt.Errorf("it has %d bytes, and a bundle has at most %d", len(raw), MaxFile)

@@ -43,7 +43,7 @@ func TestBundlesAreParsedOrRefused(t *testing.T) {
 			format.Bundle{MediaType: bundleType, PredicateType: "a", Payload: []byte(`{"predicateType":"a"}`)},
 			"",
 		},
-		"with a payload that is no statement": {
+		"with a payload that is not a statement": {
 			enveloped(`no JSON`), format.Bundle{MediaType: bundleType, Payload: []byte(`no JSON`)}, "",
 		},
 		"of an older version": {

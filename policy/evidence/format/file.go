@@ -43,7 +43,7 @@ func (k Kind) Name(index int) string {
 type File struct {
 	Kind  Kind
 	Bytes []byte
-	// Imported reports whether somebody imported it: it stays, whatever a registry has.
+	// Imported reports whether it was imported: then no fetch removes it.
 	Imported bool
 }
 

@@ -65,7 +65,7 @@ func (i Item) Checked() (Item, reference.Named, error) {
 	}
 	signatures, bundles := i.Count(KindSignature), i.Count(KindBundle)
 	if signatures > MaxFiles || bundles > MaxFiles {
-		return Item{}, nil, fmt.Errorf("%d signatures and %d bundles are more than the %d of each that are kept",
+		return Item{}, nil, fmt.Errorf("%d signatures and %d bundles are more than the limit of %d of each",
 			signatures, bundles, MaxFiles)
 	}
 	if len(i.Files) == 0 {

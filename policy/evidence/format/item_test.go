@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence/format"
 )
 
-// item returns an item with so many signatures and bundles.
+// item returns an item with the given number of signatures and bundles.
 func item(t testing.TB, signatures, bundles int) format.Item {
 	t.Helper()
 	i := format.Item{Manifest: digest.FromString("image"), Repository: "registry.example/app"}

@@ -25,7 +25,7 @@ func RoomFor(kind Kind, bytes int64) *Room {
 }
 
 // Take returns the files that there is room for, in their order, and uses up that room. The newest, which are the last,
-// come first, of both kinds in turn, so that neither kind keeps out the other. A file that does not fit uses no room.
+// come first, of both kinds in turn, so that neither kind displaces the other. A file over the limit does not count.
 func (r *Room) Take(files []File) (taken []File) {
 	var newest [kinds][]int
 	for i, file := range slices.Backward(files) {
@@ -56,8 +56,8 @@ func (r *Room) fit(file File) bool {
 	return true
 }
 
-// Trim returns the files that are stored of some: imported ones first, whatever kind they are, and of each the newest.
-// The imported ones are the last of what it returns. The detail tells what was left out.
+// Trim returns the files that are stored of some: imported ones of either kind first, and the newest of each. The
+// imported ones are the last of what it returns. The detail describes what was dropped.
 func Trim(files []File) (kept []File, detail string) {
 	others, imported := Split(files)
 	room := NewRoom()

@@ -95,7 +95,7 @@ func (s Signature) File() ([]byte, error) {
 	return append([]byte("\x00"+simpleSigningKind+"\n"), s.Payload...), nil
 }
 
-// startsOpenPGP reports whether a file is taken for a message of OpenPGP by its first byte: the header of a packet of
+// startsOpenPGP reports whether the first byte of a file is that of an OpenPGP message: the header of a packet of
 // compressed data, of a one-pass signature or of a signature, in the old format or the new one.
 func startsOpenPGP(file []byte) bool {
 	if len(file) == 0 {

@@ -45,7 +45,7 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-// What storing one signature costs after so many earlier writes of the same image, whose files are pending removal.
+// It measures storing one signature after many writes of the same image, whose files are pending removal.
 func BenchmarkWriteAfter(b *testing.B) {
 	for _, earlier := range []int{10, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("same-image/earlier=%d", earlier), func(b *testing.B) {

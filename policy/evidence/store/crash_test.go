@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		storeInMemory(unusable)
 		return
 	}
-	// Every set is synced: on a busy disk that takes seconds, and tells nothing.
+	// Every set is synced, which takes seconds on a busy disk, and is not the subject of these tests.
 	if unix.Access("/dev/shm", unix.W_OK) == nil {
 		_ = os.Setenv("TMPDIR", "/dev/shm")
 	}

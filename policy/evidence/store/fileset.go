@@ -29,7 +29,7 @@ type fileSet struct {
 type file struct {
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
-	// Imported reports whether somebody imported it. It stays then, whatever a registry has.
+	// Imported reports whether it was imported: then no fetch removes it.
 	Imported bool `json:"imported,omitempty"`
 }
 
@@ -102,7 +102,7 @@ func (s *fileSet) files() iter.Seq[namedFile] {
 	}
 }
 
-// lists reports whether two sets have the same files, in whatever directories.
+// lists reports whether two sets have the same files, in any directories.
 func (s *fileSet) lists(other *fileSet) bool {
 	return slices.Equal(s.Signatures, other.Signatures) && slices.Equal(s.Bundles, other.Bundles)
 }

@@ -22,7 +22,7 @@ type Info struct {
 	Repository string
 	// State is [policy.Found] or [policy.None], and [policy.Unknown] with Damage.
 	State policy.State
-	// Detail tells what was left out, and why.
+	// Detail describes what was skipped, and why.
 	Detail string
 	// Signatures and Bundles are the numbers of files of each kind, and Imported how many of them were imported.
 	Signatures, Bundles, Imported int
@@ -70,7 +70,7 @@ func List(directory string) ([]Info, error) {
 	return all, nil
 }
 
-// infoAt reads one directory, if it has a record. It reads once more what is replaced meanwhile.
+// infoAt reads one directory, if it has a record. It reads again if the record is replaced meanwhile.
 func infoAt(root, base string, manifest digest.Digest) (info Info, ok bool) {
 	var s *Set
 	for range 2 {

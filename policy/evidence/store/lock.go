@@ -29,7 +29,7 @@ func openVolume(directory string, limit int64) (*volume, *os.File, error) {
 var ErrLocked = errors.New("another process uses it")
 
 // lockDirectory locks a directory for as long as the file it returns is open. The kernel releases the lock when the
-// process ends, in whatever way.
+// process ends, for any reason.
 func lockDirectory(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {

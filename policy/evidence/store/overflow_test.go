@@ -110,7 +110,7 @@ func TestWithAFullDiskEvidenceIsStoredInMemory(t *testing.T) {
 				t.Fatalf("%+v", got)
 			}
 			if strings.HasPrefix(got.Directory, directory) {
-				t.Error("it was stored where there is no room for it")
+				t.Error("it was stored although there is no space for it")
 			}
 			if strings.Count(log.String(), "no space left on device") != 1 {
 				t.Errorf("the log is %q", log)

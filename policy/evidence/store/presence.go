@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// presenceName is the file next to a record that tells whether the image is on this node. Without it, the image is
+// presenceName is the file next to a record that records whether the image is on this node. Without it, the image is
 // present, or its absence has not been noticed yet.
 const presenceName = "presence.json"
 

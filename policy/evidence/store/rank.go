@@ -8,7 +8,7 @@ const (
 	unused rank = iota
 	// reducible is evidence of which some met a requirement, and can be reduced to that.
 	reducible
-	// used is evidence that a decision has used, or that was imported: nobody may be able to fetch it again.
+	// used is evidence that a decision has used, or that was imported and may not be available again.
 	used
 	// satisfied is evidence that met a requirement. It is never evicted.
 	satisfied

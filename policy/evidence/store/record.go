@@ -38,10 +38,10 @@ type record struct {
 	Outcome string `json:"outcome"`
 	// Unusable reports, with "none", whether there was something that cannot be read as a signature or a bundle.
 	Unusable bool `json:"unusable,omitempty"`
-	// Detail tells what could not be read, and why; Omitted what exceeded the limits.
+	// Detail describes what could not be read, and why; Omitted what exceeded the limits.
 	Detail  string `json:"detail,omitempty"`
 	Omitted string `json:"omitted,omitempty"`
-	// Lookaside tells which lookaside was asked, or that none is configured; empty: that is not known.
+	// Lookaside names the lookaside that was asked, or reports that none is configured. It is empty if that is unknown.
 	Lookaside string `json:"lookaside,omitempty"`
 	// Fetched is when the registry last answered with anything new, and Imported when something was last imported;
 	// zero: never.
@@ -50,7 +50,7 @@ type record struct {
 	Sources  []format.SourceState `json:"sources,omitempty"`
 	// The files that were found or imported.
 	fileSet
-	// Satisfied are the files that met a requirement. They stay, whatever a registry has.
+	// Satisfied are the files that met a requirement. No fetch removes them.
 	Satisfied fileSet `json:"satisfied,omitzero"`
 }
 

@@ -135,7 +135,7 @@ func TestFilesThatMetARequirementAreAdded(t *testing.T) {
 		t.Error("the other files were written again")
 	}
 	if !set.Intact() || set.Verify() != nil || !exists(before.Satisfied.Directory) {
-		t.Error("a directory has gone at once")
+		t.Error("a directory was removed at once")
 	}
 	s.RemoveSuperseded(time.Now().Add(time.Hour))
 	if !set.Intact() || set.Verify() != nil || exists(before.Satisfied.Directory) {
@@ -143,8 +143,8 @@ func TestFilesThatMetARequirementAreAdded(t *testing.T) {
 	}
 }
 
-// TestFilesThatMetARequirementAreBounded: some document may have a key that a tenant holds.
-func TestFilesThatMetARequirementAreBounded(t *testing.T) {
+// TestSatisfiedFilesAreLimited: a document may have a key that a tenant has.
+func TestSatisfiedFilesAreLimited(t *testing.T) {
 	padded := func(n, size int) format.File {
 		return format.File{Kind: format.KindSignature, Bytes: fmt.Appendf(nil, "%d%s", n, strings.Repeat("x", size))}
 	}
@@ -279,7 +279,7 @@ func TestAFullStoreRemovesOnlyWhatMetNoRequirement(t *testing.T) {
 	}
 }
 
-// TestImportedFilesAreNotReducedForPrefetches: nobody may be able to fetch them again.
+// TestImportedFilesAreNotReducedForPrefetches: they may not be available again.
 func TestImportedFilesAreNotReducedForPrefetches(t *testing.T) {
 	s, err := store.Open(store.Config{Directory: t.TempDir(), MaxSize: 1 << 20, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -18,9 +18,9 @@ type Content struct {
 	// Satisfied are the files that met a requirement. The store adds them to those that it has.
 	Satisfied []format.File
 	Sources   []format.SourceState
-	// Detail tells what could not be read, and why; Omitted what exceeded the limits.
+	// Detail describes what could not be read, and why; Omitted what exceeded the limits.
 	Detail, Omitted string
-	// Lookaside tells which lookaside was asked, or that none is configured; empty: that is not known.
+	// Lookaside names the lookaside that was asked, or reports that none is configured. It is empty if that is unknown.
 	Lookaside string
 	// Unusable reports whether some source has something that never can be read, and no source anything else.
 	Unusable bool
@@ -143,7 +143,7 @@ func (s *Set) Equal(c Content) bool {
 	return r.equal(&s.record)
 }
 
-// stamp tells whether a directory is still the one that was read, and still has the same files.
+// stamp identifies a directory and its state, to detect a change of its files.
 type stamp struct {
 	device, inode uint64
 	changed       unix.Timespec

@@ -84,7 +84,7 @@ func (v *volume) sweepKey(base string) {
 	defer v.writing.Unlock()
 	r, k, err := recordAt(v.root, base)
 	if err != nil && !errors.Is(err, errUnusable) {
-		// It cannot be read at present, which tells nothing about its content.
+		// It cannot be read at present, which does not mean that it is damaged.
 		return
 	}
 	if err == nil {

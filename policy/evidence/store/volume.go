@@ -9,14 +9,14 @@ import (
 	"github.com/countersign/countersign/policy/internal/bounded"
 )
 
-// volume is one directory of the store's layout, bounded in size: the one on disk, or the one in memory. Methods may
-// be called at any time; reading takes no lock that writing holds.
+// volume is one directory of the store's layout, bounded in size: the one on disk, or the one in memory. Methods may be
+// called at any time; reading does not wait for writing.
 type volume struct {
 	// root is the directory of one version.
 	root  string
 	limit int64
 
-	// writing is held while files are written or removed.
+	// writing is locked while files are written or removed.
 	writing sync.Mutex
 
 	mu    sync.Mutex
@@ -39,8 +39,8 @@ func newVolume(root string, limit int64) *volume {
 
 func (v *volume) path(k Key) string { return filepath.Join(v.root, k.path()) }
 
-// read returns the set that the volume has for a key, every byte of it verified, or an error that tells why there is
-// none.
+// read returns the set that the volume has for a key, every byte of it verified, or an error with the reason why there
+// is none.
 func (v *volume) read(k Key) (*Set, error) {
 	s, err := readSet(v.root, k)
 	if err != nil {

@@ -152,7 +152,7 @@ func (v *volume) setsIn(base string) []string {
 	return sets
 }
 
-// makeRoom evicts other evidence until there is room for a record and its files. The caller holds writing.
+// makeRoom evicts other evidence until there is space for a record and its files. The caller holds writing.
 func (v *volume) makeRoom(k Key, r *record, needed bool) (evicted []Key, err error) {
 	size := usageOf(r, needed).size
 	v.mu.Lock()
@@ -166,7 +166,7 @@ func (v *volume) makeRoom(k Key, r *record, needed bool) (evicted []Key, err err
 		}
 	}
 	if !ok {
-		return evicted, fmt.Errorf("storing evidence: there is no room for %d bytes in %s", size, v.root)
+		return evicted, fmt.Errorf("storing evidence: there is no space for %d bytes in %s", size, v.root)
 	}
 	return evicted, nil
 }
