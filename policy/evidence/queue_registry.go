@@ -41,7 +41,8 @@ func (r rank) places() int {
 
 // registryState is what the queue knows of a registry.
 type registryState struct {
-	host             string
+	// domain is the domain of host, which evictions compare for each registry.
+	host, domain     string
 	waiting, running int
 	// isNamed reports whether a document names it; hasAnswered whether it answered in time; isSlow whether it is
 	// known to take long.
@@ -106,7 +107,7 @@ func newRegistryStates(isNamed func(registry string) bool) registryStates {
 func (r *registryStates) of(host string) *registryState {
 	s, ok := r.all[host]
 	if !ok {
-		s = &registryState{host: host}
+		s = &registryState{host: host, domain: domain.Of(host)}
 		r.all[host] = s
 	}
 	r.uses++
@@ -155,8 +156,8 @@ func (r *registryStates) release(s *registryState) {
 // evict forgets one registry without fetches: see [domain.Evict]. A registry that documents name stays although it is
 // slow: it must not become a fast one by being forgotten.
 func (r *registryStates) evict() {
-	host, ok := domain.Evict(r.all, func(host string, s *registryState) domain.Candidate {
-		c := domain.Candidate{Rank: int(s.rank()) + 1, Domain: domain.Of(host), Used: s.used}
+	host, ok := domain.Evict(r.all, func(_ string, s *registryState) domain.Candidate {
+		c := domain.Candidate{Rank: int(s.rank()) + 1, Domain: s.domain, Used: s.used}
 		switch {
 		case s.waiting > 0 || s.running > 0:
 			c.Rank = -1
