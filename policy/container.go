@@ -39,8 +39,8 @@ type Container struct {
 // ContentFunc returns the config digests of the images that the root filesystem prepared for a container can belong
 // to. With a config digest it verifies that the root filesystem has that config's layers, and returns that digest and
 // no other. Without one it returns every config with those layers that was obtained from the repository of the
-// reference and whose labels the container has: it may run any of them, so all must be accepted. It is called for every container and never
-// cached: a reported name or digest can be forged, the snapshot cannot.
+// reference and whose labels the container has: it may run any of them, so all must be accepted. It is called for every
+// container and never cached: a reported name or digest can be forged, the snapshot cannot.
 type ContentFunc func(context.Context, Container) (configs []digest.Digest, err error)
 
 // Record is what the runtime has on record of a container once it is created.
