@@ -36,7 +36,7 @@ const timeout = 10 * time.Second
 func main() {
 	containerd := flag.String("containerd", "/run/containerd/containerd.sock", "containerd's socket")
 	nri := flag.String("nri", "/var/run/nri/nri.sock", "NRI's socket")
-	image := flag.String("image", "registry.k8s.io/pause:3.10", "an image that is on the node, and whose container does not exit")
+	image := flag.String("image", "registry.k8s.io/pause:3.10", "an image on the node whose container does not exit")
 	cgroup := flag.String("cgroup", "", "the cgroup parent of the pod")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -166,9 +166,11 @@ func TestATagIsResolvedByAHeadAndADigestByNothing(t *testing.T) {
 func TestAnImageIsReadFromWhoeverHasIt(t *testing.T) {
 	here := platforms.DefaultSpec()
 	for name, spoil := range map[string]func(*testRegistry){
-		"a mirror without it":       func(*testRegistry) {},
-		"a mirror that fails":       func(r *testRegistry) { r.spoilBy(always(500)) },
-		"a mirror with another":     func(r *testRegistry) { r.spoilBy(onlyFor("/manifests/", serve(`{"schemaVersion":2}`))) },
+		"a mirror without it": func(*testRegistry) {},
+		"a mirror that fails": func(r *testRegistry) { r.spoilBy(always(500)) },
+		"a mirror with another": func(r *testRegistry) {
+			r.spoilBy(onlyFor("/manifests/", serve(`{"schemaVersion":2}`)))
+		},
 		"a mirror that was stopped": func(r *testRegistry) { r.server.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {

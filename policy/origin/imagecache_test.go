@@ -30,8 +30,8 @@ func confirmed(tb testing.TB, o *origin.Containerd, q policy.Question) bool {
 	return image.Confirmed
 }
 
-// eventsProcessed waits until all events up to now have been taken up: another is made and waited for. Nothing is asked, for
-// that could have names listed.
+// eventsProcessed waits until all earlier events are processed: it creates another event and waits for that. It asks no
+// question, because a question may list the names.
 func (s *stores) eventsProcessed(o *origin.Containerd) {
 	s.tb.Helper()
 	m, _ := s.image("settled")

@@ -188,7 +188,7 @@ func (r Report) String() string {
 		fmt.Fprintf(&lines, "%s: %s%s, since %s\n",
 			check.question, check.Status, cause, check.Since.Format(time.RFC3339))
 	}
-	return lines.String() + r.Runtime.lines()
+	return lines.String() + r.lines()
 }
 
 // Describe implements [prometheus.Collector].
