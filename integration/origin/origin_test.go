@@ -42,8 +42,8 @@ func (l *lab) rootfsIsTold(t *testing.T) {
 	}
 	l.discovered(t, a, one)
 	l.discovered(t, b, two)
-	refused(t, l.verify(t, a, two.Config), policy.UnknownOrigin, "made from the layers")
-	refused(t, l.verify(t, b, one.Config), policy.UnknownOrigin, "made from the layers")
+	refused(t, l.verify(t, a, two.Config), policy.UnknownOrigin, "the layers of image")
+	refused(t, l.verify(t, b, one.Config), policy.UnknownOrigin, "the layers of image")
 	refused(t, l.verify(t, "nobody", one.Config), policy.UnknownOrigin, "no snapshotter")
 	refused(t, l.verify(t, a, digest.FromString("nothing")), policy.Unavailable, "content store")
 }
@@ -116,7 +116,7 @@ func (l *lab) aliasIsSeen(t *testing.T) {
 	if err := l.verify(t, before, victim.Config); err != nil {
 		t.Errorf("the container from before the attack: %v", err)
 	}
-	refused(t, l.verify(t, after, victim.Config), policy.UnknownOrigin, "made from the layers")
+	refused(t, l.verify(t, after, victim.Config), policy.UnknownOrigin, "the layers of image")
 }
 
 func (l *lab) volumeIsKnown(t *testing.T) {
@@ -127,7 +127,7 @@ func (l *lab) volumeIsKnown(t *testing.T) {
 	})
 	var found int
 	for _, source := range l.mountSources(t, container) {
-		configs, ok, err := l.origin.Volume(t.Context(), pod.Sandbox, source)
+		volume, ok, err := l.origin.Volume(t.Context(), pod.Sandbox, source)
 		if err != nil {
 			t.Error(err)
 		}
@@ -135,7 +135,7 @@ func (l *lab) volumeIsKnown(t *testing.T) {
 			continue
 		}
 		found++
-		if difference := cmp.Diff([]digest.Digest{data.Config}, configs); difference != "" {
+		if difference := cmp.Diff([]digest.Digest{data.Config}, volume.All()); difference != "" {
 			t.Error(difference)
 		}
 		_, ok, err = l.origin.Volume(t.Context(), "another sandbox", source)
@@ -197,7 +197,7 @@ func (l *lab) remappedIsRecognised(t *testing.T) {
 		t.Error(err)
 	}
 	l.discovered(t, "remapped", pushed)
-	refused(t, l.verify(t, "remapped", other.Config), policy.UnknownOrigin, "made from the layers")
+	refused(t, l.verify(t, "remapped", other.Config), policy.UnknownOrigin, "the layers of image")
 }
 
 func (l *lab) restartIsSurvived(t *testing.T) {
@@ -211,7 +211,7 @@ func (l *lab) restartIsSurvived(t *testing.T) {
 	await(t, "the loss of containerd to be noticed", func() bool { return !l.origin.State().Following })
 	_, err := l.origin.Image(t.Context(), question(kept))
 	refused(t, err, policy.Unavailable, "listing containerd's images")
-	refused(t, l.verify(t, container, kept.Config), policy.Unavailable, "looking for snapshot")
+	refused(t, l.verify(t, container, kept.Config), policy.Unavailable, "snapshot")
 
 	if err := l.StartContainerd(t.Context()); err != nil {
 		t.Fatal(err)
