@@ -127,6 +127,8 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 		},
 		Registry: func(credentials registry.CredentialFunc) fetch.Registry {
 			if credentials == nil {
+				n.mu.Lock()
+				defer n.mu.Unlock()
 				n.byNode++
 			}
 			return fetch.Registry{
