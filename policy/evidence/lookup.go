@@ -76,18 +76,13 @@ func (k *Keeper) FetchWith(
 	if err != nil {
 		return fmt.Errorf("fetching evidence of %s: %w", manifest, err)
 	}
-	k.recordSatisfied(k.ctx, e)
-	k.changing.Lock()
-	defer k.changing.Unlock()
-	set, err := k.keepGuarded(e, f)
-	if err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.succeed(e, f, set)
-	k.nudge()
-	return f.unfinished
+	k.absorb(e, f, func(stored error) {
+		if err = stored; err == nil {
+			err = f.unfinished
+			k.nudge()
+		}
+	})
+	return err
 }
 
 // refreshed returns the key of evidence whose stored files have been read.

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -47,41 +48,50 @@ func (k *Keeper) start(j *job) { k.running.Go(func() { k.run(k.ctx, j) }) }
 func (k *Keeper) run(ctx context.Context, j *job) {
 	e := j.entry
 	begun := time.Now()
-	f, err := k.find(ctx, e, nil)
+	f, asked := k.find(ctx, e, nil)
 	took := time.Since(begun)
 	var tell func()
-	defer func() {
-		// After the locks are released, because the reader of the log may stop reading.
-		if tell != nil {
-			tell()
+	k.absorb(e, f, func(stored error) {
+		err := cmp.Or(asked, stored)
+		e.job, j.err = nil, err
+		if ctx.Err() == nil {
+			tell = k.recordResult(j.registry, asked)
 		}
-	}()
-	asked := err
-	k.recordSatisfied(ctx, e)
+		switch {
+		case err == nil:
+			j.err = f.unfinished
+		case ctx.Err() == nil:
+			k.fail(e, err)
+		}
+		k.queue.finished(j, took, asked)
+		close(j.done)
+		k.dispatch()
+		k.nudge()
+	})
+	// After the locks are released, because the reader of the log may stop reading.
+	if tell != nil {
+		tell()
+	}
+}
+
+// absorb stores what a fetch found and updates the entry; a nil finding is a failed fetch. It records first what met a
+// requirement, because the files of the entry may be replaced. It calls ended with the error of storing, while it holds
+// the locks.
+func (k *Keeper) absorb(e *entry, f *finding, ended func(stored error)) {
+	k.recordSatisfied(k.ctx, e)
 	k.changing.Lock()
 	defer k.changing.Unlock()
 	var set *store.Set
-	if err == nil {
+	var err error
+	if f != nil {
 		set, err = k.keepGuarded(e, f)
 	}
-
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e.job, j.err = nil, err
-	if ctx.Err() == nil {
-		tell = k.recordResult(j.registry, asked)
-	}
-	switch {
-	case err == nil:
-		j.err = f.unfinished
+	if f != nil && err == nil {
 		k.succeed(e, f, set)
-	case ctx.Err() == nil:
-		k.fail(e, err)
 	}
-	k.queue.finished(j, took, asked)
-	close(j.done)
-	k.dispatch()
-	k.nudge()
+	ended(err)
 }
 
 // find fetches the evidence of an entry. The credentials may be nil.
@@ -139,8 +149,8 @@ func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 	}
 	content := f.merge(before)
 	if before != nil {
-		// A signature is verified by itself, and its removal is no revocation: a registry that lost its data does not
-		// remove signatures from a node that has them.
+		// A signature is verified without its registry, and removing it there does not revoke it: a registry that lost its
+		// data does not remove signatures from a node that has them.
 		nothing := len(f.Files) == 0 && before.Evidence().State == policy.Found
 		if (nothing || before.Equal(content)) && len(f.Satisfied) == 0 {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
