@@ -84,8 +84,7 @@ func (r *bundleReader) readWanted(ctx context.Context, rest []ocispec.Descriptor
 func (r *bundleReader) notScreened(list []ocispec.Descriptor) []ocispec.Descriptor {
 	type candidate struct {
 		listed ocispec.Descriptor
-		failed bool
-		checks int
+		rank   int
 	}
 	var candidates []candidate
 	for _, listed := range list {
@@ -96,28 +95,21 @@ func (r *bundleReader) notScreened(list []ocispec.Descriptor) []ocispec.Descript
 				done++
 			}
 		}
-		if done < len(r.wanted.Checks) {
-			candidates = append(candidates, candidate{listed, known.failed, done})
+		if done == len(r.wanted.Checks) {
+			continue
 		}
+		rank := done
+		if known.failed {
+			rank += len(r.wanted.Checks)
+		}
+		candidates = append(candidates, candidate{listed, rank})
 	}
-	slices.SortStableFunc(candidates, func(a, b candidate) int {
-		if a.failed != b.failed {
-			return cmp.Compare(btoi(a.failed), btoi(b.failed))
-		}
-		return cmp.Compare(a.checks, b.checks)
-	})
+	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(a.rank, b.rank) })
 	ordered := make([]ocispec.Descriptor, 0, len(candidates))
 	for _, c := range candidates {
 		ordered = append(ordered, c.listed)
 	}
 	return ordered
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // remember records that a referrer has been read for all checks, or that it could not be read.
