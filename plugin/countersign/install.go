@@ -78,7 +78,7 @@ func runInstall(ctx context.Context, flags installFlags, stdout io.Writer) error
 	if err := flags.validate(); err != nil {
 		return err
 	}
-	target, err := openTarget(ctx, flags.root, stdout)
+	target, err := openTarget(flags.root, stdout)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (t *target) recover(ctx context.Context) error {
 }
 
 // openTarget opens the host whose root is a directory.
-func openTarget(_ context.Context, root string, stdout io.Writer) (*target, error) {
+func openTarget(root string, stdout io.Writer) (*target, error) {
 	t := &target{root: root, live: root == "/", stdout: stdout}
 	if t.live && systemdRuns() {
 		t.system = t.newSystem()

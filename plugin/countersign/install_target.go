@@ -115,51 +115,37 @@ func (t *target) newSystem() *install.System {
 	}
 }
 
-// How long install waits for the daemon, and how often it asks.
-const (
-	readyTimeout  = time.Minute
-	readyInterval = 200 * time.Millisecond
-)
+// readyTimeout is how long install waits for the daemon.
+const readyTimeout = time.Minute
 
 // ready waits until the daemon is registered and, if enforce is set, required.
 func (t *target) ready(ctx context.Context, enforce bool) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
+	config, err := conf.Read("")
+	if err != nil {
+		return err
+	}
 	checks := []string{"registered"}
 	if enforce {
 		checks = append(checks, "required")
 	}
-	return awaitStatus(ctx, func(status daemon.Status) error {
+	notReady := func(status daemon.Status) error {
 		for _, name := range checks {
 			if check := status.Check(name); check.Status != "yes" {
 				return fmt.Errorf("%s: %s: %s", name, check.Status, check.Cause)
 			}
 		}
 		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	status, err := awaitStatus(waiting, socket.NewClient(config.Listen.Socket), func(status daemon.Status) bool {
+		return notReady(status) == nil
 	})
-}
-
-// awaitStatus reads the daemon's status until a condition holds or the context ends. The error is the last one.
-func awaitStatus(ctx context.Context, condition func(daemon.Status) error) error {
-	config, err := conf.Read("")
+	if err == nil {
+		err = notReady(status)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("countersign is not ready: %w", err)
 	}
-	client := socket.NewClient(config.Listen.Socket)
-	ticker := time.NewTicker(readyInterval)
-	defer ticker.Stop()
-	for {
-		status, err := daemon.ReadStatus(ctx, client)
-		if err == nil {
-			err = condition(status)
-		}
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("countersign is not ready: %w", err)
-		case <-ticker.C:
-		}
-	}
+	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -67,7 +66,7 @@ func showStatus(ctx context.Context, flags statusFlags, stdout io.Writer) error 
 		return err
 	}
 	if flags.output == "json" {
-		err = json.NewEncoder(stdout).Encode(status)
+		err = writeJSON(stdout, status)
 	} else {
 		err = writeStatus(stdout, status)
 	}
@@ -82,23 +81,35 @@ func showStatus(ctx context.Context, flags statusFlags, stdout io.Writer) error 
 
 // readStatus returns the daemon's status; with --wait, the first one that is ready, or the last one before the timeout.
 func readStatus(ctx context.Context, client *socket.Client, flags statusFlags) (daemon.Status, error) {
-	status, err := daemon.ReadStatus(ctx, client)
 	if !flags.wait {
-		return status, err
+		return daemon.ReadStatus(ctx, client)
 	}
 	waiting, cancel := context.WithTimeout(ctx, flags.timeout)
 	defer cancel()
-	ticker := time.NewTicker(readyInterval)
+	return awaitStatus(waiting, client, func(status daemon.Status) bool { return status.Ready })
+}
+
+// statusInterval is how often the status is read while a command waits.
+const statusInterval = 200 * time.Millisecond
+
+// awaitStatus reads the daemon's status until it is as wanted, or the context ends. It returns the result of the last
+// request; the end of the context does not cancel a request, which would hide the cause.
+func awaitStatus(
+	waiting context.Context, client *socket.Client, wanted func(daemon.Status) bool,
+) (daemon.Status, error) {
+	ticker := time.NewTicker(statusInterval)
 	defer ticker.Stop()
-	for err != nil || !status.Ready {
+	for {
+		status, err := daemon.ReadStatus(context.WithoutCancel(waiting), client)
+		if err == nil && wanted(status) {
+			return status, nil
+		}
 		select {
 		case <-waiting.Done():
 			return status, err
 		case <-ticker.C:
-			status, err = daemon.ReadStatus(ctx, client)
 		}
 	}
-	return status, nil
 }
 
 func writeStatus(w io.Writer, status daemon.Status) error {

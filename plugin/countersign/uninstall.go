@@ -53,7 +53,7 @@ Exit status: 0 done; 2 error.`,
 }
 
 func uninstall(ctx context.Context, root string, options install.Removal, stdout io.Writer) error {
-	t, err := openTarget(ctx, root, stdout)
+	t, err := openTarget(root, stdout)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func uninstall(ctx context.Context, root string, options install.Removal, stdout
 }
 
 func switchOff(ctx context.Context, root string, stdout io.Writer) error {
-	t, err := openTarget(ctx, root, stdout)
+	t, err := openTarget(root, stdout)
 	if err != nil {
 		return err
 	}
