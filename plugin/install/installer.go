@@ -53,11 +53,6 @@ func (i *Installer) Recover(ctx context.Context) (string, error) {
 	return what, i.system.settle(ctx, i.host, paths)
 }
 
-// Plan returns the plan of an installation. It changes nothing.
-func (i *Installer) Plan(ctx context.Context, options Options) (*Plan, error) {
-	return i.make(ctx, options)
-}
-
 // Apply carries out a plan. If anything fails, it restores the state before, and returns why.
 func (i *Installer) Apply(ctx context.Context, p *Plan) error {
 	changes := p.Changes()

@@ -14,8 +14,8 @@ import (
 	"github.com/countersign/countersign/plugin/install/journal"
 )
 
-// make returns the plan of an installation. It changes nothing.
-func (i *Installer) make(ctx context.Context, options Options) (*Plan, error) {
+// Plan returns the plan of an installation. It changes nothing.
+func (i *Installer) Plan(ctx context.Context, options Options) (*Plan, error) {
 	record, err := i.journal.Record()
 	if err != nil {
 		return nil, err

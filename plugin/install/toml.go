@@ -118,20 +118,29 @@ func setString(text []byte, table, key, value string) ([]byte, error) {
 	} else {
 		changed = fmt.Appendf(endLine(text), "\n[%s]\n%s = %s\n", table, key, quoted)
 	}
+	same, err := differsBy(text, changed, func(document map[string]any) {
+		members, ok := document[table].(map[string]any)
+		if !ok {
+			members = map[string]any{}
+			document[table] = members
+		}
+		members[key] = value
+	})
+	if err == nil && !same {
+		err = fmt.Errorf("set %s = %s in [%s] by hand: its form is unusual", key, quoted, table)
+	}
+	return changed, err
+}
+
+// differsBy reports whether a changed text means what the text before means after an edit, and nothing else.
+func differsBy(text, changed []byte, edit func(document map[string]any)) (bool, error) {
 	want, err := decode(text)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	members, ok := want[table].(map[string]any)
-	if !ok {
-		members = map[string]any{}
-		want[table] = members
-	}
-	members[key] = value
-	if got, err := decode(changed); err != nil || !reflect.DeepEqual(got, want) {
-		return nil, fmt.Errorf("set %s = %s in [%s] by hand: its form is unusual", key, quoted, table)
-	}
-	return changed, nil
+	edit(want)
+	got, err := decode(changed)
+	return err == nil && reflect.DeepEqual(got, want), nil
 }
 
 // endLine ends the last line of a text.
@@ -162,16 +171,14 @@ func addImport(text []byte, pattern string) ([]byte, error) {
 	default:
 		return nil, errors.New(`imports is an empty list: add "` + pattern + `" to it, or remove the line`)
 	}
-	want, err := decode(text)
-	if err != nil {
-		return nil, err
+	same, err := differsBy(text, changed, func(document map[string]any) {
+		imports, _ := document["imports"].([]any)
+		document["imports"] = append(imports, pattern)
+	})
+	if err == nil && !same {
+		err = fmt.Errorf("add %s to imports by hand: the form of the file is unusual", quoted)
 	}
-	imports, _ := want["imports"].([]any)
-	want["imports"] = append(slices.Clone(imports), pattern)
-	if got, err := decode(changed); err != nil || !reflect.DeepEqual(got, want) {
-		return nil, fmt.Errorf("add %s to imports by hand: the form of the file is unusual", quoted)
-	}
-	return changed, nil
+	return changed, err
 }
 
 // firstLine returns where a line can be added before the first table: above the comment that belongs to it.

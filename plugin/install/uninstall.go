@@ -92,7 +92,7 @@ type remover struct {
 
 func (r *remover) plan(record *journal.Record) error {
 	for _, e := range slices.Backward(record.Entries) {
-		change, keep, err := r.change(record, e)
+		change, keep, err := r.change(e)
 		if err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (r *remover) plan(record *journal.Record) error {
 
 // change returns how one path is restored, and whether it is left as it is. What somebody has changed since is not
 // overwritten, if countersign does not depend on it.
-func (r *remover) change(record *journal.Record, e journal.Entry) (change journal.Change, keep bool, err error) {
+func (r *remover) change(e journal.Entry) (change journal.Change, keep bool, err error) {
 	host := r.installer.host
 	original, err := r.installer.journal.Original(e)
 	if err != nil {
@@ -134,8 +134,7 @@ func (r *remover) change(record *journal.Record, e journal.Entry) (change journa
 	if err != nil {
 		return journal.Change{}, false, err
 	}
-	_, unchanged := record.Installed(e.Path, current)
-	if unchanged || current == nil || current.Kind != journal.Regular {
+	if e.Unchanged(current) || current == nil || current.Kind != journal.Regular {
 		return change, false, nil
 	}
 	switch {

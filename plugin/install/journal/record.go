@@ -37,15 +37,8 @@ func (j *Journal) Record() (*Record, error) {
 	return record, err
 }
 
-// Installed reports whether the record has a path, and whether the path's state is the one that was written last.
-func (r *Record) Installed(path string, current *File) (recorded, unchanged bool) {
-	for _, e := range r.Entries {
-		if e.Path == path {
-			return true, e.Written.is(current)
-		}
-	}
-	return false, false
-}
+// Unchanged reports whether the path's current state is the one that was written last.
+func (e Entry) Unchanged(current *File) bool { return e.Written.is(current) }
 
 // Original returns the state that a path had before the first transaction.
 func (j *Journal) Original(e Entry) (*File, error) { return j.load(e.Original) }

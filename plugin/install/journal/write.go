@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -153,22 +154,11 @@ func copyAttributes(from, to string) {
 		return
 	}
 	value := make([]byte, 1<<16)
-	for _, name := range splitNames(names[:size]) {
+	for _, name := range strings.FieldsFunc(string(names[:size]), func(c rune) bool { return c == 0 }) {
 		if n, err := unix.Lgetxattr(from, name, value); err == nil {
 			_ = unix.Lsetxattr(to, name, value[:n], 0)
 		}
 	}
-}
-
-func splitNames(list []byte) (names []string) {
-	start := 0
-	for i, b := range list {
-		if b == 0 {
-			names = append(names, string(list[start:i]))
-			start = i + 1
-		}
-	}
-	return names
 }
 
 // sync makes a rename or a removal durable.
