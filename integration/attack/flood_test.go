@@ -13,13 +13,14 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// hangingRegistry is a tenant's own registry, which never answers requests for signatures.
-func hangingRegistry(t *testing.T) *node.Registry {
+// hangingRegistry is a tenant's own registry, which never answers requests for signatures, and counts them.
+func hangingRegistry(t *testing.T, asked *atomic.Int64) *node.Registry {
 	t.Helper()
 	over := make(chan struct{})
 	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true, Wrap: func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-			if strings.HasSuffix(request.URL.Path, ".sig") || strings.Contains(request.URL.Path, "/referrers/") {
+			if strings.Contains(request.URL.Path, "/manifests/sha256-") || strings.Contains(request.URL.Path, "/referrers/") {
+				asked.Add(1)
 				select {
 				case <-over:
 				case <-request.Context().Done():
@@ -38,7 +39,7 @@ func (l *lab) flood(t *testing.T) {
 	const registries, floods, seen, unseen = 12, 200, 12, 6
 	var hanging []*node.Registry
 	for range registries {
-		hanging = append(hanging, hangingRegistry(t))
+		hanging = append(hanging, hangingRegistry(t, new(atomic.Int64)))
 	}
 	image := l.image(t, "flooding")
 	var references []string

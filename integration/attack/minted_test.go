@@ -3,7 +3,6 @@ package attack_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,7 +65,7 @@ func newMinted(t *testing.T, workshop *rig.Workshop) *minted {
 	t.Helper()
 	good := node.NewRegistry(t, node.RegistryConfig{InProcess: true})
 	m := &minted{Rig: workshop.NewRig(t, good)}
-	hostile := m.hangingRegistry(t)
+	hostile := hangingRegistry(t, &m.asked)
 	for _, host := range []string{namedRegistry, knownRegistry, freshRegistry} {
 		rig.OK(t, m.WriteHosts(host, node.Mirror{URL: good.URL()}))
 	}
@@ -84,26 +83,6 @@ func newMinted(t *testing.T, workshop *rig.Workshop) *minted {
 	rig.Must(hostile.Push(t.Context(), "app:v1", m.Image(t, "minted")))(t)
 	m.mint(t)
 	return m
-}
-
-// hangingRegistry is one that answers everything except requests for signatures.
-func (m *minted) hangingRegistry(t *testing.T) *node.Registry {
-	t.Helper()
-	over := make(chan struct{})
-	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true, Wrap: func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-			if strings.Contains(request.URL.Path, "/manifests/sha256-") || strings.Contains(request.URL.Path, "/referrers/") {
-				m.asked.Add(1)
-				select {
-				case <-over:
-				case <-request.Context().Done():
-				}
-			}
-			next.ServeHTTP(writer, request)
-		})
-	}})
-	t.Cleanup(func() { close(over) })
-	return registry
 }
 
 // mint pulls the image of the first invented registry. The image gets the names of the others as a pull would give

@@ -20,15 +20,11 @@ const warmUp = 50
 // creation; and with a plugin that makes one snapshot Stat, to compare the callback, because countersign needs that
 // Stat.
 func (b *bench) creation(ctx context.Context) (err error) {
-	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
+	image, err := b.signedImage(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { closing(&err, registry.Close) }()
-	image, policy, err := b.image(ctx, registry)
-	if err != nil {
-		return err
-	}
+	defer func() { closing(&err, image.registry.Close) }()
 	var nodes [3]*node.Node
 	for i, required := range []string{"countersign", "idle", "idle"} {
 		nodes[i], err = node.Boot(ctx, node.Config{Tools: b.tools, RequiredPlugins: []string{required}})
@@ -37,7 +33,7 @@ func (b *bench) creation(ctx context.Context) (err error) {
 		}
 		defer func() { closing(&err, nodes[i].Close) }()
 	}
-	if err := nodes[0].WritePolicy("", policy.JSON()); err != nil {
+	if err := nodes[0].WritePolicy("", image.policy.JSON()); err != nil {
 		return err
 	}
 	daemon, err := nodes[0].StartDaemon(ctx, node.DaemonConfig{Program: b.program})

@@ -2,8 +2,8 @@
 //
 // Results that depend on the speed of the machine are ratios, and both sides of a ratio are measured in the same run.
 // If a limit is exceeded, the output reports it and the exit status is 1. With the argument proxy it measures only the
-// image service, with the argument releases only containerd 2.3 beside 2.4, and with the argument pods only how long
-// many pods take to start on a kubelet.
+// image service, with the argument releases only containerd 2.3 compared with 2.4, and with the argument pods only how
+// long many pods take to start on a kubelet.
 package main
 
 import (
@@ -100,19 +100,39 @@ type bench struct {
 	progress  io.Writer
 }
 
-// image pushes an image, signs it with the benchmark's key, and returns it with a policy that requires this signature.
-func (b *bench) image(ctx context.Context, registry *node.Registry) (node.Pushed, node.Policy, error) {
-	made, err := b.tools.Image("benchmark")
+// signedImage is an image in a registry of its own, signed with the benchmark's key.
+type signedImage struct {
+	node.Pushed
+	registry *node.Registry
+	// policy requires this signature.
+	policy node.Policy
+}
+
+// signedImage starts a registry, and pushes and signs an image. The caller must close the registry.
+func (b *bench) signedImage(ctx context.Context) (signedImage, error) {
+	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
 	if err != nil {
-		return node.Pushed{}, node.Policy{}, err
+		return signedImage{}, err
 	}
-	pushed, err := registry.Push(ctx, "bench/app:v1", made)
+	pushed, err := b.pushSigned(ctx, registry, "bench/app:v1")
 	if err != nil {
-		return node.Pushed{}, node.Policy{}, err
+		return signedImage{}, errors.Join(err, registry.Close())
 	}
-	err = b.tools.Sign(ctx, node.Signing{Image: pushed, Key: b.key, OldFormat: true})
 	scopes := map[string]node.Requirement{registry.Host: node.Cosign(b.key.Public)}
-	return pushed, node.Policy{Default: node.Reject(), Scopes: scopes}, err
+	return signedImage{pushed, registry, node.Policy{Default: node.Reject(), Scopes: scopes}}, nil
+}
+
+// pushSigned pushes an image that no other name has, and signs it with the benchmark's key.
+func (b *bench) pushSigned(ctx context.Context, registry *node.Registry, name string) (node.Pushed, error) {
+	made, err := b.tools.Image("benchmark " + name)
+	if err != nil {
+		return node.Pushed{}, err
+	}
+	pushed, err := registry.Push(ctx, name, made)
+	if err != nil {
+		return node.Pushed{}, err
+	}
+	return pushed, b.tools.Sign(ctx, node.Signing{Image: pushed, Key: b.key, OldFormat: true})
 }
 
 // closing joins an error with the error of a close function.

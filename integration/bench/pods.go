@@ -23,15 +23,11 @@ func (b *bench) podsAtOnce(ctx context.Context, pods, rounds int) (err error) {
 	if err != nil {
 		return err
 	}
-	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
+	image, err := b.signedImage(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { closing(&err, registry.Close) }()
-	image, policy, err := b.image(ctx, registry)
-	if err != nil {
-		return err
-	}
+	defer func() { closing(&err, image.registry.Close) }()
 	var clusters [2]*kubernetes.Cluster
 	for i, plugins := range [][]string{{"countersign"}, nil} {
 		n, err := node.Boot(ctx, node.Config{Tools: b.tools, RequiredPlugins: plugins, Programs: tools.Directory})
@@ -41,7 +37,7 @@ func (b *bench) podsAtOnce(ctx context.Context, pods, rounds int) (err error) {
 		defer func() { closing(&err, n.Close) }()
 		config := kubernetes.Config{Node: n, Tools: tools, Kubelet: map[string]any{"maxPods": pods + 1}}
 		if plugins != nil {
-			if config.ImageService, err = b.protect(ctx, n, policy); err != nil {
+			if config.ImageService, err = b.protect(ctx, n, image.policy); err != nil {
 				return err
 			}
 		}

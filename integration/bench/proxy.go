@@ -19,21 +19,17 @@ const (
 // imageService measures what the image service adds to the calls of a kubelet: each call is made through it and at
 // containerd's own socket in turn.
 func (b *bench) imageService(ctx context.Context) (err error) {
-	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
+	image, err := b.signedImage(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { closing(&err, registry.Close) }()
-	image, policy, err := b.image(ctx, registry)
-	if err != nil {
-		return err
-	}
+	defer func() { closing(&err, image.registry.Close) }()
 	n, err := node.Boot(ctx, node.Config{Tools: b.tools, RequiredPlugins: []string{"countersign"}})
 	if err != nil {
 		return err
 	}
 	defer func() { closing(&err, n.Close) }()
-	if err := n.WritePolicy("", policy.JSON()); err != nil {
+	if err := n.WritePolicy("", image.policy.JSON()); err != nil {
 		return err
 	}
 	if err := n.WritePolicy("dev", node.Policy{Default: node.Accept()}.JSON()); err != nil {
@@ -45,7 +41,7 @@ func (b *bench) imageService(ctx context.Context) (err error) {
 	}
 	defer func() { closing(&err, proxy.Close) }()
 	fmt.Fprintf(b.report.out, "\ncalls of the kubelet through the image service, and without it\n")
-	return b.compareCalls(ctx, [2]*node.CRI{proxy, n.CRI}, image)
+	return b.compareCalls(ctx, [2]*node.CRI{proxy, n.CRI}, image.Pushed)
 }
 
 // startWithProxy starts a daemon with an image service, and connects to it.

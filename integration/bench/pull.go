@@ -20,15 +20,11 @@ const (
 
 // pulls measures how much longer a pull takes because containerd runs the image verifier first.
 func (b *bench) pulls(ctx context.Context) (err error) {
-	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
+	image, err := b.signedImage(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { closing(&err, registry.Close) }()
-	image, policy, err := b.image(ctx, registry)
-	if err != nil {
-		return err
-	}
+	defer func() { closing(&err, image.registry.Close) }()
 	verifier, err := b.tools.BuildProgram(ctx, "./plugin/verifier/countersign-verifier", b.directory, false)
 	if err != nil {
 		return err
@@ -38,7 +34,7 @@ func (b *bench) pulls(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { closing(&err, n.Close) }()
-	if err := n.WritePolicy("", policy.JSON()); err != nil {
+	if err := n.WritePolicy("", image.policy.JSON()); err != nil {
 		return err
 	}
 	daemon, err := n.StartDaemon(ctx, node.DaemonConfig{Program: b.program})
@@ -47,28 +43,21 @@ func (b *bench) pulls(ctx context.Context) (err error) {
 	}
 	p := &puller{node: n, daemon: daemon, verifier: verifier}
 	fmt.Fprintf(b.report.out, "\npulls from a registry on this machine\n")
-	if err := b.freshPulls(ctx, p, registry); err != nil {
+	if err := b.freshPulls(ctx, p, image.registry); err != nil {
 		return err
 	}
-	if err := b.knownPulls(ctx, p, image); err != nil {
+	if err := b.knownPulls(ctx, p, image.Pushed); err != nil {
 		return err
 	}
-	return b.verifier(ctx, p, image)
+	return b.verifier(ctx, p, image.Pushed)
 }
 
 // freshPulls pulls images whose signatures have to be fetched first, and then again without a verifier.
 func (b *bench) freshPulls(ctx context.Context, p *puller, registry *node.Registry) error {
 	var asking, plain []float64
 	for i := range freshPulls {
-		made, err := b.tools.Image(fmt.Sprintf("benchmark %d", i))
+		image, err := b.pushSigned(ctx, registry, fmt.Sprintf("bench/fresh:v%d", i))
 		if err != nil {
-			return err
-		}
-		image, err := registry.Push(ctx, fmt.Sprintf("bench/fresh:v%d", i), made)
-		if err != nil {
-			return err
-		}
-		if err := b.tools.Sign(ctx, node.Signing{Image: image, Key: b.key, OldFormat: true}); err != nil {
 			return err
 		}
 		took, err := p.pair(ctx, image, false)

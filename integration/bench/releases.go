@@ -11,15 +11,11 @@ import (
 // which countersign finds them by their layers. Two nodes with a plugin that does nothing show the difference between
 // the releases themselves.
 func (b *bench) releases(ctx context.Context) (err error) {
-	registry, err := node.StartRegistry(ctx, node.RegistryConfig{Tools: b.tools})
+	image, err := b.signedImage(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { closing(&err, registry.Close) }()
-	image, policy, err := b.image(ctx, registry)
-	if err != nil {
-		return err
-	}
+	defer func() { closing(&err, image.registry.Close) }()
 	compared := []struct {
 		release node.Release
 		plugin  string
@@ -45,7 +41,7 @@ func (b *bench) releases(ctx context.Context) (err error) {
 			defer func() { closing(&err, stop) }()
 			continue
 		}
-		if err := nodes[i].WritePolicy("", policy.JSON()); err != nil {
+		if err := nodes[i].WritePolicy("", image.policy.JSON()); err != nil {
 			return err
 		}
 		daemon, err := nodes[i].StartDaemon(ctx, node.DaemonConfig{Program: b.program})

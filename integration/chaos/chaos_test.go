@@ -43,7 +43,7 @@ func TestRowsThatBreakABound(t *testing.T) {
 		"nothing is wrong": {fault{}, func(r *row) {
 			r.add(&result{trial: signed, answer: admitted})
 			r.add(&result{trial: unsigned, answer: refused})
-			r.add(&result{trial: signed, answer: refused}) // While the daemon is away, say.
+			r.add(&result{trial: signed, answer: refused}) // For example, while the daemon does not run.
 			r.recovered(time.Second)
 		}, ""},
 		"an unsigned image is admitted": {fault{}, func(r *row) {
