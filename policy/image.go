@@ -24,8 +24,8 @@ type Image struct {
 	// no more than what the question's own reference leads to, which is enough to admit and not enough to refuse. Rest
 	// takes the longer the more others have put on the node, so that no callback calls it.
 	Rest func(context.Context) (*Image, error)
-	// Own returns the digests of those manifests that one of the references in PulledAs leads to by itself, as opposed to
-	// other references of its repository. Nil: that is not known.
+	// Own returns the digests of the manifests to which one of the references in PulledAs leads, without those to which
+	// only other references of its repository lead. Nil: that is not known.
 	Own func(reference.Named) []digest.Digest
 	// Holds returns a function that reports whether the image is still obtained under one of the references in PulledAs.
 	// It costs little, and allocates nothing. Nil: that cannot be told.

@@ -78,7 +78,7 @@ func TestWhatIsNotEnoughIsDecidedInTheBackground(t *testing.T) {
 	}
 	for name, c := range cases {
 		for _, partial := range []int{0, 1} {
-			t.Run(fmt.Sprint(name, ", known by itself: ", partial), func(t *testing.T) {
+			t.Run(fmt.Sprint(name, ", already known: ", partial), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					image := imageOf(t, tagged, repository+":v2")
 					l := newLarge(t, image, image.Manifests[:partial]...)

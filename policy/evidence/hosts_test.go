@@ -73,7 +73,7 @@ func certify(t *testing.T, until time.Time) (certificate tls.Certificate, author
 
 func openDoor(sound http.Handler) http.Handler { return sound }
 
-// wanting lets in who has a header.
+// wanting answers only requests with a header.
 func wanting(sound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Team") != "blue" {

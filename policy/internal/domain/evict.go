@@ -11,8 +11,8 @@ type Candidate struct {
 	Used uint64
 }
 
-// Evict returns which entry of a table to evict, and false if none may be. Nobody can have more evicted by it than he
-// adds, and none of a higher rank than his own entries have.
+// Evict returns which entry of a table to evict, and false if none may be. Adding n entries evicts at most
+// n others, and none of a higher rank than those added.
 func Evict[K comparable, V any](table map[K]V, candidate func(K, V) Candidate) (evicted K, found bool) {
 	crowds := map[string]int{}
 	for key, value := range table {
