@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEachPromiseOfTheThreatModelNamesItsTest: what is not tested is not promised. That the functions it names exist is
-// checked for all pages.
+// TestEachPromiseOfTheThreatModelNamesItsTest: only what is tested is promised. Another test checks that the named
+// functions exist.
 func TestEachPromiseOfTheThreatModelNamesItsTest(t *testing.T) {
 	const page = "docs/threat-model.md"
 	tests := map[string]string{}

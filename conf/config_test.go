@@ -54,7 +54,7 @@ func TestTheInstalledConfigurationExplainsEveryKey(t *testing.T) {
 		for field := range of.Fields() {
 			key := field.Tag.Get("toml")
 			if key == "-" {
-				continue // It is no key.
+				continue // It is not a key.
 			}
 			if key == "" {
 				t.Errorf("%s.%s has no toml tag", of, field.Name)

@@ -160,7 +160,7 @@ func TestOneProblem(t *testing.T) {
 		"no namespace of containerd": {
 			`namespace = "k8s.io"`, `namespace = "k8s io"`, `containerd.namespace is "k8s io"`,
 		},
-		"an exception that is no exception": {
+		"an exception that is not an exception": {
 			`[enforce.namespaces]`, "[enforce.namespaces]\nprod = \"off\"",
 			`enforce.namespaces.prod: "off" is not known`,
 		},

@@ -84,7 +84,7 @@ func noImage() policy.Verdict {
 }
 
 // DecideEvery evaluates the images that a root filesystem can belong to. Images with the same layers cannot be told
-// apart, and their entry points differ, so every one must be accepted. The verdict is pending if that of any is. It
+// apart, and their entry points differ, so every one must be accepted. The verdict is pending if one of them is. It
 // also returns the image that the verdict is about, unless several are accepted.
 func DecideEvery(
 	configs []digest.Digest, decide func(digest.Digest) policy.Verdict,

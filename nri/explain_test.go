@@ -32,7 +32,7 @@ func run(t testing.TB, plugin *nri.Plugin) {
 	})
 }
 
-// TestUnsupportedContainerdIsNotConnectedTo: NRI of a containerd that cannot be served is not to blame.
+// TestUnsupportedContainerdIsNotConnectedTo: the error is the version of containerd, not a failure of NRI.
 func TestUnsupportedContainerdIsNotConnectedTo(t *testing.T) {
 	handler, _ := newHandler()
 	listener, socket := bareSocket(t)

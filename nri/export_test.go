@@ -14,7 +14,7 @@ func NextBackoff(backoff time.Duration, failed error) time.Duration {
 	return nextBackoff(backoff, failed)
 }
 
-// Review is what happens to the containers that run when the plugin registers.
+// Review evaluates the containers that run when the plugin registers.
 func (h *Handler) Review(ctx context.Context, running []ContainerInfo) {
 	(&session{Plugin: &Plugin{}}).auditRunning(ctx, running, h.runningReported)
 }

@@ -117,7 +117,7 @@ func (s *session) check(ctx context.Context, name, version string) error {
 	return nil
 }
 
-// configurationTimeout bounds how long the runtime's configuration is examined. The runtime waits for two seconds.
+// configurationTimeout limits the examination of the runtime's configuration. The runtime waits for two seconds.
 const configurationTimeout = time.Second
 
 // events returns the requests to subscribe to.

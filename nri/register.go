@@ -69,7 +69,7 @@ func (p *Plugin) Run(ctx context.Context) error {
 	}
 }
 
-// nextBackoff returns how long to wait after the next failure, if there was one after some backoff.
+// nextBackoff returns the backoff after the given one.
 func nextBackoff(backoff time.Duration, failed error) time.Duration {
 	limit := maxBackoff
 	if errors.Is(failed, syscall.ENOENT) || errors.Is(failed, syscall.ECONNREFUSED) {

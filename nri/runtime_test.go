@@ -133,7 +133,7 @@ func request() *api.CreateContainerRequest {
 	return &api.CreateContainerRequest{Pod: samplePod(), Container: sampleContainer()}
 }
 
-// requestTimeout has the runtime wait that long for plugins that register from now on.
+// requestTimeout sets how long the runtime waits for plugins that register later.
 func requestTimeout(t testing.TB, timeout time.Duration) {
 	t.Helper()
 	adaptation.SetPluginRequestTimeout(timeout)

@@ -231,8 +231,8 @@ func TestValidationWithoutImages(t *testing.T) {
 	}
 }
 
-// TestAPanicAtTheStartIsNoVerdict: the validation has admitted the container.
-func TestAPanicAtTheStartIsNoVerdict(t *testing.T) {
+// TestAPanicAtTheStartIsNotAVerdict: the validation has admitted the container.
+func TestAPanicAtTheStartIsNotAVerdict(t *testing.T) {
 	handler, _ := newHandler()
 	handler.Audit = func(string) bool { panic("a fault") }
 	w := nri.NewWithoutImages(t.Context(), handler)

@@ -120,7 +120,7 @@ func filesOf(configs ...digestOf) policy.Volume {
 	return policy.Volume{All: func() []digestOf { return configs }}
 }
 
-// subject is a plugin under test that runs.
+// subject is a running plugin under test.
 type subject struct {
 	log        *lines
 	registered chan bool

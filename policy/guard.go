@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"runtime/debug"
+	"strings"
 )
 
 // PanicError is a recovered panic, which fails only the item that was being processed.
@@ -45,4 +46,18 @@ func (panicked PanicFunc) report(part string, cause any) *PanicError {
 // cannot afford the closure of a [Guard].
 func Recovered(part string, panicked PanicFunc, cause any) *PanicError {
 	return panicked.report(part, cause)
+}
+
+// maxPanicDetail limits the detail of a finding about a panic, in bytes: the value may quote evidence.
+const maxPanicDetail = 4096
+
+// RecoverFinding makes a panic of a judge the finding that is [Internal]. A judge, which passes untrusted bytes to a
+// library, defers it.
+func RecoverFinding(part string, panicked PanicFunc, finding *Finding) {
+	if cause := recover(); cause != nil {
+		failure := panicked.report(part, cause)
+		detail := failure.Error() + "\n" + failure.Stack
+		detail = strings.ToValidUTF8(detail[:min(len(detail), maxPanicDetail)], "")
+		*finding = Finding{Reason: Internal, Detail: detail}
+	}
 }

@@ -52,7 +52,7 @@ func newLater() later {
 	return later{turn: make(chan struct{}, 1), decisions: map[Question]*laterDecision{}}
 }
 
-// decideLater has a decision made in the background, and returns the last result if there is one.
+// decideLater starts a decision in the background, and returns the last result if there is one.
 func (d *Decider) decideLater(job laterJob) Verdict {
 	l := &d.later
 	l.mu.Lock()

@@ -12,8 +12,9 @@ import (
 // pass returns the manifests that are judged under a reference.
 type pass func(context.Context, reference.Named) []Manifest
 
-// passes returns what is judged, in turn. Of an image with few manifests each reference is judged with those to which
-// it leads itself, so that an answer does not rest on a name that others can move, and then with all of them.
+// passes returns the evaluations in their order. For an image with few manifests, each reference is evaluated first
+// with its own manifests, so that the verdict does not depend on a name that others can move, and then with all
+// manifests.
 //
 // Otherwise those come first whose evidence is stored: what others put around the image has none that they could not
 // have signed. Then each reference is judged with the manifests to which it leads itself. Together these are all,

@@ -19,7 +19,7 @@ func (d *Decider) RequiresSignature(ref reference.Named) bool {
 	return false
 }
 
-// RequiresSignatureIn is like [Decider.RequiresSignature] for the document of one namespace, unless that is empty.
+// RequiresSignatureIn is like [Decider.RequiresSignature], for the document of one namespace if it is not empty.
 func (d *Decider) RequiresSignatureIn(namespace string, ref reference.Named) bool {
 	if namespace == "" {
 		return d.RequiresSignature(ref)

@@ -16,8 +16,8 @@ type admission struct {
 	uses      []use
 	// manifests are those that decided.
 	manifests []Manifest
-	// original is a reference under which the image was obtained, as it had to be, and holds reports whether it still is.
-	// It is nil if that cannot be told.
+	// original is the reference under which the image was obtained, and holds reports whether it still refers to the
+	// image. It is nil if that is unknown.
 	original reference.Named
 	holds    func() bool
 }

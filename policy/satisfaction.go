@@ -32,8 +32,8 @@ func (c Check) Requirement() string {
 	return string(c.requirement.ID)
 }
 
-// MetBy reports whether evidence of one of the manifests meets the requirement. It judges anew and caches nothing, and
-// is for the background.
+// MetBy reports whether evidence of one of the manifests meets the requirement. It evaluates without the cache, and is
+// called in the background.
 func (c Check) MetBy(ctx context.Context, evidence Evidence) bool {
 	i := slices.IndexFunc(c.Manifests, func(m Manifest) bool { return m.Digest == evidence.Manifest })
 	if i < 0 || c.requirement == nil || evidence.notUsableFor(c.Manifests[i]).Reason != "" {

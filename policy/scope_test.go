@@ -32,7 +32,7 @@ func TestNormalizeCompletesAsContainerdDoes(t *testing.T) {
 		"a space":                           {"app v1", ""},
 		"a newline at the end":              {"registry.example/app:v1\n", ""},
 		"upper case in the repository":      {"registry.example/App", ""},
-		"64 digits, which are no name":      {strings.Repeat("a", 64), ""},
+		"64 digits, which are not a name":   {strings.Repeat("a", 64), ""},
 		"a digest cut short":                {"app@sha256:e3b0", ""},
 		"a digest of an unknown algorithm":  {"app@md5:d41d8cd98f00b204e9800998ecf8427e", ""},
 		"two digests":                       {"app@" + someDigest + "@" + someDigest, ""},
@@ -110,7 +110,7 @@ func TestSelectUsesOnlyTheMostSpecificScope(t *testing.T) {
 		"a wildcard is not the domain itself":    {"sub.example/app", []string{"*.sub.example", ""}, ""},
 		"a wildcard for everything is invalid":   {name, []string{"*", "*.", ""}, ""},
 		"a wildcard with a path is invalid":      {name, []string{"*.example/team", ""}, ""},
-		"half a component is no namespace": {
+		"half a component is not a namespace": {
 			name, []string{"registry.sub.example:5000/te", name + "lication", ""}, "",
 		},
 		"a trailing slash is another string":  {name, []string{"registry.sub.example:5000/team/", ""}, ""},

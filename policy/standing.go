@@ -17,7 +17,7 @@ type standing struct {
 // standingKey is a configuration, and a repository; without one, all repositories.
 type standingKey struct{ config, repository string }
 
-// Bounds of what is remembered. An image is admitted under few references, by one manifest or two.
+// Limits of the cache. An image is usually admitted under few references, by one or two manifests.
 const (
 	maxStanding     = 8192
 	maxStandingSize = 8 << 20

@@ -39,7 +39,7 @@ func (l *lab) attachJunk(t *testing.T, to node.Pushed) {
 			"dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1",
 			"org.opencontainers.image.created":  fmt.Sprintf("2999-01-01T00:00:%02dZ", n%60),
 		})
-		// The subject comes last: a change after it drops it.
+		// The subject is added last, because a later change would drop it.
 		referrer, ok := mutate.Subject(annotated, subject).(v1.Image)
 		if !ok {
 			t.Fatal("an image with a subject is not an image")
@@ -102,9 +102,8 @@ func (l *lab) evidenceAttacks() map[string]*evidenceAttack {
 	}
 }
 
-// TestEvidenceAttacks has somebody with push rights put junk in the place of signatures, or next to them, and a
-// namespace whose requirement nothing meets have the registry asked again. The namespace whose requirement was met must
-// not notice.
+// TestEvidenceAttacks: somebody with push access replaces signatures by junk, or adds junk, and a namespace whose
+// requirement nothing meets triggers fetches. The namespace whose requirement was met must not notice.
 func TestEvidenceAttacks(t *testing.T) {
 	l := newLab(t)
 	key := must(l.Tools.GenerateKey(t.Context(), l.keys, "nobody"))(t)

@@ -159,7 +159,7 @@ func (l *lab) begin(t *testing.T, n *node.Node, namespace string, container node
 	return pod
 }
 
-// runs runs a pod that must run on a root filesystem with that marker.
+// runs runs a pod and expects a root filesystem with that marker.
 func (l *lab) runs(t *testing.T, n *node.Node, namespace, image, marker string) {
 	t.Helper()
 	pod := l.begin(t, n, namespace, node.Container{Image: image})

@@ -34,8 +34,8 @@ type minted struct {
 	references []string
 }
 
-// mintedNames is how many registries the tenant has invented. containerd's CRI needs more than a minute to learn of
-// thousands of names, so that make chaos does this with thousands.
+// mintedNames is how many registries the tenant has invented. containerd's CRI needs more than a minute for thousands
+// of names, so only make chaos uses that many.
 const mintedNames = 200
 
 // TestMintedRegistries: what a tenant pulls does not delay the signed images of others. Names cost him nothing.

@@ -83,7 +83,7 @@ func inventedRegistries(ctx context.Context, l *lab) error {
 }
 
 // replaceSignatures does what whoever can push to a signed repository can do: signatures are replaced by junk. The
-// namespace that requires another key has the registry asked again and again.
+// namespace that requires another key triggers fetches.
 func replaceSignatures(ctx context.Context, l *lab) error {
 	addenda := make([]mutate.Addendum, 64)
 	for i := range addenda {

@@ -11,9 +11,9 @@ import (
 // fault is something that goes wrong.
 type fault struct {
 	name string
-	// happen has it happen once, and returns when it is over.
+	// happen causes the fault once, and returns when it has ended.
 	happen func(context.Context, *lab) error
-	// part is the part of the tries that have to be answered: one in so many. During most of a long fault, none is.
+	// part is the share of the tries that must be answered: one in part. During most of a long fault, none is.
 	part int
 	// isHarmless reports whether the daemon goes on answering all the time, and refuses nothing that it should admit,
 	// unless it has no time to decide.

@@ -129,7 +129,7 @@ func (l *lab) boot(ctx context.Context) (err error) {
 		}
 		l.documents[l.node.PolicyFile(namespace)] = policy.JSON()
 	}
-	// What stands for DNS: names that nobody knows lead to the attacker.
+	// Instead of DNS: unknown names resolve to the attacker.
 	return errors.Join(
 		l.node.WriteHosts("_default", node.Mirror{URL: l.hostile.URL()}),
 		l.node.WriteHosts(l.registry.Host, node.Mirror{URL: l.registry.URL()}),

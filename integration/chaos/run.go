@@ -72,7 +72,7 @@ func each(ctx context.Context, l *lab, faults []fault, o options) (rows []*row, 
 // soak repeats the faults in a random order until its time is over.
 func soak(ctx context.Context, l *lab, faults []fault, o options) (rows []*row, err error) {
 	fmt.Fprintf(o.log, "chaos: soaking for %s with seed %d\n", o.duration, o.seed)
-	random := rand.New(rand.NewSource(o.seed)) //nolint:gosec // It is no secret.
+	random := rand.New(rand.NewSource(o.seed)) //nolint:gosec // It is not a secret.
 	end := time.Now().Add(o.duration)
 	for _, f := range faults {
 		rows = append(rows, newRow(f, 0))

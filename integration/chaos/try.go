@@ -27,7 +27,7 @@ type trial struct {
 type answer uint8
 
 const (
-	// none: containerd did not create the container, and the daemon was not the reason.
+	// none: containerd did not create the container, for a reason other than the daemon.
 	none answer = iota
 	admitted
 	refused

@@ -116,7 +116,7 @@ func (c *Cluster) StopKubelet(ctx context.Context) error {
 	return stopping.Stop(ctx)
 }
 
-// RestartKubelet starts the kubelet again with other further fields of its configuration. Its pods keep running.
+// RestartKubelet restarts the kubelet with different additional fields in its configuration. Its pods keep running.
 func (c *Cluster) RestartKubelet(ctx context.Context, configuration map[string]any) error {
 	if err := c.StopKubelet(ctx); err != nil {
 		return err

@@ -62,7 +62,7 @@ func (on release) pluginCredentials(t *testing.T) {
 	})
 }
 
-// wantAnswerOfTheRegistry waits until a pod is refused by the registry. Nothing about signatures may be shown.
+// wantAnswerOfTheRegistry waits until a pod is refused by the registry. The event must not mention signatures.
 func (l *lab) wantAnswerOfTheRegistry(t *testing.T, pod string) (status string) {
 	t.Helper()
 	status = l.wantStatus(t, prod, pod, "", "ErrImagePull")

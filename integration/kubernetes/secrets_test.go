@@ -8,7 +8,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// protected configures a registry that wants tokens. The node has no credentials for it.
+// protected configures a registry that requires tokens. The node has no credentials for it.
 func protected() node.RegistryConfig {
 	return node.RegistryConfig{Username: "ann", Password: "ann-7f3a", Tokens: true}
 }

@@ -100,7 +100,7 @@ func (l *lab) twinsOf(t *testing.T, repository string, good, evil v1.Image) twin
 	return w
 }
 
-// saying returns an image with the same layers and an entry point that tells them apart.
+// saying returns an image with the same layers and an entry point that identifies it.
 func saying(t *testing.T, image v1.Image) v1.Image {
 	t.Helper()
 	config := rig.Must(image.ConfigFile())(t).DeepCopy()

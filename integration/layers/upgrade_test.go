@@ -101,8 +101,8 @@ func (c *churn) run(ctx context.Context, request churned) {
 	}
 }
 
-// count counts an answer. A refusal that is not final is none, and neither is a failure of a containerd that is being
-// replaced.
+// count counts an answer. Refusals that are not final, and failures of a containerd that is being replaced, do not
+// count.
 func (c *churn) count(request churned, started bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

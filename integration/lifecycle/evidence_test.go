@@ -99,7 +99,7 @@ func contents(t *testing.T, path string) (all [][]byte) {
 	}
 }
 
-// brings imports, on a node without the images, one image's evidence saved by cosign and another's copied by skopeo.
+// brings imports evidence on a node without the images: one image's saved by cosign, another's copied by skopeo.
 func (l *lab) brings(t *testing.T, saved, copied node.Pushed) {
 	t.Helper()
 	directory := t.TempDir()

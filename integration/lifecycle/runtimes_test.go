@@ -140,7 +140,7 @@ func (l *lab) socketAppears(t *testing.T, manager *manager) {
 }
 
 func (b *bases) containerdKilled(t *testing.T) {
-	again, following := b.more(t, registered), b.more(t, "following containerd")
+	again, following := b.more(t, registered), b.more(t, "receiving containerd's events")
 	b.KillContainerd()
 	rig.OK(t, b.StartContainerd(t.Context()))
 	again()

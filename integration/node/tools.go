@@ -24,7 +24,7 @@ type Recipe struct {
 	// Module is the directory of the module that pins it, relative to the repository. Empty: integration/tools.
 	Module string
 	Tags   string
-	// Cgo has it built with a C compiler, which is installed if there is none.
+	// Cgo requires a C compiler for the build, which is installed if there is none.
 	Cgo bool
 	// Library is a C library that it needs, by its name in pkg-config, and LibraryPackage the Debian package that has it.
 	Library, LibraryPackage string

@@ -27,7 +27,7 @@ const (
 	verifierSection = "[plugins.'io.containerd.image-verifier.v1.bindir']\n  "
 )
 
-// pullSetting is a change of the node, and what the daemon says of it.
+// pullSetting is a change of the node, and what the daemon reports about it.
 type pullSetting struct {
 	// dropIn is added to containerd's configuration, with VERIFIERS for the directory of verifiers, and change changes
 	// this directory; both may be empty.
@@ -36,7 +36,8 @@ type pullSetting struct {
 	says   string
 }
 
-// uncheckedPulls pulls an unsigned image each time that the daemon says that containerd does not run the verifier.
+// uncheckedPulls pulls an unsigned image in each case in which the daemon reports that containerd does not run the
+// verifier.
 func (l *lab) uncheckedPulls(t *testing.T) {
 	unsigned := l.Push(t, "shop/unchecked:v1")
 	l.refusesPull(t, unsigned, "unsigned")

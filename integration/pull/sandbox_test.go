@@ -21,7 +21,7 @@ func (w *workshop) sandbox(t *testing.T) {
 	if record["level"] != "ERROR" {
 		t.Errorf("it is not said loudly: %v", record)
 	}
-	// The node's own copy is gone, so that it has to be pulled.
+	// The node's own copy is removed, so that it has to be pulled.
 	rig.OK(t, l.WriteHosts("countersign.test", node.MirrorOf(l.Registry)))
 	rig.Must(l.Registry.Push(t.Context(), "pause:1", l.Image(t, "pause")))(t)
 	signed := l.signed(t, "shop/signed:v1", bundle)

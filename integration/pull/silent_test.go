@@ -109,8 +109,8 @@ func verifying(daemon *node.Daemon) (*os.Process, error) {
 	return nil, errors.New("no verifier asks this daemon")
 }
 
-// crowd pulls more images at once from a registry that hangs than the daemon fetches for at once: each pull is allowed,
-// and the images of another registry do not wait for them.
+// crowd pulls more images from a hanging registry than the daemon fetches concurrently: each pull is allowed, and pulls
+// from another registry are not delayed.
 func (l *lab) crowd(t *testing.T) {
 	other := node.NewRegistry(t, l.Distribution())
 	policy := l.signatures()

@@ -170,7 +170,7 @@ func eachInDirectory(path string, as reference.Named, take func(archive.Found)) 
 	return nil
 }
 
-// maxInput limits what is read from standard input, in bytes. It is more than a store holds by default.
+// maxInput limits what is read from standard input, in bytes. It is more than the default limit of a store.
 const maxInput = 4 << 30
 
 // copyInput copies standard input, which cannot be read twice, into a file and returns its path.

@@ -22,7 +22,7 @@ import (
 	"github.com/countersign/countersign/policy/origin"
 )
 
-// aheadNode simulates a node for prefetching, by its fields.
+// aheadNode simulates a node for prefetching.
 type aheadNode struct {
 	mu       sync.Mutex
 	held     []origin.LocalImage
@@ -349,7 +349,7 @@ func TestOnlyNewNamesAreConsidered(t *testing.T) {
 	})
 }
 
-// TestTheNewestStayAndNoneIsForgotten has more images wait than there is room for.
+// TestTheNewestStayAndNoneIsForgotten queues more images than the limit.
 func TestTheNewestStayAndNoneIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := make([]string, maxJobs+100)

@@ -36,8 +36,9 @@ func (s *containerdStatus) checkHosts(ctx context.Context) {
 	if slices.Equal(existing(s.hosts), existing(theirs)) {
 		return
 	}
-	s.log.WarnContext(ctx, "registry.config_path is not containerd's own: signatures are fetched with other hosts.toml "+
-		"files than images are pulled", "config_path", s.hosts, "containerd", theirs)
+	s.log.WarnContext(ctx, "registry.config_path differs from containerd's setting: "+
+		"signatures are fetched with other hosts.toml files than images are pulled",
+		"config_path", s.hosts, "containerd", theirs)
 }
 
 // existing returns the directories of a list that exist.

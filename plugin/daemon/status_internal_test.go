@@ -106,7 +106,7 @@ func TestOtherHostsDirectoriesThanContainerdsAreReported(t *testing.T) {
 			if test.reported {
 				want = 1
 			}
-			if got := strings.Count(log.String(), "registry.config_path is not containerd's own"); got != want {
+			if got := strings.Count(log.String(), "registry.config_path differs from containerd's setting"); got != want {
 				t.Errorf("reported %d times, want %d: %s", got, want, &log)
 			}
 		})

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestWhatSomebodyHasChangedSinceIsKept: a removal takes back what the installation has written, and nothing else.
-func TestWhatSomebodyHasChangedSinceIsKept(t *testing.T) {
+// TestLaterChangesArePreserved: a removal reverts the changes of the installation only.
+func TestLaterChangesArePreserved(t *testing.T) {
 	const template = "var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl"
 	for name, test := range map[string]struct {
 		root, file   string

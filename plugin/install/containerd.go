@@ -116,8 +116,8 @@ type settings struct {
 	notes  []string
 }
 
-// configure returns the changes with which containerd calls countersign, and requires it if enforce is set. It refuses
-// if the merged configuration would not be what was intended.
+// configure returns the changes that make containerd call countersign, and require it if enforce is set. It fails if
+// the merged configuration would not have that effect.
 func (r *runtime) configure(ctx context.Context, enforce bool) (*settings, error) {
 	s := &settings{files: map[string][]byte{}}
 	others, err := r.others(enforce)

@@ -74,7 +74,7 @@ func (s *System) active(ctx context.Context, units []string) []string {
 	})
 }
 
-// ready waits until containerd and the daemon work together as planned.
+// ready waits until containerd and the daemon are connected as planned.
 func (s *System) ready(ctx context.Context, p *Plan) error {
 	if s == nil || len(s.active(ctx, p.units)) == 0 {
 		return nil

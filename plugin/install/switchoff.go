@@ -13,7 +13,7 @@ import (
 const preinstalled = "/opt/nri/plugins/10-countersign"
 
 // SwitchOff makes containerd work without countersign: it removes the drop-in and the verifier, restarts containerd,
-// and stops the service. It goes on if a step fails, and needs neither a record nor a valid configuration. It returns
+// and stops the service. It continues if a step fails, and needs neither a record nor a valid configuration. It returns
 // what it did.
 func (i *Installer) SwitchOff(ctx context.Context) (done []string, failed error) {
 	paths, failed := i.switches(ctx)

@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// maxShown bounds how many images are remembered as shown to a request. The least recently pulled ones are forgotten.
+// maxShown limits the images that are recorded as shown to a request. The least recently pulled ones are forgotten.
 const maxShown = 10_000
 
 // access remembers to which requests a registry has shown an image: requests of the same namespace with the same

@@ -2,9 +2,9 @@ package pull
 
 import "sync"
 
-// Limits of concurrent decisions, in total, for one registry, and for all registries that no policy document names: one
-// that hangs delays no other, and hundreds, which any tenant can name, delay none that a document names. The kubelet
-// pulls one image at a time, or a few.
+// Limits of concurrent decisions: in total, for one registry, and for all registries that no policy document names. A
+// registry that hangs does not delay others. Hundreds of them, which any tenant can name, do not delay registries that
+// a document names. The kubelet pulls one image or a few at a time.
 const (
 	maxPulls        = 128
 	maxPullsPerHost = 16

@@ -96,7 +96,7 @@ func TestACompanysCertificatesAreAccepted(t *testing.T) {
 		"a person":                    {ours.requirement(builder.Email, ""), good, ""},
 		"the second of two addresses": {ours.requirement("release@example.com", ""), good, ""},
 		"a host":                      {ours.requirement("", "build.example.com"), good, ""},
-		"a host that is no person":    {ours.requirement("", "build.example.com"), hostOnly, ""},
+		"a host that is not a person": {ours.requirement("", "build.example.com"), hostOnly, ""},
 		"a host in capitals":          {ours.requirement("", "BUILD.example.com"), good, ""},
 		"both":                        {ours.requirement(builder.Email, "build.example.com"), good, ""},
 		"the chain is in the bundle":  {rootOnly, chained, ""},

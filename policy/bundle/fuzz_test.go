@@ -90,7 +90,7 @@ func fuzzed(t testing.TB) (bundles [][]byte, requirements []*policy.Requirement)
 }
 
 // FuzzJudge changes bundles that meet a requirement: a changed bundle that still meets it, or lacks only a name, has
-// the payload of one of them, because no other payload can be signed without the key.
+// the payload of one of them, because a signature of another payload cannot be forged.
 func FuzzJudge(f *testing.F) {
 	bundles, requirements := fuzzed(f)
 	payloads := make(map[string]bool)

@@ -152,5 +152,5 @@ func TestAPanicIsInternal(t *testing.T) {
 	app := newSample(t, manifest, bundletest.Sign(t, key, subject, tagged).JSON(t))
 	var judge *bundle.Judge
 	finding := judge.Judge(t.Context(), app.request(required(t, key.Requirement(t)), named(t, tagged)))
-	wantFinding(t, finding, policy.Internal, "panic while judging a bundle")
+	wantFinding(t, finding, policy.Internal, "panic in a judge of bundles")
 }

@@ -66,12 +66,7 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding policy.Finding) {
 	asked, manifest, evidence := request.Requirement, request.Manifest, request.Evidence
 	// Bundles are untrusted bytes, and a library verifies them.
-	defer func() {
-		if cause := recover(); cause != nil {
-			failure := policy.Recovered("a judge of bundles", j.panicFunc(), cause)
-			finding = unmet(policy.Internal, "panic while judging a bundle: %v\n%s", cause, failure.Stack)
-		}
-	}()
+	defer policy.RecoverFinding("a judge of bundles", j.panicFunc(), &finding)
 	if asked.Kind != policy.SigstoreSigned {
 		return policy.Finding{Reason: policy.Unsigned}
 	}

@@ -66,7 +66,7 @@ func parseKeys(one []byte, several [][]byte) ([]*key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("public key %d: %w", i+1, err)
 		}
-		// A key of an unsupported kind is no error: containers/image accepts it in addition to a key of Rekor.
+		// A key of an unsupported kind is not an error: containers/image accepts it in addition to a key of Rekor.
 		keys[i] = &key{verifier: newVerifier(public), fingerprint: sha256.Sum256(der)}
 	}
 	return keys, nil

@@ -145,7 +145,7 @@ func TestTamperedStatementsAreRefused(t *testing.T) {
 			s.Subject[0].Digest["sha512"] = digest.SHA512.FromString("other").Encoded()
 		}), anotherImage),
 		"a digest of an unknown algorithm": rejected(replace(`"sha256"`, `"sha257"`), anotherImage),
-		"a digest that is no string":       rejected(replace(`"`+subject.Encoded()+`"`, "7"), no+"subject 1: "),
+		"a digest that is not a string":    rejected(replace(`"`+subject.Encoded()+`"`, "7"), no+"subject 1: "),
 		"no subject": rejected(with(func(s *bundletest.Statement) {
 			s.Subject = []bundletest.Subject{}
 		}), anotherImage),

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// basic has a registry want a name and a password.
+// basic makes a registry require a name and a password.
 func basic(sound http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "user" || password != "pass" {
@@ -22,7 +22,7 @@ func basic(sound http.Handler) http.Handler {
 	})
 }
 
-// bearer has a registry want a token, which its token server gives for a name and a password, or for anybody.
+// bearer makes a registry require a token, which its token server issues for a name and a password, or for anybody.
 func bearer(t *testing.T, anybody bool) func(http.Handler) http.Handler {
 	t.Helper()
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

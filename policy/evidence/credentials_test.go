@@ -181,7 +181,7 @@ func TestCredentialsAreReadEachTime(t *testing.T) {
 	}
 }
 
-// What other programs of this family read besides is not read.
+// The files that podman and skopeo read in addition are not read.
 func TestNoOtherFileIsRead(t *testing.T) {
 	home := t.TempDir()
 	r := newRegistry(t)

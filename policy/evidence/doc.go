@@ -8,8 +8,8 @@
 // reports that a caller waits and that the stored evidence does not suffice: the registry is then asked again every 15
 // seconds, for as long as a caller waits at least once a minute.
 //
-// What met a requirement stays: [Keeper.Satisfied] has it recorded, and no fetch, import or limit removes it while the
-// image is on the node. A failed fetch never replaces stored evidence, nor the answer that there is none. Nor does the
+// What met a requirement stays: [Keeper.Satisfied] records it, and no fetch, import or limit removes it while the image
+// is on the node. A failed fetch never replaces stored evidence, nor the answer that there is none. Nor does the
 // removal of signatures from a registry: a signature is valid wherever it is stored, and removing it does not revoke
 // it.
 //

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxEntries bounds the entries in memory. Stored evidence without an entry is read again.
+	// maxEntries limits the entries in memory. Stored evidence without an entry is read again.
 	maxEntries = 16384
 	// pollInterval is how often a registry is asked about the same manifest. The kubelet retries every ten seconds, so
 	// that a signature takes effect within thirty seconds of its push.
@@ -25,7 +25,7 @@ const (
 	pollDuration = 60 * time.Second
 	// busyDelay is how long a fetch is delayed if the queue is full.
 	busyDelay = time.Second
-	// maxFailure bounds the text of a failure, in bytes.
+	// maxFailure limits the text of a failure, in bytes.
 	maxFailure = 500
 )
 

@@ -84,7 +84,8 @@ func TestAFaultOnTheWayToABundleIsAFailureAndTakesNothingAway(t *testing.T) {
 	}
 }
 
-// failAt has a registry fail somewhere, without and with a signature in the old format next to the bundle, and recover.
+// failAt makes a registry fail at one request and recover, without and with a signature in the old format next to the
+// bundle.
 func failAt(t *testing.T, api bool, spoil func(http.Handler) http.Handler, want string) {
 	t.Helper()
 	image := manifestOf("image")

@@ -49,7 +49,7 @@ func (r *testRegistry) secure(
 	return secured{Server: server, authority: authority}
 }
 
-// certify makes a certificate for this machine, which certifies itself.
+// certify makes a self-signed certificate for this machine.
 func certify(t *testing.T, until time.Time) (certificate tls.Certificate, authority string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

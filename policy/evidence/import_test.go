@@ -95,7 +95,7 @@ func (s *node) importItem(item format.Item, want int) {
 	}
 }
 
-// fetch has the registry asked, which has that now.
+// fetch sets the content of the registry and fetches it.
 func (s *node) fetch(found evidence.Found) {
 	s.t.Helper()
 	s.set(found, nil)
@@ -225,7 +225,7 @@ func TestWhatWasImportedLastStaysWhereThereIsTooMuch(t *testing.T) {
 		want = newItem(t, 107, 4, 0)
 		want.Add(format.KindSignature, format.Contents(newItem(t, 201, 60, 0).Files, format.KindSignature)...)
 		s.wantStored(want)
-		// A registry cannot push out what was imported.
+		// A registry cannot displace imported evidence.
 		s.fetch(evidence.Found{Files: format.Contents(newItem(t, 1, 64, 0).Files, format.KindSignature), Tag: "b"})
 		s.wantStored(want)
 	})

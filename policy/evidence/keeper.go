@@ -18,7 +18,7 @@ type Config struct {
 	// Directory is where evidence is stored. If it cannot be used, evidence is stored in memory: that costs network
 	// requests, and no verdict changes.
 	Directory string
-	// MaxSize bounds what is stored in Directory, in bytes.
+	// MaxSize limits what is stored in Directory, in bytes.
 	MaxSize int64
 	// Exclusive has Open fail if the directory cannot be used: with [store.ErrLocked] if another process uses it.
 	Exclusive bool

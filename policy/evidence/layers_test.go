@@ -35,7 +35,7 @@ func layer(s signature, size int) map[string]any {
 	}
 }
 
-// serving has a registry serve a manifest under every tag, and blobs.
+// serving makes a registry serve a manifest under every tag, and blobs.
 func serving(manifest string, blobs ...string) func(http.Handler) http.Handler {
 	return func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/policy/evidence"
 )
 
-// minted are the names of registries that somebody has images pulled from, each of which hangs.
+// minted are the names of registries that an attacker invents, each of which hangs.
 type minted struct {
 	keeper *evidence.Keeper
 	s      *slots

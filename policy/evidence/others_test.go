@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// TestAPauseAffectsItsRegistryOnly: otherwise a tenant who pulls from a registry of his own could send the node to
-// another's until that is tired of it, and no container of others would find its signatures.
+// TestAPauseAffectsItsRegistryOnly: otherwise a tenant who pulls from a registry of his own could redirect the node to
+// another's until that rejects requests, and containers of others would find no signatures.
 func TestAPauseAffectsItsRegistryOnly(t *testing.T) {
 	hosts := hostsFor(t, "victim.example", `server = "http://victim.example"`)
 	write(t, filepath.Join(hosts, "hostile.example", "hosts.toml"), `server = "http://hostile.example"`)

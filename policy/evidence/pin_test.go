@@ -88,8 +88,8 @@ func TestWhatIsImportedAgainIsPinnedAgain(t *testing.T) {
 	})
 }
 
-// TestWhatExpiresWhileItIsImportedIsKept has evidence removed between being read and being pinned.
-func TestWhatExpiresWhileItIsImportedIsKept(t *testing.T) {
+// TestAnImportDuringExpiryIsPinned removes evidence between reading and pinning it.
+func TestAnImportDuringExpiryIsPinned(t *testing.T) {
 	onNode(t, func(s *node) {
 		item := newItem(t, 1, 1, 1)
 		s.importItem(item, 2)
@@ -121,7 +121,7 @@ func TestWhatExpiresWhileItIsImportedIsKept(t *testing.T) {
 	})
 }
 
-// TestWhatWasImportedOutranksTheRegistryInEveryKind has a registry serve as much as it may, of one kind or the other.
+// TestWhatWasImportedOutranksTheRegistryInEveryKind makes a registry serve as many files of one kind as are read.
 func TestWhatWasImportedOutranksTheRegistryInEveryKind(t *testing.T) {
 	var signatures, bundles [][]byte
 	filler := strings.Repeat("x", 1000<<10)

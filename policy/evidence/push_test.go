@@ -95,7 +95,7 @@ func (p pusher) index(children ...ocispec.Descriptor) ocispec.Descriptor {
 	})
 }
 
-// unchecked has the registry serve an index that it would not take, and returns its digest.
+// unchecked makes the registry serve an index that it would not accept, and returns its digest.
 func (p pusher) unchecked(children ...ocispec.Descriptor) digest.Digest {
 	p.t.Helper()
 	raw, err := json.Marshal(ocispec.Index{

@@ -27,7 +27,7 @@ const (
 type job struct {
 	entry  *entry
 	urgent bool
-	// registry, domain and project are what the queue knows of where it fetches from.
+	// registry, domain and project are those of the repository.
 	registry        *registryState
 	domain, project *group
 	// done is closed when the fetch has ended; err is why it failed, and may be read from then on.
@@ -100,8 +100,8 @@ func (q *queue) makeRoom(j *job, among func(*job) bool) bool {
 	return true
 }
 
-// isMoreDispensable reports whether a waiting job is removed before another: one of a registry of a lower rank, then
-// one of a domain or project for which more are waiting. Of equal ones, the later one is.
+// isMoreDispensable reports whether a waiting job is dropped before another: by the lower rank of its registry, then by
+// the number of waiting jobs of its domain or project. Of equal jobs the later one is dropped.
 func (j *job) isMoreDispensable(other *job) bool {
 	switch a, b := j.registry.rank(), other.registry.rank(); {
 	case a != b:

@@ -8,8 +8,8 @@ import (
 	"github.com/countersign/countersign/policy/internal/domain"
 )
 
-// rank orders registries by what is known of them. Whoever can have an image pulled chooses the name of its registry,
-// and can choose thousands: so one of which nothing is known ranks hardly above those that do not answer.
+// rank orders registries by their history. Anybody who can create a pod chooses the registry of its image, and can
+// choose thousands: so one of which nothing is known ranks hardly above those that do not answer.
 type rank uint8
 
 const (
@@ -68,8 +68,8 @@ func (s *registryState) rank() rank {
 }
 
 // record records the result of a fetch. One that fails at once does not count: it costs nothing. One that was answered,
-// and took long, may have had much to read: it does not count against a registry that is known for better, because
-// tenants choose what they push there.
+// and took long, may have had much to read: it does not lower a better rank, because tenants choose what they push
+// there.
 func (s *registryState) record(took time.Duration, err error) {
 	_, unfinished := errors.AsType[*fetch.UnfinishedError](err)
 	switch {
@@ -153,8 +153,8 @@ func (r *registryStates) release(s *registryState) {
 	}
 }
 
-// evict forgets one registry without fetches: see [domain.Evict]. A registry that documents name stays although it is
-// slow: it must not become a fast one by being forgotten.
+// evict removes the state of one registry without fetches: see [domain.Evict]. A slow registry that documents name is
+// not removed: without its state it would count as fast.
 func (r *registryStates) evict() {
 	host, ok := domain.Evict(r.all, func(_ string, s *registryState) domain.Candidate {
 		c := domain.Candidate{Rank: int(s.rank()) + 1, Domain: s.domain, Used: s.used}

@@ -16,7 +16,8 @@ import (
 // signatureArtifact is how cosign 3.1.3 types signatures of the old format with --registry-referrers-mode=oci-1-1.
 const signatureArtifact = "application/vnd.dev.cosign.artifact.sig.v1+json"
 
-// oldFormat has a referrer hold signatures as cosign attaches them: the type is that of the configuration, too.
+// oldFormat returns a referrer with signatures in the old format, as cosign attaches them: the config has that type
+// too.
 func (p pusher) oldFormat(signatures ...signature) func(*ocispec.Manifest) {
 	return func(manifest *ocispec.Manifest) {
 		manifest.ArtifactType, manifest.Config.MediaType = signatureArtifact, signatureArtifact

@@ -230,7 +230,7 @@ func filesIn(t testing.TB, directory string) []string {
 	return contents
 }
 
-// reaching is the configuration of a Keeper that reaches registries in some way.
+// reaching returns the configuration of a Keeper with a configuration of registries.
 func reaching(registries registry.Config) evidence.Config {
 	return evidence.Config{Fetcher: fetch.New(fetch.Config{Registries: registry.New(registries)})}
 }

@@ -75,8 +75,8 @@ func TestTheCredentialsOfARequestServeThatRequestOnly(t *testing.T) {
 	}
 }
 
-// TestWhatSomeCredentialsFindIsNotLostToOthers: the entry for a path may read signatures but not the list of referrers,
-// and the one for the host, which is tried then, neither.
+// TestWhatSomeCredentialsFindIsNotLostToOthers: the entry for a path can read signatures, but not the list of
+// referrers. The entry for the host, which is tried next, can read neither.
 func TestWhatSomeCredentialsFindIsNotLostToOthers(t *testing.T) {
 	r := newRegistry(t)
 	m := manifestOf("image")

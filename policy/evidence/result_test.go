@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// TestEachRequestIsToldOfWithItsResult: a registry by the name that images give it, whichever of its hosts was asked.
-func TestEachRequestIsToldOfWithItsResult(t *testing.T) {
+// TestEachRequestIsReportedWithItsResult: by the registry's name in references, for each of its hosts.
+func TestEachRequestIsReportedWithItsResult(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
 		want   registry.Result

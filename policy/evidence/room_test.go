@@ -41,7 +41,7 @@ func inCrowd(t *testing.T, kib int64, test func(c crowd)) {
 	})
 }
 
-// decide has a decision wait for the evidence of an image, and use it.
+// decide waits for the evidence of an image, as a decision does, and uses it.
 func (c crowd) decide(host string, n int) policy.Evidence {
 	c.t.Helper()
 	named, m := parse(c.t, host+"/app:v1"), manifestOf(fmt.Sprint(n))

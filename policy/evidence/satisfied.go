@@ -10,8 +10,8 @@ import (
 	"github.com/countersign/countersign/policy/evidence/store"
 )
 
-// maxSatisfactions bounds how many satisfactions of one entry wait to be recorded, and how many are known to have been
-// reported. Others are recorded when a decision reports them again.
+// maxSatisfactions limits the queued satisfactions of one entry, and those that are known to have been reported. Others
+// are recorded when a decision reports them again.
 const maxSatisfactions = 256
 
 // satisfactions are what decisions have reported of an entry. The Keeper's lock guards them.
@@ -23,8 +23,8 @@ type satisfactions struct {
 	recording sync.Mutex
 }
 
-// Satisfied is a [policy.SatisfiedFunc]: it has the file that met a requirement recorded in the background, so that it
-// stays in the store, regardless of what a registry serves later.
+// Satisfied is a [policy.SatisfiedFunc]: it records the file that met a requirement in the background, so that it stays
+// in the store, regardless of what a registry serves later.
 func (k *Keeper) Satisfied(s policy.Satisfaction) {
 	key := store.Key{Manifest: s.Evidence.Manifest, Repository: s.Reference.Name()}
 	k.mu.Lock()

@@ -158,7 +158,7 @@ func (c *cluster) want(when, namespace string, want policy.Reason) {
 	}
 }
 
-// serve has the registry serve that from now on, and the namespace whose requirement nothing meets ask for it.
+// serve changes what the registry serves, and triggers a fetch by the namespace whose requirement nothing meets.
 func (c *cluster) serve(found evidence.Found) {
 	c.t.Helper()
 	c.set(found, nil)
@@ -194,7 +194,7 @@ func formats() map[string]func(tag string, files ...[][]byte) evidence.Found {
 }
 
 // TestASatisfiedNamespaceStaysSatisfied: somebody who can push to the signed repository serves something else, and a
-// namespace whose requirement is not met has the registry asked again.
+// namespace whose requirement is not met triggers a fetch.
 func TestASatisfiedNamespaceStaysSatisfied(t *testing.T) {
 	for kind, found := range formats() {
 		for name, attack := range map[string]func(c *cluster){
@@ -423,7 +423,8 @@ func TestAFetchWithCredentialsReplacesNothingUnrecorded(t *testing.T) {
 			none := func(string) (string, string, error) { return "", "", nil }
 			ended <- keeper.FetchWith(t.Context(), manifestOf("image"), parse(t, testRepository), none)
 		}()
-		// A goroutine that waits for a lock cannot be waited for: the fetch gets turns enough to end too early.
+		// The test cannot wait for a goroutine that waits for a lock, so it yields often enough for the fetch to end
+		// too early.
 		for range 10_000 {
 			if runtime.Gosched(); len(ended) > 0 {
 				t.Error("the fetch has ended before the recording")

@@ -28,7 +28,7 @@ func (k *Keeper) watch() {
 // would not fare better, and each attempt looks through all that waits.
 const maxRefused = 16
 
-// askAgain has everything fetched that someone waits for and that is due, and returns when the next is.
+// askAgain queues all fetches that are due and that a caller waits for, and returns when the next is due.
 func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -50,7 +50,7 @@ func (k *Keeper) askAgain(now time.Time) (next time.Time) {
 	return next
 }
 
-// askOne has an entry fetched that is due, unless too many of the rank of its registry were refused in this round.
+// askOne queues the fetch of a due entry, unless too many of the rank of its registry were refused in this round.
 func (k *Keeper) askOne(e *entry, now time.Time, refused *[ranks]int) {
 	rank := k.queue.registries.rank(e.key.Host())
 	if refused[rank] < maxRefused && !k.submit(e, true) {

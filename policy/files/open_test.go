@@ -101,7 +101,7 @@ func TestTheDocumentOfANamespaceAtStart(t *testing.T) {
 			want: map[string]string{"prod": "denied: reading policy ROOT/policies/prod.json: " +
 				"too many levels of symbolic links"},
 		},
-		"what editors and the kubelet leave behind is no document": {
+		"what editors and the kubelet leave behind is not a document": {
 			files: map[string]string{
 				"system.json": system, "policies/prod.json~": strict, "policies/.prod.json.swp": "b0VIM",
 				"policies/4913": "", "policies/#prod.json#": strict, "policies/prod.json.bak": strict,
@@ -109,7 +109,7 @@ func TestTheDocumentOfANamespaceAtStart(t *testing.T) {
 			},
 			want: map[string]string{"prod": "system"},
 		},
-		"a name that is no namespace's is no document": {
+		"a name that is not a namespace's is not a document": {
 			files: map[string]string{
 				"system.json": system, "policies/Prod.json": strict, "policies/-prod.json": strict,
 				"policies/a.prod.json": strict, "policies/" + strings.Repeat("a", 64) + ".json": strict,

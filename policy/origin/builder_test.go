@@ -65,7 +65,7 @@ func (s *stores) config(author string, layers ...string) ocispec.Descriptor {
 	return s.document(ocispec.MediaTypeImageConfig, image)
 }
 
-// labelled is config for an image with labels.
+// labelled is like config, for an image with labels.
 func (s *stores) labelled(author string, labels map[string]string, layers ...string) ocispec.Descriptor {
 	s.tb.Helper()
 	image := ocispec.Image{Author: author, RootFS: ocispec.RootFS{Type: "layers", DiffIDs: diffIDs(layers...)}}

@@ -107,7 +107,7 @@ func (c *Containerd) start(f func(context.Context)) bool {
 		return false
 	}
 	c.background.Go(func() {
-		_ = policy.Guard("following containerd", c.panicked, func() error { f(c.in(c.ending)); return nil })
+		_ = policy.Guard("receiving containerd's events", c.panicked, func() error { f(c.in(c.ending)); return nil })
 	})
 	return true
 }

@@ -144,7 +144,7 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 		s.prepare("first", "container", remapped(chain))
 		return rootfs{s.config("app", "base"), policy.UnknownOrigin, nil}
 	},
-	"the mappings are no mappings": func(s *stores) rootfs {
+	"the mappings are not mappings": func(s *stores) rootfs {
 		labels := snapshots.WithLabels(map[string]string{snapshots.LabelSnapshotUIDMapping: "0:1"})
 		s.prepare("first", "container", s.unpack("first", "evil"), labels)
 		return rootfs{s.config("app", "base"), policy.UnknownOrigin, nil}

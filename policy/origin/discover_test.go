@@ -81,7 +81,7 @@ var discoveryCases = map[string]func(s *stores) discovery{
 		s.pulled("evil", "evil")
 		return discovery{reason: policy.UnknownOrigin, words: []string{remapped(chainOf("base"))}}
 	},
-	"the mappings are no mappings": func(s *stores) discovery {
+	"the mappings are not mappings": func(s *stores) discovery {
 		labels := snapshots.WithLabels(map[string]string{snapshots.LabelSnapshotUIDMapping: "0:1"})
 		s.prepare("first", "container", s.unpack("first", "base", "app"), labels)
 		s.pulled("base", "base")

@@ -91,7 +91,7 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 			}
 			followed, done = true, nil
 			state := c.images.state()
-			c.log.InfoContext(ctx, "following containerd",
+			c.log.InfoContext(ctx, "receiving containerd's events",
 				"names", state.Names, "images", state.Images, "unreadable", state.Unreadable)
 		case <-c.images.failing:
 			retry.plan()

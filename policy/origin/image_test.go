@@ -86,7 +86,7 @@ var imageCases = map[string]func(s *stores) known{
 			PulledAs:  []string{"aaa.example/evil:1", "victim.example/app:v1"},
 		}}
 	},
-	"names that are no references lead to it as well": func(s *stores) known {
+	"names that are not references lead to it as well": func(s *stores) known {
 		m, c := s.image("app")
 		for _, stored := range []string{
 			"example.com/app:v1", "example.com/UPPER:v1", "overlayfs/@/x",

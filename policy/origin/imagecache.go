@@ -47,7 +47,7 @@ type imageCache struct {
 	unread    int
 	// failing receives a value when a read failed that should be retried.
 	failing chan struct{}
-	// news are the names of which nobody has been told yet, see [Containerd.News].
+	// news are the names that [Containerd.News] has not returned yet.
 	news map[string]struct{}
 	// touched are the names of events that arrived during a list: the list may be older.
 	touched map[string]struct{}
@@ -62,7 +62,7 @@ type imageCache struct {
 // name is an image-store name.
 type name struct {
 	target digest.Digest
-	// reference is nil for a name that is no reference.
+	// reference is nil if the name is not a reference.
 	reference reference.Named
 	// updated is when containerd last updated it.
 	updated time.Time

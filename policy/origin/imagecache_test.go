@@ -152,9 +152,9 @@ func TestNothingIsKeptThatNoNameLeadsTo(t *testing.T) {
 	same(t, o.Sizes(), empty)
 }
 
-// TestWhatIsForgottenWhileItIsReadForAnotherNameIsKept has an index of hundreds lead to another, whose own name goes
-// while that is being read again.
-func TestWhatIsForgottenWhileItIsReadForAnotherNameIsKept(t *testing.T) {
+// TestANodeRemovedDuringAReadIsStoredAgain: an index with hundreds of children lists another index, whose own name is
+// removed while the first one is read again.
+func TestANodeRemovedDuringAReadIsStoredAgain(t *testing.T) {
 	s := newStores(t)
 	m, c := s.image("app")
 	inner := s.index(append(absentMany(300, "inner"), m)...)

@@ -94,7 +94,7 @@ func TestLabelsTellImagesApart(t *testing.T) {
 	}
 }
 
-// TestLabelsThatCannotBeRead leave an image among the candidates.
+// TestLabelsThatCannotBeRead: the image remains a candidate.
 func TestLabelsThatCannotBeRead(t *testing.T) {
 	s := newStores(t)
 	signed := s.labelled("signed", map[string]string{"revision": "1"}, "base")

@@ -86,7 +86,7 @@ func (m *imageCache) lockedDrop(target digest.Digest, r *root) {
 	m.lockedRelease(target)
 }
 
-// lockedUnread has a root read, or read again.
+// lockedUnread queues a root to be read, or read again.
 func (m *imageCache) lockedUnread(r *root, change uint64) {
 	r.change = max(r.change, change)
 	switch r.state {

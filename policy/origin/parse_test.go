@@ -22,16 +22,16 @@ func TestErrorsOfParsersNameTheKey(t *testing.T) {
 		parse     func(raw string) error
 		raw, want string
 	}{
-		"a config that is no object": {config, `[]`, "expected an object, found array"},
-		"layers that are no object":  {config, `{"rootfs":"x"}`, `"rootfs": expected an object, found string`},
-		"layers that are no list": {
+		"a config that is not an object": {config, `[]`, "expected an object, found array"},
+		"layers that are not an object":  {config, `{"rootfs":"x"}`, `"rootfs": expected an object, found string`},
+		"layers that are not a list": {
 			config, `{"rootfs":{"diff_ids":{}}}`, `"rootfs.diff_ids": expected an array, found {`,
 		},
-		"a layer that is no digest": {
+		"a layer that is not a digest": {
 			config, `{"rootfs":{"diff_ids":[1]}}`, `"rootfs.diff_ids": expected a string, found number`,
 		},
-		"a config that ends early":     {config, `{"rootfs":`, "unexpected end of JSON input"},
-		"a manifest that is no object": {document, `1`, "expected an object, found number"},
+		"a config that ends early":         {config, `{"rootfs":`, "unexpected end of JSON input"},
+		"a manifest that is not an object": {document, `1`, "expected an object, found number"},
 		"a media type that is a number": {
 			document, `{"mediaType":1}`, `its "mediaType": expected a string, found number`,
 		},
@@ -41,7 +41,7 @@ func TestErrorsOfParsersNameTheKey(t *testing.T) {
 		"a digest that is a number": {
 			document, `{"config":{"digest":1}}`, `its "config": "digest": expected a string, found number`,
 		},
-		"manifests that are no list": {document, `{"manifests":{}}`, `its "manifests": expected an array, found {`},
+		"manifests that are not a list": {document, `{"manifests":{}}`, `its "manifests": expected an array, found {`},
 		"a descriptor that is a digest": {
 			document, `{"manifests":["sha256:` + hex + `"]}`, `its "manifests": expected an object, found string`,
 		},

@@ -170,7 +170,7 @@ func (s *stores) fail(failing func(call, argument string) error) {
 	s.failing = failing
 }
 
-// waitAfterList has the next list wait, after it was made, until the function returns.
+// waitAfterList delays the result of the next list until the function returns.
 func (s *stores) waitAfterList(wait func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -118,7 +118,7 @@ func acceptable(response *http.Response) error {
 	return nil
 }
 
-// boundedBody is a body that fails when more than left bytes are read.
+// boundedBody is a body whose reading fails after a number of bytes.
 type boundedBody struct {
 	body io.ReadCloser
 	left int64

@@ -42,7 +42,7 @@ func TestKeyringsAreJoined(t *testing.T) {
 		"revoked, and sound in a later one": {[][]byte{revoked, sound}, false},
 		"sound, and revoked in a later one": {[][]byte{sound, revoked}, true},
 		"another key":                       {[][]byte{other}, false},
-		"another that is no keyring":        {[][]byte{sound, []byte("-----BEGIN NOTHING-----")}, false},
+		"another that is not a keyring":     {[][]byte{sound, []byte("-----BEGIN NOTHING-----")}, false},
 		"an empty file":                     {[][]byte{{}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

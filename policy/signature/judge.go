@@ -59,12 +59,7 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding policy.Finding) {
 	requirement, ref := request.Requirement, request.Reference
 	// Signatures are untrusted bytes, and a library parses them.
-	defer func() {
-		if cause := recover(); cause != nil {
-			failure := policy.Recovered("a judge of signatures", j.panicFunc(), cause)
-			finding = unmet(policy.Internal, "panic while judging: %v\n%s", cause, failure.Stack)
-		}
-	}()
+	defer policy.RecoverFinding("a judge of signatures", j.panicFunc(), &finding)
 	if requirement.Problem != "" {
 		return unmet(policy.InvalidPolicy, "%s", requirement.Problem)
 	}

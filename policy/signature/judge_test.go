@@ -89,7 +89,7 @@ func TestStatesOfEvidence(t *testing.T) {
 		"the instance is another": {
 			func(_ *testing.T, e *policy.Evidence) { e.Instance = digest.FromString("other") }, policy.Unavailable,
 		},
-		"the instance is no digest": {
+		"the instance is not a digest": {
 			func(_ *testing.T, e *policy.Evidence) { e.Instance = "../../etc/passwd" }, policy.Unavailable,
 		},
 	} {

@@ -57,7 +57,7 @@ func checkKeys(requirement []byte) error {
 	return t.checkCertificates()
 }
 
-// publicKeys parses keys in PEM; whose is part of the error.
+// publicKeys parses keys in PEM; whose names the owner in an error.
 func publicKeys(whose string, one []byte, several [][]byte) ([]crypto.PublicKey, error) {
 	if one != nil {
 		several = [][]byte{one}

@@ -45,11 +45,11 @@ func TestAKindOfAnotherPackageIsOneRow(t *testing.T) {
 		"invalid": {
 			`[` + library + `,{"type":"notationSigned"}]`, nil, "requirement 2: notationSigned needs",
 		},
-		"before a library's bad":  {`[` + own + `,{"type":"reject","x":1}]`, nil, `"x"`},
-		"before an unknown kind":  {`[` + own + `,{"type":"rejcet"}]`, nil, "rejcet"},
-		"before what is no kind":  {`[` + own + `,7]`, nil, "number"},
-		"an empty list":           {`[]`, nil, "empty"},
-		"a kind in other letters": {`[{"type":"notationsigned","keyPath":"x"}]`, nil, "notationsigned"},
+		"before a library's bad":    {`[` + own + `,{"type":"reject","x":1}]`, nil, `"x"`},
+		"before an unknown kind":    {`[` + own + `,{"type":"rejcet"}]`, nil, "rejcet"},
+		"before what is not a kind": {`[` + own + `,7]`, nil, "number"},
+		"an empty list":             {`[]`, nil, "empty"},
+		"a kind in other letters":   {`[{"type":"notationsigned","keyPath":"x"}]`, nil, "notationsigned"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			document, err := withNotation().Parse([]byte(`{"default":`+test.list+`}`), os.ReadFile)

@@ -43,7 +43,7 @@ func TestRequirementsThatNothingMeets(t *testing.T) {
 		problem     string
 	}{
 		"no PEM": {sigstoreSigned(someKey, ""), byKey, "parsing public key 1"},
-		"the second is no key": {
+		"the second is not a key": {
 			sigstoreSigned(`"keyDatas":`+data([][]byte{good, nil}), ""), byKey,
 			"parsing public key 2",
 		},

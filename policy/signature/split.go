@@ -75,7 +75,7 @@ func (s *splitter) transport(name string) error {
 	})
 }
 
-// list passes on the bytes of one value, which is not necessarily a list.
+// list passes the bytes of one value to visit. It need not be a list.
 func (s *splitter) list(at listPosition) error {
 	value, err := s.walker.Value()
 	if err != nil {

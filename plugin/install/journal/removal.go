@@ -38,7 +38,7 @@ func (j *Journal) removeTrees(trees []string) error {
 	return j.clear()
 }
 
-// removeTree removes a directory with all that is in it. It does not follow symlinks below it.
+// removeTree removes a directory and its contents. It does not follow symlinks below it.
 func (h *Host) removeTree(tree string) error {
 	place, err := h.locate(tree)
 	if err != nil {

@@ -46,7 +46,7 @@ func (h *Host) remove(place string) error {
 	h.step()
 	err = os.Remove(place)
 	if info.IsDir() && (errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)) {
-		return nil // Somebody else's files are in it.
+		return nil // It contains files of others.
 	}
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (h *Host) own(path string, file *File) error {
 	return os.Chmod(path, file.Mode)
 }
 
-// copyAttributes copies extended attributes, such as SELinux's label. File systems without them are no error.
+// copyAttributes copies extended attributes, such as SELinux's label. File systems without them are not an error.
 func copyAttributes(from, to string) {
 	names := make([]byte, 4096)
 	size, err := unix.Llistxattr(from, names)

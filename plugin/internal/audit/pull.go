@@ -16,8 +16,8 @@ type Pull struct {
 	// Name and Digest are the reference and digest of the image, as the client has them. The digest is empty if the client
 	// did not resolve the reference.
 	Name, Digest string
-	// Namespace and Pod name the pod that needs the image. They are empty if the client did not say: then the image is
-	// judged for all namespaces of this node.
+	// Namespace and Pod name the pod that needs the image. They are empty if the client does not know the pod: then the
+	// image is evaluated for all namespaces of this node.
 	Namespace, Pod string
 	// Outcome is what happened to the pull. A pull may be admitted although the verdict denies: see [Pull.Final].
 	Outcome policy.Outcome

@@ -19,7 +19,7 @@ const criRuntimePlugin = "io.containerd.cri.v1.runtime"
 const remoteExport = "enable_remote_snapshot_annotations"
 
 // Unsupported returns why the containerd at an address cannot be served as it is configured. If allowRemote is set, it
-// may use remote snapshotters. What cannot be determined is no reason.
+// may use remote snapshotters. An undetermined property is not a reason.
 func Unsupported(ctx context.Context, address string, allowRemote bool) error {
 	config, err := ReadConfig(ctx, address)
 	if err != nil {

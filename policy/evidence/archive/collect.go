@@ -110,7 +110,7 @@ func (c *collection) visit(of ocispec.Descriptor, subject digest.Digest) {
 	}
 }
 
-// fail notes the first thing that is wrong.
+// fail records the first error.
 func (c *collection) fail(err error) {
 	if c.err == nil {
 		c.err = err

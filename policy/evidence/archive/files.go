@@ -64,7 +64,7 @@ func (d *directory) start(name string) ([]byte, error) {
 	return readAll(file, name, min(size, beginning), beginning)
 }
 
-// open opens what is a file, and returns its size.
+// open opens a regular file, and returns its size.
 func (d *directory) open(name string) (*os.File, int64, error) {
 	info, err := d.root.Lstat(name)
 	if err != nil {

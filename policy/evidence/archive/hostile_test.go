@@ -19,7 +19,7 @@ import (
 
 type descriptor = ocispec.Descriptor
 
-// builder builds layouts, and does not care whether they are right.
+// builder builds layouts, also invalid ones.
 type builder struct {
 	files map[string][]byte
 	top   ocispec.Index
@@ -263,7 +263,7 @@ func (b *builder) annotated(subject digest.Digest, manifest, repository string) 
 	return b.document(m)
 }
 
-// checkOthers returns when the good item was found, and of everything else one error was said, in one line.
+// checkOthers expects the good item, and one error of one line for everything else.
 func checkOthers(t *testing.T, found []archive.Found, want string) {
 	t.Helper()
 	goods, failures := 0, 0

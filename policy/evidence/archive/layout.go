@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// MaxManifest bounds a manifest or an index, in bytes, as registries do.
+	// MaxManifest limits a manifest or an index, in bytes, as registries do.
 	MaxManifest = 4 << 20
 	// maxArtifact bounds one with evidence: annotations of signatures stand in it.
 	maxArtifact = 2 * MaxManifest

@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxScanned bounds what is read of blobs that may be artifacts, in bytes.
+// maxScanned limits the bytes that are read of blobs that may be artifacts.
 const maxScanned = 256 << 20
 
 // scan looks for artifacts among the blobs that do not stand in index.json: what an index lists, and what nothing leads

@@ -12,8 +12,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// TestOthersReadWhatIsWritten has go-containerregistry read the layout, as crane does, and compares every document with
-// the rules of image-spec v1.1.1.
+// TestOthersReadWhatIsWritten reads the layout with go-containerregistry, as crane does, and compares every document
+// with the rules of image-spec v1.1.1.
 func TestOthersReadWhatIsWritten(t *testing.T) {
 	path, err := ggcr.FromPath(extract(t, write(t, items(t))))
 	if err != nil {

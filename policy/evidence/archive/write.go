@@ -87,7 +87,7 @@ type writer struct {
 	err       error
 }
 
-// artifact is one to be written.
+// artifact is an artifact to be written.
 type artifact struct {
 	item    format.Item
 	subject *ocispec.Descriptor

@@ -29,7 +29,7 @@ type bundleReader struct {
 	hashes []uint64
 	// noRoom reports whether there was no room for a file of the last referrer that was read.
 	noRoom bool
-	// payloads are those of signatures, several of which often have one.
+	// payloads are the payloads of signatures, which several signatures often share.
 	payloads map[digest.Digest][]byte
 	// ahead is what was read of several referrers at the same time.
 	ahead ahead

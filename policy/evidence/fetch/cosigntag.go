@@ -87,7 +87,7 @@ func (t *cosignTag) readSignatures(
 	}
 	var out leftOut
 	payloads := map[digest.Digest][]byte{}
-	// From the end, so that it is the oldest that do not fit.
+	// From the end, so that the oldest exceed the limit.
 	for _, layer := range slices.Backward(layers) {
 		content, err := readSignature(ctx, from, layer, payloads)
 		if err == nil && int64(len(content)) > t.room {

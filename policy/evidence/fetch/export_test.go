@@ -35,7 +35,7 @@ func ParseLookasides(raw []byte, repository reference.Named) (*url.URL, error) {
 	return at, err
 }
 
-// LookasideProblems returns how many things are wrong with a file of registries.d.
+// LookasideProblems returns the number of problems of a file of registries.d.
 func LookasideProblems(raw []byte) int {
 	all := newLookasides()
 	all.add("registry.yaml", raw)

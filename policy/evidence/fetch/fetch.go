@@ -26,7 +26,7 @@ type request struct {
 	subject       reference.Canonical
 	// known are the digests of what was read in full before, by what was asked for.
 	known map[string]digest.Digest
-	// force has all sources read again, because the lookaside has changed.
+	// force rereads all sources, because the lookaside has changed.
 	force bool
 	// room is how many bytes may still be stored.
 	room int64

@@ -22,7 +22,7 @@ import (
 const (
 	// maxLookaside is how many signatures of a lookaside are read: containers/image takes more for a fault.
 	maxLookaside = 128
-	// maxLookasideBytes bounds what is stored of them, in bytes, so that there is room for what the registry has.
+	// maxLookasideBytes limits what is stored of them, in bytes, so that there is room for what the registry has.
 	maxLookasideBytes = format.MaxTotal / 2
 )
 
@@ -61,7 +61,7 @@ func (q *request) fetchLookaside(ctx context.Context) *sourceResult {
 	return r
 }
 
-// lookaside returns where the signatures lie.
+// lookaside returns where the signatures are.
 func (q *request) lookaside() (*url.URL, error) {
 	all, err := readLookasides(q.fetcher.lookaside)
 	if err != nil {
@@ -140,8 +140,8 @@ func (l *lookaside) Head(ctx context.Context) (id digest.Digest, err error) {
 		l.room -= int64(len(kept.Bytes))
 	}
 	content.Detail = out.describe("signatures in the lookaside", read-len(content.Files), len(content.Files))
-	// No digest says what a lookaside should have: it can be the page of a proxy that was served, and may be another at
-	// the next try.
+	// A lookaside has no digests: the response may have been the page of a proxy, and another one may come at the next
+	// fetch.
 	if n > 0 && read == 0 {
 		return id, fmt.Errorf("none of its %d signatures can be read: %w", n, out.first)
 	}

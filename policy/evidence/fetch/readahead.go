@@ -20,8 +20,8 @@ import (
 const (
 	// readAhead is how many referrers are read at the same time: in one after the other, 300 take longer than a fetch may.
 	readAhead = 8
-	// maxSkipped limits the cached blobs that are not signatures of an image, and maxSkippedBytes the text that the
-	// errors have that tell why.
+	// maxSkipped limits the cached blobs that are not signatures of an image, and maxSkippedBytes the text of their
+	// errors.
 	maxSkipped      = 16384
 	maxSkippedBytes = 16 << 20
 )

@@ -21,7 +21,7 @@ import (
 const (
 	// defaultLookaside is where containers/image looks as root for a repository of which registries.d says nothing.
 	defaultLookaside = "file:///var/lib/containers/sigstore"
-	// maxRegistriesFile bounds a file of registries.d, in bytes.
+	// maxRegistriesFile limits a file of registries.d, in bytes.
 	maxRegistriesFile = 1 << 20
 )
 
@@ -30,10 +30,9 @@ const (
 type lookasides struct {
 	// scopes are the entries by their scope; the empty one is default-docker.
 	scopes map[string]lookasideEntry
-	// problems are all there are, in the order of the files.
+	// problems are all problems, in the order of the files.
 	problems []error
-	// unknown is why it is not known of which scopes a file says something: then nothing is known of those of which no
-	// other file does.
+	// unknown is why the scopes of a file could not be determined. Then scopes that no other file mentions are unknown.
 	unknown error
 }
 

@@ -9,7 +9,7 @@ import (
 // Bundle is what can be read of a Sigstore bundle without verifying anything.
 type Bundle struct {
 	MediaType string
-	// PredicateType is that of the statement in its envelope; empty where it has none that can be read.
+	// PredicateType is that of the statement in its envelope, or empty if it is unreadable.
 	PredicateType string
 	// Payload is the content of the envelope, and Hint the name of the key that allegedly signed it.
 	Payload []byte

@@ -1,3 +1,3 @@
-// Package format has the files that evidence consists of: signatures as containers/image's dir: transport has them, and
-// Sigstore bundles. It checks their form and their size, and verifies no signature.
+// Package format defines the files of evidence: signatures in the format of containers/image's dir: transport, and
+// Sigstore bundles. It validates their form and size, and does not verify signatures.
 package format

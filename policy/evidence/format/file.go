@@ -10,11 +10,11 @@ import (
 const (
 	// MaxFiles is how many signatures are stored, and how many bundles.
 	MaxFiles = 64
-	// MaxFile bounds the payload of a signature, and a bundle, in bytes.
+	// MaxFile limits the payload of a signature, and a bundle, in bytes.
 	MaxFile = 1 << 20
-	// MaxSignatureFile bounds a signature file, in bytes: its payload in base64, and annotations.
+	// MaxSignatureFile limits a signature file, in bytes: its payload in base64, and annotations.
 	MaxSignatureFile = 4 * MaxFile
-	// MaxTotal bounds all files together, in bytes.
+	// MaxTotal limits all files together, in bytes.
 	MaxTotal = 32 << 20
 )
 

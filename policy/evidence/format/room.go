@@ -56,8 +56,8 @@ func (r *Room) fit(file File) bool {
 	return true
 }
 
-// Trim returns the files that are stored of some: imported ones of either kind first, and the newest of each. The
-// imported ones are the last of what it returns. The detail describes what was dropped.
+// Trim drops files over the limits: it prefers imported files of either kind, and then the newest. It returns imported
+// files last. The detail describes what was dropped.
 func Trim(files []File) (kept []File, detail string) {
 	others, imported := Split(files)
 	room := NewRoom()
@@ -76,8 +76,8 @@ func Trim(files []File) (kept []File, detail string) {
 	return slices.Concat(keptOthers, keptImported), strings.Join(details, "; ")
 }
 
-// MaxSatisfied bounds the files together that met a requirement, in bytes. A signature has a few thousand; what
-// somebody has padded must not fill the store with what is never evicted.
+// MaxSatisfied limits the total size of the satisfied files of a set, in bytes. A signature has a few thousand bytes;
+// padded ones must not fill the store, because satisfied files are never evicted.
 const MaxSatisfied = 4 << 20
 
 // Satisfied returns the files that are stored of some that met a requirement: each of them once, the first ones.

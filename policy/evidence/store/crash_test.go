@@ -74,7 +74,7 @@ func TestAKilledWriterLeavesTheOldSetOrTheNewOne(t *testing.T) {
 	directory := t.TempDir()
 	for range 60 {
 		n := killWriter(t, directory)
-		// Killed before it wrote anything, it may leave nothing.
+		// If it was killed before it wrote anything, there may be no files.
 		if got := read(directory, keyOf("image")); n > 0 || got.State != policy.Unknown {
 			checkWhole(t, got, n)
 		}

@@ -37,8 +37,8 @@ type Info struct {
 	Directory string
 	// AbsentSince is when the image was first seen to be absent from this node; zero: it is present, or not checked yet.
 	AbsentSince time.Time
-	// Damage is why the evidence cannot be used; decisions have it fetched again. With it, only Directory is set, and the
-	// manifest if the path names it.
+	// Damage is why the evidence cannot be used; decisions cause it to be fetched again. With it, only Directory is
+	// set, and the manifest if the path names it.
 	Damage error
 
 	record    record

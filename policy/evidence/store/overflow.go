@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// overflowLimit bounds what is stored in memory while the disk cannot be written, in bytes.
+	// overflowLimit limits what is stored in memory while the disk cannot be written, in bytes.
 	overflowLimit = 32 << 20
 	// overflowPrefix begins the names of the directories in memory.
 	overflowPrefix = "countersign-evidence-"

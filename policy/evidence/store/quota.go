@@ -9,7 +9,7 @@ type quota struct {
 	total int64
 	items map[Key]*item
 	hosts map[string]*host
-	// largest has the lists of all hosts that are not empty, by rank.
+	// largest has the non-empty lists of all hosts, by rank.
 	largest [ranks]listHeap
 }
 
@@ -62,7 +62,7 @@ func (q *quota) set(k Key, u usage) {
 	q.insert(&item{key: k, usage: u})
 }
 
-// use notes that a decision used a key.
+// use records that a decision used a key.
 func (q *quota) use(k Key) {
 	i, ok := q.items[k]
 	switch {
@@ -150,8 +150,8 @@ func (q *quota) victim(k Key, size int64, needed bool) *item {
 	return nil
 }
 
-// victimOf returns the first item, other than k, of the registry whose list is largest, where k's list has grown by
-// size already: of two that take the same, the one that needs more is evicted from.
+// victimOf returns the least recently used item, other than k, of the registry that uses most space, if size is added
+// to k's registry. If two use the same space, it is k's registry.
 func (q *quota) victimOf(k Key, size int64, of rank) *item {
 	other := q.largest[of].largestBut(k.Host())
 	if h, ok := q.hosts[k.Host()]; ok {

@@ -25,7 +25,7 @@ const (
 	temporaryPrefix  = "new-"
 	// maxRecord bounds record.json when it is read, in bytes.
 	maxRecord = 64 << 10
-	// maxDetail bounds the text of a detail, in bytes.
+	// maxDetail limits the text of a detail, in bytes.
 	maxDetail = 500
 )
 

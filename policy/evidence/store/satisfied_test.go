@@ -30,7 +30,7 @@ func junk() (files []format.File) {
 	return files
 }
 
-// addSatisfied has files of a set recorded as ones that met a requirement.
+// addSatisfied records files of a set as satisfied.
 func addSatisfied(t *testing.T, s *store.Store, set *store.Set, files ...format.File) *store.Set {
 	t.Helper()
 	added, _, err := s.AddSatisfied(set, files...)
@@ -232,8 +232,8 @@ func TestDamagedFilesThatMetARequirementAreAbsent(t *testing.T) {
 	}
 }
 
-// TestAFullStoreRemovesOnlyWhatMetNoRequirement has more evidence fetched than there is room for, next to files that
-// met a requirement.
+// TestAFullStoreRemovesOnlyWhatMetNoRequirement fetches more evidence than the limit, next to files that met a
+// requirement.
 func TestAFullStoreRemovesOnlyWhatMetNoRequirement(t *testing.T) {
 	directory := t.TempDir()
 	s, err := store.Open(store.Config{Directory: directory, MaxSize: 1 << 20, Logger: slog.New(slog.DiscardHandler)})

@@ -99,7 +99,7 @@ func (s *Set) Sources() []format.SourceState { return s.record.Sources }
 // HasImports reports whether some of its files were imported.
 func (s *Set) HasImports() bool { return !s.record.Imported.IsZero() }
 
-// Use notes that a decision uses the set: it is evicted after those that no decision uses.
+// Use records that a decision uses the set: it is evicted after those that no decision uses.
 func (s *Set) Use() { s.volume.use(s.record.key()) }
 
 // Intact reports whether the files are still in place, by a stat of their directories.

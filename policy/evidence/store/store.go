@@ -16,7 +16,7 @@ import (
 type Config struct {
 	// Directory is where evidence is stored. If it cannot be used, evidence is stored in memory.
 	Directory string
-	// MaxSize bounds what is stored in Directory, in bytes.
+	// MaxSize limits what is stored in Directory, in bytes.
 	MaxSize int64
 	// Exclusive has Open fail if the directory cannot be used: with [ErrLocked] if another process uses it.
 	Exclusive bool
@@ -153,8 +153,8 @@ func (s *Store) Import(k Key, c Content) (*Set, []Removed, error) {
 	return s.writeToDisk(k, update{content: c, needed: true, pinned: true})
 }
 
-// Pin has evidence that is stored on disk not expire before its image has been seen. It reports false if the evidence
-// is not on disk, or cannot be read any more: it has to be imported again.
+// Pin prevents evidence on disk from expiring before its image has been seen. It reports false if the evidence is not
+// on disk, or cannot be read any more: it has to be imported again.
 func (s *Store) Pin(set *Set) (bool, error) {
 	if set == nil || s.disk == nil || set.volume != s.disk {
 		return false, nil

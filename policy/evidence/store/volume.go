@@ -93,7 +93,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
-// use notes that a decision uses what is stored for a key.
+// use records that a decision uses the evidence of a key.
 func (v *volume) use(k Key) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

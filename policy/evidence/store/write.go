@@ -20,9 +20,9 @@ type update struct {
 	pinned bool
 }
 
-// write stores an update, and adds its files that met a requirement to those that are stored. If the volume is full it
-// makes room, and returns the keys whose evidence was evicted, even with an error. Evidence and pin change under one
-// lock: the sweep after a start, between the two, would take the pin for a leftover.
+// write stores an update, and adds its satisfied files to the stored ones. If the volume is full it evicts other
+// evidence, and returns the evicted keys, even with an error. Evidence and pin change under one lock: otherwise the
+// sweep after a start could remove the pin as a leftover.
 func (v *volume) write(k Key, u update) (set *Set, evicted []Key, err error) {
 	v.writing.Lock()
 	defer v.writing.Unlock()

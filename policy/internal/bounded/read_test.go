@@ -14,7 +14,7 @@ import (
 
 const limit = 10
 
-// files are kinds of files, and the error of reading each; "": none.
+// files are kinds of files, and the error of reading each, if any.
 var files = map[string]struct {
 	make           func(path string) error
 	read, noFollow string

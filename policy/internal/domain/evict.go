@@ -7,12 +7,12 @@ type Candidate struct {
 	// Domain is compared next: an entry of the domain with the most entries is evicted, so that names below one domain
 	// replace each other.
 	Domain string
-	// Used is compared last: the entry with the lowest is evicted.
+	// Used is compared last: the entry with the lowest value is evicted.
 	Used uint64
 }
 
-// Evict returns which entry of a table to evict, and false if none may be. Adding n entries evicts at most
-// n others, and none of a higher rank than those added.
+// Evict returns which entry of a table to evict, and false if none may be. A tenant can evict at most as many entries
+// as it adds, and none with a higher rank than its own.
 func Evict[K comparable, V any](table map[K]V, candidate func(K, V) Candidate) (evicted K, found bool) {
 	crowds := map[string]int{}
 	for key, value := range table {

@@ -65,12 +65,14 @@ func TestWalk(t *testing.T) {
 		"names differ by case": {raw: `{"Text":1,"text":"a"}`, want: []string{"skipped Text", "text a"}},
 		"nothing":              {raw: "", err: "EOF"},
 		"an array":             {raw: "[]", err: "expected an object, found ["},
-		"a member is no object": {
+		"a member is not an object": {
 			raw: `{"object":null}`, err: "expected an object, found null",
 		},
-		"a member is no array":   {raw: `{"array":{}}`, err: "expected an array, found {"},
-		"a member is no string":  {raw: `{"text":1}`, want: []string{"text "}, err: "expected a string, found number"},
-		"an element is no text":  {raw: `{"array":[1]}`, want: []string{"element "}, err: "expected a string, found number"},
+		"a member is not an array": {raw: `{"array":{}}`, err: "expected an array, found {"},
+		"a member is not a string": {raw: `{"text":1}`, want: []string{"text "}, err: "expected a string, found number"},
+		"an element is a number": {
+			raw: `{"array":[1]}`, want: []string{"element "}, err: "expected a string, found number",
+		},
 		"the object has no end":  {raw: `{"x":1`, want: []string{"skipped x"}, err: "EOF"},
 		"an array has no end":    {raw: `{"array":["a"`, want: []string{"element a", "element "}, err: "EOF"},
 		"a comma is left over":   {raw: `{"x":1,}`, want: []string{"skipped x"}, err: "invalid character"},
