@@ -23,12 +23,13 @@ type pass func(context.Context, reference.Named) []Manifest
 func (d *decision) passes(image *Image, refs []reference.Named) []pass {
 	ranked := func(_ context.Context, ref reference.Named) []Manifest { return d.manifestsFor(image, ref) }
 	isLarge := len(image.Manifests) > MaxManifests || len(refs) > MaxManifests
-	many, own := newMany(image), ranked
-	switch {
-	case len(refs) > 1 && image.Own != nil:
-		own = func(_ context.Context, ref reference.Named) []Manifest { return many.digests(image.Own(ref)) }
-	case !isLarge:
+	hasOwn := len(refs) > 1 && image.Own != nil
+	if !isLarge && !hasOwn {
 		return []pass{ranked}
+	}
+	many, own := newMany(image), ranked
+	if hasOwn {
+		own = func(_ context.Context, ref reference.Named) []Manifest { return many.digests(image.Own(ref)) }
 	}
 	if !isLarge {
 		return []pass{own, func(ctx context.Context, ref reference.Named) []Manifest {
