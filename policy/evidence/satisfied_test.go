@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ type cluster struct {
 	// named is the image's reference; nil: that of the node.
 	named reference.Named
 	// judged counts the files that were judged.
-	judged int
+	judged atomic.Int64
 	// satisfied receives satisfactions in place of the keeper, if it is set. With panics, judges panic.
 	satisfied policy.SatisfiedFunc
 	panics    bool
@@ -67,7 +68,7 @@ func (c *cluster) judge(kind format.Kind) policy.JudgeFunc {
 			if err != nil {
 				return policy.Finding{Reason: policy.Unavailable, Detail: err.Error()}
 			}
-			if c.judged++; c.isBy(raw, string(request.Requirement.JSON)) {
+			if c.judged.Add(1); c.isBy(raw, string(request.Requirement.JSON)) {
 				return policy.Finding{Met: true}
 			}
 		}
@@ -303,10 +304,10 @@ func TestJunkIsNotJudgedForASatisfiedNamespace(t *testing.T) {
 		c.want("recorded", "alice", policy.Accepted)
 		for n := range 5 {
 			c.serve(found(fmt.Sprint(n), by("mallory", n*64, 64)))
-			c.judged = 0
+			c.judged.Store(0)
 			c.want("after", "alice", policy.Accepted)
-			if c.judged != 0 {
-				t.Errorf("%d files were judged", c.judged)
+			if judged := c.judged.Load(); judged != 0 {
+				t.Errorf("%d files were judged", judged)
 			}
 		}
 	})
