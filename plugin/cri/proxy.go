@@ -28,6 +28,14 @@ const (
 // 16 MiB, so the proxy must not accept less.
 const maxMessage = 32 << 20
 
+// window is the size of the flow-control windows, in bytes. A fixed size spares each call the pings by which gRPC would
+// estimate one.
+const window = 1 << 20
+
+// workers is the number of goroutines that serve calls. More calls at a time than this get a goroutine of their own, whose
+// stack has to grow first.
+const workers = 4
+
 // Config has the settings of a [Proxy]. All fields but Panicked are required.
 type Config struct {
 	// Containerd is the path of containerd's socket.
@@ -52,6 +60,7 @@ type Proxy struct {
 	config     Config
 	containerd *grpc.ClientConn
 	pulls      pulls
+	unary      map[string]bool
 }
 
 // New returns a proxy. It connects to containerd with the first call, and again whenever the connection was lost.
@@ -63,11 +72,12 @@ func New(config Config) (*Proxy, error) {
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}),
 		grpc.WithDefaultCallOptions(
 			grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window),
 		grpc.WithDisableServiceConfig())
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection to containerd at %s: %w", config.Containerd, err)
 	}
-	return &Proxy{config: config, containerd: connection}, nil
+	return &Proxy{config: config, containerd: connection, unary: unaryMethods()}, nil
 }
 
 // Close closes the connection to containerd.
@@ -78,7 +88,9 @@ func (p *Proxy) Close() error { return p.containerd.Close() }
 func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	server := grpc.NewServer(
 		grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(p.handle),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.WaitForHandlers(true))
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.WaitForHandlers(true),
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
+		grpc.NumStreamWorkers(workers))
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -131,17 +143,21 @@ func (p *Proxy) handle(_ any, kubelet grpc.ServerStream) error {
 
 // serve decides about a pull, and forwards everything else.
 func (p *Proxy) serve(method string, kubelet grpc.ServerStream) error {
-	if method != pullImage {
-		return p.forward(method, kubelet, nil)
+	if !p.unary[method] {
+		return p.forwardStream(method, kubelet)
 	}
-	defer p.pulls.start()()
+	if method == pullImage {
+		defer p.pulls.start()()
+	}
 	request := &frame{}
 	if err := kubelet.RecvMsg(request); err != nil {
 		return err
 	}
-	if err := p.refusal(kubelet.Context(), request); err != nil {
-		request.data.Free()
-		return err
+	if method == pullImage {
+		if err := p.refusal(kubelet.Context(), request); err != nil {
+			request.data.Free()
+			return err
+		}
 	}
-	return p.forward(method, kubelet, request)
+	return p.forwardUnary(method, kubelet, request)
 }
