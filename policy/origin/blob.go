@@ -9,11 +9,16 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // maxBlob is the size of the largest manifest, index or config that is read. Registries accept no larger manifest
 // (distribution, Docker Hub, ECR: 4 MiB), but a tenant can make a node pull one of 300 MiB.
 const maxBlob = 4 << 20
+
+// hashedAtOnce is how many bytes are hashed between two pauses.
+const hashedAtOnce = 64 << 10
 
 // The kind of defect decides when a blob is read again. Any other error is a failure of containerd.
 var (
@@ -25,8 +30,8 @@ var (
 	errUnsupported = errors.New("is not read")
 )
 
-// readBlob returns bytes that hash to the digest.
-func (c *Containerd) readBlob(ctx context.Context, blob digest.Digest) ([]byte, error) {
+// readBlob returns bytes that hash to the digest. The pacer may be nil.
+func (c *Containerd) readBlob(ctx context.Context, blob digest.Digest, pacer *policy.Pacer) ([]byte, error) {
 	if err := blob.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnsupported, err)
 	}
@@ -47,7 +52,13 @@ func (c *Containerd) readBlob(ctx context.Context, blob digest.Digest) ([]byte, 
 	if _, err := io.ReadFull(io.NewSectionReader(reader, 0, size), raw); err != nil {
 		return nil, fmt.Errorf("reading: %w", err)
 	}
-	if blob.Algorithm().FromBytes(raw) != blob {
+	verifier := blob.Verifier()
+	for rest := raw; len(rest) > 0; {
+		pacer.Pause(ctx)
+		n, _ := verifier.Write(rest[:min(len(rest), hashedAtOnce)])
+		rest = rest[n:]
+	}
+	if !verifier.Verified() {
 		return nil, errCorrupt
 	}
 	return raw, nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/internal/lru"
 )
 
@@ -23,12 +24,12 @@ func newBlobCache() *lru.Cache[digest.Digest, []byte] {
 	})
 }
 
-// document returns the bytes of a manifest or index.
-func (c *Containerd) document(ctx context.Context, d digest.Digest) ([]byte, error) {
+// document returns the bytes of a manifest or index. The pacer may be nil.
+func (c *Containerd) document(ctx context.Context, d digest.Digest, pacer *policy.Pacer) ([]byte, error) {
 	if raw, ok := c.blobs.Get(d); ok {
 		return raw, nil
 	}
-	raw, err := c.readBlob(ctx, d)
+	raw, err := c.readBlob(ctx, d, pacer)
 	if err != nil {
 		return nil, err
 	}

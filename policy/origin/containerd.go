@@ -30,9 +30,12 @@ type Containerd struct {
 
 	images  *imageCache
 	blobs   *lru.Cache[digest.Digest, []byte]
+	filter  contentFilter
 	stats   snapshotters
 	relists relists
 	reads   queue
+	// parsing is held while a large document is parsed: one at a time.
+	parsing sync.Mutex
 
 	// ending is cancelled to end the background work, for which Close waits.
 	ending     context.Context
@@ -72,6 +75,7 @@ func New(c *client.Client, namespace string, log *slog.Logger) *Containerd {
 		log:       log,
 		images:    newImageCache(),
 		blobs:     newBlobCache(),
+		filter:    newContentFilter(),
 		relists:   newRelists(),
 		reads:     newQueue(),
 		ending:    ending,

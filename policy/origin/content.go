@@ -67,7 +67,7 @@ func (c *Containerd) chainID(ctx context.Context, config digest.Digest) (string,
 	if chain, known := c.images.chainID(config); known {
 		return chain, nil
 	}
-	chain, _, err := c.readConfig(ctx, config)
+	chain, _, err := c.readConfig(ctx, config, nil)
 	switch {
 	case errors.Is(err, errAbsent):
 		return "", policy.Refuse(policy.Unavailable, "the image config %s %v", config, err)

@@ -25,8 +25,12 @@ func (c *Containerd) newEventQueue() *eventQueue {
 	return &eventQueue{c: c, more: make(chan struct{}, 1)}
 }
 
-// add queues the name of an event.
+// add queues the name of an event, or adds a new blob to the filter.
 func (a *eventQueue) add(event *events.Envelope) {
+	if event.Topic == createdTopic {
+		a.c.filter.add(eventBlob(event))
+		return
+	}
 	stored := eventName(event)
 	if stored == "" || event.Topic == probeTopic {
 		return

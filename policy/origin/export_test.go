@@ -9,7 +9,7 @@ import (
 // The parsers of untrusted bytes, for fuzzing.
 
 func ParseDocument(raw []byte) (config digest.Digest, children []digest.Digest, listed int, err error) {
-	parsed, err := parseDocument(raw)
+	parsed, err := parseDocument(raw, func() {})
 	return parsed.config, parsed.children, parsed.listed, err
 }
 
@@ -111,3 +111,38 @@ func (c *Containerd) Follow() { c.images.follow(c.images.receiving()) }
 
 // Configs returns the images with certain layers.
 func (c *Containerd) Configs(chain string) []digest.Digest { return c.images.configs(chain) }
+
+// FilterComplete reports whether it is known which blobs are absent.
+func (c *Containerd) FilterComplete() bool {
+	c.filter.mu.RLock()
+	defer c.filter.mu.RUnlock()
+	return c.filter.complete
+}
+
+// Absent returns the number of cached hashes of absent children.
+func (c *Containerd) Absent() int {
+	c.images.mu.Lock()
+	defer c.images.mu.Unlock()
+	return c.images.absent
+}
+
+// Filter returns how many of some blobs a filter takes for absent, and how many of others for present.
+func Filter(present, absent []digest.Digest) (missing, mistaken int) {
+	f := newContentFilter()
+	stream := f.begin()
+	for _, blob := range present {
+		f.add(blob)
+	}
+	f.filled(stream)
+	for _, blob := range present {
+		if !f.mayBePresent(f.hash(blob)) {
+			missing++
+		}
+	}
+	for _, blob := range absent {
+		if f.mayBePresent(f.hash(blob)) {
+			mistaken++
+		}
+	}
+	return missing, mistaken
+}

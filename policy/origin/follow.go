@@ -42,6 +42,7 @@ func (c *Containerd) Run(ctx context.Context) error {
 			return err
 		})
 		c.images.disconnected()
+		c.filter.begin()
 		c.stats.forget()
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the caller ended it
@@ -68,10 +69,12 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	defer func() { cancel(); wait() }()
 	namespace := "namespace==" + strconv.Quote(c.namespace)
 	stream, lost := c.client.EventService().Subscribe(ctx,
-		namespace+`,topic~="^/images/"`, namespace+`,topic=="`+probeTopic+`"`)
+		namespace+`,topic~="^/images/"`, namespace+`,topic=="`+createdTopic+`"`, namespace+`,topic=="`+probeTopic+`"`)
 	if err := c.probe(ctx, stream, lost); err != nil {
 		return false, err
 	}
+	filling := c.filter.begin()
+	c.start(func(ctx context.Context) { c.fillFilter(ctx, filling) })
 	l := c.relist("", c.images.receiving())
 	done := l.done
 	retry := retry{wait: minReadAgain}
@@ -195,6 +198,19 @@ func eventName(event *events.Envelope) string {
 		return named.GetName()
 	}
 	return ""
+}
+
+// eventBlob returns the digest of the blob that was added to the content store.
+func eventBlob(event *events.Envelope) digest.Digest {
+	if event.Event == nil {
+		return ""
+	}
+	decoded, err := typeurl.UnmarshalAny(event.Event)
+	if err != nil {
+		return ""
+	}
+	created, _ := decoded.(*eventtypes.ContentCreate)
+	return digest.Digest(created.GetDigest())
 }
 
 // failed marks the roots for which containerd failed as unread, and returns them.

@@ -1,6 +1,10 @@
 package origin
 
-import "github.com/opencontainers/go-digest"
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // node returns the cached data about a manifest or index.
 func (m *imageCache) node(d digest.Digest) *node {
@@ -45,6 +49,30 @@ func (m *imageCache) link(index, child digest.Digest, change uint64) {
 	m.lockedAffect(child, change)
 }
 
+// setAbsent records which children of a large index are absent, unless the index was removed meanwhile. If it is
+// incomplete, the index is read again at the next event.
+func (m *imageCache) setAbsent(d digest.Digest, n *node, absent []uint64, complete bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.nodes[d] != n {
+		return
+	}
+	m.absent -= len(n.absent)
+	n.absent, n.complete = nil, false
+	if complete && m.absent+len(absent) <= maxAbsent {
+		m.absent += len(absent)
+		n.absent, n.complete = absent, true
+	}
+}
+
+// largeChildren returns the children of a large index that are present, and hashes of all others, unless these are not
+// complete.
+func (m *imageCache) largeChildren(n *node) (present []digest.Digest, absent []uint64, complete bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(n.children), n.absent, n.complete
+}
+
 // setChainID stores the chain ID of a config.
 func (m *imageCache) setChainID(config digest.Digest, chain string, change uint64) {
 	m.mu.Lock()
@@ -81,6 +109,8 @@ func (m *imageCache) lockedRelease(d digest.Digest) {
 // lockedRemove removes a node.
 func (m *imageCache) lockedRemove(d digest.Digest, n *node) {
 	delete(m.nodes, d)
+	m.absent -= len(n.absent)
+	n.absent, n.complete = nil, false
 	for _, child := range n.children {
 		m.parents.remove(child, d)
 	}

@@ -143,7 +143,7 @@ func (v *view) namesOf(ref reference.Named) []string {
 
 // manifest is a [policy.ReadFunc]. A blob that containerd deleted is removed from the cache.
 func (c *Containerd) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
-	raw, err := c.document(ctx, d)
+	raw, err := c.document(ctx, d, nil)
 	if errors.Is(err, errAbsent) {
 		c.images.manifestDeleted(d)
 	}

@@ -45,6 +45,8 @@ type imageCache struct {
 	changes   uint64
 	confirmed *simplelru.LRU[policy.Question, uint64]
 	unread    int
+	// absent is the number of cached hashes of absent children of large indexes.
+	absent int
 	// failing receives a value when a read failed that should be retried.
 	failing chan struct{}
 	// news are the names that [Containerd.News] has not returned yet.
@@ -110,6 +112,9 @@ type node struct {
 	config    digest.Digest
 	// children are those of an index; of a large index only those whose blob is present.
 	children []digest.Digest
+	// absent are hashes of the other children of a large index, if complete.
+	absent   []uint64
+	complete bool
 	listed   int
 	// defect is why its contents cannot be used. It never changes.
 	defect string
@@ -118,6 +123,9 @@ type node struct {
 // maxSmallIndex is the size of the largest index whose absent children are cached too. It is far above the size of a
 // multi-platform image, and bounds the memory that an index with ten thousand children uses.
 const maxSmallIndex = 256
+
+// maxAbsent limits the cached hashes of absent children. Large indexes beyond it are read at each event.
+const maxAbsent = 2 << 20
 
 func (n *node) large() bool { return n.listed > maxSmallIndex }
 

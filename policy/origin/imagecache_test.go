@@ -159,6 +159,8 @@ func TestANodeRemovedDuringAReadIsStoredAgain(t *testing.T) {
 	m, c := s.image("app")
 	inner := s.index(append(absentMany(300, "inner"), m)...)
 	s.name("example.com/inner:v1", inner)
+	// Otherwise it is not read again.
+	s.failWalk()
 	o := s.following()
 	o.DropBytes()
 	begun, proceed := s.holdReading(inner.Digest)

@@ -62,7 +62,7 @@ func (c *Containerd) narrow(ctx context.Context, configs []digest.Digest, contai
 
 // imageLabels reads the labels of an image, as containerd reads them.
 func (c *Containerd) imageLabels(ctx context.Context, config digest.Digest) (map[string]string, error) {
-	raw, err := c.readBlob(ctx, config)
+	raw, err := c.readBlob(ctx, config, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,8 +29,8 @@ type document struct {
 
 // parseDocument reads a manifest or an index. A document that could be read as both, or that has a relevant key twice,
 // is refused: another reader of the same bytes might see another image. containerd refuses the first kind too
-// (core/images: validateMediaType).
-func parseDocument(raw []byte) (document, error) {
+// (core/images: validateMediaType). It calls pause between any two descriptors.
+func parseDocument(raw []byte, pause func()) (document, error) {
 	var (
 		found     struct{ mediaType, config, layers, manifests bool }
 		mediaType string
@@ -52,15 +52,19 @@ func parseDocument(raw []byte) (document, error) {
 		case strings.EqualFold(key, "layers"):
 			err = once(&found.layers, key, "layers")
 		case strings.EqualFold(key, "manifests"):
-			into, err = &manifests, once(&found.manifests, key, "manifests")
+			err = once(&found.manifests, key, "manifests")
+		}
+		switch {
+		case err != nil:
+			return err
+		case key == "manifests":
+			err = manifests.read(walker, pause)
+		case into == nil:
+			return walker.Skip()
+		default:
+			err = walker.Decode(into)
 		}
 		if err != nil {
-			return err
-		}
-		if into == nil {
-			return walker.Skip()
-		}
-		if err := walker.Decode(into); err != nil {
 			return fmt.Errorf("its %q: %w", key, err)
 		}
 		return nil
@@ -112,8 +116,13 @@ type descriptors struct {
 	listed   int
 }
 
-func (d *descriptors) UnmarshalJSON(raw []byte) error {
-	return eachElement(raw, func(walker *strictjson.Walker) error {
+// read reads the list, of which null is an empty one.
+func (d *descriptors) read(walker *strictjson.Walker, pause func()) error {
+	if walker.Null() {
+		return nil
+	}
+	return walker.Array(func() error {
+		pause()
 		var descriptor struct {
 			MediaType string        `json:"mediaType"`
 			Digest    digest.Digest `json:"digest"`

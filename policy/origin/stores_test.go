@@ -55,6 +55,7 @@ type stores struct {
 
 	mu           sync.Mutex
 	failing      func(call, argument string) error
+	walkError    error
 	afterList    func()
 	lose         []context.CancelCauseFunc
 	snapshotters map[string]snapshots.Snapshotter
@@ -232,6 +233,16 @@ func (c countedContent) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (
 		return pretended{reader, size, c.s.tb}, nil
 	}
 	return reader, err
+}
+
+func (c countedContent) Walk(ctx context.Context, f content.WalkFunc, filters ...string) error {
+	c.s.mu.Lock()
+	err := c.s.walkError
+	c.s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return c.Store.Walk(ctx, f, filters...)
 }
 
 // pretended says another size than it has, and cannot be read.

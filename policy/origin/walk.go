@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // Limits of reading one target. Ordinary images are far below them: an index on Docker Hub with all platforms and
@@ -13,6 +15,8 @@ import (
 const (
 	maxBytes = 64 << 20
 	maxDepth = 8
+	// maxQuick is the size of the largest document that is parsed while others are.
+	maxQuick = 64 << 10
 )
 
 // walk reads everything that is reachable from a target: manifests, indexes, and the chain IDs of configs.
@@ -27,6 +31,10 @@ type walk struct {
 	defect string
 	// added reports whether something was added to the cache.
 	added bool
+	// asked is the number of absent blobs that containerd was asked for.
+	asked int
+	// pacer leaves the processor to decisions: images are whatever tenants have pulled.
+	pacer policy.Pacer
 }
 
 // outcome is the result of reading a target. The zero value is a read without failures that added nothing.
@@ -58,90 +66,6 @@ func (c *Containerd) read(ctx context.Context, target digest.Digest, change uint
 	}
 }
 
-// visit reads one manifest or index and what is reachable from it, and reports whether it is present. wide is the large
-// index that listed it, if any.
-func (w *walk) visit(ctx context.Context, d, wide digest.Digest, depth int) (here bool, err error) {
-	if here, seen := w.seen[d]; seen {
-		return here, nil
-	}
-	if depth > maxDepth {
-		return false, fmt.Errorf("%w: indexes are nested deeper than %d", errTooLarge, maxDepth)
-	}
-	n, children, err := w.open(ctx, d, wide)
-	if errors.Is(err, errAbsent) {
-		w.seen[d] = false
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", d, err)
-	}
-	w.seen[d] = true
-	if err := w.count(n); err != nil {
-		return true, err
-	}
-	if n.defect != "" {
-		w.note(d, n.defect)
-		return true, nil
-	}
-	if n.config != "" {
-		return true, w.config(ctx, n.config)
-	}
-	wide = ""
-	if n.large() {
-		wide = d
-	}
-	for _, child := range children {
-		if _, err := w.visit(ctx, child, wide, depth+1); err != nil {
-			return true, err
-		}
-	}
-	return true, nil
-}
-
-// open returns a node, from the cache or by reading it, and its children.
-func (w *walk) open(ctx context.Context, d, wide digest.Digest) (n *node, children []digest.Digest, err error) {
-	n = w.c.images.node(d)
-	if n == nil || n.large() {
-		if n, children, err = w.c.open(ctx, d); err != nil {
-			return nil, nil, err
-		}
-	} else {
-		children = n.children
-	}
-	w.link(wide, d)
-	// Also if it was cached: until it is linked, it may be removed.
-	if w.c.images.add(d, n, w.change) {
-		w.added = true
-	}
-	return n, children, nil
-}
-
-func (w *walk) link(index, child digest.Digest) {
-	if index != "" {
-		w.c.images.link(index, child, w.change)
-	}
-}
-
-// open reads a manifest or an index.
-func (c *Containerd) open(ctx context.Context, d digest.Digest) (*node, []digest.Digest, error) {
-	raw, err := c.document(ctx, d)
-	if errors.Is(err, errUnsupported) {
-		return &node{defect: err.Error()}, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	parsed, err := parseDocument(raw)
-	if err != nil {
-		return &node{size: len(raw), defect: err.Error()}, nil, nil //nolint:nilerr // the defect is cached with the blob
-	}
-	n := &node{mediaType: parsed.mediaType, size: len(raw), config: parsed.config, listed: parsed.listed}
-	if !n.large() {
-		n.children = parsed.children
-	}
-	return n, parsed.children, nil
-}
-
 // count adds a node to the counters of the walk.
 func (w *walk) count(n *node) error {
 	w.listed += n.listed
@@ -167,9 +91,13 @@ func (w *walk) config(ctx context.Context, config digest.Digest) error {
 	if _, known := w.c.images.chainID(config); known {
 		return nil
 	}
-	chain, size, err := w.c.readConfig(ctx, config)
+	if w.isAbsent(config, false) {
+		return nil
+	}
+	chain, size, err := w.c.readConfig(ctx, config, &w.pacer)
 	switch {
 	case errors.Is(err, errAbsent):
+		w.absentAsked(ctx)
 		return nil
 	case errors.Is(err, errUnsupported):
 		w.note(config, err.Error())
@@ -183,8 +111,10 @@ func (w *walk) config(ctx context.Context, config digest.Digest) error {
 }
 
 // readConfig returns the chain ID of an image's layers, and the size of its config.
-func (c *Containerd) readConfig(ctx context.Context, config digest.Digest) (chain string, size int, err error) {
-	raw, err := c.readBlob(ctx, config)
+func (c *Containerd) readConfig(
+	ctx context.Context, config digest.Digest, pacer *policy.Pacer,
+) (chain string, size int, err error) {
+	raw, err := c.readBlob(ctx, config, pacer)
 	if err != nil {
 		return "", 0, err
 	}

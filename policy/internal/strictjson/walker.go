@@ -81,6 +81,15 @@ func (w *Walker) Array(element func() error) error {
 	return err
 }
 
+// Null reads the value null and returns true, if it is next.
+func (w *Walker) Null() bool {
+	if w.decoder.PeekKind() != 'n' {
+		return false
+	}
+	_, err := w.decoder.ReadToken()
+	return err == nil
+}
+
 // Text reads a string.
 func (w *Walker) Text() (string, error) {
 	token, err := w.token('"', "a string")
