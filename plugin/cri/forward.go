@@ -39,7 +39,7 @@ func (p *Proxy) forwardUnary(method string, kubelet grpc.ServerStream, request *
 	return kubelet.SendMsg(answer)
 }
 
-// outgoing returns the context of the same call to containerd, with the header of the kubelet's. gRPC drops the reserved
+// outgoing returns the context of the call to containerd, with the header of the kubelet. gRPC drops the reserved
 // names and sets its own.
 func outgoing(ctx context.Context) context.Context {
 	if header, ok := metadata.FromIncomingContext(ctx); ok {

@@ -32,7 +32,7 @@ const maxMessage = 32 << 20
 // estimate one.
 const window = 1 << 20
 
-// workers is the number of goroutines that serve calls. More calls at a time than this get a goroutine of their own, whose
+// workers is the number of goroutines that serve calls. More calls at a time than this get a goroutine each, whose
 // stack has to grow first.
 const workers = 4
 
