@@ -12,7 +12,8 @@ import (
 // This is the pod's own reference if the image was obtained from its repository and, if it has a digest, the digest is
 // one of the image's. An image ID names no repository: then each reference under which the image was obtained is judged
 // separately.
-func candidates(q Question, image *Image) ([]reference.Named, error) {
+func (d *decision) candidates(image *Image) ([]reference.Named, error) {
+	q := d.question
 	if hexadecimal, ok := q.ImageID(); ok {
 		if !strings.HasPrefix(q.Config.String(), "sha256:"+hexadecimal) {
 			return nil, refuse(UnknownOrigin, "image ID %s is not the ID of the image that runs, %s", q.Reference, q.Config)
@@ -22,20 +23,20 @@ func candidates(q Question, image *Image) ([]reference.Named, error) {
 		}
 		return image.PulledAs, nil
 	}
-	named, err := Normalize(q.Reference)
-	if err != nil {
-		return nil, refuse(BadRequest, "%v", err)
+	if d.invalid != nil {
+		return nil, refuse(BadRequest, "%v", d.invalid)
 	}
-	sameName := func(original reference.Named) bool { return original.Name() == named.Name() }
+	name := d.named.Name()
+	sameName := func(original reference.Named) bool { return original.Name() == name }
 	if !slices.ContainsFunc(image.PulledAs, sameName) {
 		return nil, refuse(UnknownOrigin, "image %s was not obtained from %s, but as %s",
-			q.Config, named.Name(), list(image.PulledAs))
+			q.Config, name, list(image.PulledAs))
 	}
-	if canonical, ok := named.(reference.Canonical); ok && !image.has(canonical) {
+	if canonical, ok := d.named.(reference.Canonical); ok && !image.has(canonical) {
 		return nil, refuse(UnknownOrigin, "%s is not a manifest of image %s or an index that lists one",
 			canonical.Digest(), q.Config)
 	}
-	return []reference.Named{named}, nil
+	return []reference.Named{d.named}, nil
 }
 
 // obtainedFor returns an error if the scope of a reference contains its tag, and the image was not obtained under that

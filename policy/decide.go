@@ -54,7 +54,7 @@ const (
 // Decider answers questions. Create one with [NewDecider].
 type Decider struct {
 	sources  Sources
-	answers  *cache[Question, *answer]
+	answers  *cache[Question, answer]
 	findings *cache[findingKey, judgement]
 	standing standing
 	volumes  *cache[volumeKey, []digest.Digest]
@@ -79,7 +79,7 @@ func NewDecider(sources Sources) (*Decider, error) {
 	return &Decider{
 		sources: sources,
 		answers: newCache(maxAnswers, maxAnswerBytes,
-			func(q Question, a *answer) int { return a.size(q) }),
+			func(q Question, a answer) int { return a.size(q) }),
 		findings: newCache(maxFindings, maxFindingBytes,
 			func(key findingKey, j judgement) int { return j.size(key) }),
 		standing: newStanding(), volumes: newVolumes(), limiter: newLimiter(), later: newLater(),

@@ -11,6 +11,9 @@ import (
 type decision struct {
 	*Decider
 	question Question
+	// named is the reference of the question, unless it is an image ID, and invalid the error of parsing it.
+	named    reference.Named
+	invalid  error
 	document *Document
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
@@ -36,7 +39,7 @@ func (d *Decider) decision(q Question, document *Document, record *recorder) *de
 // everything examined that is known of the image: here if that is little, and else in the background.
 func (d *decision) decide(ctx context.Context) admission {
 	d.recorder.document(d.document)
-	if err := d.question.Validate(); err != nil {
+	if err := d.parse(); err != nil {
 		return d.denied(nil, err)
 	}
 	steps := d.recorder.count()
@@ -66,9 +69,20 @@ func (d *decision) decide(ctx context.Context) admission {
 	return d.judge(ctx, image)
 }
 
+// parse validates the question, and parses its reference.
+func (d *decision) parse() error {
+	if err := d.question.Validate(); err != nil {
+		return err
+	}
+	if _, isID := d.question.ImageID(); !isID {
+		d.named, d.invalid = Normalize(d.question.Reference)
+	}
+	return nil
+}
+
 // judge evaluates an image under each reference that it may be judged under. One is enough.
 func (d *decision) judge(ctx context.Context, image *Image) admission {
-	refs, err := candidates(d.question, image)
+	refs, err := d.candidates(image)
 	if err != nil {
 		return d.denied(image, err)
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/distribution/reference"
@@ -18,6 +19,8 @@ type evaluation struct {
 	paced     *Pacer
 	manifests []Manifest
 	reference reference.Named
+	// name is the reference as a string.
+	name string
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
 	// manifestsUnknown reports whether the manifests were not read, so that nothing is known about signatures.
@@ -31,7 +34,9 @@ type evaluation struct {
 }
 
 func (d *Decider) evaluation(manifests []Manifest, ref reference.Named) *evaluation {
-	return &evaluation{Decider: d, manifests: manifests, reference: ref, unknown: new(int)}
+	return &evaluation{
+		Decider: d, manifests: manifests, reference: ref, name: ref.String(), unknown: new(int),
+	}
 }
 
 // evaluate evaluates the image under the reference by the requirements of one scope. sufficient is false if a
@@ -40,7 +45,7 @@ func (e *evaluation) evaluate(
 	ctx context.Context, scope string, requirements []*Requirement,
 ) (verdict Verdict, expiresAt time.Time, sufficient bool) {
 	verdict = Verdict{
-		Reference: e.reference.String(), Digest: e.manifests[0].Digest, Scope: scope, Cached: true,
+		Reference: e.name, Digest: e.manifests[0].Digest, Scope: scope, Cached: true,
 	}
 	e.uses = nil
 	e.recorder.scope(scope, verdict.Reference)
@@ -139,11 +144,16 @@ func (e *evaluation) evidence(i int) Evidence {
 		next := e.manifests[len(e.stored):min(len(e.stored)+MaxManifests, len(e.manifests))]
 		found := e.sources.Lookup(next, e.reference)
 		for j := range next {
-			evidence := found.at(j)
-			if evidence.State == Unknown {
+			if found.at(j).State == Unknown {
 				*e.unknown++
 			}
-			e.stored = append(e.stored, evidence)
+		}
+		if len(e.stored) == 0 && len(found) == len(next) {
+			e.stored = slices.Clip(found)
+			continue
+		}
+		for j := range next {
+			e.stored = append(e.stored, found.at(j))
 		}
 	}
 	return e.stored[i]

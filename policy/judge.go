@@ -46,7 +46,7 @@ func (e *evaluation) evaluateEvidence(
 		}
 	}
 	key := findingKey{
-		string(requirement.ID), e.reference.String(), string(manifest.Digest), manifest.MediaType, evidence.Generation,
+		string(requirement.ID), e.name, string(manifest.Digest), manifest.MediaType, evidence.Generation,
 	}
 	cacheable := !requirement.NeedsEvidence || evidence.Generation != 0
 	if found, ok := e.cachedFinding(key, cacheable); ok {

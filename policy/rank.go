@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/distribution/reference"
@@ -29,29 +28,42 @@ const (
 
 // manifestsFor returns the manifests of an image by their rank under a reference.
 func (d *Decider) manifestsFor(image *Image, ref reference.Named) []Manifest {
+	if len(image.Manifests) < 2 {
+		return image.Manifests
+	}
 	var own []digest.Digest
 	if image.Own != nil {
 		own = image.Own(ref)
 	}
-	proven := d.standing.manifests(image.Config, ref)
+	proven, repository := d.standing.manifests(image.Config, ref), ref.Name()
 	canonical, _ := ref.(reference.Canonical)
-	ranks := make(map[digest.Digest]int, len(image.Manifests))
-	for i := range image.Manifests {
-		manifest := &image.Manifests[i]
+	rank := func(manifest *Manifest) int {
 		switch {
 		case canonical != nil && canonical.Digest() == manifest.Digest:
-			ranks[manifest.Digest] = rankNamed
+			return rankNamed
 		case slices.Contains(own, manifest.Digest):
-			ranks[manifest.Digest] = rankOwn
+			return rankOwn
 		case slices.Contains(proven, manifest.Digest):
-			ranks[manifest.Digest] = rankStanding
-		case slices.Contains(manifest.Repositories, ref.Name()):
-			ranks[manifest.Digest] = rankRepository
+			return rankStanding
+		case slices.Contains(manifest.Repositories, repository):
+			return rankRepository
 		default:
-			ranks[manifest.Digest] = rankOthers
+			return rankOthers
 		}
 	}
-	ranked := slices.Clone(image.Manifests)
-	slices.SortStableFunc(ranked, func(a, b Manifest) int { return cmp.Compare(ranks[a.Digest], ranks[b.Digest]) })
+	// next is where the next manifest of each rank goes.
+	ranks, next := make([]uint8, len(image.Manifests)), [rankOthers + 1]int{}
+	for i := range image.Manifests {
+		r := rank(&image.Manifests[i])
+		ranks[i] = uint8(r)
+		for worse := r + 1; worse <= rankOthers; worse++ {
+			next[worse]++
+		}
+	}
+	ranked := make([]Manifest, len(image.Manifests))
+	for i, r := range ranks {
+		ranked[next[r]] = image.Manifests[i]
+		next[r]++
+	}
 	return ranked
 }

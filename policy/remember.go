@@ -59,10 +59,10 @@ func (a *admission) rests(image *Image) {
 	}
 }
 
-// answer is an admission that is cached, and what was in force when it was made. It is not changed once it is cached. No
-// refusal is cached: each is decided anew, from findings that are cached.
+// answer is an admission that is cached, which nothing changes, and what was in force when it was made. No refusal is
+// cached: each is decided anew, from findings that are cached.
 type answer struct {
-	admission
+	*admission
 	document    *Document
 	generations [maxGenerations]uint64
 }
@@ -83,10 +83,9 @@ func (d *Decider) recall(q Question, document *Document, generations [maxGenerat
 		return Verdict{}, false
 	}
 	// The generations were read before what was compared, so that they are not too new for it.
-	current := *known
-	current.generations = generations
-	d.answers.put(q, &current)
-	return current.verdict, true
+	known.generations = generations
+	d.answers.put(q, known)
+	return known.verdict, true
 }
 
 // stillNameless reports whether evidence that names no repository, if such was used, is still enough.
@@ -115,12 +114,13 @@ func (d *Decider) remember(q Question, document *Document, generations [maxGener
 	if !found.verdict.Admitted() || len(d.sources.Generations) == 0 {
 		return
 	}
-	found.verdict.Cached = true
-	d.answers.put(q, &answer{found, document, generations})
+	cached := found
+	cached.verdict.Cached = true
+	d.answers.put(q, answer{&cached, document, generations})
 }
 
 // size returns what an answer takes in bytes, with its question.
-func (a *answer) size(q Question) int {
+func (a answer) size(q Question) int {
 	const fixed, ofUse = 1024, 384
 	v := &a.verdict
 	return fixed + ofUse*len(a.uses) + len(q.Namespace) + len(q.Reference) + len(q.Config) + len(v.Detail) +

@@ -20,7 +20,9 @@ type Check struct {
 func (e *evaluation) check(requirement *Requirement, manifests ...Manifest) Check {
 	return Check{
 		Manifests: manifests, Reference: e.reference, requirement: requirement,
-		evaluation: &evaluation{Decider: e.Decider, reference: e.reference, noIdentity: e.noIdentity},
+		evaluation: &evaluation{
+			Decider: e.Decider, reference: e.reference, name: e.name, noIdentity: e.noIdentity,
+		},
 	}
 }
 

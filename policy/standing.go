@@ -66,13 +66,11 @@ func (s standing) manifests(config digest.Digest, ref reference.Named) (found []
 // a time, which is not enough to refuse.
 func (d *decision) byStanding(ctx context.Context) (found admission, ok bool) {
 	key := standingKey{config: string(d.question.Config)}
-	_, isID := d.question.ImageID()
-	if !isID {
-		named, err := Normalize(d.question.Reference)
-		if err != nil {
-			return admission{}, false
-		}
-		key.repository = named.Name()
+	if d.invalid != nil {
+		return admission{}, false
+	}
+	if d.named != nil {
+		key.repository = d.named.Name()
 	}
 	list, _ := d.standing.cache.get(key)
 	for _, known := range list {
@@ -80,7 +78,7 @@ func (d *decision) byStanding(ctx context.Context) (found admission, ok bool) {
 			continue
 		}
 		image := known.image(d.question.Config)
-		refs, err := candidates(d.question, image)
+		refs, err := d.candidates(image)
 		if err != nil {
 			continue
 		}
