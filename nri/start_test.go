@@ -32,7 +32,7 @@ type second struct {
 	restarted  bool // the daemon, between validation and start
 }
 
-// play validates and starts a container, and returns all reports and what became of both.
+// play validates and starts a container, and returns all reports and the results of both steps.
 func (s second) play(t *testing.T) (lines []string, validated, started error) {
 	t.Helper()
 	handler, reported := newHandler()

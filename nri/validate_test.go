@@ -96,7 +96,7 @@ func TestAnswerThatNeverComesRefuses(t *testing.T) {
 		t.Error("a container was created before its image was accepted")
 	}
 	close(release)
-	// The runtime cuts a plugin off for that, so it has to come back.
+	// The runtime disconnects a plugin for that, so the plugin has to connect again.
 	s.awaitRegistered(t, true)
 	c.awaitPlugin(t)
 	if err := c.create(request()); err != nil {

@@ -28,7 +28,7 @@ type Image struct {
 	// only other references of its repository lead. Nil: that is not known.
 	Own func(reference.Named) []digest.Digest
 	// Holds returns a function that reports whether the image is still obtained under one of the references in PulledAs.
-	// It costs little, and allocates nothing. Nil: that cannot be told.
+	// It is fast, and allocates nothing. If it is nil, that is unknown.
 	Holds func(reference.Named) func() bool
 }
 

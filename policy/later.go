@@ -39,7 +39,7 @@ type laterJob struct {
 // laterDecision is a job in the background. The lock of later guards it.
 type laterDecision struct {
 	laterJob
-	// asked is when somebody last wanted the answer, and wake is written to then.
+	// asked is the time of the last request for the answer. Each request also sends to wake.
 	asked time.Time
 	wake  chan struct{}
 	// dropped reports whether others have taken its place.

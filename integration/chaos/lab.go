@@ -48,7 +48,7 @@ type lab struct {
 	tearing tearing
 	// signatures is the manifest of those that an attack has replaced.
 	signatures []byte
-	// observe receives the results of what attacks request.
+	// observe receives the result of each request that an attack makes.
 	observe func(*result)
 	closers []func() error
 }

@@ -16,7 +16,7 @@ func (w *workshop) checks(t *testing.T) {
 	t.Run("about what the daemon has in force", l.agreement)
 	t.Run("about what skopeo wrote", l.checkDirectories)
 	t.Run("again and again, after a refusal", l.lateSignature)
-	t.Run("about stored evidence", l.keptEvidence)
+	t.Run("about stored evidence", l.storedEvidence)
 }
 
 func (l *lab) checkNode(t *testing.T) {

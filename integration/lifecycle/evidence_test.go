@@ -24,8 +24,8 @@ func (l *lab) does(t *testing.T, want string, arguments ...string) {
 	}
 }
 
-// keptEvidence runs the evidence commands on a node with images, with and without the daemon.
-func (l *lab) keptEvidence(t *testing.T) {
+// storedEvidence runs the evidence commands on a node with images, with and without the daemon.
+func (l *lab) storedEvidence(t *testing.T) {
 	signed, unsigned := l.signed(t, "kept/signed:v1"), l.Push(t, "kept/unsigned:v1")
 	index, instance := l.plainIndex(t, "kept/index")
 	l.sign(t, index, true)

@@ -46,8 +46,8 @@ func (b *bases) notRequired(t *testing.T) {
 	}
 }
 
-// startsUnchecked runs an image that the policy refuses. Its pod opts out, which counts only if containerd is
-// configured so.
+// startsUnchecked runs an image that the policy refuses, in a pod with the annotation that opts out. The annotation
+// works only if containerd is configured to obey it.
 func (b *bases) startsUnchecked(t *testing.T) {
 	t.Helper()
 	pod := b.Pod(strict, b.unsigned)

@@ -67,8 +67,8 @@ type machine struct {
 	directory string
 }
 
-// run runs commands in a shell that stops at the first failure, with an image's names in its environment. The programs
-// are the real ones; scripts with their names add the settings that differ from those of other machines.
+// run runs commands in a shell that stops at the first failure, with an image's names in its environment. Scripts with
+// the names of the real programs call them with the settings that this node needs.
 func (m machine) run(t *testing.T, commands string, image node.Pushed) {
 	t.Helper()
 	programs := t.TempDir()

@@ -123,7 +123,7 @@ func (t *target) plan(ctx context.Context, options install.Options) (*install.Pl
 	return t.installer.Plan(ctx, options)
 }
 
-// apply carries out a plan, and says what it did and what the operator has to do.
+// apply carries out a plan, and prints what it did and what the operator has to do.
 func (t *target) apply(ctx context.Context, plan *install.Plan) error {
 	changes := len(plan.Changes())
 	if err := t.installer.Apply(ctx, plan); err != nil {
@@ -168,7 +168,7 @@ func (t *target) dryRun(ctx context.Context, options install.Options) error {
 	return nil
 }
 
-// recover ends what an earlier run has left.
+// recover completes or reverts a run that was interrupted.
 func (t *target) recover(ctx context.Context) error {
 	what, err := t.installer.Recover(ctx)
 	if err == nil && what != "" {

@@ -16,7 +16,7 @@ type Mode string
 const (
 	// Audit reports them. containerd requires no plugin, and no pull is refused.
 	Audit Mode = "audit"
-	// Enforce refuses them, and all containers while the daemon is disconnected.
+	// Enforce refuses such containers, and all containers while the daemon is disconnected.
 	Enforce Mode = "enforce"
 )
 
@@ -38,7 +38,7 @@ const (
 type Options struct {
 	// Mode is empty for the mode of the last installation, or audit if there is none.
 	Mode Mode
-	// Containerd is containerd's main configuration file; empty: where the distribution has it.
+	// Containerd is containerd's main configuration file. If it is empty, the file is where the distribution has it.
 	Containerd string
 	// Countersign and Verifier are the two programs.
 	Countersign, Verifier Program

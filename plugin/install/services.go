@@ -104,7 +104,7 @@ func (s *System) settle(ctx context.Context, host *journal.Host, paths []string)
 // stop stops the daemon, if it runs.
 func (s *System) stop(ctx context.Context) error {
 	if len(s.active(ctx, []string{unit})) == 0 {
-		// It may be about to start again.
+		// The service may be restarting.
 		_, _ = s.Systemctl(ctx, "stop", unit)
 		_, _ = s.Systemctl(ctx, "reset-failed", unit)
 		return nil

@@ -121,8 +121,8 @@ func (r *remover) plan(record *journal.Record) error {
 	return err
 }
 
-// change returns how one path is restored, and whether it is left as it is. What somebody has changed since is not
-// overwritten, if countersign does not depend on it.
+// change returns how one path is restored, and whether it is left as it is: a file that somebody has changed since is
+// not overwritten, unless countersign depends on it.
 func (r *remover) change(e journal.Entry) (change journal.Change, keep bool, err error) {
 	host := r.installer.host
 	original, err := r.installer.journal.Original(e)

@@ -71,7 +71,7 @@ func parseIdentity(raw []byte) (identity, error) {
 	return parsed, err
 }
 
-// strictly decodes JSON in which only the fields of the value are allowed.
+// strictly decodes JSON and refuses fields that the value does not have.
 func strictly(raw []byte, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()

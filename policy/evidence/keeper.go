@@ -44,7 +44,7 @@ type Keeper struct {
 
 	generation atomic.Uint64
 
-	// changing is locked from reading stored evidence to storing its replacement, and before mu.
+	// changing is locked while stored evidence is read and replaced. It is locked before mu.
 	changing sync.Mutex
 
 	mu      sync.Mutex

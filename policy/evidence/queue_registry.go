@@ -9,7 +9,7 @@ import (
 )
 
 // rank orders registries by their history. Anybody who can create a pod chooses the registry of its image, and can
-// choose thousands: so one of which nothing is known ranks hardly above those that do not answer.
+// choose thousands. Therefore an unknown registry ranks only just above those that do not answer.
 type rank uint8
 
 const (

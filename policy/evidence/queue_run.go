@@ -155,7 +155,7 @@ func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 		if (nothing || before.Equal(content)) && len(f.Satisfied) == 0 {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}
-		// The store has them on disk; if that is full, it needs them in memory.
+		// If the disk is full, the store holds them in memory.
 		content.Satisfied = append(before.SatisfiedFiles(), f.Satisfied...)
 	}
 	return k.put(e.key, content, needed)

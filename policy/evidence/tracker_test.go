@@ -44,7 +44,7 @@ func (w *world) set(found evidence.Found, err error) {
 	w.found, w.err = found, err
 }
 
-// looked returns when the registry was asked since this was last called.
+// looked returns the times of the requests since the last call of looked.
 func (w *world) looked() []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -139,7 +139,7 @@ func (w wanted) name(named reference.Named) string {
 	return named.String()
 }
 
-// otherwise returns how to change the requirement so that it accepts names as cosign writes them, if it does not.
+// otherwise returns how to change a requirement that does not accept names as cosign writes them.
 func (w wanted) otherwise() string {
 	switch w.SignedIdentity.Type {
 	case "", "matchRepoDigestOrExact", "matchExact":

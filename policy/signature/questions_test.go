@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// TestInvalidRequests get a finding too, and meet no requirement.
+// TestInvalidRequests: an invalid request gets a finding too, and it meets no requirement.
 func TestInvalidRequests(t *testing.T) {
 	app, good := signedApp(t)
 	ended, end := context.WithCancel(t.Context())

@@ -40,7 +40,8 @@ const (
 	// messages themselves.
 	openPGPType = "application/vnd.countersign.simplesigning.openpgp.v1"
 	messageType = "application/pgp-signature"
-	// maxAnnotations is how many bytes the annotations of one artifact's layers have before another is begun.
+	// maxAnnotations limits the annotations of the layers of one artifact, in bytes. Further layers go into another
+	// artifact.
 	maxAnnotations = 1 << 20
 )
 

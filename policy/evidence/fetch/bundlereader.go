@@ -25,7 +25,7 @@ type bundleReader struct {
 	// limits, and unseen how many of these were not read.
 	seen           map[digest.Digest]bool
 	beyond, unseen int
-	// hashes are those of the checks of callers that wait.
+	// hashes identify the checks of the callers that wait.
 	hashes []uint64
 	// noRoom reports whether there was no room for a file of the last referrer that was read.
 	noRoom bool

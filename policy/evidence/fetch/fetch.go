@@ -20,8 +20,8 @@ type request struct {
 	fetcher *Fetcher
 	client  *registry.Client
 	session *registry.Session
-	// tag is where cosign's old format has signatures, fallback where referrers are listed without their API, and
-	// subject is what they refer to.
+	// tag names the signatures in cosign's old format, fallback names the list of referrers in a registry without the
+	// referrers API, and subject is the descriptor that referrers refer to.
 	tag, fallback reference.NamedTagged
 	subject       reference.Canonical
 	// known are the digests of what was read in full before, by what was asked for.
@@ -115,8 +115,8 @@ func newRequest(of Request) (*request, error) {
 	return q, nil
 }
 
-// ask returns the results of the first host that has signatures, or that says for the registry that there are none; or
-// an answer that is a failure.
+// ask returns the results of the first host that has signatures or, as the authority for the registry, answers that
+// there are none. If there is no such host, it returns the failure.
 func (q *request) ask(ctx context.Context, all []docker.RegistryHost) []*sourceResult {
 	const tags = docker.HostCapabilityPull | docker.HostCapabilityResolve
 	const lists = docker.HostCapabilityPull | docker.HostCapabilityReferrers

@@ -42,7 +42,7 @@ func (a ahead) content(ctx context.Context, from remotes.Fetcher, of ocispec.Des
 	}
 	delete(a, of.Digest)
 	if failure, ok := errors.AsType[*policy.PanicError](known.err); ok {
-		// For the owner of the fetch to tell of.
+		// The owner of the fetch reports the panic.
 		panic(failure)
 	}
 	return known.raw, known.err

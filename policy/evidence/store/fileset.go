@@ -53,7 +53,7 @@ func newFileSet(files []format.File) (s fileSet) {
 	return s
 }
 
-// check returns an error unless the list is one that a store writes.
+// check returns an error if no store writes such a list.
 func (s *fileSet) check() error {
 	if s.size() == 0 || len(s.Signatures) > format.MaxFiles || len(s.Bundles) > format.MaxFiles {
 		return fmt.Errorf("the record lists %d signatures and %d bundles", len(s.Signatures), len(s.Bundles))

@@ -121,7 +121,7 @@ func (i Info) Item() (format.Item, error) {
 	}
 	satisfied := i.record.Satisfied.read(i.satisfied)
 	for n := range satisfied {
-		// As imported files, they come first if there are more than an item may have.
+		// Marked as imported, they are the first that Trim retains.
 		satisfied[n].Imported = true
 	}
 	files, _ := format.Trim(append(format.Without(i.record.read(i.Directory), satisfied), satisfied...))

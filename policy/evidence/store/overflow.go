@@ -74,7 +74,7 @@ func (o *overflow) close() {
 	o.volume = nil
 }
 
-// memoryDirectory returns a directory that is in memory, or else the system's for temporary files.
+// memoryDirectory returns a directory in memory, or else the system's directory for temporary files.
 func memoryDirectory() string {
 	const shared = "/dev/shm"
 	var st unix.Statfs_t

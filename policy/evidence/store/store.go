@@ -127,9 +127,9 @@ func Read(directory string, k Key) (*Set, error) {
 // ErrNoDisk reports that the evidence directory cannot be used.
 var ErrNoDisk = errors.New("there is no evidence directory")
 
-// Put stores content that was fetched: on disk, or if that fails in memory. If it is needed by a decision it may
-// replace other evidence that decisions have used, and else only evidence that no decision has used. Nothing replaces
-// evidence that met a requirement. It returns what was evicted to make room, even with an error.
+// Put stores content that was fetched: on disk, or if that fails in memory. Content that a decision needs may replace
+// evidence that decisions have used; other content replaces only evidence that no decision has used. Nothing replaces
+// evidence that met a requirement. Put returns what it evicted to make room, even with an error.
 func (s *Store) Put(k Key, c Content, needed bool) (*Set, []Removed, error) {
 	u := update{content: c, needed: needed}
 	set, removed, err := s.writeToDisk(k, u)

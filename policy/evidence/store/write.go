@@ -77,8 +77,8 @@ func (v *volume) pin(s *Set) (ok bool, err error) {
 	return true, presence{Awaited: true}.write(base)
 }
 
-// recordOf returns the record of a key, or an empty one, and the paths of its sets. There may be thousands of others in
-// the directory that are pending removal, so that sets are listed only if no record can be read.
+// recordOf returns the record of a key, or an empty one, and the paths of its sets. Sets are listed only if no record
+// can be read, because thousands of other sets may be pending removal in the directory.
 func (v *volume) recordOf(k Key, base string) (r record, sets []string) {
 	if _, err := stampOf(base); err != nil {
 		return record{}, nil

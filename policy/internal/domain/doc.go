@@ -1,2 +1,2 @@
-// Package domain groups the names of registries by who can make them. It is a leaf package.
+// Package domain groups the host names of registries by the domain whose owner can create them. It is a leaf package.
 package domain
