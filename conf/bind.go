@@ -106,11 +106,19 @@ func (b *binder) entries(key string, target reflect.Value, tree map[string]any) 
 	target.Set(entries)
 }
 
-// scalar sets a value. All values but booleans are written as strings.
+// scalar sets a value. All values but booleans and numbers are written as strings.
 func (b *binder) scalar(key string, target reflect.Value, value any) {
-	if flag, ok := reflect.TypeAssert[*bool](target.Addr()); ok {
-		if *flag, ok = value.(bool); !ok {
+	switch field := target.Addr().Interface().(type) {
+	case *bool:
+		var ok bool
+		if *field, ok = value.(bool); !ok {
 			b.problem(key, "%s is %s; it must be true or false, without quotes", key, typeName(value))
+		}
+		return
+	case *int:
+		number, ok := value.(int64)
+		if *field = int(number); !ok {
+			b.problem(key, "%s is %s; it must be a whole number, without quotes", key, typeName(value))
 		}
 		return
 	}

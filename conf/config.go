@@ -26,6 +26,7 @@ type Config struct {
 	Containerd Containerd `toml:"containerd"`
 	Listen     Listen     `toml:"listen"`
 	Log        Log        `toml:"log"`
+	Audit      Audit      `toml:"audit"`
 }
 
 // Policy contains the paths of the policy documents.
@@ -109,6 +110,15 @@ type Log struct {
 	Format Format `toml:"format"`
 }
 
+// Audit configures the file with the records of decisions and pulls. They are written to the log too.
+type Audit struct {
+	// File is the path of the file. Empty: there is none.
+	File string `toml:"file"`
+	// MaxSize is the size at which the file is rotated, and MaxFiles how many rotated files remain.
+	MaxSize  Size `toml:"max_size"`
+	MaxFiles int  `toml:"max_files"`
+}
+
 // Default returns the configuration of a node without config.toml.
 func Default() *Config {
 	return &Config{
@@ -129,6 +139,7 @@ func Default() *Config {
 		},
 		Listen: Listen{Socket: "/run/countersign/countersign.sock", Metrics: "127.0.0.1:9470"},
 		Log:    Log{Level: Level(slog.LevelInfo), Format: FormatJSON},
+		Audit:  Audit{MaxSize: 100 * MiB, MaxFiles: 5},
 	}
 }
 

@@ -114,6 +114,10 @@ metrics = "[::1]:0"
 [log]
 level = "debug"
 format = "text"
+[audit]
+file = "/var/log/countersign/audit.log"
+max_size = "1GiB"
+max_files = 0
 `
 	got, err := conf.Parse("config.toml", []byte(written))
 	if err != nil {
@@ -128,6 +132,7 @@ format = "text"
 	want.Bundles.Identity = conf.IdentityDigest
 	want.Bundles.Namespaces = map[string]conf.Identity{"prod": conf.IdentityAnnotation}
 	want.Listen.Metrics = "[::1]:0"
+	want.Audit = conf.Audit{File: "/var/log/countersign/audit.log", MaxSize: conf.GiB}
 	want.Log = conf.Log{Level: conf.Level(slog.LevelDebug), Format: conf.FormatText}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -39,8 +39,8 @@ system = "/x"
 			`digits and dashes, at most 63`,
 		`config.toml:10:1: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
 		`config.toml:12:1: evidence.max_size: "12" is not a size; write a whole number and a unit, like "512MiB" or "1GiB"`,
-		`config.toml:13:2: unknown key polcy; remove or correct it; known keys: bundles, containerd, ` +
-			`cri_proxy, enforce, evidence, listen, log, policy, pull, registry`,
+		`config.toml:13:2: unknown key polcy; remove or correct it; known keys: audit, bundles, ` +
+			`containerd, cri_proxy, enforce, evidence, listen, log, policy, pull, registry`,
 	}
 	if err == nil {
 		t.Fatal("there is no error")
@@ -83,6 +83,19 @@ func TestOneProblem(t *testing.T) {
 		},
 		"a small store": {
 			`max_size = "1GiB"`, `max_size = "1023KiB"`, "evidence.max_size is 1023KiB; it must be at least 1MiB",
+		},
+		"a small audit file": {
+			`max_size = "100MiB"`, `max_size = "1KiB"`, "audit.max_size is 1KiB; it must be at least 1MiB",
+		},
+		"a number in quotes": {
+			`max_files = 5`, `max_files = "5"`, "audit.max_files is a string; it must be a whole number",
+		},
+		"less than no rotated file": {
+			`max_files = 5`, `max_files = -1`, "audit.max_files is -1; it must be between 0 and 100",
+		},
+		"too many rotated files": {`max_files = 5`, `max_files = 101`, "audit.max_files is 101; it must be"},
+		"an audit file in no folder": {
+			`file = ""`, `file = "audit.log"`, `audit.file is "audit.log"; it must be an absolute path`,
 		},
 		"a negative store":              {`max_size = "1GiB"`, `max_size = "-1GiB"`, "is not a size"},
 		"a store of more than there is": {`max_size = "1GiB"`, `max_size = "9999999TiB"`, "is not a size"},

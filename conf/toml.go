@@ -57,10 +57,12 @@ func formatTable(b *strings.Builder, name string, table reflect.Value) error {
 	return nil
 }
 
-// formatValue writes one key. All values are strings or booleans; the library quotes what has to be.
+// formatValue writes one key. All values are strings, booleans or numbers; the library quotes what has to be.
 func formatValue(b *strings.Builder, key string, value reflect.Value) error {
 	written := value.Interface()
-	if value.Kind() != reflect.Bool {
+	switch written.(type) {
+	case bool, int:
+	default:
 		written = fmt.Sprint(written)
 	}
 	line, err := toml.Marshal(map[string]any{key: written})

@@ -27,6 +27,9 @@ const (
 	maxSocket = 107
 	// minEvidence is the size that a single signature may have.
 	minEvidence = MiB
+	// minAuditFile has room for thousands of records, and maxAuditFiles can be renamed in a few milliseconds.
+	minAuditFile  = MiB
+	maxAuditFiles = 100
 )
 
 // validate records values that have the right type but are invalid.
@@ -50,6 +53,7 @@ func (b *binder) validate(c *Config) {
 			"containerd waits 2s and creates containers one after the other", answer, minAnswer, maxAnswer)
 	}
 	b.pull(c.Pull)
+	b.audit(c.Audit)
 	if c.Evidence.MaxSize < minEvidence {
 		b.problem("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
 	}
@@ -63,6 +67,16 @@ func (b *binder) pull(p Pull) {
 	if p.Timeout < minTimeout || p.Timeout > maxTimeout {
 		b.problem("pull.timeout", "pull.timeout is %s; it must be between %s and %s because containerd ends an image "+
 			"verifier after 10s", p.Timeout, minTimeout, maxTimeout)
+	}
+}
+
+func (b *binder) audit(a Audit) {
+	b.pathOrNone("audit.file", a.File)
+	if a.MaxSize < minAuditFile {
+		b.problem("audit.max_size", "audit.max_size is %s; it must be at least %s", a.MaxSize, minAuditFile)
+	}
+	if a.MaxFiles < 0 || a.MaxFiles > maxAuditFiles {
+		b.problem("audit.max_files", "audit.max_files is %d; it must be between 0 and %d", a.MaxFiles, maxAuditFiles)
 	}
 }
 

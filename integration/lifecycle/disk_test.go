@@ -14,6 +14,7 @@ func (b *bases) fullDisk(t *testing.T) {
 	rig.OK(t, b.Daemon.Terminate(t.Context()))
 	full := b.PrepareDaemon(t, node.DaemonConfig{Settings: map[string]map[string]any{
 		"evidence": {"directory": disk.Path("evidence")},
+		"audit":    {"file": disk.Path("audit.log")},
 	}})
 	rig.OK(t, full.Start())
 	rig.OK(t, full.Ready(t.Context()))
@@ -24,11 +25,16 @@ func (b *bases) fullDisk(t *testing.T) {
 		t.Errorf("it is said %d times that the disk is full", len(said))
 	}
 	b.onFullDisk(t, full, disk.Path("evidence"))
+	b.auditFileFull(t, full)
 	disk.Empty(t)
 	fresh := b.lab.signed(t, "shop/fresh:v1")
 	b.Pull(t, fresh)
 	b.is(t, b.pods[strict], fresh, "")
 	rig.Logged(t, full, "evidence is stored on disk again")
+	const writable = `countersign_health_check{check="audit_file",status="yes"}`
+	if value := rig.Must(full.Metric(t.Context(), writable))(t); value != 1 {
+		t.Errorf("%s is %v", writable, value)
+	}
 	rig.OK(t, full.Terminate(t.Context()))
 	b.Start(t)
 	b.others(t)
@@ -53,5 +59,23 @@ func (b *bases) onFullDisk(t *testing.T, daemon *node.Daemon, evidence string) {
 	if _, err := on.Evidence(t, "import", "--as", other, directory); err == nil ||
 		!strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("an import says: %v", err)
+	}
+}
+
+// auditFileFull makes decisions until the audit log file has no room for another record. All of them are as on any
+// other disk, and the log has each record.
+func (b *bases) auditFileFull(t *testing.T, daemon *node.Daemon) {
+	t.Helper()
+	const full = `countersign_health_check{check="audit_file",status="no"}`
+	for rig.Must(daemon.Metric(t.Context(), full))(t) != 1 {
+		b.others(t)
+	}
+	const line = "cannot write the audit log file: its records are missing there, and decisions continue"
+	if said := rig.Logged(t, daemon, line, "no space left on device"); len(said) != 1 {
+		t.Errorf("it is said %d times that the disk is full", len(said))
+	}
+	health := rig.Must(daemon.Health(t.Context()))(t)
+	if !strings.Contains(health, `"healthy":true`) || !strings.Contains(health, "no space left on device") {
+		t.Errorf("/healthz is %s", health)
 	}
 }

@@ -133,12 +133,12 @@ func newDaemon(options Options) *daemon {
 	}
 	d.kinds = RequirementKinds(d.panicked)
 	d.policiesChanged, d.sandboxChanged = newNotifier(), newNotifier()
-	d.recorder = newRecorder(d.log, d.metrics)
+	d.recorder = newRecorder(newAuditFile(d.config.Audit, d.log), d.log, d.metrics)
 	d.deadline = policy.NewDeadline(d.config.Enforce.DecisionTimeout)
 	d.deadline.Panicked = d.panicked
 	d.reloader = &reloader{
 		current: d.current, path: options.ConfigPath, level: level, deadline: d.deadline, metrics: d.metrics, log: d.log,
-		changed: d.sandboxChanged.notify,
+		changed: d.sandboxChanged.notify, reopen: d.recorder.file.reopen,
 	}
 	return d
 }
@@ -146,6 +146,8 @@ func newDaemon(options Options) *daemon {
 // serve runs all parts until the context ends or one fails. The plugin stops first, because its answers need all other
 // parts. The recorder stops last, so that it records every answer.
 func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
+	d.recorder.file.reopen()
+	defer d.recorder.file.close()
 	defer d.recorder.start(context.WithoutCancel(ctx))()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	group, background := errgroup.WithContext(background)

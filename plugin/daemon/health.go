@@ -28,6 +28,7 @@ func (d *daemon) reportPolicies(status files.Status) {
 // registerProbes registers the functions that metrics and health checks call for each request.
 func (d *daemon) registerProbes() {
 	d.metrics.Probe(metrics.Evidence, evidenceHealth(d.keeper))
+	d.metrics.Probe(metrics.AuditFile, d.recorder.file.health)
 	d.metrics.Probe(metrics.Registries, registriesHealth(d.registries))
 	d.metrics.Register(metrics.Gauges{
 		PolicyGood:    func() time.Time { return d.documents.Status().LastGood },

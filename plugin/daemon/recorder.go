@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // may stop reading, and containerd must not wait for it.
 type recorder struct {
 	log     *audit.Log
+	file    *auditFile
 	logger  *slog.Logger
 	metrics *metrics.Metrics
 	records chan audit.Record
@@ -27,9 +29,9 @@ const (
 	queuedPulls   = 256
 )
 
-func newRecorder(logger *slog.Logger, metrics *metrics.Metrics) *recorder {
+func newRecorder(file *auditFile, logger *slog.Logger, metrics *metrics.Metrics) *recorder {
 	return &recorder{
-		log: audit.New(logger), logger: logger, metrics: metrics,
+		log: audit.New(logger), file: file, logger: logger, metrics: metrics,
 		records: make(chan audit.Record, queuedRecords),
 		pulls:   make(chan audit.Pull, queuedPulls),
 	}
@@ -76,7 +78,7 @@ func (r *recorder) run(ctx context.Context) {
 		case record := <-r.records:
 			r.write(record)
 		case pull := <-r.pulls:
-			r.countDropped(r.log.WritePull(context.Background(), pull))
+			r.writePull(pull)
 		case <-ctx.Done():
 			r.drain()
 			return
@@ -89,7 +91,7 @@ func (r *recorder) drain() {
 		r.write(<-r.records)
 	}
 	for len(r.pulls) > 0 {
-		r.countDropped(r.log.WritePull(context.Background(), <-r.pulls))
+		r.writePull(<-r.pulls)
 	}
 }
 
@@ -97,7 +99,7 @@ func (r *recorder) drain() {
 // verdict.
 func (r *recorder) write(record audit.Record) {
 	ctx := context.Background()
-	r.countDropped(r.log.Write(ctx, record))
+	r.countDropped(errors.Join(r.log.Write(ctx, record), r.file.write(ctx, record)))
 	r.recent.add(record)
 	if record.Drift() {
 		r.logger.WarnContext(ctx, "drift: a container runs that the policy refuses",
@@ -106,7 +108,12 @@ func (r *recorder) write(record audit.Record) {
 	}
 }
 
-// countDropped counts a record that could not be written.
+func (r *recorder) writePull(pull audit.Pull) {
+	ctx := context.Background()
+	r.countDropped(errors.Join(r.log.WritePull(ctx, pull), r.file.writePull(ctx, pull)))
+}
+
+// countDropped counts a record that could not be written, to the log or to the file.
 func (r *recorder) countDropped(err error) {
 	if err != nil {
 		r.metrics.RecordDropped()

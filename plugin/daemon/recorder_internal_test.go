@@ -15,7 +15,7 @@ import (
 // TestTheRecorderWritesEveryRecordBeforeItStops answers pulls and containers while the daemon stops.
 func TestTheRecorderWritesEveryRecordBeforeItStops(t *testing.T) {
 	var output bytes.Buffer
-	recorder := newRecorder(slog.New(slog.NewJSONHandler(&output, nil)), metrics.New(nil))
+	recorder := newRecorder(&auditFile{}, slog.New(slog.NewJSONHandler(&output, nil)), metrics.New(nil))
 	stop := recorder.start(t.Context())
 	const each = 100
 	for range each {
@@ -34,7 +34,7 @@ func TestTheRecorderWritesEveryRecordBeforeItStops(t *testing.T) {
 func TestDriftIsRecordedLoggedAndCounted(t *testing.T) {
 	var output bytes.Buffer
 	counters := metrics.New(nil)
-	recorder := newRecorder(slog.New(slog.NewJSONHandler(&output, nil)), counters)
+	recorder := newRecorder(&auditFile{}, slog.New(slog.NewJSONHandler(&output, nil)), counters)
 	stop := recorder.start(t.Context())
 	denied := policy.Verdict{Reason: policy.Unsigned}
 	for _, report := range []nri.Report{

@@ -64,6 +64,8 @@ type reloader struct {
 	log      *slog.Logger
 	// changed is called after a reload that changed something.
 	changed func()
+	// reopen opens the audit log file again, which another program may have rotated.
+	reopen func()
 }
 
 // run reloads on each signal, until the context ends.
@@ -74,6 +76,7 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
 			return
 		case <-signals:
 			r.reload(ctx)
+			r.reopen()
 		}
 	}
 }

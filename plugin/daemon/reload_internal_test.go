@@ -38,6 +38,7 @@ func newReloading(t *testing.T, text string) *reloading {
 	r.reloader = &reloader{
 		current: newCurrent(config), path: path, level: level, deadline: policy.NewDeadline(time.Second),
 		metrics: metrics.New(nil), log: newLogger(config, level, &r.output), changed: func() { r.changes++ },
+		reopen: func() {},
 	}
 	r.started(t.Context(), "countersign (devel)")
 	return r

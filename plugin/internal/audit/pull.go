@@ -1,8 +1,6 @@
 package audit
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"github.com/countersign/countersign/policy"
@@ -44,27 +42,3 @@ func (p Pull) Final() bool {
 
 // WouldDeny reports whether the pull would have been refused in enforce mode.
 func (p Pull) WouldDeny() bool { return p.Outcome == policy.Admit && p.Final() }
-
-// WritePull writes the record of one pull with the message "pull", at level warn if the pull is refused or would be.
-// Its time is the record's own. It returns the handler's error.
-func (l *Log) WritePull(ctx context.Context, p Pull) error {
-	record := slog.NewRecord(p.Time, level(p.Outcome, p.WouldDeny()), "pull", 0)
-	record.AddAttrs(
-		slog.String("outcome", p.Outcome.String()),
-		slog.String("reason", string(p.Verdict.Reason)),
-		slog.String("mode", string(p.Mode)),
-		slog.Bool("would_deny", p.WouldDeny()),
-		slog.String("namespace", p.Namespace),
-		slog.String("pod", p.Pod),
-		slog.String("reference", p.Name),
-		slog.String("judged_reference", p.Verdict.Reference),
-		slog.String("digest", p.Digest),
-		slog.String("judged_digest", p.Verdict.Digest.String()),
-		slog.String("document", p.Verdict.Document),
-		slog.String("scope", p.Verdict.Scope),
-		slog.String("detail", p.Verdict.Detail),
-		slog.Float64("took_seconds", p.Took.Seconds()),
-		slog.Int("schema", schema),
-	)
-	return l.handler.Handle(ctx, record)
-}

@@ -27,6 +27,7 @@ const (
 	Keys       Check = "keys"
 	Registries Check = "registries"
 	Evidence   Check = "evidence"
+	AuditFile  Check = "audit_file"
 )
 
 // question is the text of a check in the text report.
@@ -45,6 +46,7 @@ func questions() []question {
 		{Keys, "key files usable"},
 		{Registries, "registry configuration valid"},
 		{Evidence, "evidence store writable"},
+		{AuditFile, "audit log file writable"},
 	}
 }
 

@@ -55,7 +55,8 @@ func New(build *debug.BuildInfo) *Metrics {
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_audit_records_dropped_total",
-			Help: "Decisions that are missing from the audit log because it could not be written.",
+			Help: "Decisions and pulls that are missing from the audit log, or from its file, because they could not be " +
+				"written.",
 		}),
 		panics:     newPanics(),
 		registries: newRegistries(),

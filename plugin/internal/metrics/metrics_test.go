@@ -103,8 +103,8 @@ func TestLostRecordsAreCounted(t *testing.T) {
 	m := metrics.New(nil)
 	m.RecordDropped()
 	expect(t, m,
-		"# HELP countersign_audit_records_dropped_total Decisions that are missing from the audit log because it "+
-			"could not be written.\n# TYPE countersign_audit_records_dropped_total counter\n"+
+		"# HELP countersign_audit_records_dropped_total Decisions and pulls that are missing from the audit log, "+
+			"or from its file, because they could not be written.\n# TYPE countersign_audit_records_dropped_total counter\n"+
 			"countersign_audit_records_dropped_total 1\n",
 		"countersign_audit_records_dropped_total")
 }

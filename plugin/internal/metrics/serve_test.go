@@ -145,7 +145,7 @@ func TestHealthHasTheDriftSinceTheLastRegistration(t *testing.T) {
 
 func TestHealthIsServedAsJSONOnRequest(t *testing.T) {
 	m := metrics.New(nil)
-	wellExcept(m, map[metrics.Check]metrics.Status{metrics.Evidence: metrics.Unknown})
+	wellExcept(m, map[metrics.Check]metrics.Status{metrics.AuditFile: metrics.Unknown})
 	for _, answer := range []*httptest.ResponseRecorder{
 		ask(m, "/readyz?format=json"), ask(m, "/readyz", "application/json"), ask(m, "/healthz?format=json"),
 	} {
@@ -154,7 +154,7 @@ func TestHealthIsServedAsJSONOnRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := report.Checks[len(report.Checks)-1]
-		if !report.Healthy || report.Ready || len(report.Checks) != 8 || last.Check != metrics.Evidence ||
+		if !report.Healthy || report.Ready || len(report.Checks) != 9 || last.Check != metrics.AuditFile ||
 			last.Status != "unknown" || last.Cause != "because of this" || last.Since.IsZero() {
 			t.Errorf("the report is %+v", report)
 		}
@@ -165,7 +165,7 @@ func TestAnAnswerIsAsOldAsItsLastChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New(nil)
 		status := metrics.Yes
-		m.Probe(metrics.Evidence, func() (metrics.Status, string) { return status, "now" })
+		m.Probe(metrics.AuditFile, func() (metrics.Status, string) { return status, "now" })
 		since := func() string {
 			checks := m.Health().Checks
 			return checks[len(checks)-1].Since.Format(time.TimeOnly)
