@@ -10,8 +10,8 @@ import (
 func TestTheProgramsHaveOneDirection(t *testing.T) {
 	rules := map[string][]string{
 		"plugin/countersign": {
-			"conf", "nri", "plugin/daemon", "plugin/install", "plugin/internal/containerd", "plugin/internal/cri",
-			"plugin/internal/fetch", "plugin/internal/socket",
+			"conf", "nri", "plugin/daemon", "plugin/install", "plugin/internal/audit", "plugin/internal/containerd",
+			"plugin/internal/cri", "plugin/internal/fetch", "plugin/internal/socket",
 			"policy", "policy/evidence", "policy/files", "policy/origin", "policy/signature", "policy/text",
 		},
 		"plugin/daemon": {

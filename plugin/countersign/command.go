@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,7 @@ otherwise the system policy.`,
 	root.AddCommand(
 		newRunCommand(stderr),
 		newCheckCommand(stdout),
+		newAuditCommand(os.Stdin, stdout),
 		newEvidenceCommand(stdout, stderr),
 		newConfigCommand(stdout),
 		newPolicyCommand(stdout),

@@ -1,7 +1,8 @@
 // Countersign refuses to create a container whose image does not satisfy the signature policy of the pod's namespace.
 //
-// It is one program: the daemon that containerd calls (run), and commands for operators (check, config, evidence,
-// policy, version). Packages policy and nri document how a decision is made; package daemon connects the parts.
+// It is one program: the daemon that containerd calls (run), and commands for operators (audit, check, config,
+// evidence, policy, version). Packages policy and nri document how a decision is made; package daemon connects the
+// parts.
 package main
 
 import (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -39,6 +40,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DIGEST", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 			return errors.Join(
 				writeConfig(env.WorkDir, "node.toml", "deny"), writeConfig(env.WorkDir, "lax.toml", "allow"),
+				writeAuditConfig(env.WorkDir),
 			)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "status": exitsWith},
@@ -69,6 +71,12 @@ metrics = ""
 		return map[string]string{"DIR": directory, "WITHOUT": withoutDaemon}[variable]
 	})
 	return os.WriteFile(filepath.Join(directory, name), []byte(text), 0o600)
+}
+
+// writeAuditConfig writes a configuration that names an audit log file in the script's directory.
+func writeAuditConfig(directory string) error {
+	text := fmt.Sprintf("[audit]\nfile = %q\nmax_files = 2\n", filepath.Join(directory, "logs", "audit.log"))
+	return os.WriteFile(filepath.Join(directory, "file.toml"), []byte(text), 0o600)
 }
 
 // await waits until the daemon of a script answers at its socket.
