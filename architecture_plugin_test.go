@@ -10,8 +10,8 @@ import (
 func TestTheProgramsHaveOneDirection(t *testing.T) {
 	rules := map[string][]string{
 		"plugin/countersign": {
-			"conf", "nri", "plugin/daemon", "plugin/install", "plugin/internal/audit", "plugin/internal/containerd",
-			"plugin/internal/cri", "plugin/internal/fetch", "plugin/internal/socket",
+			"conf", "nri", "plugin/daemon", "plugin/doctor", "plugin/install", "plugin/internal/audit",
+			"plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/fetch", "plugin/internal/socket",
 			"policy", "policy/evidence", "policy/files", "policy/origin", "policy/signature", "policy/text",
 		},
 		"plugin/daemon": {
@@ -21,7 +21,11 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 		"plugin/pull":     {"nri", "plugin/internal", "policy", "policy/registry"},
 		"plugin/cri":      {"plugin/cri", "policy"},
 		"plugin/verifier": {"conf", "plugin/internal/socket", "plugin/verifier"},
-		"plugin/install":  {"conf", "nri", "plugin/install", "plugin/internal/containerd"},
+		"plugin/doctor": {
+			"conf", "nri", "plugin/daemon", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/socket",
+			"policy", "policy/files", "policy/signature", "policy/text",
+		},
+		"plugin/install": {"conf", "nri", "plugin/install", "plugin/internal/containerd"},
 
 		"plugin/internal/audit":      {"policy"},
 		"plugin/internal/fetch":      {"policy", "policy/evidence/fetch"},

@@ -28,6 +28,12 @@ func FoundBy(version string) policy.FoundBy {
 	return foundBy
 }
 
+// Unserved returns why a version of containerd cannot be served, or nil.
+func Unserved(version string) error {
+	_, err := identification("containerd", version)
+	return err
+}
+
 // identification returns how the images of a runtime's containers are identified, or why the runtime cannot be served.
 func identification(name, reported string) (policy.FoundBy, error) {
 	if name != "containerd" {

@@ -41,6 +41,7 @@ otherwise the system policy.`,
 		newInstallCommand(stdout),
 		newUninstallCommand(stdout),
 		newStatusCommand(stdout),
+		newDoctorCommand(stdout),
 		newVersionCommand(stdout),
 	)
 	return root

@@ -2,9 +2,6 @@ package daemon
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/countersign/countersign/conf"
 	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
@@ -33,20 +30,10 @@ func (s *containerdStatus) checkHosts(ctx context.Context) {
 		return
 	}
 	s.containerdHosts = theirs
-	if slices.Equal(existing(s.hosts), existing(theirs)) {
+	if s.config.DiffersIn(s.hosts) == nil {
 		return
 	}
 	s.log.WarnContext(ctx, "registry.config_path differs from containerd's setting: "+
 		"signatures are fetched with other hosts.toml files than images are pulled",
 		"config_path", s.hosts, "containerd", theirs)
-}
-
-// existing returns the directories of a list that exist.
-func existing(list string) (found []string) {
-	for _, directory := range filepath.SplitList(list) {
-		if info, err := os.Stat(directory); err == nil && info.IsDir() {
-			found = append(found, filepath.Clean(directory))
-		}
-	}
-	return found
 }

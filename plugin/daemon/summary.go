@@ -18,9 +18,11 @@ const statusTimeout = 3 * time.Second
 
 // Limits of lists in a status: an answer has a maximum size.
 const (
-	maxProblems   = 20
-	maxNamespaces = 200
-	maxText       = 500
+	// MaxNamespaces is the number of exceptions to the mode that a status has.
+	MaxNamespaces = 200
+
+	maxProblems = 20
+	maxText     = 500
 )
 
 // StatusRequest asks for a [Status]. It has no parameters.
@@ -113,7 +115,7 @@ func (d *daemon) status(context.Context, StatusRequest) (Status, error) {
 		})
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(config.Enforce.Namespaces)) {
-		if len(answer.Namespaces) < maxNamespaces {
+		if len(answer.Namespaces) < MaxNamespaces {
 			answer.Namespaces[namespace] = config.Enforce.Namespaces[namespace].String()
 		}
 	}

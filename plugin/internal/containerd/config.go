@@ -15,15 +15,16 @@ import (
 	"github.com/containerd/containerd/v2/core/introspection"
 )
 
-// defaultConfig is the file that containerd reads if its command line names none.
-const defaultConfig = "/etc/containerd/config.toml"
+// DefaultConfig is the file that containerd reads if its command line names none.
+const DefaultConfig = "/etc/containerd/config.toml"
 
 // Config is containerd's configuration, merged from its main file and its imports.
 type Config struct {
 	// path is the path of the main file.
 	path string
-	// files are all files, if they are known.
+	// files are all files, if they are known, and lists what each of them requires.
 	files  []string
+	lists  []list
 	merged *config.Config
 }
 
@@ -62,14 +63,17 @@ func LoadConfig(ctx context.Context, path string) (*Config, error) {
 	return &Config{path: path, merged: merged}, nil
 }
 
+// Path returns the path of the main file.
+func (c *Config) Path() string { return c.path }
+
 // plugin returns the section of one plugin, by its full name.
 func (c *Config) plugin(name string) map[string]any {
 	section, _ := c.merged.Plugins[name].(map[string]any)
 	return section
 }
 
-// configPath asks the running containerd for its process ID, and reads the command line of that process.
-func configPath(ctx context.Context, service introspection.Service) (string, error) {
+// processOf asks the running containerd for its process ID, and returns the directory of that process in /proc.
+func processOf(ctx context.Context, service introspection.Service) (string, error) {
 	server, err := service.Server(ctx)
 	if err != nil {
 		return "", fmt.Errorf("requesting containerd's process ID: %w", err)
@@ -77,7 +81,15 @@ func configPath(ctx context.Context, service introspection.Service) (string, err
 	if own, err := os.Stat("/proc/self/ns/pid"); err == nil && inode(own) != server.GetPidns() {
 		return "", errors.New("containerd runs in another PID namespace, where its command line cannot be read")
 	}
-	process := fmt.Sprintf("/proc/%d", server.GetPid())
+	return fmt.Sprintf("/proc/%d", server.GetPid()), nil
+}
+
+// configPath returns the main file in the command line of the running containerd.
+func configPath(ctx context.Context, service introspection.Service) (string, error) {
+	process, err := processOf(ctx, service)
+	if err != nil {
+		return "", err
+	}
 	cmdline, err := os.ReadFile(filepath.Join(process, "cmdline"))
 	if err != nil {
 		return "", fmt.Errorf("reading containerd's command line: %w", err)
@@ -102,7 +114,7 @@ func inode(info os.FileInfo) uint64 {
 
 // configFlag returns the value of --config; containerd uses the last one.
 func configFlag(arguments []string) string {
-	path := defaultConfig
+	path := DefaultConfig
 	for i, argument := range arguments {
 		name, value, hasValue := strings.Cut(argument, "=")
 		if !slices.Contains([]string{"-c", "-config", "--config", "--c"}, name) {
@@ -115,29 +127,4 @@ func configFlag(arguments []string) string {
 		}
 	}
 	return path
-}
-
-// Required returns nil if containerd refuses containers while an NRI plugin is not registered, or why it does not. The
-// plugin may be required by its name or by its index and name.
-func (c *Config) Required(index, name string) error {
-	const advice = "; install 99-countersign.toml as the last import, with every required plugin in its list"
-	section := c.plugin(nriPlugin)
-	if section == nil {
-		return fmt.Errorf("%s and its imports do not configure NRI%s", c.path, advice)
-	}
-	if disabled, _ := section["disable"].(bool); disabled {
-		return fmt.Errorf("%s and its imports disable NRI: containers start unchecked", c.path)
-	}
-	validator, _ := section["default_validator"].(map[string]any)
-	if enabled, _ := validator["enable"].(bool); !enabled {
-		return fmt.Errorf("%s and its imports do not enable NRI's default_validator%s", c.path, advice)
-	}
-	required, _ := validator["required_plugins"].([]any)
-	if !slices.Contains(required, any(name)) && !slices.Contains(required, any(index+"-"+name)) {
-		return fmt.Errorf("required_plugins of %s and its imports is %v, without %q%s", c.path, required, name, advice)
-	}
-	if annotation, _ := validator["tolerate_missing_plugins_annotation"].(string); annotation != "" {
-		return errors.New("tolerate_missing_plugins_annotation is set: the author of a pod can opt out of required plugins")
-	}
-	return nil
 }

@@ -8,8 +8,8 @@ func VerifierIn(directory string, limit int) error { return verifierIn(directory
 
 // Unserved returns why a containerd with that configuration and these remote snapshotters cannot be served.
 func Unserved(c *Config, remote []string) error {
-	if err := c.restores(); err != nil {
+	if err := c.Restores(); err != nil {
 		return err
 	}
-	return c.usesRemote(remote)
+	return c.UsesRemote(remote)
 }

@@ -45,7 +45,8 @@ func verifierIn(directory string, limit int) error {
 	}
 	for _, entry := range entries {
 		if strings.Contains(entry.Name(), "countersign") {
-			return fmt.Errorf("%s in %s is not among the first %d: increase max_verifiers", entry.Name(), directory, limit)
+			return fmt.Errorf("%w: %s in %s is not among the first %d: increase max_verifiers", ErrTooManyVerifiers,
+				entry.Name(), directory, limit)
 		}
 	}
 	return fmt.Errorf("%s does not contain countersign-verifier; %s", directory, advice)

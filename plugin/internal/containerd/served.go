@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
-	"github.com/containerd/containerd/v2/core/introspection"
 	"github.com/containerd/containerd/v2/plugins"
 )
 
@@ -25,23 +26,18 @@ func Unsupported(ctx context.Context, address string, allowRemote bool) error {
 	if err != nil {
 		return nil // The health check "required" reports that the configuration is unknown.
 	}
-	if err := config.restores(); err != nil || allowRemote {
+	if err := config.Restores(); err != nil || allowRemote {
 		return err
 	}
-	client, err := Connect(ctx, address, "")
-	if err != nil {
-		return nil // As above.
-	}
-	defer client.Close()
-	remote, err := remoteSnapshotters(ctx, client.IntrospectionService())
+	remote, err := RemoteSnapshotters(ctx, address)
 	if err != nil {
 		return nil // Each container is refused whose snapshotter is remote or unknown.
 	}
-	return config.usesRemote(remote)
+	return config.UsesRemote(remote)
 }
 
-// restores returns an error if containerd restores containers from checkpoint images.
-func (c *Config) restores() error {
+// Restores returns an error if containerd restores containers from checkpoint images.
+func (c *Config) Restores() error {
 	const key = "enable_experimental_restore_via_create"
 	for _, name := range []string{criRuntimePlugin, criOldPlugin} {
 		if set, _ := c.plugin(name)[key].(bool); set {
@@ -52,8 +48,8 @@ func (c *Config) restores() error {
 	return nil
 }
 
-// usesRemote returns an error if the CRI plugin uses one of these snapshotters.
-func (c *Config) usesRemote(remote []string) error {
+// UsesRemote returns an error if the CRI plugin uses one of these snapshotters.
+func (c *Config) UsesRemote(remote []string) error {
 	for _, name := range c.snapshotters() {
 		if slices.Contains(remote, name) {
 			return fmt.Errorf("containerd's CRI plugin uses the remote snapshotter %s, whose snapshots do not prove which "+
@@ -89,8 +85,14 @@ func settingOf(tables map[string]any, name string) (values []string) {
 	return values
 }
 
-func remoteSnapshotters(ctx context.Context, service introspection.Service) ([]string, error) {
-	response, err := service.Plugins(ctx, "type=="+string(plugins.SnapshotPlugin))
+// RemoteSnapshotters returns the snapshotters of the containerd at an address that fetch files when they are read.
+func RemoteSnapshotters(ctx context.Context, address string) ([]string, error) {
+	client, err := Connect(ctx, address, "")
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	response, err := client.IntrospectionService().Plugins(ctx, "type=="+string(plugins.SnapshotPlugin))
 	if err != nil {
 		return nil, errors.Join(errors.New("asking containerd for its snapshotters"), err)
 	}
@@ -116,4 +118,24 @@ func (c *Config) HostsDirectories() string {
 		}
 	}
 	return "/etc/containerd/certs.d:/etc/docker/certs.d"
+}
+
+// DiffersIn returns an error if the directories that exist in a list are not those of [Config.HostsDirectories].
+func (c *Config) DiffersIn(hosts string) error {
+	theirs := c.HostsDirectories()
+	if slices.Equal(existing(hosts), existing(theirs)) {
+		return nil
+	}
+	return fmt.Errorf("registry.config_path is %q, and containerd's is %q: signatures are fetched with other hosts.toml "+
+		"files than images are pulled", hosts, theirs)
+}
+
+// existing returns the directories of a list that exist.
+func existing(list string) (found []string) {
+	for _, directory := range filepath.SplitList(list) {
+		if info, err := os.Stat(directory); err == nil && info.IsDir() {
+			found = append(found, filepath.Clean(directory))
+		}
+	}
+	return found
 }

@@ -22,6 +22,21 @@ type Source struct {
 	Glob func(pattern string) ([]string, error)
 }
 
+// OwnSource returns the file system of this process, on which a main file that does not exist is empty: containerd then
+// uses its defaults.
+func OwnSource(main string) Source {
+	return Source{
+		Read: func(path string) ([]byte, error) {
+			contents, err := os.ReadFile(path)
+			if path == main && errors.Is(err, fs.ErrNotExist) {
+				return []byte("version = 3\n"), nil
+			}
+			return contents, err
+		},
+		Glob: filepath.Glob,
+	}
+}
+
 // LoadConfigFrom reads the configuration whose main file is at path in a source. containerd's own loader merges the
 // files: they are copied to a temporary directory, with the names of the copies as their imports.
 func LoadConfigFrom(ctx context.Context, source Source, path string) (*Config, error) {
@@ -41,7 +56,7 @@ func LoadConfigFrom(ctx context.Context, source Source, path string) (*Config, e
 	if err != nil {
 		return nil, errors.New(copied.restore(err.Error()))
 	}
-	config.path, config.files = path, copied.paths
+	config.path, config.files, config.lists = path, copied.paths, copied.lists
 	return config, nil
 }
 
@@ -50,6 +65,7 @@ type copies struct {
 	source    Source
 	directory string
 	paths     []string
+	lists     []list
 	names     map[string]string // by path
 }
 
@@ -88,6 +104,7 @@ func (c *copies) copy(path string) error {
 		}
 	}
 	document["imports"] = names
+	c.lists = append(c.lists, requiredIn(document))
 	contents, err = toml.Marshal(document)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,28 +31,44 @@ const (
 // ErrPullsRefused is wrapped by errors that make containerd refuse every pull.
 var ErrPullsRefused = errors.New("containerd refuses every pull")
 
+// ErrTooManyVerifiers is wrapped by the error about a verifier that max_verifiers excludes.
+var ErrTooManyVerifiers = errors.New("too many image verifiers")
+
 // VerifiesPulls returns nil if containerd runs countersign-verifier for each image that its CRI plugin pulls. Otherwise
 // it returns why not, according to its configuration and the programs in its bin_dir. The timeout is pull.timeout of
 // config.toml, within which the verifier answers.
 func (c *Config) VerifiesPulls(timeout time.Duration) error {
+	return cmp.Or(c.PullPlugins(), c.PullsByTransfer(), c.RunsVerifier(), c.WaitsForVerifier(timeout))
+}
+
+// PullPlugins returns an error if a plugin of containerd is disabled without which no image verifier runs.
+func (c *Config) PullPlugins() error {
 	for _, name := range []string{verifierPlugin, transferPlugin} {
 		if slices.Contains(c.merged.DisabledPlugins, name) {
 			return fmt.Errorf("containerd's configuration disables its plugin %s", name)
 		}
 	}
+	return nil
+}
+
+// PullsByTransfer returns an error if containerd's CRI plugin pulls without the transfer service.
+func (c *Config) PullsByTransfer() error {
 	if why := c.localPull(); why != "" {
 		return fmt.Errorf("containerd's CRI plugin pulls without the transfer service, and so without image verifiers: %s",
 			why)
 	}
-	section := c.plugin(verifierPlugin)
-	directory := text(section["bin_dir"], defaultVerifiers)
-	if err := verifierIn(directory, number(section["max_verifiers"], defaultMaxVerifiers)); err != nil {
-		return err
-	}
-	limit := defaultVerifierTimeout
-	if set, err := time.ParseDuration(text(section["per_verifier_timeout"], "")); err == nil {
-		limit = set
-	}
+	return nil
+}
+
+// RunsVerifier returns an error unless countersign-verifier is among the programs that containerd runs. It wraps
+// [ErrPullsRefused] if one of them cannot be executed, and [ErrTooManyVerifiers] if max_verifiers excludes it.
+func (c *Config) RunsVerifier() error {
+	return verifierIn(c.Verifiers(), number(c.plugin(verifierPlugin)["max_verifiers"], defaultMaxVerifiers))
+}
+
+// WaitsForVerifier returns an error unless containerd waits longer for a verifier than it may take.
+func (c *Config) WaitsForVerifier(timeout time.Duration) error {
+	limit := duration(c.plugin(verifierPlugin)["per_verifier_timeout"], defaultVerifierTimeout)
 	if limit <= timeout {
 		return fmt.Errorf("containerd ends image verifiers after %s, and then refuses the pull; reduce pull.timeout, which "+
 			"is %s", limit, timeout)

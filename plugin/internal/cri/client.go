@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"context"
 	"fmt"
 
 	"google.golang.org/grpc"
@@ -34,3 +35,9 @@ func Connect(address string) (*Client, error) {
 
 // Close ends the connection.
 func (c *Client) Close() error { return c.connection.Close() }
+
+// ImageService returns why the image service does not answer.
+func (c *Client) ImageService(ctx context.Context) error {
+	_, err := c.images.ImageFsInfo(ctx, &runtime.ImageFsInfoRequest{})
+	return err
+}

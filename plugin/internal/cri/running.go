@@ -1,8 +1,10 @@
 package cri
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -14,6 +16,10 @@ type Container struct {
 	Namespace, Pod, App string
 	// Reference is the image as the pod's author wrote it, and Config the digest of the image's config.
 	Reference, Config string
+	// Kubelet reports whether the kubelet created it, and Written whether it reported what the pod's author wrote.
+	Kubelet, Written bool
+	// Created is when it was created.
+	Created time.Time
 }
 
 // Running returns the running containers.
@@ -35,13 +41,12 @@ func (c *Client) Running(ctx context.Context) ([]Container, error) {
 	var running []Container
 	for _, container := range list.GetContainers() {
 		pod := byID[container.GetPodSandboxId()]
-		reference := container.GetImage().GetUserSpecifiedImage()
-		if reference == "" {
-			reference = container.GetImage().GetImage()
-		}
+		written := container.GetImage().GetUserSpecifiedImage()
 		running = append(running, Container{
 			ID: container.GetId(), Namespace: pod.GetMetadata().GetNamespace(), Pod: pod.GetMetadata().GetName(),
-			App: pod.GetLabels()["app.kubernetes.io/name"], Reference: reference, Config: container.GetImageRef(),
+			App: pod.GetLabels()["app.kubernetes.io/name"], Reference: cmp.Or(written, container.GetImage().GetImage()),
+			Config: container.GetImageRef(), Kubelet: container.GetLabels()["io.kubernetes.container.name"] != "",
+			Written: written != "", Created: time.Unix(0, container.GetCreatedAt()),
 		})
 	}
 	return running, nil
