@@ -15,7 +15,7 @@ const (
 	operations   = "docs/operations.md"
 	verifiers    = "plugin/internal/containerd/verifier.go"
 	programs     = "plugin/internal/containerd/programs.go"
-	merged       = "plugin/internal/containerd/config.go"
+	merged       = "plugin/internal/containerd/required.go"
 	programReply = "plugin/verifier/verifier.go"
 
 	required    = "integration/lifecycle/required_test.go"
@@ -67,6 +67,11 @@ func consequences() []consequence {
 		{
 			"plugin/countersign/check_result.go", "containerd creates no container if it requires countersign",
 			required, "optsOut",
+		},
+		{"plugin/doctor/pull.go", "containerd refuses every pull", pulls, "refusedPulls"},
+		{
+			"plugin/doctor/pull.go", "it cannot be pulled, and no pod starts",
+			sandbox, "a pod that needs the sandbox",
 		},
 		{programReply, "so the pull is refused", silentPulls, "and pulls are denied without it"},
 		{programReply, "allowed: the countersign daemon", silentPulls, "and pulls are allowed without it"},

@@ -20,7 +20,7 @@ func (c *Config) Required(index, name string) error {
 // ServesNRI returns why no NRI plugin can connect to containerd, or nil.
 func (c *Config) ServesNRI() error {
 	if slices.Contains(c.merged.DisabledPlugins, nriPlugin) {
-		return fmt.Errorf("%s and its imports disable the plugin %s: containers start unchecked", c.path, nriPlugin)
+		return fmt.Errorf("%s and its imports disable the plugin %s, and so NRI", c.path, nriPlugin)
 	}
 	if c.NRIDisabled() {
 		return fmt.Errorf("%s and its imports disable NRI: containers start unchecked", c.path)
