@@ -9,6 +9,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
 )
 
 func (l *lab) movedTag(t *testing.T) {
@@ -129,14 +130,21 @@ func (l *lab) attempt(t *testing.T, pod *node.RunningPod, image, marker string) 
 		return reason.FindStringSubmatch(err.Error())[1]
 	}
 	id := created.GetContainerId()
+	defer func() {
+		_, err := l.CRI.Runtime.RemoveContainer(t.Context(), &cri.RemoveContainerRequest{ContainerId: id})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
 	if _, err := l.CRI.Runtime.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: id}); err != nil {
-		t.Error(err)
+		// Without the image in the request, the validation misses one whose event is late, and the record tells.
+		if !byRelease(l, false, rig.IsRefused(err, "unknown-origin")) {
+			t.Error(err)
+		}
+		return "not what was validated"
 	}
 	if got, err := l.CRI.Exec(t.Context(), id, "/witness", "print", "/marker"); err != nil || got != marker+"\n" {
 		t.Errorf("%s runs %q, %v", image, got, err)
-	}
-	if _, err := l.CRI.Runtime.RemoveContainer(t.Context(), &cri.RemoveContainerRequest{ContainerId: id}); err != nil {
-		t.Error(err)
 	}
 	return ""
 }
