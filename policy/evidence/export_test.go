@@ -84,3 +84,21 @@ func (k *Keeper) Waiting(manifest digest.Digest, repository string) int {
 	}
 	return len(e.waiting)
 }
+
+// Unrecorded returns how many satisfactions of a manifest in a repository wait to be recorded.
+func (k *Keeper) Unrecorded(manifest digest.Digest, repository string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, ok := k.entries[store.Key{Manifest: manifest, Repository: repository}]
+	if !ok {
+		return 0
+	}
+	return len(e.unrecorded)
+}
+
+// Registries returns of how many registries something is remembered.
+func (k *Keeper) Registries() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.queue.registries.all)
+}

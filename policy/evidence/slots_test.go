@@ -26,6 +26,15 @@ type slots struct {
 	order    []string
 	// quick are the hosts that answer at once.
 	quick map[string]bool
+	// failing are hosts whose fetches fail after ten seconds.
+	failing map[string]error
+}
+
+// fails has the fetches of a host take ten seconds, and fail.
+func (s *slots) fails(host string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quick[host], s.failing = false, map[string]error{host: err}
 }
 
 func (s *slots) look(named reference.Named, manifest, _ digest.Digest) (evidence.Found, error) {
@@ -45,7 +54,7 @@ func (s *slots) look(named reference.Named, manifest, _ digest.Digest) (evidence
 	defer s.mu.Unlock()
 	s.running[host]--
 	s.total--
-	return evidence.Found{}, nil
+	return evidence.Found{}, s.failing[host]
 }
 
 func inSlots(t *testing.T, test func(keeper *evidence.Keeper, s *slots)) {
