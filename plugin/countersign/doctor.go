@@ -20,6 +20,7 @@ import (
 type doctorFlags struct {
 	config, containerdConfig, output string
 	skip                             []string
+	noCanaries                       bool
 	timeout                          time.Duration
 }
 
@@ -30,6 +31,9 @@ func newDoctorCommand(stdout io.Writer) *cobra.Command {
 		Short: "Find what disables enforcement on this node, or stops it, and say what to do",
 		Long: `doctor checks everything that can silently disable enforcement on this node, or stop the node, and
 prints what to do about it. It works while the daemon is down.
+
+To prove that policies are enforced, it creates two containers through containerd's CRI, in a
+namespace that Kubernetes does not allow, and removes them: one must be refused, and one must run.
 
 --skip leaves out checks whose answer does not matter on this node; -o json has their names.
 
@@ -48,6 +52,7 @@ Exit status: 0 all is well; 1 something is wrong; 2 something could not be check
 		"containerd's configuration `file` (default: the one of the running containerd)")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	set.StringSliceVar(&flags.skip, "skip", nil, "`checks` to leave out")
+	set.BoolVar(&flags.noCanaries, "no-canaries", false, "create no containers")
 	set.DurationVar(&flags.timeout, "timeout", 10*time.Second, "how long the checks may take")
 	return command
 }
@@ -92,8 +97,14 @@ func examine(ctx context.Context, flags doctorFlags, stdout io.Writer) error {
 	for _, name := range flags.skip {
 		skip[name] = true
 	}
-	node := doctor.Read(ctx, doctor.Options{Config: flags.config, Containerd: flags.containerdConfig})
-	results := doctor.Examine(node, doctor.Checks(), skip)
+	checks := doctor.Checks()
+	if flags.noCanaries {
+		checks = slices.DeleteFunc(checks, func(c doctor.Check) bool { return strings.HasPrefix(c.Name, "canary_") })
+	}
+	node := doctor.Read(ctx, doctor.Options{
+		Config: flags.config, Containerd: flags.containerdConfig, Canaries: !flags.noCanaries,
+	})
+	results := doctor.Examine(node, checks, skip)
 	worst := doctor.Worst(results)
 	report := doctor.Report{Version: thisVersion(), Healthy: worst == doctor.Yes, Checks: results}
 	if err := writeReport(stdout, report, flags.output); err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/conf"
@@ -66,8 +67,18 @@ func Documents(config *conf.Config, kinds policy.Kinds) files.Config {
 // PolicyParser returns the parser of policy documents with requirements of those kinds.
 func PolicyParser(kinds policy.Kinds) policy.ParseFunc { return signature.NewParser(kinds).Parse }
 
+// canaryPolicy returns the document of the canaries.
+func canaryPolicy(parse policy.ParseFunc) policy.Source {
+	source := policy.Source{Name: "the policy of the canaries"}
+	if source.Document, source.Err = parse([]byte(policy.CanaryPolicy), nil); source.Err == nil {
+		source.Document.Name = source.Name
+	}
+	return source
+}
+
 func (d *daemon) openDocuments() *files.Documents {
 	config := Documents(d.config, d.kinds)
+	config.Canary = canaryPolicy(config.Parse)
 	config.Panicked, config.Logger = d.panicked, d.log
 	config.Notify = func(status files.Status) {
 		d.reportPolicies(status)
@@ -147,21 +158,23 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 
 func (d *daemon) newPrefetch() *prefetch {
 	return &prefetch{
-		news:              d.images.News,
-		names:             d.images.Names,
-		held:              d.images.LocalImagesOf,
-		state:             d.images.State,
-		changed:           d.images.Changed,
-		present:           d.images.Present,
-		requiresSignature: d.decider.RequiresSignature,
-		lookup:            evidence.Read(d.config.Evidence.Directory),
-		fetch:             d.keeper.Fetch,
-		expire:            d.keeper.Expire,
-		fetched:           d.metrics.Prefetched,
-		waiting:           d.metrics.PrefetchWaiting,
-		panicked:          d.panicked,
-		policiesChanged:   d.policiesChanged,
-		log:               d.log,
+		news:    d.images.News,
+		names:   d.images.Names,
+		held:    d.images.LocalImagesOf,
+		state:   d.images.State,
+		changed: d.images.Changed,
+		present: d.images.Present,
+		requiresSignature: func(ref reference.Named) bool {
+			return !policy.IsCanary(ref.Name()) && d.decider.RequiresSignature(ref)
+		},
+		lookup:          evidence.Read(d.config.Evidence.Directory),
+		fetch:           d.keeper.Fetch,
+		expire:          d.keeper.Expire,
+		fetched:         d.metrics.Prefetched,
+		waiting:         d.metrics.PrefetchWaiting,
+		panicked:        d.panicked,
+		policiesChanged: d.policiesChanged,
+		log:             d.log,
 	}
 }
 

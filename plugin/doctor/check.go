@@ -54,7 +54,7 @@ func Checks() []Check {
 	var all []Check
 	for _, part := range [][]Check{
 		countersignChecks(), containerdChecks(), requiredChecks(), pullChecks(), registryChecks(), policyChecks(),
-		hostChecks(),
+		hostChecks(), canaryChecks(),
 	} {
 		all = append(all, part...)
 	}

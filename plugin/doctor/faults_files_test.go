@@ -222,6 +222,26 @@ func hostFaults() map[string]fault {
 	}
 }
 
+func canaryFaults() map[string]fault {
+	of := func(change func(*doctor.Canaries)) func(*doctor.Node) {
+		return func(n *doctor.Node) { change(n.Canaries) }
+	}
+	return map[string]fault{
+		"a container that the policy refuses runs": {
+			processes: of(func(c *doctor.Canaries) { c.Refused = nil }),
+			check:     "canary_refused", cause: "created a container", others: alone(),
+		},
+		"a container that the policy admits is refused": {
+			processes: of(func(c *doctor.Canaries) { c.Admitted = refusal("internal") }),
+			check:     "canary_admitted", cause: "(internal)", others: alone(),
+		},
+		"a canary cannot be removed": {
+			processes: of(func(c *doctor.Canaries) { c.Left = errors.New("busy") }),
+			check:     "canary_removed", cause: "busy", others: alone(),
+		},
+	}
+}
+
 // TestTheNewestContainerCounts: containers that the kubelet created before an upgrade keep running.
 func TestTheNewestContainerCounts(t *testing.T) {
 	node := newHost(t).read()

@@ -89,8 +89,11 @@ func processFaults() map[string]fault {
 			check: "image_service", cause: "cri.sock", others: alone(),
 		},
 		"containerd is down": {
-			processes: func(n *doctor.Node) { n.Version.Err = errors.New("connection refused") },
-			check:     "containerd", cause: "refused", others: []string{"containerd_version"},
+			processes: func(n *doctor.Node) {
+				n.Version.Err = errors.New("connection refused")
+				n.Started.Err = n.Version.Err
+			},
+			check: "containerd", cause: "refused", others: []string{"containerd_version", "containerd_current"},
 		},
 		"containerd is too old": {
 			processes: func(n *doctor.Node) { n.Version.Value = "2.1.4" },
@@ -211,7 +214,7 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 
 func allFaults() map[string]fault {
 	all := make(map[string]fault)
-	for _, some := range []map[string]fault{processFaults(), containerdFaults(), pullFaults(), policyFaults(), hostFaults()} {
+	for _, some := range []map[string]fault{processFaults(), containerdFaults(), pullFaults(), policyFaults(), hostFaults(), canaryFaults()} {
 		maps.Copy(all, some)
 	}
 	return all

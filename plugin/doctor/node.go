@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/countersign/countersign/conf"
@@ -43,6 +45,8 @@ type Node struct {
 	// Containers are the running containers, and Kubelet is the version of an installed kubelet; empty: none is installed.
 	Containers Known[[]cri.Container]
 	Kubelet    Known[string]
+	// Canaries are nil if they were not tried.
+	Canaries *Canaries
 	// ImageService is why the CRI image service of the daemon does not answer.
 	ImageService error
 }
@@ -62,6 +66,8 @@ type Options struct {
 	Config string
 	// Containerd is containerd's main configuration file; empty: the one of the running containerd, or else its default.
 	Containerd string
+	// Canaries says whether containers are created to prove that policies are enforced.
+	Canaries bool
 }
 
 // Read reads what the checks need to know, all at the same time.
@@ -95,19 +101,26 @@ func Read(ctx context.Context, options Options) *Node {
 	read(func(context.Context) { node.Disk = readDisk(config.Evidence.Directory) })
 	read(func(ctx context.Context) { node.readContainers(ctx, address) })
 	read(func(ctx context.Context) { node.ImageService = imageService(ctx, config.CRIProxy.Socket) })
+	if options.Canaries {
+		group.Go(func() {
+			found := RunCanaries(ctx, config)
+			node.Canaries = &found
+		})
+	}
 	group.Wait()
 	return node
 }
 
-// readContainerd reads the version and the configuration of containerd. Without a running one, it reads the file that
-// one would read.
+// readContainerd reads the version and the configuration of containerd. If none runs at the default address, it reads
+// the file that one would read there; distributions with another address have another file.
 func (n *Node) readContainerd(ctx context.Context, address, path string) {
 	n.Version.Value, n.Version.Err = containerd.Version(ctx, address)
 	n.Started.Value, n.Started.Err = containerd.Started(ctx, address)
 	if path == "" {
 		path, n.Containerd.Err = containerd.ConfigPath(ctx, address)
 	}
-	if path == "" && n.Version.Err != nil {
+	stopped := errors.Is(n.Version.Err, fs.ErrNotExist) || errors.Is(n.Version.Err, syscall.ECONNREFUSED)
+	if path == "" && stopped && address == conf.Default().Containerd.Address {
 		path, n.Containerd.Err = containerd.DefaultConfig, nil
 	}
 	if n.Containerd.Err == nil {

@@ -19,6 +19,8 @@ type Config struct {
 	Directory string
 	// StateFile records over restarts that Directory contained documents. Empty: nothing is recorded.
 	StateFile string
+	// Canary is the document of the canaries, which is not a file.
+	Canary policy.Source
 	// Parse is called concurrently, and its documents are never modified.
 	Parse policy.ParseFunc
 	// Panicked is called for panics of Parse, which are that document's problem. It may be nil.

@@ -188,6 +188,7 @@ func (s *state) updateMarker() error {
 func (s *state) set() *policy.Set {
 	set := &policy.Set{
 		System:     s.system.source(s.config.System),
+		Canary:     s.config.Canary,
 		Namespaces: make(map[string]policy.Source, len(s.namespaces)),
 	}
 	for namespace, record := range s.namespaces {

@@ -1,5 +1,7 @@
 package containerd
 
+import "time"
+
 // ConfigFlag returns the value of --config in a command line.
 func ConfigFlag(arguments []string) string { return configFlag(arguments) }
 
@@ -12,4 +14,9 @@ func Unserved(c *Config, remote []string) error {
 		return err
 	}
 	return c.UsesRemote(remote)
+}
+
+// StartTime returns when a process was started.
+func StartTime(stat, uptime string, now time.Time) (time.Time, error) {
+	return startTime(stat, uptime, now)
 }

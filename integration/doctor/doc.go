@@ -1,0 +1,2 @@
+// Package doctor tests countersign doctor on a real node: each fault is made, and doctor names it and its remedy.
+package doctor

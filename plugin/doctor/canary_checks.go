@@ -1,0 +1,63 @@
+package doctor
+
+import (
+	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/text"
+)
+
+// canaryChecks are the checks that prove that policies are enforced.
+func canaryChecks() []Check {
+	return []Check{
+		{
+			"canary_refused", "a container that its policy refuses is refused",
+			"see to the answers above that are not yes; then systemctl restart countersign, and look at its log", canaryRefused,
+		},
+		{
+			"canary_admitted", "a container that its policy admits runs",
+			"see to the answers above that are not yes; then systemctl restart countersign, and look at its log", canaryAdmitted,
+		},
+		{
+			"canary_removed", "nothing of these containers is left",
+			"run countersign doctor again, which removes it; if containerd does not answer, restart containerd", canaryRemoved,
+		},
+	}
+}
+
+func canaryRefused(n *Node) Answer {
+	switch found := n.Canaries; {
+	case found == nil:
+		return Answer{Unknown, "the canaries were not tried"}
+	case found.Setup != nil:
+		return unknown(found.Setup)
+	case isReason(found.Refused, policy.Rejected):
+		return yes("")
+	case found.Refused == nil:
+		return no("containerd created a container that the policy refuses")
+	case isDeadline(found.Refused):
+		return unknown(found.Refused)
+	default:
+		return no("it is not refused by its policy, but: " + text.OneLine(found.Refused.Error()))
+	}
+}
+
+func canaryAdmitted(n *Node) Answer {
+	switch found := n.Canaries; {
+	case found == nil:
+		return Answer{Unknown, "the canaries were not tried"}
+	case found.Setup != nil:
+		return unknown(found.Setup)
+	case isDeadline(found.Admitted):
+		return unknown(found.Admitted)
+	default:
+		return answer(found.Admitted)
+	}
+}
+
+func canaryRemoved(n *Node) Answer {
+	switch found := n.Canaries; {
+	case found == nil:
+		return Answer{Unknown, "the canaries were not tried"}
+	default:
+		return answer(found.Left)
+	}
+}

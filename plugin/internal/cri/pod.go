@@ -1,0 +1,153 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Pod is a pod that somebody else than the kubelet creates, in the network namespace of the host.
+type Pod struct {
+	Namespace, Name, UID string
+
+	// ID is the ID of its sandbox, which [Client.RunPod] sets.
+	ID     string
+	config *runtime.PodSandboxConfig
+}
+
+// RunPod creates the sandbox of a pod.
+func (c *Client) RunPod(ctx context.Context, pod *Pod) error {
+	parent, err := c.cgroupParent(ctx)
+	if err != nil {
+		return err
+	}
+	pod.config = &runtime.PodSandboxConfig{
+		Metadata: &runtime.PodSandboxMetadata{Namespace: pod.Namespace, Name: pod.Name, Uid: pod.UID},
+		Linux: &runtime.LinuxPodSandboxConfig{
+			CgroupParent:    parent,
+			SecurityContext: &runtime.LinuxSandboxSecurityContext{NamespaceOptions: namespaces()},
+		},
+	}
+	answer, err := c.runtime.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: pod.config})
+	if err != nil {
+		return fmt.Errorf("creating a pod: %w", err)
+	}
+	pod.ID = answer.GetPodSandboxId()
+	return nil
+}
+
+func namespaces() *runtime.NamespaceOption {
+	return &runtime.NamespaceOption{Network: runtime.NamespaceMode_NODE, Pid: runtime.NamespaceMode_CONTAINER}
+}
+
+// cgroupParent returns where the control group of a pod belongs. The driver systemd needs a slice; for the other one
+// the root is enough.
+func (c *Client) cgroupParent(ctx context.Context) (string, error) {
+	config, err := c.runtime.RuntimeConfig(ctx, &runtime.RuntimeConfigRequest{})
+	if err != nil {
+		return "", fmt.Errorf("requesting containerd's cgroup driver: %w", err)
+	}
+	if config.GetLinux().GetCgroupDriver() == runtime.CgroupDriver_SYSTEMD {
+		return "system.slice", nil
+	}
+	return "", nil
+}
+
+// Ready reports whether the sandbox of a pod runs.
+func (c *Client) Ready(ctx context.Context, pod *Pod) bool {
+	answer, err := c.runtime.PodSandboxStatus(ctx, &runtime.PodSandboxStatusRequest{PodSandboxId: pod.ID})
+	return err == nil && answer.GetStatus().GetState() == runtime.PodSandboxState_SANDBOX_READY
+}
+
+// RunContainer creates and starts a container of a pod. image is the ID of its image, and reference what the author of
+// the pod wrote.
+func (c *Client) RunContainer(ctx context.Context, pod *Pod, image, reference string) error {
+	created, err := c.runtime.CreateContainer(ctx, &runtime.CreateContainerRequest{
+		PodSandboxId: pod.ID, SandboxConfig: pod.config,
+		Config: &runtime.ContainerConfig{
+			Metadata: &runtime.ContainerMetadata{Name: "canary"},
+			Image:    &runtime.ImageSpec{Image: image, UserSpecifiedImage: reference},
+			Linux: &runtime.LinuxContainerConfig{
+				SecurityContext: &runtime.LinuxContainerSecurityContext{NamespaceOptions: namespaces()},
+			},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = c.runtime.StartContainer(ctx, &runtime.StartContainerRequest{ContainerId: created.GetContainerId()})
+	return err
+}
+
+// RemovePods removes all pods of a namespace. It removes the containers first: containerd may deadlock if a pod with
+// containers is removed while an NRI plugin registers.
+func (c *Client) RemovePods(ctx context.Context, namespace string) error {
+	pods, err := c.runtime.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
+	if err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	var failed error
+	for _, pod := range pods.GetItems() {
+		if pod.GetMetadata().GetNamespace() == namespace {
+			failed = errors.Join(failed, c.removePod(ctx, pod.GetId()))
+		}
+	}
+	return failed
+}
+
+func (c *Client) removePod(ctx context.Context, id string) error {
+	list, err := c.runtime.ListContainers(ctx, &runtime.ListContainersRequest{
+		Filter: &runtime.ContainerFilter{PodSandboxId: id},
+	})
+	if err != nil {
+		return fmt.Errorf("listing containers: %w", err)
+	}
+	for _, container := range list.GetContainers() {
+		_, err := c.runtime.RemoveContainer(ctx, &runtime.RemoveContainerRequest{ContainerId: container.GetId()})
+		if err != nil {
+			return fmt.Errorf("removing container %s: %w", container.GetId(), err)
+		}
+	}
+	if _, err := c.runtime.StopPodSandbox(ctx, &runtime.StopPodSandboxRequest{PodSandboxId: id}); err != nil {
+		return fmt.Errorf("stopping pod %s: %w", id, err)
+	}
+	if _, err := c.runtime.RemovePodSandbox(ctx, &runtime.RemovePodSandboxRequest{PodSandboxId: id}); err != nil {
+		return fmt.Errorf("removing pod %s: %w", id, err)
+	}
+	return nil
+}
+
+// ImageID returns the ID of an image; empty: containerd's CRI does not know it.
+func (c *Client) ImageID(ctx context.Context, reference string) (string, error) {
+	answer, err := c.images.ImageStatus(ctx, &runtime.ImageStatusRequest{Image: &runtime.ImageSpec{Image: reference}})
+	if err != nil {
+		return "", fmt.Errorf("requesting image %s: %w", reference, err)
+	}
+	return answer.GetImage().GetId(), nil
+}
+
+// Images returns the references of all images, sorted.
+func (c *Client) Images(ctx context.Context) ([]string, error) {
+	list, err := c.images.ListImages(ctx, &runtime.ListImagesRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("listing images: %w", err)
+	}
+	var references []string
+	for _, image := range list.GetImages() {
+		references = append(references, image.GetRepoTags()...)
+	}
+	slices.Sort(references)
+	return references, nil
+}
+
+// RemoveImage removes an image with all its names.
+func (c *Client) RemoveImage(ctx context.Context, reference string) error {
+	_, err := c.images.RemoveImage(ctx, &runtime.RemoveImageRequest{Image: &runtime.ImageSpec{Image: reference}})
+	if err != nil {
+		return fmt.Errorf("removing image %s: %w", reference, err)
+	}
+	return nil
+}
