@@ -124,7 +124,7 @@ func (r *runtime) configure(ctx context.Context, enforce bool) (*settings, error
 	if err != nil {
 		return nil, err
 	}
-	text, err := dropInText(enforce, others, r.config.Verifiers())
+	text, err := r.dropInText(enforce, others)
 	if err != nil {
 		return nil, err
 	}

@@ -77,12 +77,19 @@ func run(ctx context.Context, operation string, host *journal.Host) error {
 }
 
 // optionsOf returns the options of an operation such as "audit" or "enforce 2", whose number is a version. "same" has
-// no mode.
+// no mode. With the version "installed", the programs are those of an earlier installation.
 func optionsOf(operation string) install.Options {
 	mode, version := install.Mode(""), "1"
 	_, _ = fmt.Sscanf(operation, "%s %s", &mode, &version)
 	if mode == "same" {
 		mode = ""
+	}
+	if version == "installed" {
+		return install.Options{
+			Mode: mode, Version: version,
+			Countersign: install.Program{Installed: "/usr/local/bin/countersign"},
+			Verifier:    install.Program{Installed: "/usr/local/bin/countersign-verifier"},
+		}
 	}
 	return install.Options{
 		Mode: mode, Version: version,

@@ -106,6 +106,7 @@ func (b *builder) configureService(d distribution, options Options) error {
 	changes := &b.plan.service
 	for name, program := range map[string]Program{"countersign": options.Countersign, verifierName: options.Verifier} {
 		if program.Installed != "" {
+			b.kept[program.Installed] = true // An earlier installation may have copied it there.
 			continue
 		}
 		if err := b.program(changes, program.path(name), program.Contents); err != nil {

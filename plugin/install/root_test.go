@@ -201,3 +201,36 @@ func TestAuditRequiresNothingAndEnforceRequiresThePlugin(t *testing.T) {
 		}
 	}
 }
+
+// TestTheInstalledProgramsStayWhenTheyInstall: after the first installation, an operator runs the installed program.
+func TestTheInstalledProgramsStayWhenTheyInstall(t *testing.T) {
+	root := newRoot(t, standard)
+	original := tree(t, root)
+	do(t, root, "audit")
+	do(t, root, "enforce installed")
+	for _, program := range []string{"countersign", "countersign-verifier"} {
+		if _, err := os.Stat(filepath.Join(root, "usr/local/bin", program)); err != nil {
+			t.Error(err)
+		}
+	}
+	do(t, root, "uninstall")
+	same(t, "after the removal", tree(t, root), original)
+}
+
+// TestTheDropInHasTheVersionOfTheMainFile: containerd 2.2 ignores settings of version 2 if a drop-in has version 3.
+func TestTheDropInHasTheVersionOfTheMainFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"version = 2\n[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = 'x'\n": "version = 2",
+		"version = 3\n": "version = 3",
+		"version = 4\n": "version = 3",
+	} {
+		root := newRoot(t, "-- etc/containerd/config.toml --\n"+text)
+		for _, mode := range []string{"audit", "enforce"} {
+			do(t, root, mode)
+			dropIn := tree(t, root)["/etc/containerd/conf.d/99-countersign.toml"]
+			if !strings.Contains(dropIn, "\n"+want+"\n") {
+				t.Errorf("%s, to a file of %q: the drop-in has no line %s:\n%s", mode, text, want, dropIn)
+			}
+		}
+	}
+}

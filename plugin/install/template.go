@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
+
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/nri"
 )
@@ -23,8 +25,9 @@ const (
 // base renders the distribution's own configuration.
 const base = "{{ template \"base\" . }}\n"
 
-// dropInText returns our drop-in.
-func dropInText(enforce bool, others []string, verifiers string) ([]byte, error) {
+// dropInText returns our drop-in. Its version is that of the main file if that is 2: containerd 2.2 takes the merged
+// configuration for one of the highest version, and would ignore the settings that have another name in version 3.
+func (r *runtime) dropInText(enforce bool, others []string) ([]byte, error) {
 	name := "containerd-audit.toml"
 	if enforce {
 		name = "containerd.toml"
@@ -33,7 +36,14 @@ func dropInText(enforce bool, others []string, verifiers string) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	text = replaceLine(text, "bin_dir", strconv.Quote(verifiers))
+	text = replaceLine(text, "bin_dir", strconv.Quote(r.config.Verifiers()))
+	var main struct{ Version int }
+	if err := toml.Unmarshal(r.main, &main); err != nil {
+		return nil, err
+	}
+	if main.Version == 2 {
+		text = replaceLine(text, "version", "2")
+	}
 	quoted := []string{}
 	for _, plugin := range append(slices.Clone(others), nri.Name) {
 		quoted = append(quoted, strconv.Quote(plugin))
