@@ -106,14 +106,14 @@ func runInstall(ctx context.Context, flags installFlags, stdout io.Writer) error
 }
 
 // plan returns the plan of an installation. What enforcing would refuse is the daemon's decision, so it has to run
-// first: if nothing is installed, countersign is installed in audit mode before.
+// first: if nothing is installed, or countersign is switched off, it is installed in audit mode before.
 func (t *target) plan(ctx context.Context, options install.Options) (*install.Plan, error) {
 	plan, err := t.installer.Plan(ctx, options)
-	if err != nil || plan.Mode != install.Enforce || plan.Before != "" || !t.live {
+	if err != nil || !t.live || !plan.BeginsToEnforce() || daemonAnswers(ctx) {
 		return plan, err
 	}
 	audit := options
-	audit.Mode = install.Audit
+	audit.Mode, options.Mode = install.Audit, install.Enforce // Otherwise the mode would be the one just installed.
 	if plan, err = t.installer.Plan(ctx, audit); err != nil {
 		return nil, err
 	}

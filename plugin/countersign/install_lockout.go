@@ -20,6 +20,9 @@ import (
 // lockoutTimeout limits the check before enforcing.
 const lockoutTimeout = 2 * time.Minute
 
+// sandboxTimeout limits how long the daemon may take to evaluate the sandbox image.
+const sandboxTimeout = 15 * time.Second
+
 // checkLockout returns an error if enforcing would refuse what the node needs to run. It prints what would be refused.
 func (t *target) checkLockout(ctx context.Context) error {
 	const advice = "add them to the policy, or use --allow-self-lockout"
@@ -51,7 +54,12 @@ func wouldRefuse(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	client := socket.NewClient(config.Listen.Socket)
-	status, err := daemon.ReadStatus(ctx, client)
+	// A daemon that has just started has not evaluated the sandbox image yet.
+	waiting, cancel := context.WithTimeout(ctx, sandboxTimeout)
+	defer cancel()
+	status, err := awaitStatus(waiting, client, func(status daemon.Status) bool {
+		return status.Check("sandbox_image").Status != "unknown"
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -115,6 +115,16 @@ func (t *target) newSystem() *install.System {
 	}
 }
 
+// daemonAnswers reports whether a daemon runs.
+func daemonAnswers(ctx context.Context) bool {
+	config, err := conf.Read("")
+	if err != nil {
+		return false
+	}
+	_, err = daemon.ReadStatus(ctx, socket.NewClient(config.Listen.Socket))
+	return err == nil
+}
+
 // readyTimeout is how long install waits for the daemon.
 const readyTimeout = time.Minute
 
