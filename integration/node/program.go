@@ -19,15 +19,20 @@ type Process struct{ process *process }
 
 // StartProgram starts a program in the node's directory. The kernel kills it when this process dies. The caller must
 // end it before the node is closed.
-func (n *Node) StartProgram(p Program) (*Process, error) {
+func (n *Node) StartProgram(p Program) (*Process, error) { return startProgram(n.directory.path, p) }
+
+func startProgram(directory string, p Program) (*Process, error) {
 	process, err := start(program{
-		path: p.Path, arguments: p.Arguments, environment: p.Environment, directory: n.directory.path, output: p.Log,
+		path: p.Path, arguments: p.Arguments, environment: p.Environment, directory: directory, output: p.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &Process{process}, nil
 }
+
+// Pid returns the process's ID.
+func (p *Process) Pid() int { return p.process.command.Process.Pid }
 
 // Exited returns an error once the process has ended.
 func (p *Process) Exited() error { return p.process.exited() }

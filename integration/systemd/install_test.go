@@ -1,0 +1,64 @@
+package systemd_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+// TestFromTheFirstInstallationToTheRemoval takes one machine through the life of an installation.
+func TestFromTheFirstInstallationToTheRemoval(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, node.Containerd24)
+	key := l.push(t)
+	l.starts(t, "prod", unsigned)
+	before := l.tree(t)
+
+	l.run(t, "/root/1/countersign", "install")
+	l.write(t, "/etc/countersign/keys/key.pub", key)
+	l.write(t, "/etc/countersign/policies/prod.json", signedOnly)
+	l.starts(t, "prod", unsigned)
+	l.journal(t, "countersign", `"msg":"decision"`, `"would_deny":true`, unsigned, `"namespace":"prod"`)
+
+	l.run(t, "countersign", "install", "--mode", "enforce")
+	l.run(t, "countersign", "status", "--wait")
+	l.refused(t, unsigned, "(unsigned)")
+	l.starts(t, "prod", signed)
+	l.journal(t, "countersign", `"msg":"decision"`, `"outcome":"deny"`, unsigned)
+
+	l.run(t, "/root/2/countersign", "install")
+	if program := l.run(t, "cat", "/usr/local/bin/countersign"); !strings.HasSuffix(program, "2") {
+		t.Error("the upgrade has not replaced the program")
+	}
+	l.refused(t, unsigned, "(unsigned)")
+	l.starts(t, "prod", signed)
+
+	l.run(t, "rm", "/etc/countersign/keys/key.pub", "/etc/countersign/policies/prod.json")
+	l.run(t, "countersign", "uninstall")
+	l.unchanged(t, before)
+	l.starts(t, "prod", unsigned)
+	if state, err := l.Run(t.Context(), "systemctl", "is-active", "countersign"); err == nil {
+		t.Errorf("after the removal, the service is %s", state)
+	}
+}
+
+// TestOtherReleases installs on the releases of containerd that identify images by their layers.
+func TestOtherReleases(t *testing.T) {
+	t.Parallel()
+	for _, release := range []node.Release{node.Containerd22, node.Containerd23} {
+		t.Run(string(release), func(t *testing.T) {
+			l := newLab(t, release)
+			before := l.tree(t)
+			l.run(t, "/root/1/countersign", "install")
+			l.save(t, loaded, "/root/image.tar")
+			l.run(t, "ctr", "--namespace", "k8s.io", "images", "import", "/root/image.tar")
+			l.starts(t, "prod", loaded)
+			l.run(t, "countersign", "install", "--mode", "enforce")
+			l.refused(t, loaded, refusal)
+			l.run(t, "countersign", "uninstall")
+			l.unchanged(t, before)
+			l.starts(t, "prod", loaded)
+		})
+	}
+}
