@@ -78,3 +78,28 @@ func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
 		}
 	}
 }
+
+// TestTheServiceIsLimited: the garbage collector works harder before the kernel slows the daemon down, and the kernel
+// slows it down before it ends it. A daemon on a large node needs none of that: docs/decisions/0063.
+func TestTheServiceIsLimited(t *testing.T) {
+	const large = 200 // MiB
+	unit := string(file(t, "countersign.service"))
+	last, lastName := large, "what a daemon on a large node uses"
+	for _, limit := range []struct {
+		line string
+		mib  int
+	}{{"Environment=GOMEMLIMIT=384MiB", 384}, {"MemoryHigh=768M", 768}, {"MemoryMax=1G", 1024}} {
+		if !strings.Contains(unit, "\n"+limit.line+"\n") {
+			t.Errorf("the service has no line %s", limit.line)
+		}
+		if limit.mib*4 < last*5 {
+			t.Errorf("%s is too near to %s", limit.line, lastName)
+		}
+		last, lastName = limit.mib, limit.line
+	}
+	for _, line := range []string{"TasksMax=512", "OOMScoreAdjust=-998"} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("the service has no line %s", line)
+		}
+	}
+}

@@ -33,7 +33,9 @@ type Containerd struct {
 	filter  contentFilter
 	stats   snapshotters
 	relists relists
-	reads   queue
+	// checkpoints are those that confirmations wait for.
+	checkpoints checkpoints
+	reads       queue
 	// parsing is held while a large document is parsed: one at a time.
 	parsing sync.Mutex
 
@@ -80,6 +82,8 @@ func New(c *client.Client, namespace string, log *slog.Logger) *Containerd {
 		reads:     newQueue(),
 		ending:    ending,
 		end:       end,
+
+		checkpoints: newCheckpoints(),
 	}
 }
 

@@ -123,6 +123,13 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 		s.prepare("first", "container", remapped(chain), mapped())
 		return rootfs{s.config("app", "base", "app"), policy.UnknownOrigin, nil}
 	},
+	"what is called the copy is not committed": func(s *stores) rootfs {
+		chain := s.unpack("first", "base", "app")
+		s.commit("first", remapped(chain), chain)
+		s.prepare("first", "container", remapped(chain), mapped())
+		s.kinds = map[string]snapshots.Kind{remapped(chain): snapshots.KindActive}
+		return rootfs{s.config("app", "base", "app"), policy.UnknownOrigin, nil}
+	},
 	"a user namespace and one layer more": func(s *stores) rootfs {
 		s.prepare("first", "container", s.unpack("first", "base", "evil"), mapped())
 		return rootfs{s.config("app", "base"), policy.UnknownOrigin, nil}

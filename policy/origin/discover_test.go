@@ -69,6 +69,14 @@ var discoveryCases = map[string]func(s *stores) discovery{
 		s.pulled("app", "base")
 		return discovery{reason: policy.UnknownOrigin, words: []string{remapped(chain)}}
 	},
+	"what is called the copy is not committed": func(s *stores) discovery {
+		chain := s.unpack("first", "base")
+		s.commit("first", remapped(chain), chain)
+		s.prepare("first", "container", remapped(chain), mapped())
+		s.kinds = map[string]snapshots.Kind{remapped(chain): snapshots.KindActive}
+		s.pulled("app", "base")
+		return discovery{reason: policy.UnknownOrigin, words: []string{remapped(chain)}}
+	},
 	"a user namespace and one layer more": func(s *stores) discovery {
 		s.prepare("first", "container", s.unpack("first", "base", "evil"), mapped())
 		s.pulled("app", "base")

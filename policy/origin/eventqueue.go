@@ -10,16 +10,19 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// eventQueue holds the names of unprocessed events in the order of arrival. Processing one calls containerd, so a queue
+// eventQueue holds unprocessed events in the order of arrival. Processing one calls containerd, so a queue
 // forms while many images are pulled. Each name is recorded as pending on arrival: a decision about its repository must
 // not use older cached data.
 type eventQueue struct {
 	c       *Containerd
 	mu      sync.Mutex
-	waiting []string
-	// more receives a value when a name is added.
+	waiting []announcement
+	// more receives a value when something is added.
 	more chan struct{}
 }
+
+// announcement is an event that waits: about an image-store name, or with the token of a [checkpoint].
+type announcement struct{ stored, token string }
 
 func (c *Containerd) newEventQueue() *eventQueue {
 	return &eventQueue{c: c, more: make(chan struct{}, 1)}
@@ -32,12 +35,20 @@ func (a *eventQueue) add(event *events.Envelope) {
 		return
 	}
 	stored := eventName(event)
-	if stored == "" || event.Topic == probeTopic {
+	switch {
+	case stored == "":
 		return
+	case event.Topic == probeTopic:
+		a.queue(announcement{token: stored})
+	default:
+		a.c.images.eventArrived(stored)
+		a.queue(announcement{stored: stored})
 	}
-	a.c.images.eventArrived(stored)
+}
+
+func (a *eventQueue) queue(one announcement) {
 	a.mu.Lock()
-	a.waiting = append(a.waiting, stored)
+	a.waiting = append(a.waiting, one)
 	a.mu.Unlock()
 	select {
 	case a.more <- struct{}{}:
@@ -45,16 +56,16 @@ func (a *eventQueue) add(event *events.Envelope) {
 	}
 }
 
-func (a *eventQueue) next() (stored string, ok bool) {
+func (a *eventQueue) next() (one announcement, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.waiting) == 0 {
 		a.waiting = nil
-		return "", false
+		return announcement{}, false
 	}
-	stored = a.waiting[0]
+	one = a.waiting[0]
 	a.waiting = a.waiting[1:]
-	return stored, true
+	return one, true
 }
 
 // start processes events in the background until the context ends or containerd fails. The function wait returns when
@@ -76,13 +87,24 @@ func (a *eventQueue) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-a.more:
 		}
-		for stored, ok := a.next(); ok; stored, ok = a.next() {
-			if err := a.c.handleEvent(ctx, stored); err != nil {
+		for one, ok := a.next(); ok; one, ok = a.next() {
+			if err := a.process(ctx, one); err != nil {
 				return err
 			}
-			a.c.images.eventEvaluated(stored)
 		}
 	}
+}
+
+func (a *eventQueue) process(ctx context.Context, one announcement) error {
+	if one.token != "" {
+		a.c.process(ctx, one.token)
+		return nil
+	}
+	if err := a.c.handleEvent(ctx, one.stored); err != nil {
+		return err
+	}
+	a.c.images.eventEvaluated(one.stored)
+	return nil
 }
 
 // pendingEvents counts the unprocessed events about one repository.

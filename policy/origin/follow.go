@@ -10,6 +10,7 @@ import (
 
 	eventtypes "github.com/containerd/containerd/api/events"
 	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 	"github.com/opencontainers/go-digest"
@@ -43,6 +44,7 @@ func (c *Containerd) Run(ctx context.Context) error {
 		})
 		c.images.disconnected()
 		c.filter.begin()
+		c.checkpoints.lost()
 		c.stats.forget()
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the caller ended it
@@ -167,22 +169,31 @@ func (c *Containerd) probe(ctx context.Context, stream <-chan *events.Envelope, 
 
 // handleEvent looks up the present target of the name of an event.
 func (c *Containerd) handleEvent(ctx context.Context, stored string) error {
+	found, err := c.lookUp(ctx, stored)
+	if err == nil {
+		c.learn(stored, found)
+	}
+	return err
+}
+
+// lookUp returns a name of containerd's image store; without a target if there is no such name.
+func (c *Containerd) lookUp(ctx context.Context, stored string) (images.Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxListing)
 	defer cancel()
-	var target digest.Digest
 	image, err := c.client.ImageService().Get(ctx, stored)
-	switch {
-	case err == nil:
-		target = image.Target.Digest
-	case !errdefs.IsNotFound(err):
-		return fmt.Errorf("looking up image %s: %w", stored, err)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return images.Image{}, fmt.Errorf("looking up image %s: %w", stored, err)
 	}
-	c.images.nameChanged(stored, target)
-	c.images.setUpdateTimes(map[string]time.Time{stored: image.UpdatedAt})
-	if target != "" {
-		c.enqueue(background, target)
+	return image, nil
+}
+
+// learn records a name, and has its target read.
+func (c *Containerd) learn(stored string, found images.Image) {
+	c.images.nameChanged(stored, found.Target.Digest)
+	c.images.setUpdateTimes(map[string]time.Time{stored: found.UpdatedAt})
+	if found.Target.Digest != "" {
+		c.enqueue(background, found.Target.Digest)
 	}
-	return nil
 }
 
 // eventName returns the image-store name of an event.

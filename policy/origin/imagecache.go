@@ -99,7 +99,7 @@ type retryPolicy uint8
 const (
 	// retryOnEvent: only after an event about it.
 	retryOnEvent retryPolicy = iota
-	// retryOnRelist: also after a relist, which every confirmation causes.
+	// retryOnRelist: also after a relist, and when a question about it is confirmed.
 	retryOnRelist
 	// retryWithBackoff: also after a delay, because containerd failed.
 	retryWithBackoff
@@ -110,6 +110,9 @@ type node struct {
 	mediaType string
 	size      int
 	config    digest.Digest
+	// isLarge reports whether an index has more than maxSmallIndex children, together with what was listed before it by
+	// the target that it was first read for.
+	isLarge bool
 	// children are those of an index; of a large index only those whose blob is present.
 	children []digest.Digest
 	// absent are hashes of the other children of a large index, if complete.
@@ -120,14 +123,12 @@ type node struct {
 	defect string
 }
 
-// maxSmallIndex is the size of the largest index whose absent children are cached too. It is far above the size of a
-// multi-platform image, and bounds the memory that an index with ten thousand children uses.
+// maxSmallIndex is how many children of a target's indexes are cached although they are absent. It is far above the
+// size of a multi-platform image, and bounds the memory that a target with ten thousand of them uses.
 const maxSmallIndex = 256
 
 // maxAbsent limits the cached hashes of absent children. Large indexes beyond it are read at each event.
 const maxAbsent = 2 << 20
-
-func (n *node) large() bool { return n.listed > maxSmallIndex }
 
 // image is the cached data about a config digest. It has at least one manifest.
 type image struct {

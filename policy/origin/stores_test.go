@@ -52,6 +52,9 @@ type stores struct {
 	markers atomic.Int64
 	// sizes are reported instead of the real ones, so that no test writes 300 MiB.
 	sizes map[digest.Digest]int64
+	// kinds are reported of snapshots instead of the real ones: containerd makes no snapshot from one that is not
+	// committed.
+	kinds map[string]snapshots.Kind
 
 	mu           sync.Mutex
 	failing      func(call, argument string) error
@@ -309,7 +312,11 @@ func (c countedSnapshotter) Stat(ctx context.Context, key string) (snapshots.Inf
 	if err := c.s.call("Stat", c.name+" "+key); err != nil {
 		return snapshots.Info{}, err
 	}
-	return c.Snapshotter.Stat(ctx, key)
+	info, err := c.Snapshotter.Stat(ctx, key)
+	if kind, ok := c.s.kinds[key]; ok {
+		info.Kind = kind
+	}
+	return info, err
 }
 
 // losableEvents is an event service whose streams a test can end.
@@ -329,6 +336,13 @@ func (l losableEvents) Subscribe(ctx context.Context, filters ...string) (<-chan
 	l.s.lose = append(l.s.lose, lose)
 	l.s.mu.Unlock()
 	return l.EventService.Subscribe(ctx, filters...)
+}
+
+func (l losableEvents) Publish(ctx context.Context, topic string, event events.Event) error {
+	if err := l.s.call("Publish", topic); err != nil {
+		return err
+	}
+	return l.EventService.Publish(ctx, topic, event)
 }
 
 // fakeIntrospection lists snapshotters as plugins; a whole containerd would be needed for the real thing, which

@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/countersign/countersign/policy"
 )
 
 // visit reads one manifest or index and what is reachable from it, and reports whether it is present. in is the large
 // index that listed it, if any.
 func (w *walk) visit(ctx context.Context, d, in digest.Digest, depth int) (here bool, err error) {
 	if here, seen := w.seen[d]; seen {
+		if here {
+			w.link(in, d)
+		}
 		return here, nil
 	}
 	if depth > maxDepth {
@@ -109,16 +110,16 @@ func (w *walk) open(ctx context.Context, d, in digest.Digest) (n *node, children
 	n = w.c.images.node(d)
 	switch {
 	case n == nil:
-		n, children.digests, err = w.c.open(ctx, d, &w.pacer)
+		n, children.digests, err = w.read(ctx, d)
 		children.read = n
-	case !n.large():
+	case !n.isLarge:
 		children.digests = n.children
 	default:
 		present, absent, complete := w.c.images.largeChildren(n)
 		children.digests = present
 		if !complete || w.c.filter.anyMayBePresent(absent) {
 			children.read = n
-			_, children.digests, err = w.c.open(ctx, d, &w.pacer)
+			_, children.digests, err = w.read(ctx, d)
 		}
 	}
 	if err != nil {
@@ -129,7 +130,7 @@ func (w *walk) open(ctx context.Context, d, in digest.Digest) (n *node, children
 	if w.c.images.add(d, n, w.change) {
 		w.added = true
 	}
-	children.large = n.large()
+	children.large = n.isLarge
 	return n, children, nil
 }
 
@@ -139,9 +140,9 @@ func (w *walk) link(index, child digest.Digest) {
 	}
 }
 
-// open reads a manifest or an index. Those that are large are parsed one at a time.
-func (c *Containerd) open(ctx context.Context, d digest.Digest, pacer *policy.Pacer) (*node, []digest.Digest, error) {
-	raw, err := c.document(ctx, d, pacer)
+// read reads a manifest or an index. Long ones are parsed one at a time.
+func (w *walk) read(ctx context.Context, d digest.Digest) (*node, []digest.Digest, error) {
+	raw, err := w.c.document(ctx, d, &w.pacer)
 	if errors.Is(err, errUnsupported) {
 		return &node{defect: err.Error()}, nil, nil
 	}
@@ -149,15 +150,18 @@ func (c *Containerd) open(ctx context.Context, d digest.Digest, pacer *policy.Pa
 		return nil, nil, err
 	}
 	if len(raw) > maxQuick {
-		c.parsing.Lock()
-		defer c.parsing.Unlock()
+		w.c.parsing.Lock()
+		defer w.c.parsing.Unlock()
 	}
-	parsed, err := parseDocument(raw, func() { pacer.Pause(ctx) })
+	parsed, err := parseDocument(raw, func() { w.pacer.Pause(ctx) })
 	if err != nil {
 		return &node{size: len(raw), defect: err.Error()}, nil, nil
 	}
-	n := &node{mediaType: parsed.mediaType, size: len(raw), config: parsed.config, listed: parsed.listed}
-	if !n.large() {
+	n := &node{
+		mediaType: parsed.mediaType, size: len(raw), config: parsed.config,
+		listed: parsed.listed, isLarge: parsed.listed > 0 && w.listed+parsed.listed > maxSmallIndex,
+	}
+	if !n.isLarge {
 		n.children = parsed.children
 	}
 	return n, parsed.children, nil
