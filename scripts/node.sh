@@ -9,7 +9,7 @@ export CI=true
 long=(kubernetes attack lifecycle systemd layers node pull bundle)
 on23=(attack lifecycle layers pull crio)
 # A core. What the others test in addition differs little between 2.2 and 2.3.
-on22=(layers crio)
+on22=(layers crio doctor)
 # Half of the time of attack on 2.3, for tests of evidence, of registries and of a flood, none of which depends on how the
 # image of a container is found.
 skip23='^TestEvidenceAttacks$|^TestMintedRegistries$|^TestAttacks$/^a_tenant_floods'

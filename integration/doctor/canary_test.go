@@ -155,6 +155,9 @@ func (l *lab) canariesFind(t *testing.T) {
 				t.Errorf("%s is %q: %s", check, status, cause)
 			}
 		}
+		if status, cause, _ := found.of("canary_admitted"); status != "yes" {
+			t.Errorf("canary_admitted is %q: %s", status, cause)
+		}
 		l.removeDropIn(t, "99-zz.toml")
 		l.Start(t)
 	})

@@ -1,8 +1,9 @@
 package doctor
 
 import (
+	"google.golang.org/grpc/status"
+
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/text"
 )
 
 // canaryChecks are the checks that prove that policies are enforced.
@@ -26,7 +27,7 @@ func canaryChecks() []Check {
 func canaryRefused(n *Node) Answer {
 	switch found := n.Canaries; {
 	case found == nil:
-		return Answer{Unknown, "the canaries were not tried"}
+		return unknown(withoutConfig())
 	case found.Setup != nil:
 		return unknown(found.Setup)
 	case isReason(found.Refused, policy.Rejected):
@@ -36,27 +37,32 @@ func canaryRefused(n *Node) Answer {
 	case isDeadline(found.Refused):
 		return unknown(found.Refused)
 	default:
-		return no("it is not refused by its policy, but: " + text.OneLine(found.Refused.Error()))
+		return no("it is not refused by its policy, but: " + messageOf(found.Refused))
 	}
 }
+
+// messageOf returns what containerd says, without the code of gRPC.
+func messageOf(err error) string { return status.Convert(err).Message() }
 
 func canaryAdmitted(n *Node) Answer {
 	switch found := n.Canaries; {
 	case found == nil:
-		return Answer{Unknown, "the canaries were not tried"}
+		return unknown(withoutConfig())
 	case found.Setup != nil:
 		return unknown(found.Setup)
 	case isDeadline(found.Admitted):
 		return unknown(found.Admitted)
+	case found.Admitted != nil:
+		return no(messageOf(found.Admitted))
 	default:
-		return answer(found.Admitted)
+		return yes("")
 	}
 }
 
 func canaryRemoved(n *Node) Answer {
 	switch found := n.Canaries; {
 	case found == nil:
-		return Answer{Unknown, "the canaries were not tried"}
+		return unknown(withoutConfig())
 	default:
 		return answer(found.Left)
 	}

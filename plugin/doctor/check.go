@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/countersign/countersign/policy/text"
@@ -20,6 +22,8 @@ const (
 type Answer struct {
 	Status Status
 	Cause  string
+	// Instead is what to do instead of the check's remedy, if it is not empty.
+	Instead string
 }
 
 // Check is one question about a node.
@@ -73,7 +77,7 @@ func Examine(node *Node, checks []Check, skip map[string]bool) []Result {
 			Check: check.Name, Question: check.Question, Status: answer.Status, Cause: text.OneLine(answer.Cause),
 		}
 		if result.Status != Yes {
-			result.Remedy = check.Remedy
+			result.Remedy = cmp.Or(answer.Instead, check.Remedy)
 		}
 		results = append(results, result)
 	}
@@ -95,11 +99,37 @@ func Worst(results []Result) Status {
 	return worst
 }
 
-func yes(cause string) Answer { return Answer{Yes, cause} }
+func yes(cause string) Answer { return Answer{Status: Yes, Cause: cause} }
 
-func no(cause string) Answer { return Answer{No, cause} }
+func no(cause string) Answer { return Answer{Status: No, Cause: cause} }
 
-func unknown(err error) Answer { return Answer{Unknown, err.Error()} }
+// unknown returns that an answer could not be determined, and why.
+func unknown(err error) Answer {
+	answer := Answer{Status: Unknown, Cause: err.Error()}
+	if needed, ok := errors.AsType[*neededError](err); ok {
+		answer.Instead = "see to the check " + needed.check + " first"
+	}
+	return answer
+}
+
+// neededError is that an answer depends on another check, which is not answered with yes.
+type neededError struct{ check, text string }
+
+// Error implements error.
+func (e *neededError) Error() string { return e.text }
+
+// The answers on which others depend.
+func withoutConfig() error {
+	return &neededError{"configuration", "countersign's configuration is not known"}
+}
+
+func withoutDaemon() error { return &neededError{"daemon", "the daemon does not answer"} }
+
+func withoutContainerd() error { return &neededError{"containerd", "containerd does not answer"} }
+
+func withoutContainerdConfig() error {
+	return &neededError{"containerd_config", "containerd's configuration is not known"}
+}
 
 // answer returns yes for nil, and no for an error.
 func answer(err error) Answer {

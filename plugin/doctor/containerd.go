@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -82,7 +81,7 @@ func (n *Node) containerd() (*containerd.Config, error) {
 		return nil, err
 	}
 	if n.Containerd.Err != nil || n.Containerd.Value == nil {
-		return nil, errors.New("containerd's configuration is not known")
+		return nil, withoutContainerdConfig()
 	}
 	return n.Containerd.Value, nil
 }
@@ -92,7 +91,7 @@ func supportedVersion(n *Node) Answer {
 		return unknown(err)
 	}
 	if n.Version.Err != nil {
-		return Answer{Unknown, "containerd does not answer"}
+		return unknown(withoutContainerd())
 	}
 	if err := nri.Unserved(n.Version.Value); err != nil {
 		return no(err.Error())
@@ -210,9 +209,9 @@ func reported(name string) func(*Node) Answer {
 			return unknown(err)
 		}
 		if n.Daemon.Err != nil {
-			return Answer{Unknown, "the daemon does not answer"}
+			return unknown(withoutDaemon())
 		}
 		check := n.Daemon.Value.Check(name)
-		return Answer{Status(check.Status), check.Cause}
+		return Answer{Status: Status(check.Status), Cause: check.Cause}
 	}
 }

@@ -82,7 +82,7 @@ func reloaded(n *Node) Answer {
 		return unknown(err)
 	}
 	if n.Daemon.Err != nil {
-		return Answer{Unknown, "the daemon does not answer"}
+		return unknown(withoutDaemon())
 	}
 	used := n.Daemon.Value
 	for _, setting := range []struct{ key, used, written string }{

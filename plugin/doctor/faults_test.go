@@ -212,6 +212,16 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 	}
 }
 
+// TestWhatDependsOnAnotherCheckSaysSo: a remedy would be wrong, because the answer is not known.
+func TestWhatDependsOnAnotherCheckSaysSo(t *testing.T) {
+	node := newHost(t).read()
+	node.Daemon.Err = socket.ErrNoDaemon
+	const want = "see to the check daemon first"
+	if found := examine(node)["sandbox_image"]; found.Status != doctor.Unknown || found.Remedy != want {
+		t.Errorf("sandbox_image is %+v", found)
+	}
+}
+
 func allFaults() map[string]fault {
 	all := make(map[string]fault)
 	for _, some := range []map[string]fault{processFaults(), containerdFaults(), pullFaults(), policyFaults(), hostFaults(), canaryFaults()} {

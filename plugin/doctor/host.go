@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -135,7 +136,7 @@ func clockIsRight(n *Node) Answer {
 		return unknown(clock.Synchronised.Err)
 	}
 	if !clock.Synchronised.Value {
-		return Answer{Unknown, "no time service disciplines the kernel's clock, so that its error is not known"}
+		return unknown(errors.New("no time service disciplines the kernel's clock, so that its error is not known"))
 	}
 	return yes("a time service disciplines it")
 }
@@ -164,7 +165,7 @@ func kubeletReports(n *Node) Answer {
 	case version == "":
 		return yes("no kubelet is installed, and no container of one runs")
 	case minorOf(version) < 0:
-		return Answer{Unknown, fmt.Sprintf("kubelet --version prints %q", version)}
+		return unknown(fmt.Errorf("kubelet --version prints %q", version))
 	case minorOf(version) < 28:
 		return no("the kubelet is version " + version)
 	default:

@@ -182,10 +182,10 @@ func imageService(ctx context.Context, path string) error {
 	return nil
 }
 
-// config returns the configuration, which may be the defaults, and whether it is known.
+// config returns the configuration, or why it is not known.
 func (n *Node) config() (*conf.Config, error) {
 	if n.Config.Err != nil {
-		return nil, errors.New("countersign's configuration is not known")
+		return nil, withoutConfig()
 	}
 	return n.Config.Value, nil
 }

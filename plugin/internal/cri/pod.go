@@ -16,6 +16,8 @@ type Pod struct {
 	// ID is the ID of its sandbox, which [Client.RunPod] sets.
 	ID     string
 	config *runtime.PodSandboxConfig
+	// containers is how many containers of the pod were tried: each has a name of its own.
+	containers uint32
 }
 
 // RunPod creates the sandbox of a pod.
@@ -65,10 +67,11 @@ func (c *Client) Ready(ctx context.Context, pod *Pod) bool {
 // RunContainer creates and starts a container of a pod. image is the ID of its image, and reference what the author of
 // the pod wrote.
 func (c *Client) RunContainer(ctx context.Context, pod *Pod, image, reference string) error {
+	pod.containers++
 	created, err := c.runtime.CreateContainer(ctx, &runtime.CreateContainerRequest{
 		PodSandboxId: pod.ID, SandboxConfig: pod.config,
 		Config: &runtime.ContainerConfig{
-			Metadata: &runtime.ContainerMetadata{Name: "canary"},
+			Metadata: &runtime.ContainerMetadata{Name: pod.Name, Attempt: pod.containers},
 			Image:    &runtime.ImageSpec{Image: image, UserSpecifiedImage: reference},
 			Linux: &runtime.LinuxContainerConfig{
 				SecurityContext: &runtime.LinuxContainerSecurityContext{NamespaceOptions: namespaces()},
