@@ -11,7 +11,8 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 	rules := map[string][]string{
 		"plugin/countersign": {
 			"conf", "nri", "plugin/daemon", "plugin/doctor", "plugin/install", "plugin/internal/audit",
-			"plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/fetch", "plugin/internal/socket",
+			"plugin/internal/claim", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/fetch",
+			"plugin/internal/socket",
 			"policy", "policy/evidence", "policy/files", "policy/origin", "policy/signature", "policy/text",
 		},
 		"plugin/daemon": {
@@ -28,6 +29,7 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 		"plugin/install": {"conf", "nri", "plugin/install", "plugin/internal/containerd"},
 
 		"plugin/internal/audit":      {"policy"},
+		"plugin/internal/claim":      {"policy/evidence/format", "policy/signature"},
 		"plugin/internal/fetch":      {"policy", "policy/evidence/fetch"},
 		"plugin/internal/metrics":    {"plugin/internal/audit", "policy", "policy/registry", "policy/text"},
 		"plugin/internal/containerd": {},

@@ -89,6 +89,11 @@ func NewDecider(sources Sources) (*Decider, error) {
 // Advice calls [Kinds.Advice] of the Decider's table.
 func (d *Decider) Advice(v Verdict) string { return d.sources.Kinds.Advice(v) }
 
+// Document returns the document of a namespace, or why it has none that can be used.
+func (d *Decider) Document(namespace string) (*Document, error) {
+	return d.sources.Documents().For(namespace)
+}
+
 // Decide answers a question. There is no error in addition to a verdict: failures deny.
 func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	// The zero verdict denies, so a panic can only deny; this function adds a reason, and the daemon continues.

@@ -48,6 +48,7 @@ func (d *decision) decide(ctx context.Context) admission {
 	}
 	d.recorder.drop(steps)
 	image, err := d.image(ctx, d.question)
+	d.recorder.image(image, err)
 	if err != nil {
 		return d.denied(nil, err)
 	}
@@ -63,7 +64,9 @@ func (d *decision) decide(ctx context.Context) admission {
 	if d.sources.Start != nil && d.paced == nil {
 		return admission{verdict: d.decideImageLater(d.question, d.document)}
 	}
-	if image, err = image.Rest(ctx); err != nil {
+	image, err = image.Rest(ctx)
+	d.recorder.image(image, err)
+	if err != nil {
 		return d.denied(nil, err)
 	}
 	return d.judge(ctx, image)

@@ -57,6 +57,7 @@ func (e Evidence) satisfied() (part Evidence, ok bool) {
 	return Evidence{
 		Manifest: e.Manifest, State: Found, Generation: e.Satisfied.Generation,
 		Directory: e.Satisfied.Directory, Signatures: e.Satisfied.Signatures, Bundles: e.Satisfied.Bundles,
+		Source: e.Source, FetchedAt: e.FetchedAt,
 	}, e.Satisfied.Directory != ""
 }
 

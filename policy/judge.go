@@ -22,11 +22,13 @@ func (e *evaluation) evaluateManifest(
 ) result {
 	if part, ok := evidence.satisfied(); ok && requirement.NeedsEvidence {
 		steps := e.recorder.count()
+		e.recorder.manifest(manifest.Digest, part)
 		if found := e.evaluateEvidence(ctx, requirement, manifest, part); e.accepts(found.Finding) {
 			found.generation = part.Generation
 			return found
 		}
 		e.recorder.drop(steps)
+		e.recorder.manifest(manifest.Digest, evidence)
 	}
 	found := e.evaluateEvidence(ctx, requirement, manifest, evidence)
 	found.generation = evidence.Generation

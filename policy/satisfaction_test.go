@@ -101,7 +101,7 @@ func TestWhatMetARequirementBeforeIsJudgedFirst(t *testing.T) {
 				return readSigners(ctx, request)
 			}
 			var reported []policy.Satisfaction
-			verdict, steps := newDecider(t, satisfied(n, &reported)).Explain(t.Context(), ask(tagged))
+			verdict, steps := explained(t.Context(), newDecider(t, satisfied(n, &reported)), ask(tagged))
 			wantReason(t, verdict, test.want)
 			if strings.Join(judged, ", ") != strings.Join(test.judged, ", ") || len(reported) != test.reported {
 				t.Errorf("judged %q, reported %d, want %q and %d", judged, len(reported), test.judged, test.reported)

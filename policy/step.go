@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -24,13 +25,50 @@ type Step struct {
 	Finding Finding
 	// Cached reports whether the finding comes from the cache of findings, so that the judge was not called.
 	Cached bool
+	// Took is the time since the step before.
+	Took time.Duration
+}
+
+// Explanation is a decision, and how it was made.
+type Explanation struct {
+	Verdict Verdict
+	// Document is the document of the namespace; nil: there is none that can be used.
+	Document *Document
+	// Image is the image in question, and ImageErr why it is not known. ImageTook is how long it took to find it.
+	Image     *Image
+	ImageErr  error
+	ImageTook time.Duration
+	Steps     []Step
+}
+
+// Met reports whether the finding of a step met the requirement in the namespace.
+func (d *Decider) Met(step Step, namespace string) bool {
+	nameless := d.sources.NoIdentity != nil && d.sources.NoIdentity(namespace)
+	return step.Finding.Met || step.Finding.NoIdentity && nameless
 }
 
 // recorder collects the steps of one evaluation. A nil recorder collects nothing and allocates nothing.
 type recorder struct {
 	steps []Step
-	// next is the step that is being built.
-	next Step
+	// next is the step that is being built, and since when.
+	next  Step
+	since time.Time
+	// explained has what is known of the image.
+	explained Explanation
+}
+
+// image records the image that was found, or why none was.
+func (r *recorder) image(image *Image, err error) {
+	if r != nil {
+		r.explained.Image, r.explained.ImageErr, r.explained.ImageTook = image, err, r.lap()
+	}
+}
+
+// lap returns the time since it was called before.
+func (r *recorder) lap() time.Duration {
+	before := r.since
+	r.since = time.Now()
+	return r.since.Sub(before)
 }
 
 // document begins a document.
@@ -66,7 +104,7 @@ func (r *recorder) manifest(manifest digest.Digest, evidence Evidence) {
 func (r *recorder) add(judge string, finding Finding, cached bool) {
 	if r != nil {
 		step := r.next
-		step.Judge, step.Finding, step.Cached = judge, finding, cached
+		step.Judge, step.Finding, step.Cached, step.Took = judge, finding, cached, r.lap()
 		r.steps = append(r.steps, step)
 	}
 }
@@ -97,22 +135,31 @@ func (r *recorder) denied(verdict Verdict) {
 	}
 }
 
-// Explain decides like [Decider.Decide], and also returns the steps of the evaluation. It uses the cache of findings,
-// but not the cache of answers, which have no steps.
-func (d *Decider) Explain(ctx context.Context, q Question) (verdict Verdict, steps []Step) {
-	record := &recorder{}
+// Explain decides like [Decider.Decide], and also returns how. It uses the cache of findings, but not the cache of
+// answers, which have no steps.
+func (d *Decider) Explain(ctx context.Context, q Question) (explained Explanation) {
+	record := &recorder{since: time.Now()}
 	defer func() {
 		if cause := recover(); cause != nil {
-			verdict = d.panicked(cause)
+			verdict := d.panicked(cause)
+			record.explained.Verdict = verdict
 			record.add("", Finding{Reason: verdict.Reason, Detail: verdict.Detail}, false)
 		}
-		steps = record.steps
+		explained = record.explained
+		explained.Steps = record.steps
 	}()
 	document, err := d.sources.Documents().For(q.Namespace)
 	if err != nil {
-		verdict = Denial(err)
-		record.denied(verdict)
-		return verdict, nil
+		record.explained.Verdict = Denial(err)
+		record.denied(record.explained.Verdict)
+		return Explanation{}
 	}
-	return d.decision(q, document, record).decide(ctx).verdict, nil
+	record.explained.Document = document
+	record.explained.Verdict = d.decision(q, document, record).decide(ctx).verdict
+	// What admitted the image before may admit it again, before the image is looked up.
+	if record.explained.Image == nil && record.explained.ImageErr == nil && q.Validate() == nil {
+		record.lap()
+		record.image(d.image(ctx, q))
+	}
+	return Explanation{}
 }

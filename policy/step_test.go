@@ -197,12 +197,18 @@ func TestEachRefusalIsExplainedByItsSteps(t *testing.T) {
 			if test.ask != "" {
 				question = ask(test.ask)
 			}
-			verdict, steps := n.decider(t).Explain(t.Context(), question)
+			verdict, steps := explained(t.Context(), n.decider(t), question)
 			wantReason(t, verdict, test.reason)
 			wantSteps(t, steps, test.want)
 			wantDetailOfSteps(t, verdict, steps)
 		})
 	}
+}
+
+// explained returns the verdict and the steps of an explanation.
+func explained(ctx context.Context, d *policy.Decider, q policy.Question) (policy.Verdict, []policy.Step) {
+	explanation := d.Explain(ctx, q)
+	return explanation.Verdict, explanation.Steps
 }
 
 func wantSteps(t *testing.T, steps []policy.Step, want []string) {
@@ -232,7 +238,7 @@ func TestEachReferenceOfAnImageIDHasItsSteps(t *testing.T) {
 	n := newNode(t, signedBy("alice"))
 	n.runs(imageOf(t, tagged, other))
 	n.signed(map[string]string{other: "alice"})
-	verdict, steps := n.decider(t).Explain(t.Context(), ask(digestOf("config").String()))
+	verdict, steps := explained(t.Context(), n.decider(t), ask(digestOf("config").String()))
 	wantReason(t, verdict, policy.Accepted)
 	// The first reference has that manifest too, after its own.
 	wantSteps(t, steps, []string{
@@ -248,9 +254,9 @@ func TestStepsHaveEachJudgesFindingAndWhetherItWasCached(t *testing.T) {
 	sources.Kinds.AddJudge(policy.SignedBy, policy.Judge{Name: "bundle", Func: bundles})
 	decider := newDecider(t, sources)
 	const step = "/system.json | " + tagged + " |  | signedBy[0] | manifest of " + tagged + " | found | "
-	verdict, steps := decider.Explain(t.Context(), ask(tagged))
+	verdict, steps := explained(t.Context(), decider, ask(tagged))
 	wantSteps(t, steps, []string{step + "judge 1 | rejected", step + "bundle | rejected"})
-	again, steps := decider.Explain(t.Context(), ask(tagged))
+	again, steps := explained(t.Context(), decider, ask(tagged))
 	wantSteps(t, steps, []string{step + "judge 1 | rejected, cached", step + "bundle | rejected, cached"})
 	const detail = "not signed by alice; another key's bundle"
 	if verdict.Detail != detail || again.Detail != detail || verdict.Cached || !again.Cached {
@@ -269,7 +275,7 @@ func TestAnAdmissionIsExplainedFromTheCacheOfFindings(t *testing.T) {
 	n.signed(map[string]string{tagged: "alice"})
 	decider := n.decider(t)
 	wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Accepted)
-	verdict, steps := decider.Explain(t.Context(), ask(tagged))
+	verdict, steps := explained(t.Context(), decider, ask(tagged))
 	wantReason(t, verdict, policy.Accepted)
 	wantSteps(t, steps, []string{
 		"/system.json | " + tagged + " |  | insecureAcceptAnything[0] | manifest of " + tagged +
@@ -302,8 +308,8 @@ func TestExplainDecidesAsDecideDoes(t *testing.T) {
 			question := ask(asks[random.IntN(len(asks))])
 			question.Namespace = []string{"prod", "legacy", "Bad"}[random.IntN(3)]
 			want := one.Decide(t.Context(), question)
-			got, steps := two.Explain(t.Context(), question)
-			known, _ := one.Explain(t.Context(), question)
+			got, steps := explained(t.Context(), two, question)
+			known, _ := explained(t.Context(), one, question)
 			got.Cached, known.Cached = want.Cached, want.Cached
 			if got != want || known != want {
 				t.Fatalf("seed %d: %+v is explained as\n%+v\nand as\n%+v", seed, want, got, known)

@@ -26,6 +26,8 @@ type checkFlags struct {
 	timeout       time.Duration
 	// progress is called while a registry needs more than one attempt.
 	progress fetch.ProgressFunc
+	// all is set to check every running container.
+	all bool
 }
 
 func newCheckCommand(stdout io.Writer) *cobra.Command {
@@ -49,14 +51,25 @@ files. --image selects where the image and its signatures are:
 REFERENCE is the name under which the image is evaluated. The namespace's mode (enforce or audit)
 is reported, not applied.
 
+With --all instead of REFERENCE, check evaluates every running container of this node.
+
 Exit status: 0 admitted; 1 denied; 2 unknown.`,
 		Example: `  countersign check --namespace prod registry.example/app:v1
   countersign check -n prod --policy-dir ./policies --system-policy ./policy.json \
       --image dir:/tmp/app registry.example/app:v1
   countersign check -n prod --image registry registry.example/app:v1
-  countersign check -n prod -o json registry.example/app:v1 | jq -r .reason`,
-		Args: exactlyOneReference,
+  countersign check -n prod -o json registry.example/app:v1 | jq -r .reason
+  countersign check --all`,
+		Args: func(command *cobra.Command, args []string) error {
+			if flags.all {
+				return nothingBesideAll(command, args)
+			}
+			return exactlyOneReference(command, args)
+		},
 		RunE: func(command *cobra.Command, args []string) error {
+			if flags.all {
+				return checkAll(command.Context(), flags, stdout)
+			}
 			flags.progress = func(read, of int) {
 				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", text.OneLine(args[0]), referrersRead(read, of))
 			}
@@ -67,6 +80,7 @@ Exit status: 0 admitted; 1 denied; 2 unknown.`,
 	set := command.Flags()
 	set.StringVar(&flags.image, "image", "containerd",
 		"where the image is: containerd, dir:PATH, oci:PATH[:TAG] or registry")
+	set.BoolVar(&flags.all, "all", false, "check every running container of this node")
 	set.DurationVar(&flags.timeout, "timeout", fetchTimeout, "how long --image registry may take")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
@@ -99,7 +113,7 @@ func check(ctx context.Context, flags checkFlags, ref string, stdout io.Writer) 
 	}
 	made := checkVerdict(ctx, config, flags, ref)
 	result.set(daemon.VerdictOf(made.verdict), made.advice)
-	result.FoundBy = made.foundBy
+	result.FoundBy, result.Signers = made.foundBy, made.signers
 	if flags.usesDaemon() && made.config != "" {
 		question := policy.Question{Namespace: flags.namespace, Reference: ref, Config: made.config}
 		result.setDaemon(askDaemon(ctx, config, question))
@@ -133,6 +147,8 @@ type decided struct {
 	advice  string
 	config  digest.Digest
 	foundBy policy.FoundBy
+	// signers are who made the signatures that are accepted.
+	signers []string
 }
 
 // checkVerdict decides by the files on disk.
@@ -168,7 +184,10 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 		}
 	}
 	verdict := decide(ctx, question)
-	return decided{verdict, decider.Advice(verdict), source.config, source.foundBy}
+	return decided{
+		verdict, decider.Advice(verdict), source.config, source.foundBy,
+		daemon.Signers(ctx, decider, kinds, question),
+	}
 }
 
 // source is the image that check evaluates, with its signatures.

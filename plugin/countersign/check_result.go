@@ -9,6 +9,7 @@ import (
 
 	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/text"
 )
 
 // checkResult is what check prints. Its JSON is a public interface, to which fields are only added. It has the fields
@@ -22,6 +23,9 @@ type checkResult struct {
 
 	// FoundBy is how the images of this node's containers are identified, if the image is on this node.
 	FoundBy policy.FoundBy `json:"found_by,omitempty"`
+
+	// Signers are who made the signatures that are accepted.
+	Signers []string `json:"signers,omitempty"`
 
 	// Daemon describes the running daemon; if it answers, the verdict above is its verdict. Files is the verdict by the
 	// files on disk, which a daemon that starts now would reach. Both are set if check asked the daemon.
@@ -45,6 +49,7 @@ func (r *checkResult) setDaemon(report daemonReport, answer *daemon.CheckAnswer)
 		r.set(answer.Verdict, answer.Advice)
 		r.Mode = answer.Mode
 		r.FoundBy = cmp.Or(answer.FoundBy, r.FoundBy)
+		r.Signers = answer.Signers
 	}
 }
 
@@ -59,13 +64,7 @@ func (r *checkResult) write(w io.Writer, format string) error {
 }
 
 func (r *checkResult) text() string {
-	outcome := "denied"
-	switch exitStatus(policy.Reason(r.Reason)) {
-	case exitAdmitted:
-		outcome = "admitted"
-	case exitUnknown:
-		outcome = "unknown"
-	}
+	outcome := outcomeWord(policy.Reason(r.Reason))
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s in namespace %s", outcome, r.Reference, r.Namespace)
 	if r.Document != "" {
@@ -82,6 +81,9 @@ func (r *checkResult) text() string {
 			"accepted too (found by layers)\n")
 	}
 	if r.Allowed {
+		for _, signer := range r.Signers {
+			fmt.Fprintf(&b, "signed: %s\n", text.OneLine(signer))
+		}
 		return b.String()
 	}
 	if r.Detail != "" {
@@ -127,22 +129,35 @@ func differs(files *daemon.Verdict) string {
 
 // advice returns what would make a denied image pass.
 func (r *checkResult) advice() string {
-	switch policy.Reason(r.Reason) {
+	question := adviceQuestion{r.image, r.requirementAdvice, r.Daemon != nil && r.Daemon.Answers}
+	return question.advice(policy.Reason(r.Reason))
+}
+
+// adviceQuestion is what advice depends on, besides the reason.
+type adviceQuestion struct {
+	// image is the value of --image, and requirement what would satisfy the requirement, if that is known.
+	image, requirement string
+	daemonAnswers      bool
+}
+
+// advice returns what would make an image pass that is denied for a reason.
+func (q adviceQuestion) advice(reason policy.Reason) string {
+	switch reason {
 	case policy.Unsigned, policy.Rejected:
-		if r.requirementAdvice != "" && strings.HasPrefix(r.image, "dir:") {
-			return r.requirementAdvice + "; a dir: directory contains no Sigstore bundles: use --image oci:PATH or " +
+		if q.requirement != "" && strings.HasPrefix(q.image, "dir:") {
+			return q.requirement + "; a dir: directory contains no Sigstore bundles: use --image oci:PATH or " +
 				"--image registry"
 		}
-		return r.requirementAdvice
+		return q.requirement
 	case policy.UnknownOrigin:
 		return "pull the image under exactly this reference"
 	case policy.Pending:
-		if r.Daemon != nil && r.Daemon.Answers {
+		if q.daemonAnswers {
 			return "retry in a few seconds: the daemon is fetching what is missing"
 		}
 		return "start the daemon, which fetches missing evidence, or run countersign evidence fetch or import, and retry"
 	case policy.Unavailable:
-		if r.image == "containerd" {
+		if q.image == "containerd" {
 			return "fix the cause above and retry; if the image is not on this node, pull it, or check it with " +
 				"--image registry, oci:PATH or dir:PATH"
 		}
@@ -151,6 +166,8 @@ func (r *checkResult) advice() string {
 		return "fix the cause above; a changed file is loaded without a restart"
 	case policy.BadRequest:
 		return "give a reference such as registry.example/app:v1, without docker://, and the name of a Kubernetes namespace"
+	case policy.Internal:
+		return "report this as a bug in countersign, with the cause above"
 	default:
 		return ""
 	}

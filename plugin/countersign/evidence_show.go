@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/countersign/countersign/plugin/internal/claim"
 	"github.com/countersign/countersign/policy/text"
 )
 
@@ -43,8 +43,8 @@ rule, use: countersign check`,
 type shown struct {
 	listed
 	// Unverified is always true. It reminds the reader that claims are not verified.
-	Unverified bool    `json:"unverified"`
-	Files      []claim `json:"files"`
+	Unverified bool          `json:"unverified"`
+	Files      []claim.Claim `json:"files"`
 }
 
 func (e *evidenceCommand) show(ctx context.Context, arguments []string, output string) error {
@@ -57,9 +57,9 @@ func (e *evidenceCommand) show(ctx context.Context, arguments []string, output s
 	}
 	all := make([]shown, 0, len(picked))
 	for _, stored := range picked {
-		s := shown{listed: listedFrom(stored), Unverified: true, Files: []claim{}}
+		s := shown{listed: listedFrom(stored), Unverified: true, Files: []claim.Claim{}}
 		if item, err := stored.Item(); err == nil {
-			s.Files = slices.Concat(signatureClaims(item.Files), bundleClaims(item.Files))
+			s.Files = append(s.Files, claim.Of(item.Files)...)
 		} else if stored.Damage == nil {
 			return fmt.Errorf("reading the evidence of %s: %w", stored.Manifest, err)
 		}
@@ -95,11 +95,23 @@ func (s *shown) write(to io.Writer) error {
 	}
 	line("directory", s.Directory)
 	for _, c := range s.Files {
-		c.write(line)
+		writeClaim(c, line)
 	}
 	if len(s.Files) > 0 {
 		line("UNVERIFIED", "these are claims; countersign check REFERENCE evaluates them under a policy")
 	}
 	_, err := fmt.Fprintln(to)
 	return errors.Join(failure, err)
+}
+
+func writeClaim(c claim.Claim, line func(name, value string)) {
+	line(c.File, c.Kind)
+	line("  identity", c.Identity)
+	line("  manifest", c.Manifest)
+	line("  key", c.Key)
+	line("  signer", c.Signer)
+	line("  issuer", c.Issuer)
+	line("  time", c.Time)
+	line("  predicate", c.Predicate)
+	line("  problem", c.Problem)
 }

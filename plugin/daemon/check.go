@@ -38,6 +38,8 @@ type CheckAnswer struct {
 	Advice string `json:"advice"`
 	// FoundBy is how the images of this node's containers are identified.
 	FoundBy policy.FoundBy `json:"found_by"`
+	// Signers are who made the signatures that are accepted.
+	Signers []string `json:"signers,omitempty"`
 }
 
 // Verdict is a verdict in reports. Its JSON is the public interface of the command check, to which fields are only
@@ -104,6 +106,8 @@ type checks struct {
 	// foundBy returns how images are identified, and alike the images that a container with the same layers could run.
 	foundBy func() policy.FoundBy
 	alike   func(context.Context, policy.Question) ([]digest.Digest, error)
+	// signers returns who signed an admitted image.
+	signers func(context.Context, policy.Question) []string
 	slots   chan struct{}
 }
 
@@ -133,5 +137,11 @@ func (c *checks) answer(ctx context.Context, request CheckRequest) (CheckAnswer,
 			verdict = next
 		}
 	}
-	return CheckAnswer{VerdictOf(verdict), c.mode(request.Namespace), c.advise(verdict), foundBy}, nil
+	answer := CheckAnswer{
+		Verdict: VerdictOf(verdict), Mode: c.mode(request.Namespace), Advice: c.advise(verdict), FoundBy: foundBy,
+	}
+	if answer.Allowed {
+		answer.Signers = c.signers(ctx, question)
+	}
+	return answer, nil
 }

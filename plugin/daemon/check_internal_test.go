@@ -48,7 +48,8 @@ func TestACheckDecidesAsTheCreationWould(t *testing.T) {
 				alike: func(context.Context, policy.Question) ([]digest.Digest, error) {
 					return test.alike, test.err
 				},
-				slots: make(chan struct{}, 1),
+				signers: func(context.Context, policy.Question) []string { return []string{"alice"} },
+				slots:   make(chan struct{}, 1),
 			}
 			answer, err := c.answer(t.Context(), CheckRequest{
 				Namespace: "prod", Reference: "example.com/app:v1", Config: signed,
@@ -59,6 +60,9 @@ func TestACheckDecidesAsTheCreationWould(t *testing.T) {
 			if answer.Reason != string(test.want) || answer.FoundBy != test.foundBy {
 				t.Errorf("the answer is %s, found by %q; want %s, found by %q",
 					answer.Reason, answer.FoundBy, test.want, test.foundBy)
+			}
+			if answer.Allowed != slices.Contains(answer.Signers, "alice") {
+				t.Errorf("it is %s, and signed by %q", answer.Reason, answer.Signers)
 			}
 			if test.foundBy == policy.FoundByLayers && !slices.Equal(asked, test.alike) {
 				t.Errorf("decided about %v, want %v", asked, test.alike)

@@ -66,7 +66,9 @@ type daemon struct {
 	sandbox  *sandboxImage
 	evidence *EvidenceService
 	checks   *checks
-	reloader *reloader
+	// explainer answers the command explain.
+	explainer *explainer
+	reloader  *reloader
 }
 
 // Run runs a daemon until the context ends or a part fails. The package documentation describes the order of the parts.
@@ -114,6 +116,7 @@ func Run(ctx context.Context, options Options) error {
 	// For operators: the commands that use the daemon's socket, and health checks.
 	d.evidence = d.newEvidenceService()
 	d.checks = d.newChecks()
+	d.explainer = d.newExplainer()
 	d.registerProbes()
 	d.reloader.started(ctx, options.Version)
 	return d.serve(ctx, options.Reload)

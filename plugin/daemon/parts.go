@@ -226,14 +226,3 @@ func (d *daemon) newEvidenceService() *EvidenceService {
 		Import:            d.keeper.Import,
 	}
 }
-
-func (d *daemon) newChecks() *checks {
-	return &checks{
-		decide:  d.decider.Decide,
-		advise:  d.decider.Advice,
-		mode:    func(namespace string) string { return d.current.config().Mode(namespace).String() },
-		foundBy: func() policy.FoundBy { return d.plugin.Runtime().FoundBy },
-		alike:   d.images.Alike,
-		slots:   make(chan struct{}, maxChecks),
-	}
-}

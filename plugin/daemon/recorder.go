@@ -21,6 +21,8 @@ type recorder struct {
 	records chan audit.Record
 	pulls   chan audit.Pull
 	recent  recent
+	// decisions are the last decisions about each container.
+	decisions *decisions
 }
 
 // Limits of the queued records. A node creates about ten containers a second.
@@ -34,6 +36,8 @@ func newRecorder(file *auditFile, logger *slog.Logger, metrics *metrics.Metrics)
 		log: audit.New(logger), file: file, logger: logger, metrics: metrics,
 		records: make(chan audit.Record, queuedRecords),
 		pulls:   make(chan audit.Pull, queuedPulls),
+
+		decisions: newDecisions(),
 	}
 }
 
@@ -101,6 +105,7 @@ func (r *recorder) write(record audit.Record) {
 	ctx := context.Background()
 	r.countDropped(errors.Join(r.log.Write(ctx, record), r.file.write(ctx, record)))
 	r.recent.add(record)
+	r.decisions.add(record)
 	if record.Drift() {
 		r.logger.WarnContext(ctx, "drift: a container runs that the policy refuses",
 			"namespace", record.Question.Namespace, "pod", record.Pod, "container", record.Container,

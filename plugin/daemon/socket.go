@@ -27,6 +27,7 @@ func (d *daemon) endpoints() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+socket.PullEndpoint, socket.Endpoint(d.verifierEndpoint().Answer))
 	mux.Handle("POST "+checkEndpoint, socket.Endpoint(d.checks.answer))
+	mux.Handle("POST "+explainEndpoint, socket.Endpoint(d.explainer.answer))
 	mux.Handle("POST "+statusEndpoint, socket.Endpoint(d.status))
 	d.evidence.handle(mux)
 	return mux

@@ -16,6 +16,8 @@ import (
 // LocalImage is an image on this node under one of its references.
 type LocalImage struct {
 	Reference reference.Named
+	// Config is the digest of the image's config.
+	Config digest.Digest
 	// Updated is when containerd last updated one of the names with that reference.
 	Updated time.Time
 	// Manifests are the manifests of the image to which the reference leads, and the indexes on the way to them,
@@ -93,7 +95,9 @@ func (m *imageCache) localImages(stored string) map[digest.Digest]LocalImage {
 	}
 	held := map[digest.Digest]LocalImage{}
 	for _, config := range m.lockedConfigs(n.target) {
-		held[config] = LocalImage{Reference: n.reference, Updated: n.updated, Manifests: m.lockedManifests(n, config)}
+		held[config] = LocalImage{
+			Reference: n.reference, Config: config, Updated: n.updated, Manifests: m.lockedManifests(n, config),
+		}
 	}
 	return held
 }

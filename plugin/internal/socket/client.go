@@ -47,17 +47,28 @@ func NewClient(path string) *Client {
 // listens, an [*Error] if the daemon answers with an error, the context's error if the context ends first, and another
 // error if the answer is invalid.
 func Call[Answer, Request any](ctx context.Context, c *Client, endpoint string, request Request) (Answer, error) {
+	return CallLarge[Answer](ctx, c, Large{endpoint, MaxMessage}, request)
+}
+
+// Large is an endpoint whose answers have at most Limit bytes.
+type Large struct {
+	Endpoint string
+	Limit    int64
+}
+
+// CallLarge is [Call] for an endpoint with a limit of its own.
+func CallLarge[Answer, Request any](ctx context.Context, c *Client, to Large, request Request) (Answer, error) {
 	var none Answer
 	document, err := json.Marshal(request)
 	if err != nil {
 		return none, fmt.Errorf("calling the daemon: %w", err)
 	}
-	response, err := c.Post(ctx, endpoint, "application/json", bytes.NewReader(document))
+	response, err := c.Post(ctx, to.Endpoint, "application/json", bytes.NewReader(document))
 	if err != nil {
 		return none, err
 	}
 	defer response.Body.Close()
-	answer, err := decode[Answer](io.LimitReader(response.Body, MaxMessage))
+	answer, err := decode[Answer](io.LimitReader(response.Body, to.Limit))
 	if err != nil {
 		return none, fmt.Errorf("calling the daemon at %s: its answer: %w", c.path, err)
 	}

@@ -1,4 +1,4 @@
-package main
+package claim
 
 import (
 	"crypto/x509"
@@ -15,8 +15,9 @@ import (
 	"github.com/countersign/countersign/policy/signature"
 )
 
-// claim is what one file claims, unverified. What it does not claim is empty.
-type claim struct {
+// Claim is what one file claims, unverified. What it does not claim is empty. Its JSON is a public interface, to which
+// fields are only added.
+type Claim struct {
 	File string `json:"file"`
 	// Kind is "sigstore", "simple-signing" or "bundle".
 	Kind string `json:"kind"`
@@ -34,21 +35,14 @@ type claim struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-func (c claim) write(line func(name, value string)) {
-	line(c.File, c.Kind)
-	line("  identity", c.Identity)
-	line("  manifest", c.Manifest)
-	line("  key", c.Key)
-	line("  signer", c.Signer)
-	line("  issuer", c.Issuer)
-	line("  time", c.Time)
-	line("  predicate", c.Predicate)
-	line("  problem", c.Problem)
+// Of returns the claims of files, signatures first.
+func Of(files []format.File) []Claim {
+	return slices.Concat(ofSignatures(files), ofBundles(files))
 }
 
-func signatureClaims(files []format.File) (claims []claim) {
+func ofSignatures(files []format.File) (claims []Claim) {
 	for n, file := range format.Contents(files, format.KindSignature) {
-		c := claim{File: fmt.Sprintf("signature-%d", n+1)}
+		c := Claim{File: fmt.Sprintf("signature-%d", n+1)}
 		parsed, err := format.ParseSignature(file)
 		switch {
 		case err != nil:
@@ -63,7 +57,7 @@ func signatureClaims(files []format.File) (claims []claim) {
 	return claims
 }
 
-func (c *claim) openPGP(message []byte) {
+func (c *Claim) openPGP(message []byte) {
 	c.Kind = "simple-signing"
 	read, err := signature.ReadClaim(message)
 	if err != nil {
@@ -75,7 +69,7 @@ func (c *claim) openPGP(message []byte) {
 }
 
 // sigstore reads a simple signing payload and the annotations that cosign puts next to it.
-func (c *claim) sigstore(of format.Signature) {
+func (c *Claim) sigstore(of format.Signature) {
 	c.Kind = "sigstore"
 	var payload struct {
 		Critical struct {
@@ -106,14 +100,14 @@ func (c *claim) sigstore(of format.Signature) {
 }
 
 // integrated sets the time at which a transparency log claims to have recorded the signature.
-func (c *claim) integrated(seconds int64) {
+func (c *Claim) integrated(seconds int64) {
 	if seconds > 0 {
 		c.Time = formatTime(time.Unix(seconds, 0))
 	}
 }
 
 // certificate reads the identity in a certificate from Fulcio.
-func (c *claim) certificate(der []byte) {
+func (c *Claim) certificate(der []byte) {
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
 		c.Problem = fmt.Sprintf("its certificate cannot be read: %v", err)
@@ -145,16 +139,16 @@ func (c *claim) certificate(der []byte) {
 	}
 }
 
-func bundleClaims(files []format.File) (claims []claim) {
+func ofBundles(files []format.File) (claims []Claim) {
 	for n, raw := range format.Contents(files, format.KindBundle) {
-		c := claim{File: fmt.Sprintf("bundle-%d.json", n+1), Kind: "bundle"}
+		c := Claim{File: fmt.Sprintf("bundle-%d.json", n+1), Kind: "bundle"}
 		c.bundle(raw)
 		claims = append(claims, c)
 	}
 	return claims
 }
 
-func (c *claim) bundle(raw []byte) {
+func (c *Claim) bundle(raw []byte) {
 	parsed, err := format.ParseBundle(raw)
 	if err != nil {
 		c.Problem = err.Error()
@@ -190,4 +184,11 @@ func (c *claim) bundle(raw []byte) {
 		seconds, _ := logged.Material.Entries[0].Time.Int64()
 		c.integrated(seconds)
 	}
+}
+
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
 }

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/internal/containerd"
+	"github.com/countersign/countersign/policy"
+)
+
+func verdictOf(reason policy.Reason) policy.Verdict {
+	verdict := policy.Verdict{Reason: reason}
+	if reason == policy.Accepted {
+		verdict.Outcome = policy.Admit
+	}
+	return verdict
+}
+
+func outcome(reason policy.Reason) daemon.Outcome { return daemon.VerdictOf(verdictOf(reason)).Outcome }
+
+func TestNamespacesAreDividedByTheVerdictAfterAChange(t *testing.T) {
+	accepted, denied, unknown := outcome(policy.Accepted), outcome(policy.Rejected), outcome(policy.Pending)
+	before := []policy.InventoryVerdict{
+		{Verdict: verdictOf(policy.Accepted), Namespaces: []string{"c", "a", "b"}},
+		{Verdict: verdictOf(policy.Rejected), Namespaces: []string{"d"}},
+	}
+	after := []policy.InventoryVerdict{
+		{Verdict: verdictOf(policy.Rejected), Namespaces: []string{"b"}},
+		{Verdict: verdictOf(policy.Pending), Namespaces: []string{"c"}},
+		{Verdict: verdictOf(policy.Accepted), Namespaces: []string{"a", "d"}},
+	}
+	want := []inventoryVerdict{
+		{Outcome: accepted, Namespaces: []string{"a"}, After: &accepted},
+		{Outcome: accepted, Namespaces: []string{"b"}, After: &denied},
+		{Outcome: accepted, Namespaces: []string{"c"}, After: &unknown},
+		{Outcome: denied, Namespaces: []string{"d"}, After: &accepted},
+	}
+	if diff := cmp.Diff(want, compareVerdicts(before, after)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want = []inventoryVerdict{
+		{Outcome: accepted, Namespaces: []string{"a", "b", "c"}}, {Outcome: denied, Namespaces: []string{"d"}},
+	}
+	if diff := cmp.Diff(want, compareVerdicts(before, nil)); diff != "" {
+		t.Errorf("without a change (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheExitStatusOfAnInventory(t *testing.T) {
+	accepted, denied, unknown := outcome(policy.Accepted), outcome(policy.Rejected), outcome(policy.Pending)
+	for name, test := range map[string]struct {
+		running []inventoryRunner
+		want    int
+	}{
+		"nothing runs":                  {nil, exitAdmitted},
+		"all are admitted":              {[]inventoryRunner{{Outcome: accepted}}, exitAdmitted},
+		"one is denied":                 {[]inventoryRunner{{Outcome: unknown}, {Outcome: denied}}, exitDenied},
+		"one is unknown":                {[]inventoryRunner{{Outcome: accepted}, {Outcome: unknown}}, exitUnknown},
+		"one would be denied":           {[]inventoryRunner{{Outcome: accepted, After: &denied}}, exitDenied},
+		"one would be unknown":          {[]inventoryRunner{{Outcome: accepted, After: &unknown}}, exitUnknown},
+		"one would be admitted":         {[]inventoryRunner{{Outcome: denied, After: &accepted}}, exitAdmitted},
+		"one is denied before and then": {[]inventoryRunner{{Outcome: denied, After: &denied}}, exitAdmitted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (&takenInventory{Running: test.running}).status(); got != test.want {
+				t.Errorf("it is %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTheTextOfAnInventory(t *testing.T) {
+	accepted, denied := outcome(policy.Accepted), outcome(policy.Unsigned)
+	taken := takenInventory{
+		Namespaces: []string{"dev", "prod"},
+		Images: []inventoryImage{{Reference: "registry.example/app:v1", Running: 2, Verdicts: []inventoryVerdict{
+			{Outcome: accepted, Namespaces: []string{"dev"}, After: &denied},
+			{Outcome: denied, Namespaces: []string{"prod"}, After: &denied},
+		}}},
+		Running: []inventoryRunner{
+			{
+				Namespace: "dev", Pod: "web", Container: "app", Reference: "registry.example/app:v1",
+				Outcome: accepted, After: &denied,
+			},
+			{
+				Namespace: "prod", Pod: "web", Container: "app", Reference: "registry.example/app:v1",
+				Outcome: denied, After: &denied,
+			},
+		},
+	}
+	const plain = `registry.example/app:v1 (2 running)
+  admitted (accepted): dev
+  denied (unsigned): prod
+runs, and is denied (unsigned): registry.example/app:v1 in prod/web/app
+1 images, 2 running containers, 2 namespaces
+`
+	if diff := cmp.Diff(plain, taken.text()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	taken.Compared = true
+	const compared = "running container would be denied (unsigned), and is admitted (accepted): " +
+		`registry.example/app:v1 in dev/web/app
+image would be denied (unsigned), and is admitted (accepted): registry.example/app:v1 in dev
+1 of 2 running containers would have another verdict, and 1 pairs of 1 images and 2 namespaces; nothing was changed
+`
+	if diff := cmp.Diff(compared, taken.text()); diff != "" {
+		t.Errorf("compared (-want +got):\n%s", diff)
+	}
+}
+
+func TestNamespacesOfAnInventoryRunContainersOrHaveADocument(t *testing.T) {
+	set := func(namespaces ...string) *judged {
+		of := &judged{set: &policy.Set{Namespaces: map[string]policy.Source{}}}
+		for _, namespace := range namespaces {
+			of.set.Namespaces[namespace] = policy.Source{}
+		}
+		return of
+	}
+	take := taking{
+		view: &nodeView{running: []runningContainer{
+			{Container: containerd.Container{Namespace: "runs"}}, {Container: containerd.Container{Namespace: "both"}},
+		}},
+		before: set("both", "removed"), after: set("both", "added"),
+	}
+	if diff := cmp.Diff([]string{"added", "both", "removed", "runs"}, take.namespaces()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
