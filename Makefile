@@ -34,6 +34,11 @@ demo-kubernetes: ## boot a cluster of one node, and show policies by namespace w
 build: ## build bin/countersign and bin/countersign-verifier
 	go build -trimpath -o bin/ ./plugin/...
 
+pages: build ## write man pages and completions for shells into bin/man and bin/completions
+	bin/countersign man bin/man
+	mkdir -p bin/completions
+	for shell in bash zsh fish; do bin/countersign completion $$shell >bin/completions/countersign.$$shell; done
+
 test: ## run every test; without root, node tests skip and report it
 	@scripts/modules.sh test
 	go test -timeout 30m ./...
@@ -55,6 +60,9 @@ lint: $(LINT) ## lint
 
 fmt: $(LINT) ## format
 	$(LINT) fmt
+
+reference: ## write the generated parts of docs/reference.md
+	COUNTERSIGN_UPDATE=1 go test -count=1 -run TestTheReferenceIsGenerated ./plugin/countersign
 
 fmt-check: $(LINT) ## fail if fmt would change anything, and show the changes
 	$(STEP) format $(LINT) fmt --diff
@@ -96,4 +104,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods tools clean
+.PHONY: bench-pods tools clean reference pages

@@ -45,7 +45,9 @@ otherwise the system policy.`,
 		newStatusCommand(stdout),
 		newDoctorCommand(stdout),
 		newVersionCommand(stdout),
+		newManCommand(),
 	)
+	addCompletions(root)
 	return root
 }
 
