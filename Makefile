@@ -12,7 +12,7 @@ export GOFLAGS     := -tags=containers_image_openpgp $(GOFLAGS)
 # The linters are built once per version of scripts/tools, because golangci-lint takes two minutes on two cores.
 TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
 LINT     := $(TOOLS)/golangci-lint
-MODULES  := . integration/tools integration/tools/kubernetes integration/tools/containerd22 \
+MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
 	integration/tools/containerd23 integration/tools/kind scripts/tools scripts/mutation
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
@@ -42,11 +42,13 @@ pages: build ## write man pages and completions for shells into bin/man and bin/
 test: ## run every test; without root, node tests skip and report it
 	@scripts/modules.sh test
 	go test -timeout 30m ./...
+	go -C plugin/agent test ./...
 
-check: tidy-check fmt-check lint unit race node ## run all CI checks: modules, format, lint, all tests; the fastest first
+check: tidy-check generate-check fmt-check lint unit race node ## run all CI checks: modules, format, lint, all tests; the fastest first
 
 unit: ## run the tests that need no node
 	@packages=$$(go list ./... | grep -v /integration); scripts/step.sh unit go test $$packages
+	$(STEP) agent go -C plugin/agent test ./...
 
 race: ## run the tests of concurrent packages with the race detector (needs a C compiler)
 	$(STEP) compiler scripts/compiler.sh
@@ -57,6 +59,7 @@ node: ## run the tests on real nodes of each release of containerd; none may ski
 
 lint: $(LINT) ## lint
 	$(STEP) lint $(LINT) run ./...
+	$(STEP) lint-agent env -C plugin/agent $(LINT) run ./...
 
 fmt: $(LINT) ## format
 	$(LINT) fmt
@@ -72,6 +75,12 @@ tidy: ## run go mod tidy in every module
 
 tidy-check: ## fail if tidy would change anything, and show the changes
 	$(STEP) tidy bash -euc 'for module in $(MODULES); do (cd $$module && go mod tidy -diff); done'
+
+generate: ## generate the CRDs and the copy functions of their types
+	scripts/generate.sh .
+
+generate-check: ## fail if generate would change anything, and show the changes
+	$(STEP) generate scripts/generate.sh --check
 
 bench: $(LINT) ## run the benchmarks, then measure the promised limits on a real node (root)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
@@ -104,4 +113,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods tools clean reference pages
+.PHONY: bench-pods tools clean reference pages generate generate-check

@@ -26,6 +26,16 @@ func (c *Cluster) Apply(ctx context.Context, objects ...any) error {
 	return err
 }
 
+// Check has the API server validate an object, without creating it.
+func (c *Cluster) Check(ctx context.Context, object any) error {
+	raw, err := json.Marshal(object)
+	if err != nil {
+		return fmt.Errorf("validating an object: %w", err)
+	}
+	_, err = c.kubectl(ctx, bytes.NewBuffer(raw), "create", "--dry-run=server", "-f", "-")
+	return err
+}
+
 func (c *Cluster) kubectl(ctx context.Context, input *bytes.Buffer, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, c.config.Tools.Path("kubectl"), arguments...)
 	command.Env = []string{"KUBECONFIG=" + c.path("kubeconfig"), "HOME=" + c.path()}

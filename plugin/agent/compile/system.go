@@ -1,0 +1,104 @@
+package compile
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/countersign/countersign/policy/signature"
+)
+
+// transport is the only transport whose scopes apply to the images of a container runtime.
+const transport = "docker"
+
+// system is the system policy of a node.
+type system struct {
+	defaults   json.RawMessage
+	transports map[string]scopes
+}
+
+// errNotRead is returned for key files, which are on the node and stay there.
+var errNotRead = errors.New("key files are not read here")
+
+func readSystem(raw []byte, parser *signature.Parser) (system, error) {
+	if _, err := parser.Parse(raw, func(string) ([]byte, error) { return nil, errNotRead }); err != nil {
+		return system{}, err
+	}
+	var document struct {
+		Default    json.RawMessage   `json:"default"`
+		Transports map[string]scopes `json:"transports"`
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
+		return system{}, err
+	}
+	return system{defaults: document.Default, transports: document.Transports}, nil
+}
+
+// with returns the document that consists of the system policy and these scopes, which replace equal ones of the system
+// policy.
+func (s system) with(added scopes) ([]byte, error) {
+	transports := maps.Clone(s.transports)
+	if transports == nil {
+		transports = map[string]scopes{}
+	}
+	merged := maps.Clone(transports[transport])
+	if merged == nil {
+		merged = scopes{}
+	}
+	maps.Copy(merged, added)
+	transports[transport] = merged
+	var document bytes.Buffer
+	encoder := json.NewEncoder(&document)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	err := encoder.Encode(struct {
+		Default    json.RawMessage   `json:"default"`
+		Transports map[string]scopes `json:"transports"`
+	}{s.defaults, transports})
+	if err != nil {
+		return nil, fmt.Errorf("writing a document: %w", err)
+	}
+	return document.Bytes(), nil
+}
+
+// demand is what a list of requirements comes to.
+type demand struct {
+	// accepts: no signature is needed. rejects: no image is admitted.
+	accepts, rejects bool
+}
+
+// governing returns what the system policy demands of images of a scope, and the scope that says so, which is empty for
+// a default.
+func (s system) governing(scope string) (demand, string) {
+	known := s.transports[transport]
+	for _, governor := range governors(scope) {
+		if list, ok := known[governor]; ok {
+			return demandOf(list), governor
+		}
+	}
+	if list, ok := known[""]; ok {
+		return demandOf(list), ""
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(s.defaults, &list); err != nil {
+		return demand{}, ""
+	}
+	return demandOf(list), ""
+}
+
+func demandOf(list []json.RawMessage) demand {
+	d := demand{accepts: len(list) > 0}
+	for _, raw := range list {
+		var requirement struct {
+			Type string `json:"type"`
+		}
+		if err := json.Unmarshal(raw, &requirement); err != nil {
+			return demand{}
+		}
+		d.accepts = d.accepts && requirement.Type == typeAccept
+		d.rejects = d.rejects || requirement.Type == typeReject
+	}
+	return d
+}
