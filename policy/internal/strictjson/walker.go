@@ -131,5 +131,8 @@ func (w *Walker) End(what string) error {
 	return nil
 }
 
+// Position returns the offset in bytes of the end of what was read last.
+func (w *Walker) Position() int64 { return w.decoder.InputOffset() }
+
 // Offset returns the offset in bytes of the value whose name was read last, or after [Walker.End] of the end.
 func (w *Walker) Offset() int64 { return w.offset }
