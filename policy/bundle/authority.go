@@ -3,15 +3,15 @@ package bundle
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
+
+	"github.com/countersign/countersign/policy/internal/fulcio"
 )
 
 // authority is a certificate authority and the identity that its certificate must have. It accepts the certificates
@@ -25,8 +25,9 @@ type authority struct {
 	trusted []*x509.Certificate
 	// validityBounds are the times at which the policy's certificates become valid and expire.
 	validityBounds []time.Time
-	// issuer is the OIDC issuer that authenticated the address, with Fulcio. Without one this is a private PKI.
-	issuer          string
+	// signer is the identity in certificates of Fulcio. Without one this is a private PKI, which certifies the address and
+	// the host.
+	signer          *fulcio.Signer
 	email, hostname string
 }
 
@@ -80,8 +81,8 @@ func validityBounds(certificate *x509.Certificate) []time.Time {
 // right names.
 func (a *authority) verifyChain(bundle *signed, at time.Time) error {
 	leaf := bundle.certificate
-	if a.issuer != "" {
-		leaf = withoutUnhandledNames(leaf)
+	if a.signer != nil {
+		leaf = fulcio.WithoutUnhandledNames(leaf)
 	}
 	intermediates := a.intermediates
 	if vouched := a.trustedIntermediates(bundle.certificates); len(vouched) > 0 {
@@ -120,29 +121,10 @@ func (a *authority) trustedIntermediates(certificates []*x509.Certificate) (vouc
 	return vouched
 }
 
-// withoutUnhandledNames returns the certificate as one without unhandled extensions if Go cannot parse its alternative
-// names: Fulcio writes names of a kind that Go does not support. checkNames then finds no names in it.
-func withoutUnhandledNames(leaf *x509.Certificate) *x509.Certificate {
-	if !slices.ContainsFunc(leaf.UnhandledCriticalExtensions, cryptoutils.SANOID.Equal) {
-		return leaf
-	}
-	// Other goroutines may read the certificate.
-	handled := *leaf
-	handled.UnhandledCriticalExtensions = slices.DeleteFunc(
-		slices.Clone(leaf.UnhandledCriticalExtensions), cryptoutils.SANOID.Equal)
-	return &handled
-}
-
 // checkNames compares the names in a certificate with those in the policy.
 func (a *authority) checkNames(leaf *x509.Certificate) error {
-	if a.issuer != "" {
-		issuer, err := issuerIn(leaf)
-		if err != nil {
-			return err
-		}
-		if issuer != a.issuer {
-			return fmt.Errorf("the OIDC issuer in its certificate is %q, not %q", issuer, a.issuer)
-		}
+	if a.signer != nil {
+		return a.signer.Check(leaf)
 	}
 	if a.email != "" && !slices.Contains(leaf.EmailAddresses, a.email) {
 		return fmt.Errorf("its certificate is for %q, not for the e-mail address %q", leaf.EmailAddresses, a.email)
@@ -155,35 +137,9 @@ func (a *authority) checkNames(leaf *x509.Certificate) error {
 	return nil
 }
 
-// issuerIn returns the OIDC issuer in a certificate of Fulcio: a raw string, a string in DER, or both if they are
-// equal.
-func issuerIn(leaf *x509.Certificate) (string, error) {
-	var found []string
-	for _, extension := range leaf.Extensions {
-		switch {
-		case extension.Id.Equal(certificate.OIDIssuer): //nolint:staticcheck // Deprecated, but certificates still have it.
-			found = append(found, string(extension.Value))
-		case extension.Id.Equal(certificate.OIDIssuerV2):
-			var issuer string
-			if rest, err := asn1.Unmarshal(extension.Value, &issuer); err != nil || len(rest) > 0 {
-				return "", errors.New("the OIDC issuer in its certificate is malformed")
-			}
-			found = append(found, issuer)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return "", errors.New("its certificate has no OIDC issuer")
-	case slices.ContainsFunc(found, func(issuer string) bool { return issuer != found[0] }):
-		return "", fmt.Errorf("its certificate has several OIDC issuers: %q", found)
-	default:
-		return found[0], nil
-	}
-}
-
 // until returns when a finding expires, or zero if it never does.
 func (r *requirement) until(now time.Time, kept []*signed) time.Time {
-	if r.authority == nil || r.authority.issuer != "" {
+	if r.authority == nil || r.authority.signer != nil {
 		return time.Time{}
 	}
 	until := now.Add(maxFindingAge)

@@ -11,6 +11,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/fulcio"
 )
 
 // requirement is a compiled sigstoreSigned requirement. It trusts keys, or an authority.
@@ -30,15 +31,15 @@ type document struct {
 	KeyDatas            [][]byte        `json:"keyDatas"`
 	RekorPublicKeyData  []byte          `json:"rekorPublicKeyData"`
 	RekorPublicKeyDatas [][]byte        `json:"rekorPublicKeyDatas"`
-	Fulcio              *fulcio         `json:"fulcio"`
+	Fulcio              *keyless        `json:"fulcio"`
 	PKI                 *pki            `json:"pki"`
 	SignedIdentity      json.RawMessage `json:"signedIdentity"`
 }
 
-type fulcio struct {
-	CAData       []byte `json:"caData"`
-	OIDCIssuer   string `json:"oidcIssuer"`
-	SubjectEmail string `json:"subjectEmail"`
+type keyless struct {
+	fulcio.Identity
+
+	CAData []byte `json:"caData"`
 }
 
 type pki struct {
@@ -103,15 +104,17 @@ func (r *requirement) addSigners(d document) (err error) {
 	return err
 }
 
-func (f *fulcio) authority(logged bool) (*authority, error) {
-	if !logged || f.OIDCIssuer == "" || f.SubjectEmail == "" {
-		return nil, errors.New("fulcio needs an OIDC issuer, an e-mail address and a key of Rekor")
+func (k *keyless) authority(logged bool) (*authority, error) {
+	if !logged {
+		return nil, errors.New("fulcio needs a key of Rekor")
 	}
-	made, err := newAuthority(f.CAData, nil)
+	made, err := newAuthority(k.CAData, nil)
 	if err != nil {
 		return nil, err
 	}
-	made.issuer, made.email = f.OIDCIssuer, f.SubjectEmail
+	if made.signer, err = fulcio.NewSigner(k.Identity); err != nil {
+		return nil, fmt.Errorf("fulcio: %w", err)
+	}
 	return made, nil
 }
 
