@@ -22,6 +22,8 @@ type Requirement struct {
 	NeedsEvidence bool
 	// KeyFiles are the paths of its key files, for the detail of a denial. They are not part of the ID.
 	KeyFiles []string
+	// Extensions are its fields that only countersign knows, such as fulcio.subjectURI: other tools refuse its document.
+	Extensions []string
 	// Problem is why no signature can meet the requirement, such as a key file that cannot be read. It is empty if there
 	// is none. Other scopes of the document are not affected.
 	Problem string

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Warning is something in a valid document that its author probably did not intend.
@@ -49,6 +50,10 @@ func (k Kinds) listWarnings(at Warning, list []*Requirement) (warnings []Warning
 		}
 		if k[requirement.Kind].Parse != nil {
 			add("%s is an extension of countersign: podman, skopeo and CRI-O do not load this document", name)
+		}
+		if len(requirement.Extensions) > 0 {
+			add("%s uses extensions of countersign (%s): podman, skopeo and CRI-O do not load this document",
+				name, strings.Join(requirement.Extensions, ", "))
 		}
 	}
 	return warnings

@@ -8,6 +8,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/fulcio"
 )
 
 func adviseReject(*policy.Requirement, policy.Cause, reference.Named) string {
@@ -45,11 +46,8 @@ type wanted struct {
 		Prefix           string `json:"prefix"`
 		SignedPrefix     string `json:"signedPrefix"`
 	} `json:"signedIdentity"`
-	Fulcio *struct {
-		OIDCIssuer   string `json:"oidcIssuer"`
-		SubjectEmail string `json:"subjectEmail"`
-	} `json:"fulcio"`
-	PKI *struct {
+	Fulcio *fulcio.Identity `json:"fulcio"`
+	PKI    *struct {
 		SubjectEmail    string `json:"subjectEmail"`
 		SubjectHostname string `json:"subjectHostname"`
 	} `json:"pki"`
@@ -110,7 +108,7 @@ func (w wanted) command(named reference.Named) string {
 func (w wanted) signer() string {
 	switch {
 	case w.Fulcio != nil:
-		return fmt.Sprintf("%s, authenticated by %s", w.Fulcio.SubjectEmail, w.Fulcio.OIDCIssuer)
+		return w.Fulcio.String()
 	case w.PKI != nil && w.PKI.SubjectEmail != "":
 		return w.PKI.SubjectEmail + ", with a certificate from the requirement's authority"
 	case w.PKI != nil:

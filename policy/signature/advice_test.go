@@ -66,6 +66,14 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 			name: repositoryName, always: []string{"a@b.example, authenticated by https://issuer.example"},
 			never: []string{"--key", "matchRepository"},
 		},
+		"a workflow": {
+			requirement: sigstoreRequirement(`,"fulcio":{"caData":"Y2E=","oidcIssuer":"https://issuer.example",` +
+				`"subjectURIPattern":"https://github\\.com/acme/.*"},"rekorPublicKeyData":"a2V5",` +
+				`"signedIdentity":{"type":"matchRepository"}`),
+			name:   repositoryName,
+			always: []string{`a workflow whose URI matches https://github\.com/acme/.*, authenticated by https://issuer`},
+			never:  []string{"--key", "matchRepository", "@b.example"},
+		},
 		"an authority of one's own": {
 			requirement: sigstoreRequirement(`,"pki":{"caRootsData":"Y2E=","subjectHostname":"ci.example"},"signedIdentity":` +
 				`{"type":"matchRepository"}`),

@@ -15,15 +15,21 @@ import (
 // maxFindingAge is how long a finding that depends on the time of day is valid.
 const maxFindingAge = time.Hour
 
-// Annotations of a sigstore signature in which cosign stores certificates (containers/image internal/signature).
+// payloadType is the media type of cosign's signatures. The annotations are those in which cosign stores the parts of a
+// signature (containers/image internal/signature).
 const (
+	payloadType           = "application/vnd.dev.cosign.simplesigning.v1+json"
+	signatureAnnotation   = "dev.cosignproject.cosign/signature"
+	promiseAnnotation     = "dev.sigstore.cosign/bundle"
 	certificateAnnotation = "dev.sigstore.cosign/certificate"
 	chainAnnotation       = "dev.sigstore.cosign/chain"
 )
 
-// compiled is a requirement in the form that containers/image evaluates.
+// compiled is a requirement in the form in which it is evaluated: by containers/image or, if it uses fields that
+// containers/image does not know, by keyless.
 type compiled struct {
-	policy *signature.Policy
+	policy  *signature.Policy
+	keyless *keyless
 	// expires reports whether the requirement depends on the time of day.
 	expires bool
 	// certificates reports whether it depends on certificates in the signatures; validityBounds are when the requirement's
@@ -38,6 +44,15 @@ type compiled struct {
 func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 	if known, ok := j.requirements.Get(requirement.ID); ok && requirement.ID != "" {
 		return known, nil
+	}
+	if extended(requirement) {
+		judge, err := newKeyless(requirement.JSON)
+		if err != nil {
+			return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
+		}
+		made := &compiled{keyless: judge}
+		j.requirements.Add(requirement.ID, made)
+		return made, nil
 	}
 	document := bytes.Join([][]byte{[]byte(`{"default":[`), requirement.JSON, []byte(`]}`)}, nil)
 	parsed, err := signature.NewPolicyFromBytes(document)
@@ -57,6 +72,15 @@ func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 	}
 	j.requirements.Add(requirement.ID, made)
 	return made, nil
+}
+
+// extended reports whether a requirement uses fields that containers/image does not know.
+func extended(requirement *policy.Requirement) bool {
+	if requirement.Kind != policy.SigstoreSigned {
+		return false
+	}
+	var t trust
+	return json.Unmarshal(requirement.JSON, &t) == nil && t.Fulcio != nil && t.Fulcio.Extended()
 }
 
 // addCertificates adds the validity bounds of the certificates of a requirement with "pki".

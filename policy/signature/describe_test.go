@@ -56,6 +56,15 @@ func TestRequirementsAreDescribed(t *testing.T) {
 				`"rekorPublicKeyPath":"testdata/containers-image/rekor.pub"}`,
 			[]string{"a signature by a@b.example, authenticated by https://issuer.example for ", ", in a transparency log"},
 		},
+		"a workflow": {extendedBy(workflowURI), []string{
+			"a signature by https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1, authenticated by http",
+		}},
+		"workflows by pattern, with a claim": {extendedBy(releases + `,"buildTrigger":"push"`), []string{
+			`a signature by a workflow whose URI matches https://github\.com/acme/.*, build trigger push, authenticated by `,
+		}},
+		"a build signer": {extendedBy(`"buildSignerURI":"https://github.com/acme/ci"`), []string{
+			"a signature by a workflow built by https://github.com/acme/ci, authenticated by https://issuer.example",
+		}},
 		"an identity of a certificate authority": {
 			`{"type":"sigstoreSigned","pki":{"caRootsPath":"testdata/containers-image/pki_root_crts.pem",` +
 				`"subjectEmail":"a@b.example"}}`,

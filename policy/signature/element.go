@@ -24,6 +24,8 @@ type element struct {
 	raw  []byte
 	// paths are its key files.
 	paths []string
+	// extensions are the fields that only countersign knows.
+	extensions []string
 }
 
 func newElement(raw []byte, kinds policy.Kinds) (element, error) {
@@ -54,6 +56,7 @@ func (e element) requirement(files *keyFiles) *policy.Requirement {
 		Kind:          e.kind,
 		NeedsEvidence: e.spec.NeedsEvidence,
 		KeyFiles:      e.paths,
+		Extensions:    e.extensions,
 	}
 	raw, err := e.resolve(files)
 	if err != nil {

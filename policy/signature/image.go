@@ -32,6 +32,8 @@ type image struct {
 	identity   types.ImageReference
 	manifest   policy.Manifest
 	signatures []any
+	// single returns the image with only one of its signatures.
+	single func(number int) types.UnparsedImage
 }
 
 // Reference returns the reference under which the image is judged.
@@ -116,6 +118,7 @@ func (i *image) read(ctx context.Context, evidence policy.Evidence) error {
 	for _, signature := range signatures {
 		i.signatures = append(i.signatures, signature)
 	}
+	i.single = singles(i, signatures)
 	return nil
 }
 

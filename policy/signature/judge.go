@@ -12,6 +12,7 @@ import (
 	"go.podman.io/image/v5/docker"
 	containersreference "go.podman.io/image/v5/docker/reference"
 	"go.podman.io/image/v5/signature"
+	"go.podman.io/image/v5/types"
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/text"
@@ -90,7 +91,7 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 	until := compiled.until(time.Now(), image)
 	finding = compiled.judge(ctx, image)
 	finding.ExpiresAt = until
-	if !finding.Met {
+	if !finding.Met && compiled.keyless == nil {
 		finding.Cause = causeOf(finding.Detail)
 		detail := finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref)
 		finding.Detail = text.Shorten(detail, maxDetail)
@@ -122,8 +123,12 @@ func unnameable(cause policy.Cause, ref reference.Named) string {
 		": sign it with a bundle (cosign 3), or give the registry a DNS name"
 }
 
-// judge calls containers/image. Every answer other than yes is a refusal.
+// judge calls containers/image, unless the requirement has fields that it does not know. Every answer other than yes is
+// a refusal.
 func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
+	if r.keyless != nil {
+		return r.keyless.judge(ctx, image)
+	}
 	if err := allowed(ctx, r.policy, image); err != nil {
 		return unmet(policy.Rejected, "%v", err)
 	}
@@ -133,7 +138,7 @@ func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
 // allowed returns nil if the policy allows the image. Errors of containers/image do not distinguish a refusal from a
 // failure: the same cause has different types with one signature and with two. Everything that can fail was read and
 // checked before, so every error is a refusal.
-func allowed(ctx context.Context, p *signature.Policy, image *image) error {
+func allowed(ctx context.Context, p *signature.Policy, image types.UnparsedImage) error {
 	// A context is for one evaluation at a time and cheap; policies may be shared.
 	policyContext, err := signature.NewPolicyContext(p)
 	if err != nil {

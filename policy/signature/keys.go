@@ -10,6 +10,8 @@ import (
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	sigstore "github.com/sigstore/sigstore/pkg/signature"
+
+	"github.com/countersign/countersign/policy/internal/fulcio"
 )
 
 // trust contains what a sigstoreSigned requirement trusts, without paths.
@@ -19,12 +21,15 @@ type trust struct {
 	RekorPublicKeyData  []byte   `json:"rekorPublicKeyData"`
 	RekorPublicKeyDatas [][]byte `json:"rekorPublicKeyDatas"`
 	Fulcio              *struct {
+		fulcio.Identity
+
 		CAData []byte `json:"caData"`
 	} `json:"fulcio"`
 	PKI *struct {
 		CARootsData         []byte `json:"caRootsData"`
 		CAIntermediatesData []byte `json:"caIntermediatesData"`
 	} `json:"pki"`
+	SignedIdentity json.RawMessage `json:"signedIdentity"`
 }
 
 // checkKeys returns an error if containers/image would deny every signature because of the keys of a requirement: it

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 
 	"go.podman.io/image/v5/signature"
@@ -24,14 +23,14 @@ type list struct {
 }
 
 // parseList checks a list, and splits it into requirements. Kinds with a Parse function check their requirements, and
-// containers/image the others.
+// containers/image the others, without the fields that it does not know.
 func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
-	rest, err := parseOwnKinds(raw, kinds)
+	standard, extensions, err := parseOwn(raw, kinds)
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) > 0 {
-		document := bytes.Join([][]byte{[]byte(`{"default":`), rest, {'}'}}, nil)
+	if len(standard) > 0 {
+		document := bytes.Join([][]byte{[]byte(`{"default":`), standard, {'}'}}, nil)
 		if _, err := signature.NewPolicyFromBytes(document); err != nil {
 			return nil, plain(err)
 		}
@@ -46,44 +45,69 @@ func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
 		if parsed.elements[i], err = newElement(object, kinds); err != nil {
 			return nil, fmt.Errorf("requirement %d: %w", i+1, err)
 		}
+		parsed.elements[i].extensions = extensions[i]
 	}
 	return parsed, nil
 }
 
-// parseOwnKinds checks the requirements of kinds with a Parse function, and returns the list without them; the result
-// is empty if no other requirement remains. If the value is not a list of objects, containers/image reports it.
-func parseOwnKinds(raw []byte, kinds policy.Kinds) (rest []byte, err error) {
+// parseOwn checks what containers/image does not know, and returns the list without it: without requirements of kinds
+// with a Parse function, and without extension fields in others; the result is empty if no requirement remains. It also
+// returns the names of the extension fields by the number of the requirement. If the value is not a list of objects,
+// containers/image reports it.
+func parseOwn(raw []byte, kinds policy.Kinds) (standard []byte, extensions map[int][]string, err error) {
 	var objects []json.RawMessage
 	if json.Unmarshal(raw, &objects) != nil {
-		return raw, nil //nolint:nilerr // containers/image reports it better.
+		return raw, nil, nil //nolint:nilerr // containers/image reports it better.
 	}
-	own := make([]bool, len(objects))
-	for i, object := range objects {
-		var members fields
-		var kind policy.Kind
-		if json.Unmarshal(object, &members) != nil || json.Unmarshal(members["type"], &kind) != nil {
-			continue
-		}
-		if parse := kinds[kind].Parse; parse != nil {
-			own[i] = true
-			if err := parse(object); err != nil {
-				return nil, fmt.Errorf("requirement %d: %w", i+1, err)
-			}
-		}
-	}
-	if !slices.Contains(own, true) {
-		return raw, nil
-	}
+	extensions = make(map[int][]string)
 	var left [][]byte
+	same := true
 	for i, object := range objects {
-		if !own[i] {
-			left = append(left, object)
+		rest, names, err := parseOne(object, kinds)
+		if err != nil {
+			return nil, nil, fmt.Errorf("requirement %d: %w", i+1, within(raw, i, err))
+		}
+		if rest == nil || len(names) > 0 {
+			same, extensions[i] = false, names
+		}
+		if rest != nil {
+			left = append(left, rest)
 		}
 	}
-	if len(left) == 0 {
-		return nil, nil
+	switch {
+	case same:
+		return raw, nil, nil
+	case len(left) == 0:
+		return nil, extensions, nil
+	default:
+		return bytes.Join([][]byte{{'['}, bytes.Join(left, []byte{','}), {']'}}, nil), extensions, nil
 	}
-	return bytes.Join([][]byte{{'['}, bytes.Join(left, []byte{','}), {']'}}, nil), nil
+}
+
+// parseOne checks what containers/image does not know about one requirement. It returns what is left for
+// containers/image, or nil if nothing is, and the names of the extension fields.
+func parseOne(object []byte, kinds policy.Kinds) (rest []byte, names []string, err error) {
+	kind, ok := typeOf(object)
+	if !ok {
+		return object, nil, nil
+	}
+	if parse := kinds[kind].Parse; parse != nil {
+		return nil, nil, parse(object)
+	}
+	if kind == policy.SigstoreSigned {
+		return withoutExtensions(object)
+	}
+	return object, nil, nil
+}
+
+// typeOf returns the type of a requirement, if it has one. Otherwise containers/image reports it.
+func typeOf(object []byte) (kind policy.Kind, ok bool) {
+	var members fields
+	if json.Unmarshal(object, &members) != nil {
+		return "", false
+	}
+	err := json.Unmarshal(members["type"], &kind)
+	return kind, err == nil
 }
 
 // mention adds the list's key files to those of the document, without reading them.

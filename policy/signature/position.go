@@ -13,6 +13,16 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
+// offsetError is an error at an offset in bytes within a list of requirements.
+type offsetError struct {
+	offset int64
+	err    error
+}
+
+func (e *offsetError) Error() string { return e.err.Error() }
+
+func (e *offsetError) Unwrap() error { return e.err }
+
 // at returns an error with its position in a document: that of the syntax error, or else the offset.
 func at(raw []byte, offset int64, err error) error {
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {

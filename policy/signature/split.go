@@ -28,6 +28,8 @@ func (p listPosition) String() string {
 type splitter struct {
 	walker *strictjson.Walker
 	visit  func(listPosition, []byte) error
+	// start is the offset of the list that was read last.
+	start int64
 }
 
 // readDocument calls visit for each list of requirements in a document. The bytes are part of raw.
@@ -50,6 +52,9 @@ func readDocument(raw []byte, visit func(at listPosition, list []byte) error) er
 			return fmt.Errorf("unknown key %q", name)
 		}
 	})
+	if within, ok := errors.AsType[*offsetError](err); ok {
+		return at(raw, s.start+within.offset, err)
+	}
 	if err != nil {
 		return at(raw, walker.Offset(), err)
 	}
@@ -81,5 +86,6 @@ func (s *splitter) list(at listPosition) error {
 	if err != nil {
 		return err
 	}
+	s.start = s.walker.Position() - int64(len(value))
 	return s.visit(at, value)
 }

@@ -103,6 +103,12 @@ func (s Signature) annotated(more map[string]string) Signature {
 	return Signature{s.MediaType, s.Payload, annotations}
 }
 
+// SignRaw signs bytes, such as a log's entry in its canonical form, and returns the signature in base64.
+func SignRaw(t testing.TB, key crypto.Signer, raw []byte) string {
+	t.Helper()
+	return sign(t, key, raw)
+}
+
 // sign returns a signature in base64.
 func sign(t testing.TB, key crypto.Signer, payload []byte) string {
 	t.Helper()
