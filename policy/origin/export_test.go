@@ -34,6 +34,19 @@ func (c *Containerd) Sizes() [6]int {
 	return [6]int{len(m.names), len(m.roots), len(m.nodes), len(m.parents), len(m.images), len(m.chains)}
 }
 
+// Unreadable counts the roots that could not be read in full.
+func (c *Containerd) Unreadable() (count int) {
+	m := c.images
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.roots {
+		if r.failure != "" {
+			count++
+		}
+	}
+	return count
+}
+
 // OnPanic sets the receiver of panics.
 func (c *Containerd) OnPanic(reported policy.PanicFunc) { c.panicked = reported }
 

@@ -166,7 +166,7 @@ func (m *imageCache) manifestDeleted(d digest.Digest) {
 		m.lockedRelease(child)
 	}
 	if r := m.roots[d]; r != nil && r.state == settled {
-		r.failure, r.retry = errAbsent.Error(), retryOnRelist
+		m.lockedFail(r, errAbsent.Error(), retryOnRelist)
 	}
 	m.lockedNotify()
 }

@@ -44,7 +44,8 @@ type imageCache struct {
 	// compared with containerd: it is confirmed until a later change affects the image.
 	changes   uint64
 	confirmed *simplelru.LRU[policy.Question, uint64]
-	unread    int
+	// unread and failures count roots: decisions wait for this lock, so none of its holders counts them.
+	unread, failures int
 	// absent is the number of cached hashes of absent children of large indexes.
 	absent int
 	// failing receives a value when a read failed that should be retried.
@@ -179,13 +180,20 @@ func (m *imageCache) lockedWake() {
 func (m *imageCache) state() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	state := State{Following: m.followed, Names: len(m.names), Images: len(m.images), Unread: m.unread}
-	for _, r := range m.roots {
-		if r.failure != "" {
-			state.Unreadable++
-		}
+	return State{
+		Following: m.followed, Names: len(m.names), Images: len(m.images), Unread: m.unread, Unreadable: m.failures,
 	}
-	return state
+}
+
+// lockedFail records why a root was not read in full, "" if it was.
+func (m *imageCache) lockedFail(r *root, failure string, retry retryPolicy) {
+	if r.failure != "" {
+		m.failures--
+	}
+	if failure != "" {
+		m.failures++
+	}
+	r.failure, r.retry = failure, retry
 }
 
 // chainID returns the chain ID of a cached config.

@@ -99,6 +99,9 @@ func TestMemoryAnswersAsContainerdWould(t *testing.T) {
 				}
 				w.eventsProcessed(o)
 				same(t, w.answers(o), w.answers(w.origin()))
+				if got, want := o.State().Unreadable, o.Unreadable(); got != want {
+					t.Errorf("%d targets are reported as unreadable, and %d are", got, want)
+				}
 				o.Confirm(question(w.configs[w.random.IntN(len(w.configs))]))
 			}
 			list, err := w.images.List(w.ctx)
@@ -106,7 +109,7 @@ func TestMemoryAnswersAsContainerdWould(t *testing.T) {
 			for _, image := range list {
 				w.unname(image.Name)
 			}
-			eventually(t, "nothing is left", func() bool { return o.Sizes() == empty })
+			eventually(t, "nothing is left", func() bool { return o.Sizes() == empty && o.State().Unreadable == 0 })
 		})
 	}
 }

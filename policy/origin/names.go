@@ -80,6 +80,7 @@ func (m *imageCache) lockedSet(stored string, target digest.Digest, change uint6
 // lockedDrop forgets a root that no name leads to.
 func (m *imageCache) lockedDrop(target digest.Digest, r *root) {
 	delete(m.roots, target)
+	m.lockedFail(r, "", retryOnEvent)
 	if r.state != settled {
 		m.unread--
 	}

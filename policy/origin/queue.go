@@ -131,7 +131,7 @@ func (m *imageCache) readFinished(target digest.Digest, r *root, found outcome) 
 		r.state = unread
 		return true, false
 	}
-	r.failure, r.retry = found.failure, found.retry
+	m.lockedFail(r, found.failure, found.retry)
 	r.state = settled
 	if found.failure != "" && found.retry == retryWithBackoff {
 		select {
