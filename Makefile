@@ -94,6 +94,9 @@ soak: ## the same in a random order for DURATION (3m); run an hour before a rele
 bench-pods: ## start 110 pods at once with a real kubelet, with countersign and without it in turn (root, an hour)
 	go run ./integration/bench pods
 
+bench-hostile: ## measure the callback for a signed image among 10,000 hostile ones, while more are pulled (root, 10 minutes)
+	go run ./integration/bench hostile
+
 mutants: ## run mutation tests in PACKAGES, and show the mutants that no test detects (hours)
 	scripts/mutants.sh
 
@@ -113,4 +116,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods tools clean reference pages generate generate-check
+.PHONY: bench-pods bench-hostile tools clean reference pages generate generate-check

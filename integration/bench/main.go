@@ -2,8 +2,8 @@
 //
 // Results that depend on the speed of the machine are ratios, and both sides of a ratio are measured in the same run.
 // If a limit is exceeded, the output reports it and the exit status is 1. With the argument proxy it measures only the
-// image service, with the argument releases only containerd 2.3 compared with 2.4, and with the argument pods only how
-// long many pods take to start on a kubelet.
+// image service, with the argument releases only containerd 2.3 compared with 2.4, with the argument hostile only the
+// callback among hostile images, and with the argument pods only how long many pods take to start on a kubelet.
 package main
 
 import (
@@ -23,6 +23,7 @@ func main() {
 	pairs := flag.Int("pairs", 5000, "how many pairs of containers to create")
 	pods := flag.Int("pods", 110, "how many pods to start at once, with the argument pods")
 	rounds := flag.Int("rounds", 6, "how often to start them on each node")
+	hostile := flag.Int("hostile", 10_000, "how many hostile images to add, with the argument hostile")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -36,6 +37,8 @@ func main() {
 		})
 	case "proxy":
 		err = measure(ctx, *pairs, func(b *bench) []part { return []part{b.imageService, b.serviceMemory} })
+	case "hostile":
+		err = measure(ctx, *pairs, func(b *bench) []part { return []part{b.among(*hostile)} })
 	case "releases":
 		err = measure(ctx, *pairs, func(b *bench) []part { return []part{b.releases} })
 	default:

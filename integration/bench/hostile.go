@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/countersign/countersign/integration/node"
+)
+
+const (
+	// hostilePulls is how many hostile images come every second.
+	hostilePulls = 10
+	// mostCreations is how many containers are created in each phase.
+	mostCreations = 2000
+)
+
+// phase is what was measured while containers of the signed image were created.
+type phase struct {
+	callback histogram
+	// stats are the durations of one snapshot Stat, in seconds, requested between two creations: what everybody who talks
+	// to containerd has to wait.
+	stats []float64
+}
+
+// among measures the callback for a signed image on a quiet node, then on the same node with a number of hostile
+// images, and then while more are pulled.
+func (b *bench) among(hostile int) part {
+	return func(ctx context.Context) error { return b.hostileNode(ctx, hostile) }
+}
+
+func (b *bench) hostileNode(ctx context.Context, hostile int) (err error) {
+	image, err := b.signedImage(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { closing(&err, image.registry.Close) }()
+	unsigned, err := node.StartRegistry(ctx, node.RegistryConfig{InProcess: true})
+	if err != nil {
+		return err
+	}
+	defer func() { closing(&err, unsigned.Close) }()
+	n, err := node.Boot(ctx, node.Config{Tools: b.tools, RequiredPlugins: []string{"countersign"}})
+	if err != nil {
+		return err
+	}
+	defer func() { closing(&err, n.Close) }()
+	// Every image needs a signature, so that the evidence of the hostile ones is prefetched too.
+	policy := node.Policy{Default: node.Cosign(b.key.Public), Scopes: image.policy.Scopes}
+	err = errors.Join(
+		n.WritePolicy("", policy.JSON()), n.WriteHosts("_default", node.Mirror{URL: unsigned.URL()}),
+		n.WriteHosts(image.registry.Host, node.Mirror{URL: image.registry.URL()}),
+	)
+	if err != nil {
+		return err
+	}
+	daemon, err := n.StartDaemon(ctx, node.DaemonConfig{Program: b.program})
+	if err != nil {
+		return err
+	}
+	return b.compareHostile(ctx, &hostileNode{n, daemon, image.Pushed, hostile})
+}
+
+// hostileNode is a node, the signed image, and how many hostile images the node is to have.
+type hostileNode struct {
+	*node.Node
+	daemon *node.Daemon
+	signed node.Pushed
+	images int
+}
+
+// compareHostile measures the three phases.
+func (b *bench) compareHostile(ctx context.Context, n *hostileNode) (err error) {
+	creator, err := newCreator(ctx, n.Node, n.signed.Reference)
+	if err != nil {
+		return err
+	}
+	quiet, err := b.phase(ctx, n, creator)
+	if err != nil {
+		return err
+	}
+	containerd, err := client.New(n.ContainerdSocket(), client.WithDefaultNamespace("k8s.io"))
+	if err != nil {
+		return fmt.Errorf("connecting to containerd: %w", err)
+	}
+	defer func() { closing(&err, containerd.Close) }()
+	attacker, err := newAttacker(ctx, containerd, n.signed)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.progress, "bench: adding %d hostile images\n", n.images)
+	for i := range n.images {
+		if err := attacker.add(ctx, i); err != nil {
+			return err
+		}
+	}
+	// Until the last of them are read.
+	if err := wait(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	full, err := b.phase(ctx, n, creator)
+	if err != nil {
+		return err
+	}
+	attacking, end := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	var added int
+	running.Go(func() { added = attacker.keepAdding(attacking, n.images) })
+	began := time.Now()
+	attacked, err := b.phase(ctx, n, creator)
+	end()
+	running.Wait()
+	if err != nil {
+		return err
+	}
+	return b.reportHostile(n, [3]phase{quiet, full, attacked}, float64(added)/time.Since(began).Seconds())
+}
+
+// phase creates containers, and returns what that took.
+func (b *bench) phase(ctx context.Context, n *hostileNode, creator *creator) (p phase, err error) {
+	stats, err := newStats(n.ContainerdSocket())
+	if err != nil {
+		return p, err
+	}
+	defer func() { closing(&err, stats.close) }()
+	running, err := n.CRI.Runtime.ListContainers(ctx, &cri.ListContainersRequest{})
+	if err != nil || len(running.GetContainers()) == 0 {
+		return p, fmt.Errorf("looking for a container on the node: %w", err)
+	}
+	for range warmUp {
+		if _, err := creator.create(ctx); err != nil {
+			return p, err
+		}
+	}
+	before, err := callbacks(n.daemon)
+	if err != nil {
+		return p, err
+	}
+	for range min(b.pairs, mostCreations) {
+		if _, err := creator.create(ctx); err != nil {
+			return p, err
+		}
+		if err := stats.take(ctx, running.GetContainers()[0].GetId()); err != nil {
+			return p, err
+		}
+	}
+	after, err := callbacks(n.daemon)
+	if err != nil {
+		return p, err
+	}
+	return phase{after.since(before), stats.seconds}, nil
+}
+
+func (b *bench) reportHostile(n *hostileNode, phases [3]phase, rate float64) error {
+	quiet := phases[0].callback.quantile(0.99)
+	fmt.Fprintf(b.report.out, "\nthe callback for a signed image among hostile ones\n")
+	for i, name := range []string{
+		"on a quiet node", fmt.Sprintf("with %d hostile images", n.images),
+		fmt.Sprintf("and %.1f more a second", rate),
+	} {
+		for _, q := range []float64{0.5, 0.99} {
+			b.report.note(fmt.Sprintf("the callback %s, p%g", name, 100*q), 1e3*phases[i].callback.quantile(q), "ms")
+			b.report.note(fmt.Sprintf("one snapshot Stat %s, p%g", name, 100*q), 1e3*quantile(phases[i].stats, q), "ms")
+		}
+		if i > 0 {
+			b.report.atMost("the callback "+name+", p99, over its quiet value",
+				phases[i].callback.quantile(0.99)/quiet, 1.5, "")
+		}
+	}
+	process := n.daemon.Process()
+	if process == nil {
+		return errors.New("the daemon does not run")
+	}
+	resident, err := residentSet(process.Pid)
+	if err != nil {
+		return err
+	}
+	b.report.atMost("resident set after that", resident, 200, "MiB")
+	if rate < 0.9*hostilePulls {
+		fmt.Fprintf(os.Stderr, "bench: this machine is too busy for %d images a second\n", hostilePulls)
+		b.report.missed++
+	}
+	return nil
+}
