@@ -5,7 +5,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/countersign/countersign/integration/node"
 )
 
 // fault is something that goes wrong.
@@ -85,5 +90,33 @@ func containerdRestarted(ctx context.Context, l *lab) error {
 	pause(ctx, between)
 	// How it ends does not matter here: with requests in progress, containerd 2.4.2 sometimes panics when it is stopped.
 	_ = l.node.StopContainerd(ctx)
-	return l.node.StartContainerd(ctx)
+	return l.startContainerd(ctx)
+}
+
+// startContainerd waits longer than a test does until containerd is ready: it reads all images, containers and pods
+// that a soak has left behind, on a machine that is busy. If it is never ready, the error has the end of its log.
+func (l *lab) startContainerd(ctx context.Context) error {
+	if err := l.node.StartContainerd(ctx); err == nil {
+		return nil
+	}
+	err := node.Until(ctx, "containerd to be ready after a restart", func(ctx context.Context) error {
+		// It is started again if it has ended.
+		if err := l.node.StartContainerd(ctx); err != nil {
+			return err
+		}
+		answer, err := l.node.CRI.Runtime.Status(ctx, &cri.StatusRequest{})
+		if err != nil {
+			return err
+		}
+		for _, condition := range answer.GetStatus().GetConditions() {
+			if condition.GetType() == "RuntimeReady" && !condition.GetStatus() {
+				return errors.New(condition.GetMessage())
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, node.Tail(l.node.ContainerdLog()))
+	}
+	return nil
 }

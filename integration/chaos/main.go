@@ -29,7 +29,7 @@ func main() {
 	var o options
 	rows := flag.String("faults", "", "the faults, separated by commas, by the beginnings of their names; empty: all")
 	flag.IntVar(&o.tries, "tries", 1000, "how many tries the daemon answers during each fault")
-	flag.IntVar(&o.names, "names", 2000, "how many registries the attacker invents")
+	flag.IntVar(&o.names, "names", 1200, "how many registries the attacker invents")
 	flag.DurationVar(&o.duration, "duration", 0, "repeat the faults in a random order for this time")
 	flag.Int64Var(&o.seed, "seed", time.Now().UnixNano(), "the seed of that order")
 	flag.Parse()

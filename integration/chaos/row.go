@@ -14,17 +14,20 @@ import (
 const (
 	maxRecovery = 2 * time.Second
 	maxStanding = 10 * time.Second
-	maxRow      = 5 * time.Minute
+	maxRow      = 75 * time.Second
 )
 
-// workers is how many containers are requested at the same time, while a fault lasts and between two.
-const workers = 6
+// workers is how many containers are requested at the same time, while a fault lasts and between two. NRI's calls are
+// serialised, so more of them would only wait longer.
+const workers = 12
 
 // row is what happened during one fault.
 type row struct {
 	fault fault
 	// want is how many tries the daemon has to answer.
 	want, times int
+	// lasted is how long the row took.
+	lasted time.Duration
 
 	mu              sync.Mutex // Guards the following fields.
 	answered        int
@@ -61,6 +64,8 @@ func (r *row) count() int {
 // once has the fault happen once while containers are requested, and then waits until all that should be admitted are.
 func (r *row) once(ctx context.Context, l *lab) error {
 	r.times++
+	begun := time.Now()
+	defer func() { r.lasted += time.Since(begun) }()
 	l.observe = r.add
 	var fresh *trial
 	if r.fault.isFresh {

@@ -13,7 +13,7 @@ import (
 // report prints the table, and what is not as it should be. The error says that a bound is not held.
 func report(out io.Writer, rows []*row, isTimed bool) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "fault\ttimes\ttries answered\twrong admissions\trefusals after 10 s\tsigned refused\t"+
+	fmt.Fprintln(table, "fault\ttimes\tseconds\ttries answered\twrong admissions\trefusals after 10 s\tsigned refused\t"+
 		"slowest answer\ttime to recover\t")
 	limits := bounds{isTimed: isTimed}
 	for _, r := range rows {
@@ -23,8 +23,9 @@ func report(out io.Writer, rows []*row, isTimed bool) error {
 	}
 	var problems []string
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t\n", r.fault.name, r.times, r.answered, r.wrongAdmissions,
-			r.standing, r.refusedSigned, r.slowest.Round(time.Millisecond), r.recovery.Round(time.Millisecond))
+		fmt.Fprintf(table, "%s\t%d\t%.0f\t%d\t%d\t%d\t%d\t%s\t%s\t\n",
+			r.fault.name, r.times, r.lasted.Seconds(), r.answered, r.wrongAdmissions, r.standing, r.refusedSigned,
+			r.slowest.Round(time.Millisecond), r.recovery.Round(time.Millisecond))
 		for _, bound := range r.broken(limits) {
 			problems = append(problems, r.fault.name+": "+bound)
 		}
