@@ -46,6 +46,12 @@ type Enforce struct {
 	DecisionTimeout time.Duration `toml:"decision_timeout"`
 	// InsecureRemoteSnapshotters admits containers whose files are fetched when they are read.
 	InsecureRemoteSnapshotters bool `toml:"insecure_remote_snapshotters"`
+	// Running is what happens to a running container that the policy refuses, and RunningGracePeriod how long it is only
+	// reported.
+	Running            Running       `toml:"running"`
+	RunningGracePeriod time.Duration `toml:"running_grace_period"`
+	// RunningNamespaces are the exceptions to Running.
+	RunningNamespaces map[string]Running `toml:"running_namespaces"`
 	// Namespaces are the exceptions to Mode.
 	Namespaces map[string]Mode `toml:"namespaces"`
 }
@@ -125,7 +131,7 @@ type Audit struct {
 func Default() *Config {
 	return &Config{
 		Policy:   Policy{System: "/etc/containers/policy.json", Directory: "/etc/countersign/policies"},
-		Enforce:  Enforce{Mode: ModeEnforce, DecisionTimeout: 250 * time.Millisecond},
+		Enforce:  Enforce{Mode: ModeEnforce, DecisionTimeout: 250 * time.Millisecond, RunningGracePeriod: 10 * time.Minute},
 		Evidence: Evidence{Directory: "/var/lib/countersign/evidence", MaxSize: 1 << 30},
 		Registry: Registry{
 			ConfigPath: "/etc/containerd/certs.d:/etc/docker/certs.d",
@@ -157,6 +163,27 @@ func (c *Config) Mode(namespace string) Mode {
 	return c.Enforce.Mode
 }
 
+// Running returns what happens to running containers of a Kubernetes namespace that its policy refuses. They are never
+// stopped in audit mode, and in kube-system only if that is named: without its containers a node does not work.
+func (c *Config) Running(namespace string) Running {
+	if c.Mode(namespace) == ModeAudit {
+		return RunningReport
+	}
+	if running, ok := c.Enforce.RunningNamespaces[namespace]; ok {
+		return running
+	}
+	if namespace == "kube-system" {
+		return RunningReport
+	}
+	return c.Enforce.Running
+}
+
+// StopsAnywhere reports whether running containers are stopped in some namespace.
+func (c *Config) StopsAnywhere() bool {
+	return c.Enforce.Running == RunningStop ||
+		slices.Contains(slices.Collect(maps.Values(c.Enforce.RunningNamespaces)), RunningStop)
+}
+
 // Identity returns how bundles are matched with references in a Kubernetes namespace.
 func (c *Config) Identity(namespace string) Identity {
 	if identity, ok := c.Bundles.Namespaces[namespace]; ok {
@@ -174,6 +201,11 @@ func (c *Config) ModeAnywhere(mode Mode) bool {
 func (c *Config) IdentityAnywhere(identity Identity) bool {
 	return c.Bundles.Identity == identity ||
 		slices.Contains(slices.Collect(maps.Values(c.Bundles.Namespaces)), identity)
+}
+
+// StopsFile returns the path of the file that records, over restarts, when containers were stopped.
+func (c *Config) StopsFile() string {
+	return filepath.Join(filepath.Dir(c.Evidence.Directory), "containers-stopped")
 }
 
 // StateFile returns the path of the file that records, over restarts, that the policy directory contained documents. It

@@ -14,6 +14,7 @@ import (
 func reloadable() []string {
 	return []string{
 		"enforce.mode", "enforce.decision_timeout", "enforce.insecure_remote_snapshotters", "enforce.namespaces",
+		"enforce.running", "enforce.running_grace_period", "enforce.running_namespaces",
 		"pull.timeout", "pull.on_daemon_unavailable", "bundles.identity", "bundles.namespaces", "log.level",
 	}
 }

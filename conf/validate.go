@@ -47,6 +47,10 @@ func (b *binder) validate(c *Config) {
 	b.criProxy(c)
 	b.metrics("listen.metrics", c.Listen.Metrics)
 	b.namespaces("enforce.namespaces", slices.Sorted(maps.Keys(c.Enforce.Namespaces)))
+	b.namespaces("enforce.running_namespaces", slices.Sorted(maps.Keys(c.Enforce.RunningNamespaces)))
+	if period := c.Enforce.RunningGracePeriod; period < 0 {
+		b.problem("enforce.running_grace_period", "enforce.running_grace_period is %s; it must not be negative", period)
+	}
 	b.namespaces("bundles.namespaces", slices.Sorted(maps.Keys(c.Bundles.Namespaces)))
 	if answer := c.Enforce.DecisionTimeout; answer < minAnswer || answer > maxAnswer {
 		b.problem("enforce.decision_timeout", "enforce.decision_timeout is %s; it must be between %s and %s because "+

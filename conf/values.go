@@ -32,6 +32,30 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return oneOf(m, text, ModeEnforce, ModeAudit)
 }
 
+// Running is what happens to running containers that the policy refuses. Its zero value reports them.
+type Running uint8
+
+// The two values.
+const (
+	// RunningReport reports the container.
+	RunningReport Running = iota
+	// RunningStop also stops it, within limits.
+	RunningStop
+)
+
+// String returns the value as in config.toml.
+func (r Running) String() string {
+	if r == RunningStop {
+		return "stop"
+	}
+	return "report"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *Running) UnmarshalText(text []byte) error {
+	return oneOf(r, text, RunningReport, RunningStop)
+}
+
 // OnDaemonUnavailable is whether pulls are allowed while the daemon is unreachable. The zero value refuses them.
 type OnDaemonUnavailable uint8
 

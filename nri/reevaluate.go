@@ -85,8 +85,16 @@ func pause(ctx context.Context, length time.Duration) bool {
 	}
 }
 
+// Reevaluate evaluates running containers by the runtime's record of them, and passes each verdict to report instead of
+// the handler's.
+func (p *Plugin) Reevaluate(ctx context.Context, running []ContainerInfo, report func(context.Context, Report)) {
+	handler := *p.Handler
+	handler.Report = report
+	p.auditRunning(ctx, running, handler.runningByRecord)
+}
+
 // auditRunning evaluates running containers one after the other, and reports the verdicts.
-func (s *session) auditRunning(ctx context.Context, running []ContainerInfo, evaluate runningFunc) {
+func (p *Plugin) auditRunning(ctx context.Context, running []ContainerInfo, evaluate runningFunc) {
 	length := minAuditPause
 	for round := 1; len(running) > 0; round++ {
 		var pending []ContainerInfo
@@ -94,7 +102,7 @@ func (s *session) auditRunning(ctx context.Context, running []ContainerInfo, eva
 			if ctx.Err() != nil {
 				return
 			}
-			_ = policy.Guard("evaluating a running container", s.Panicked, func() error {
+			_ = policy.Guard("evaluating a running container", p.Panicked, func() error {
 				if evaluate(ctx, info) {
 					pending = append(pending, info)
 				}

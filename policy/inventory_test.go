@@ -93,3 +93,35 @@ func TestAnInventoryEvaluatesEqualRequirementsOnce(t *testing.T) {
 		t.Errorf("the judge was called %d times, want once", got)
 	}
 }
+
+// BenchmarkInventory takes the inventory of 1,000 images in 1,000 namespaces, each with a document of its own, that
+// apply ten different lists of requirements. Bound: 5 s, with the time of the judges.
+func BenchmarkInventory(b *testing.B) {
+	n := newNode(b, rejectAll())
+	n.runs(imageOf(b, tagged))
+	n.signed(map[string]string{tagged: "alice"})
+	set := &policy.Set{Namespaces: map[string]policy.Source{}}
+	var lists [][]*policy.Requirement
+	for i := range 10 {
+		lists = append(lists, []*policy.Requirement{signedBy(fmt.Sprint("signer-", i))})
+	}
+	var namespaces []string
+	for i := range 1000 {
+		name := fmt.Sprint("n", i)
+		namespaces = append(namespaces, name)
+		d := document("/" + name)
+		d.Default = lists[i%10]
+		d.Scopes = map[string][]*policy.Requirement{"other.example": lists[0], "registry.example/x": lists[1]}
+		set.Namespaces[name] = policy.Source{Document: d}
+	}
+	n.set.Store(set)
+	inventory := n.decider(b).Inventory(namespaces)
+	ref := normalized(b, tagged)
+	for b.Loop() {
+		for range 1000 {
+			if got := len(inventory.Decide(b.Context(), ref, digestOf("config"))); got != 10 {
+				b.Fatalf("%d verdicts, want 10", got)
+			}
+		}
+	}
+}

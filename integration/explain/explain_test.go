@@ -11,4 +11,6 @@ func TestExplain(t *testing.T) {
 	t.Run("every refusal is explained", l.refusals)
 	t.Run("an explanation survives a restart", l.restarts)
 	t.Run("all agree", l.agreement)
+	t.Run("policies are previewed", l.preview)
+	t.Run("policies change under running containers", l.drifts)
 }

@@ -143,7 +143,14 @@ func writeStatus(w io.Writer, status daemon.Status) error {
 		}
 		row("last hour", "%d × %s (%s)%s", decisions.Count, decisions.Outcome, decisions.Reason, text)
 	}
-	row("drift", "%d running containers that the policy refuses", len(status.Drift))
+	row("drift", "%d running containers that the policy refuses", status.DriftCount)
+	for _, one := range status.Drifted {
+		of := one.Namespace + "/" + one.Pod + "/" + one.Container
+		if one.Volume != "" {
+			of += ", its image volume at " + one.Volume
+		}
+		row("", "%s (%s) since %s: %s", of, one.Reason, formatTime(one.Since), one.ContainerID)
+	}
 	evidence := status.Evidence
 	row("evidence", "%d of %d MiB in %s", evidence.Bytes>>20, evidence.MaxBytes>>20, evidence.Directory)
 	if status.ImageService != "" {

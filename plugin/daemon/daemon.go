@@ -48,8 +48,9 @@ type daemon struct {
 	kinds policy.Kinds
 	// named are the registries that documents name.
 	named namedRegistries
-	// policiesChanged and sandboxChanged notify prefetch and sandbox of changed policies or configuration.
-	policiesChanged, sandboxChanged notifier
+	// policiesChanged, sandboxChanged and runningChanged notify prefetch, sandbox and running of changed policies or
+	// configuration.
+	policiesChanged, sandboxChanged, runningChanged notifier
 
 	plugin     *nri.Plugin
 	images     *origin.Containerd
@@ -66,6 +67,7 @@ type daemon struct {
 	sandbox  *sandboxImage
 	evidence *EvidenceService
 	checks   *checks
+	running  *running
 	// explainer answers the command explain.
 	explainer *explainer
 	reloader  *reloader
@@ -113,6 +115,8 @@ func Run(ctx context.Context, options Options) error {
 	d.gate = d.newGate()
 	d.prefetch = d.newPrefetch()
 	d.sandbox = d.newSandboxImage()
+	// After a request: whether what runs would still be admitted.
+	d.running = d.newRunning()
 	// For operators: the commands that use the daemon's socket, and health checks.
 	d.evidence = d.newEvidenceService()
 	d.checks = d.newChecks()
@@ -135,13 +139,13 @@ func newDaemon(options Options) *daemon {
 		d.metrics.Panicked(failure.Part)
 	}
 	d.kinds = RequirementKinds(d.panicked)
-	d.policiesChanged, d.sandboxChanged = newNotifier(), newNotifier()
+	d.policiesChanged, d.sandboxChanged, d.runningChanged = newNotifier(), newNotifier(), newNotifier()
 	d.recorder = newRecorder(newAuditFile(d.config.Audit, d.log), d.log, d.metrics)
 	d.deadline = policy.NewDeadline(d.config.Enforce.DecisionTimeout)
 	d.deadline.Panicked = d.panicked
 	d.reloader = &reloader{
 		current: d.current, path: options.ConfigPath, level: level, deadline: d.deadline, metrics: d.metrics, log: d.log,
-		changed: d.sandboxChanged.notify, reopen: d.recorder.file.reopen,
+		changed: func() { d.sandboxChanged.notify(); d.runningChanged.notify() }, reopen: d.recorder.file.reopen,
 	}
 	return d
 }
@@ -170,6 +174,7 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal) error {
 	group.Go(func() error { return d.images.Run(background) })
 	group.Go(func() error { d.prefetch.run(background); return nil })
 	group.Go(func() error { d.sandbox.run(background); return nil })
+	group.Go(func() error { d.running.run(background); return nil })
 	group.Go(func() error { d.reloader.run(background, reload); return nil })
 
 	// All documents have been read. From now on the daemon waits most of the time, and one processor is faster than two

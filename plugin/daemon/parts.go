@@ -87,6 +87,7 @@ func (d *daemon) openDocuments() *files.Documents {
 		}
 		d.policiesChanged.notify()
 		d.sandboxChanged.notify()
+		d.runningChanged.notify()
 	}
 	documents := files.Open(config)
 	d.named.update(documents.Current())

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/countersign/countersign/plugin/internal/containerd"
+	"github.com/countersign/countersign/plugin/internal/cri"
 	"github.com/countersign/countersign/policy"
 )
 
@@ -35,6 +36,32 @@ func (d *daemon) newExplainer() *explainer {
 		content:   d.images.Content,
 		slots:     d.checks.slots,
 	}
+}
+
+func (d *daemon) newRunning() *running {
+	return &running{
+		changed:  d.runningChanged,
+		list:     d.runningContainers,
+		evaluate: d.plugin.Reevaluate,
+		record:   d.recorder.record,
+		drift:    d.recorder.drift,
+		stopper: &stopper{
+			config: d.current.config, stop: d.stopContainer, counted: d.metrics.Stopped, file: d.config.StopsFile(),
+			log: d.log,
+		},
+		panicked: d.panicked,
+		log:      d.log,
+	}
+}
+
+// stopContainer stops a container as the kubelet does.
+func (d *daemon) stopContainer(ctx context.Context, id string) error {
+	client, err := cri.Connect(d.config.Containerd.Address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	return client.Stop(ctx, id, stopWait)
 }
 
 func (d *daemon) modeOf(namespace string) string { return d.current.config().Mode(namespace).String() }

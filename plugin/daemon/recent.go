@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,9 +12,6 @@ import (
 // recentMinutes is how far back decisions are counted.
 const recentMinutes = 60
 
-// maxDrift limits the containers in drift that are remembered.
-const maxDrift = 200
-
 // Decisions is how often decisions had an outcome for a reason.
 type Decisions struct {
 	Outcome string `json:"outcome"`
@@ -25,12 +21,11 @@ type Decisions struct {
 	Count     int  `json:"count"`
 }
 
-// recent counts the decisions of the last hour, and remembers which containers are in drift.
+// recent counts the decisions of the last hour.
 type recent struct {
 	mu sync.Mutex
 	// minutes are counts by minute; each is valid for one minute of the clock.
 	minutes [recentMinutes]minute
-	drift   map[string]bool // by container ID
 }
 
 // minute has the counts of one minute since 1970.
@@ -44,8 +39,7 @@ func (r *recent) add(record audit.Record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if record.Stage == audit.Running {
-		r.drifts(record)
-		return
+		return // It was counted when it was created.
 	}
 	number := record.Time.Unix() / 60
 	current := &r.minutes[number%recentMinutes]
@@ -56,18 +50,6 @@ func (r *recent) add(record audit.Record) {
 		Outcome: record.Outcome().String(), Reason: string(record.Verdict.Reason), WouldDeny: record.WouldDeny(),
 	}
 	current.counts[key]++
-}
-
-func (r *recent) drifts(record audit.Record) {
-	switch {
-	case !record.Drift():
-		delete(r.drift, record.ContainerID)
-	case len(r.drift) < maxDrift:
-		if r.drift == nil {
-			r.drift = make(map[string]bool)
-		}
-		r.drift[record.ContainerID] = true
-	}
 }
 
 // lastHour returns the counts of the hour before a time, most frequent first.
@@ -91,11 +73,4 @@ func (r *recent) lastHour(now time.Time) []Decisions {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Reason, b.Reason))
 	})
 	return found
-}
-
-// inDrift returns the IDs of the containers in drift, sorted.
-func (r *recent) inDrift() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.drift))
 }

@@ -18,11 +18,19 @@ type recorder struct {
 	file    *auditFile
 	logger  *slog.Logger
 	metrics *metrics.Metrics
-	records chan audit.Record
+	records chan queued
 	pulls   chan audit.Pull
 	recent  recent
 	// decisions are the last decisions about each container.
 	decisions *decisions
+	drift     *drift
+}
+
+// queued is a record, and whether it is the first one that finds its container in drift.
+type queued struct {
+	audit.Record
+
+	newDrift bool
 }
 
 // Limits of the queued records. A node creates about ten containers a second.
@@ -34,10 +42,11 @@ const (
 func newRecorder(file *auditFile, logger *slog.Logger, metrics *metrics.Metrics) *recorder {
 	return &recorder{
 		log: audit.New(logger), file: file, logger: logger, metrics: metrics,
-		records: make(chan audit.Record, queuedRecords),
+		records: make(chan queued, queuedRecords),
 		pulls:   make(chan audit.Pull, queuedPulls),
 
 		decisions: newDecisions(),
+		drift:     newDrift(metrics.SetDrift, metrics.Drifted),
 	}
 }
 
@@ -46,12 +55,13 @@ func newRecorder(file *auditFile, logger *slog.Logger, metrics *metrics.Metrics)
 func (r *recorder) record(_ context.Context, report nri.Report) {
 	record := recordOf(report)
 	r.metrics.Decided(record)
+	newDrift := record.Stage == audit.Running && r.drift.record(record)
 	// The verdict on an image volume is part of the answer about its container.
 	if record.Stage == audit.Creation && report.Took > 0 {
 		r.metrics.Answered(report.Took)
 	}
 	select {
-	case r.records <- record:
+	case r.records <- queued{record, newDrift}:
 	default:
 		r.metrics.RecordDropped()
 	}
@@ -101,12 +111,13 @@ func (r *recorder) drain() {
 
 // write writes a record. A running container that the policy refuses is logged too, because no caller receives that
 // verdict.
-func (r *recorder) write(record audit.Record) {
+func (r *recorder) write(next queued) {
+	record := next.Record
 	ctx := context.Background()
 	r.countDropped(errors.Join(r.log.Write(ctx, record), r.file.write(ctx, record)))
 	r.recent.add(record)
 	r.decisions.add(record)
-	if record.Drift() {
+	if next.newDrift {
 		r.logger.WarnContext(ctx, "drift: a container runs that the policy refuses",
 			"namespace", record.Question.Namespace, "pod", record.Pod, "container", record.Container,
 			"container_id", record.ContainerID, "reason", string(record.Verdict.Reason))

@@ -47,8 +47,11 @@ type Status struct {
 	LastHour []Decisions `json:"last_hour"`
 	// Drift are the IDs of containers that run although the policy of their namespace refuses them, when they were last
 	// evaluated. Some of them may have ended since.
-	Drift    []string       `json:"drift"`
-	Evidence StatusEvidence `json:"evidence"`
+	Drift []string `json:"drift"`
+	// DriftCount is how many there are, and Drifted the first 200 of them.
+	DriftCount int            `json:"drift_count"`
+	Drifted    []Drifted      `json:"drifted"`
+	Evidence   StatusEvidence `json:"evidence"`
 	// ImageService is the configured socket at which the kubelet pulls images; empty: there is none.
 	ImageService string `json:"image_service"`
 }
@@ -94,7 +97,15 @@ func ReadStatus(ctx context.Context, client *socket.Client) (Status, error) {
 }
 
 // status answers a status request.
-func (d *daemon) status(context.Context, StatusRequest) (Status, error) {
+func (d *daemon) status(ctx context.Context, _ StatusRequest) (Status, error) {
+	// Containers that ended are not in drift. If containerd does not answer, they are listed nevertheless.
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout/2)
+	defer cancel()
+	if len(d.recorder.drift.list()) > 0 {
+		_, _ = d.running.listed(ctx)
+	}
+	drifted := d.recorder.drift.list()
+	shown := drifted[:min(len(drifted), maxShownDrift)]
 	config := d.current.config()
 	health := d.metrics.Health()
 	documents := d.documents.Status()
@@ -103,7 +114,7 @@ func (d *daemon) status(context.Context, StatusRequest) (Status, error) {
 		Mode: config.Enforce.Mode.String(), Namespaces: make(map[string]string),
 		Policies: StatusPolicies{Documents: documents.Documents, Failures: documents.Failures, Problems: []string{}},
 		LastHour: d.recorder.recent.lastHour(time.Now()),
-		Drift:    d.recorder.recent.inDrift(),
+		Drift:    ids(shown), DriftCount: len(ids(drifted)), Drifted: shown,
 		Evidence: StatusEvidence{
 			config.Evidence.Directory, d.keeper.StoredBytes(), int64(config.Evidence.MaxSize),
 		},

@@ -19,6 +19,8 @@ type Metrics struct {
 	decisions  *prometheus.CounterVec
 	wouldDeny  prometheus.Counter
 	drift      prometheus.Counter
+	inDrift    prometheus.Gauge
+	stopped    prometheus.Counter
 	callback   prometheus.Histogram
 	dropped    prometheus.Counter
 	panics     *prometheus.CounterVec
@@ -40,6 +42,14 @@ func New(build *debug.BuildInfo) *Metrics {
 		wouldDeny: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_would_deny_total",
 			Help: "Decisions that deny but were not enforced: audit mode, or a container that already ran.",
+		}),
+		inDrift: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "countersign_drift_containers",
+			Help: "Running containers, and image volumes of theirs, that the policy refuses where it is enforced.",
+		}),
+		stopped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "countersign_containers_stopped_total",
+			Help: "Running containers that were stopped because the policy refuses them.",
 		}),
 		drift: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "countersign_drift_total",
@@ -68,7 +78,8 @@ func New(build *debug.BuildInfo) *Metrics {
 	// runnable goroutines wait for it.
 	waiting := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.drift, m.callback, m.dropped, m.panics, m.registries, buildInfo(build), m,
+		m.decisions, m.wouldDeny, m.drift, m.inDrift, m.stopped, m.callback, m.dropped, m.panics, m.registries,
+		buildInfo(build), m,
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waiting)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -108,10 +119,6 @@ func (m *Metrics) Decided(r audit.Record) {
 	m.counter(r).Inc()
 	if r.WouldDeny() {
 		m.wouldDeny.Inc()
-	}
-	if r.Drift() {
-		m.drift.Inc()
-		m.health.drifted()
 	}
 }
 

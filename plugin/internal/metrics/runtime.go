@@ -14,16 +14,15 @@ type Runtime struct {
 	Name string `json:"runtime"`
 	// FoundBy is "config digest", or "layers", which is weaker.
 	FoundBy policy.FoundBy `json:"found_by"`
-	// Drift is how many running containers, and image volumes of theirs, the policy refuses where it is enforced, of
-	// those that were found since the plugin has last registered.
+	// Drift is how many running containers, and image volumes of theirs, the policy refuses where it is enforced, by
+	// their last evaluation.
 	Drift int `json:"drift"`
 }
 
 // lines returns lines of the text report.
 func (r Runtime) lines() (lines string) {
 	if r.Drift > 0 {
-		lines = fmt.Sprintf("drift: %d running containers that the policy refuses were found at the last registration "+
-			"or since, see the audit log\n", r.Drift)
+		lines = fmt.Sprintf("drift: %d running containers that the policy refuses, see countersign status\n", r.Drift)
 	}
 	if r.FoundBy != "" {
 		lines += fmt.Sprintf("images found by: %s (%s)\n", r.FoundBy, r.Name)
@@ -31,19 +30,27 @@ func (r Runtime) lines() (lines string) {
 	return lines
 }
 
-// SetRuntime records the runtime at each registration. All running containers are evaluated after it.
+// SetRuntime records the runtime at each registration. Its Drift is ignored.
 func (m *Metrics) SetRuntime(runtime Runtime) {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
+	runtime.Drift = m.health.runtime.Drift
 	m.health.runtime = runtime
 }
 
-// drifted counts a running container that the policy refuses.
-func (h *health) drifted() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.runtime.Drift++
+// Drifted counts a running container that was found in drift.
+func (m *Metrics) Drifted() { m.drift.Inc() }
+
+// SetDrift records how many running containers, and image volumes of theirs, are in drift.
+func (m *Metrics) SetDrift(count int) {
+	m.inDrift.Set(float64(count))
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
+	m.health.runtime.Drift = count
 }
+
+// Stopped counts a container that was stopped because the policy refuses it.
+func (m *Metrics) Stopped() { m.stopped.Inc() }
 
 func foundByDescription() *prometheus.Desc {
 	return prometheus.NewDesc("countersign_images_found_by",
