@@ -28,8 +28,10 @@ type Canaries struct {
 	Setup error
 	// Refused and Admitted are why each was not created; nil: it was.
 	Refused, Admitted error
-	// Left is why something of them may be left on the node.
-	Left error
+	// Removed reports whether everything of them was removed, and Left is why it was not. If neither is set, that was not
+	// tried.
+	Removed bool
+	Left    error
 }
 
 const (
@@ -66,6 +68,7 @@ func RunCanaries(ctx context.Context, config *conf.Config) (found Canaries) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 		defer cancel()
 		found.Left = c.remove(ctx)
+		found.Removed = found.Left == nil
 	}()
 	image, err := c.image(ctx)
 	if err != nil {

@@ -63,7 +63,13 @@ func canaryRemoved(n *Node) Answer {
 	switch found := n.Canaries; {
 	case found == nil:
 		return unknown(withoutConfig())
+	case found.Removed:
+		return yes("")
+	case found.Left == nil:
+		return unknown(found.Setup)
+	case isDeadline(found.Left):
+		return unknown(found.Left)
 	default:
-		return answer(found.Left)
+		return no(messageOf(found.Left))
 	}
 }

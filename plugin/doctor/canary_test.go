@@ -33,20 +33,24 @@ func TestCanariesAreJudged(t *testing.T) {
 		found                      *doctor.Canaries
 		refused, admitted, removed doctor.Status
 	}{
-		"one is refused, and one runs": {&doctor.Canaries{Refused: refusal("rejected")}, yes, yes, yes},
-		"both run":                     {&doctor.Canaries{}, no, yes, yes},
+		"one is refused, and one runs": {&doctor.Canaries{Refused: refusal("rejected"), Removed: true}, yes, yes, yes},
+		"both run":                     {&doctor.Canaries{Removed: true}, no, yes, yes},
 		"both are refused": {
-			&doctor.Canaries{Refused: refusal("rejected"), Admitted: refusal("rejected")}, yes, no, yes,
+			&doctor.Canaries{Refused: refusal("rejected"), Admitted: refusal("rejected"), Removed: true}, yes, no, yes,
 		},
 		"the decision fails": {
-			&doctor.Canaries{Refused: refusal("internal"), Admitted: refusal("internal")}, no, no, yes,
+			&doctor.Canaries{Refused: refusal("internal"), Admitted: refusal("internal"), Removed: true}, no, no, yes,
 		},
-		"the plugin is required and absent": {&doctor.Canaries{Refused: absent, Admitted: absent}, no, no, yes},
-		"the plugin does not answer":        {&doctor.Canaries{Refused: answered, Admitted: answered}, no, no, yes},
-		"there was no time":                 {&doctor.Canaries{Refused: late, Admitted: context.DeadlineExceeded}, unknown, unknown, yes},
-		"there is no pod":                   {&doctor.Canaries{Setup: errors.New("no pause image")}, unknown, unknown, yes},
+		"the plugin is required and absent": {&doctor.Canaries{Refused: absent, Admitted: absent, Removed: true}, no, no, yes},
+		"the plugin does not answer":        {&doctor.Canaries{Refused: answered, Admitted: answered, Removed: true}, no, no, yes},
+		"there was no time":                 {&doctor.Canaries{Refused: late, Admitted: context.DeadlineExceeded, Removed: true}, unknown, unknown, yes},
+		"there is no pod":                   {&doctor.Canaries{Setup: errors.New("no pause image"), Removed: true}, unknown, unknown, yes},
 		"something is left": {
 			&doctor.Canaries{Refused: refusal("rejected"), Left: errors.New("busy")}, yes, yes, no,
+		},
+		"another process runs them": {&doctor.Canaries{Setup: errors.New("locked")}, unknown, unknown, unknown},
+		"containerd does not answer in the end": {
+			&doctor.Canaries{Refused: refusal("rejected"), Left: late}, yes, yes, unknown,
 		},
 		"they were not tried": {nil, unknown, unknown, unknown},
 	} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/countersign/countersign/policy/text"
 )
@@ -131,12 +132,16 @@ func withoutContainerdConfig() error {
 	return &neededError{"containerd_config", "containerd's configuration is not known"}
 }
 
-// answer returns yes for nil, and no for an error.
+// answer returns yes for nil, and no for an error. Who is not root may not see whether something is wrong.
 func answer(err error) Answer {
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return Answer{Status: Unknown, Cause: err.Error(), Instead: "run countersign doctor as root"}
+	case err != nil:
 		return no(err.Error())
+	default:
+		return yes("")
 	}
-	return yes("")
 }
 
 // answers returns no for the first of several problems, with the number of others.

@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/countersign/countersign/conf"
@@ -59,7 +61,7 @@ func containerdChecks() []Check {
 
 func ofRuntime(err error, value string) Answer {
 	if err != nil {
-		return no(err.Error())
+		return answer(err)
 	}
 	return yes(value)
 }
@@ -132,10 +134,11 @@ func nriSocket(n *Node) Answer {
 	if n.NRI == nil {
 		return yes(config.Containerd.NRISocket)
 	}
-	if merged, err := n.containerd(); err == nil && merged.NRISocket() != config.Containerd.NRISocket {
+	merged, err := n.containerd()
+	if err == nil && merged.NRISocket() != config.Containerd.NRISocket && !errors.Is(n.NRI, fs.ErrPermission) {
 		return no(fmt.Sprintf("%v; containerd's configuration has socket_path = %q", n.NRI, merged.NRISocket()))
 	}
-	return no(n.NRI.Error())
+	return answer(n.NRI)
 }
 
 func nriTimeouts(n *Node) Answer {

@@ -236,7 +236,7 @@ func canaryFaults() map[string]fault {
 			check:     "canary_admitted", cause: "(internal)", others: alone(),
 		},
 		"a canary cannot be removed": {
-			processes: of(func(c *doctor.Canaries) { c.Left = errors.New("busy") }),
+			processes: of(func(c *doctor.Canaries) { c.Removed, c.Left = false, errors.New("busy") }),
 			check:     "canary_removed", cause: "busy", others: alone(),
 		},
 	}

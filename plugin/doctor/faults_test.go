@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -106,6 +107,10 @@ func processFaults() map[string]fault {
 		"NRI's socket is missing": {
 			processes: func(n *doctor.Node) { n.NRI = errors.New("no such file or directory") },
 			check:     "nri_socket", cause: "no such file", others: alone(),
+		},
+		"somebody who is not root looks": {
+			processes: func(n *doctor.Node) { n.Version.Err = fs.ErrPermission; n.NRI = fs.ErrPermission },
+			check:     "nri_socket", cause: "permission", unknown: true, others: []string{"containerd", "containerd_version"},
 		},
 		"NRI's socket is somewhere else": {
 			files:     set(nriPlugin, "socket_path = '/run/other.sock'"),

@@ -111,7 +111,7 @@ func (h *host) read() *doctor.Node {
 	node.Version = doctor.Known[string]{Value: "2.4.2"}
 	node.Started = doctor.Known[time.Time]{Value: time.Now()}
 	node.Remote.Err, node.NRI, node.Containers.Err = nil, nil, nil
-	node.Canaries = &doctor.Canaries{Refused: refusal("rejected")}
+	node.Canaries = &doctor.Canaries{Refused: refusal("rejected"), Removed: true}
 	node.Clock.Synchronised = doctor.Known[bool]{Value: true}
 	node.Kubelet = doctor.Known[string]{Value: "Kubernetes v1.36.3"}
 	node.Daemon = doctor.Known[daemon.Status]{Value: daemon.Status{
