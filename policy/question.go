@@ -12,7 +12,7 @@ import (
 // Question asks whether a namespace may run an image under the reference in its pod. It is comparable, so that it can
 // be a key of caches.
 type Question struct {
-	// Namespace is the pod's Kubernetes namespace, a DNS label.
+	// Namespace is the pod's Kubernetes namespace, a DNS label, or [CanaryNamespace].
 	Namespace string
 	// Reference is what the pod's author wrote, not normalised: a name, or an image ID such as sha256:ab12….
 	Reference string
