@@ -91,8 +91,8 @@ type Source struct {
 	Err      error
 }
 
-// For returns the document of a namespace: its own, or otherwise the system policy. The canaries have one of their own. If the document of a namespace
-// cannot be used, the namespace does not fall back to the system policy.
+// For returns the document of a namespace: its own, or otherwise the system policy. The canaries have one of their own.
+// If the document of a namespace cannot be used, the namespace does not fall back to the system policy.
 func (s *Set) For(namespace string) (*Document, error) {
 	if s == nil {
 		return nil, refuse(InvalidPolicy, "no policy has been loaded yet")

@@ -21,7 +21,11 @@ func (l *lab) left(t *testing.T) []string {
 	t.Helper()
 	var found []string
 	for _, list := range [][]string{
-		{"images", "ls", "-q"}, {"content", "ls", "-q"}, {"snapshots", "ls"}, {"leases", "ls", "-q"}, {"containers", "ls", "-q"},
+		{"images", "ls", "-q"},
+		{"content", "ls", "-q"},
+		{"snapshots", "ls"},
+		{"leases", "ls", "-q"},
+		{"containers", "ls", "-q"},
 	} {
 		output := rig.Must(l.Ctr(t.Context(), list...))(t)
 		for line := range strings.Lines(output) {
@@ -105,13 +109,15 @@ func (l *lab) killDoctor(t *testing.T, created func() bool) {
 		go func() { ended <- command.Wait() }()
 		for {
 			select {
-			case <-ended:
-				return errors.New("it ended before")
+			case err := <-ended:
+				return fmt.Errorf("it ended before: %w", err)
 			default:
 			}
 			if created() {
 				rig.OK(t, command.Process.Kill())
-				<-ended
+				if err := <-ended; err == nil {
+					return errors.New("it ended before it was killed")
+				}
 				return nil
 			}
 		}

@@ -75,7 +75,7 @@ func (l *lab) settingFaults(t *testing.T) {
 	}
 	t.Run("the daemon has not read the file", func(t *testing.T) {
 		contents := rig.Must(os.ReadFile(l.Daemon.ConfigFile()))(t)
-		write(t, l.Daemon.ConfigFile(), string(contents)+"\n[enforce]\nmode = 'audit'\n", 0o600)
+		write(t, l.Daemon.ConfigFile(), string(contents)+"\n[enforce]\nmode = 'audit'\n")
 		named(t, l.doctor(t, "--no-canaries"), "reloaded", "enforce.mode")
 	})
 }

@@ -105,18 +105,21 @@ func (l *lab) containerdFaults(t *testing.T) {
 	l.well(t, "--no-canaries")
 }
 
-// fileFault is a change of the node's files, which ends with the test.
+// fileFault is a change of the node's files.
 type fileFault struct {
-	change       func(*testing.T)
+	// written are contents by path. gone is a file that is removed, and later one that is changed in the future.
+	written     map[string]string
+	gone, later string
+
 	check, cause string
 }
 
 // write writes a file for the duration of a test.
-func write(t *testing.T, path, contents string, mode os.FileMode) {
+func write(t *testing.T, path, contents string) {
 	t.Helper()
 	before, err := os.ReadFile(path)
 	rig.OK(t, os.MkdirAll(filepath.Dir(path), 0o700))
-	rig.OK(t, os.WriteFile(path, []byte(contents), mode))
+	rig.OK(t, os.WriteFile(path, []byte(contents), 0o600))
 	t.Cleanup(func() {
 		if err == nil {
 			rig.OK(t, os.WriteFile(path, before, 0o600))
@@ -135,60 +138,71 @@ func without(t *testing.T, path string) {
 }
 
 func (l *lab) fileFaults(t *testing.T) {
-	for name, fault := range l.faultsOfFiles() {
+	for name, fault := range l.faultsOfFiles(t) {
 		t.Run(name, func(t *testing.T) {
-			fault.change(t)
+			for path, contents := range fault.written {
+				write(t, path, contents)
+			}
+			if fault.gone != "" {
+				without(t, fault.gone)
+			}
+			if fault.later != "" {
+				later := time.Now().Add(time.Hour)
+				rig.OK(t, os.Chtimes(fault.later, later, later))
+			}
 			named(t, l.doctor(t, "--no-canaries"), fault.check, fault.cause)
 		})
 	}
 	l.well(t, "--no-canaries")
 }
 
-func (l *lab) faultsOfFiles() map[string]fileFault {
-	document := func(text string) func(*testing.T) {
-		return func(t *testing.T) { write(t, l.PolicyFile("faulty"), text, 0o600) }
+func (l *lab) faultsOfFiles(t *testing.T) map[string]fileFault {
+	t.Helper()
+	document, key, ca := l.PolicyFile("faulty"), l.Path("key.pub"), l.Path("ca.pem")
+	dropIn, hosts := l.Path("conf.d", "10-new.toml"), filepath.Join(l.CertsDirectory(), "registry.example", "hosts.toml")
+	keyed := fmt.Sprintf(`{"default": [{"type": "sigstoreSigned", "keyPath": %q}]}`, key)
+	trusting := fmt.Sprintf(`{"default": [{"type": "sigstoreSigned", "pki": {"caRootsPath": %q,
+		"subjectEmail": "x@example.com"}, "signedIdentity": {"type": "matchRepository"}}]}`, ca)
+	files := func(pairs ...string) map[string]string {
+		written := make(map[string]string)
+		for i := 0; i < len(pairs); i += 2 {
+			written[pairs[i]] = pairs[i+1]
+		}
+		return written
 	}
-	keyed := fmt.Sprintf(`{"default": [{"type": "sigstoreSigned", "keyPath": %q}]}`, l.Path("key.pub"))
 	return map[string]fileFault{
-		"a document is invalid":      {document("{"), "policies", "faulty.json"},
-		"the system policy is gone":  {func(t *testing.T) { without(t, l.SystemPolicy()) }, "policies", "policy.json"},
-		"a scope can never match":    {document(deadScope), "scopes", "registry.example/a"},
-		"a key file is missing":      {document(keyed), "keys", "key.pub"},
-		"a certificate has expired":  {l.certificate(-time.Hour), "certificates", "expired on"},
-		"a certificate expires soon": {l.certificate(time.Hour), "certificates_soon", "expires on"},
+		"a document is invalid":     {written: files(document, "{"), check: "policies", cause: "faulty.json"},
+		"the system policy is gone": {gone: l.SystemPolicy(), check: "policies", cause: "policy.json"},
+		"a scope can never match":   {written: files(document, deadScope), check: "scopes", cause: "registry.example/a"},
+		"a key file is missing":     {written: files(document, keyed), check: "keys", cause: "key.pub"},
+		"a certificate has expired": {
+			written: files(document, trusting, ca, certificate(t, -time.Hour)), check: "certificates", cause: "expired on",
+		},
+		"a certificate expires soon": {
+			written: files(document, trusting, ca, certificate(t, time.Hour)), check: "certificates_soon",
+			cause: "expires on",
+		},
 		"a document has another name": {
-			func(t *testing.T) { write(t, filepath.Join(l.PolicyDirectory(), "prod.yaml"), "", 0o600) },
-			"policy_names", "prod.yaml",
+			written: files(filepath.Join(l.PolicyDirectory(), "prod.yaml"), ""), check: "policy_names", cause: "prod.yaml",
 		},
-		"a key file has no key": {
-			func(t *testing.T) { write(t, l.Path("key.pub"), "no key", 0o600); document(keyed)(t) }, "keys", "public key",
-		},
-		"a hosts.toml is invalid": {
-			func(t *testing.T) {
-				write(t, filepath.Join(l.CertsDirectory(), "registry.example", "hosts.toml"), "server =", 0o600)
-			}, "hosts", "hosts.toml:1",
-		},
+		"a key file has no key":   {written: files(document, keyed, key, "no key"), check: "keys", cause: "public key"},
+		"a hosts.toml is invalid": {written: files(hosts, "server ="), check: "hosts", cause: "hosts.toml:1"},
 		"registries.d is invalid": {
-			func(t *testing.T) { write(t, l.Path("registries.d", "x.yaml"), "docker: [\n", 0o600) }, "lookasides", "x.yaml",
+			written: files(l.Path("registries.d", "x.yaml"), "docker: [\n"), check: "lookasides", cause: "x.yaml",
 		},
 		"the verifier is missing": {
-			func(t *testing.T) { without(t, filepath.Join(l.VerifierDirectory(), node.Verifier)) },
-			"verifier", "does not contain countersign-verifier",
+			gone:  filepath.Join(l.VerifierDirectory(), node.Verifier),
+			check: "verifier", cause: "does not contain countersign-verifier",
 		},
 		"a verifier cannot be executed": {
-			func(t *testing.T) { write(t, filepath.Join(l.VerifierDirectory(), "readme"), "text", 0o600) },
-			"verifier_executable", "readme",
+			written: files(filepath.Join(l.VerifierDirectory(), "readme"), "text"),
+			check:   "verifier_executable", cause: "readme",
 		},
 		"containerd was not restarted": {
-			func(t *testing.T) {
-				later := time.Now().Add(time.Hour)
-				write(t, l.Path("conf.d", "10-new.toml"), "version = 3\n", 0o600)
-				rig.OK(t, os.Chtimes(l.Path("conf.d", "10-new.toml"), later, later))
-			}, "containerd_current", "10-new.toml",
+			written: files(dropIn, "version = 3\n"), later: dropIn, check: "containerd_current", cause: "10-new.toml",
 		},
 		"containerd's configuration is invalid": {
-			func(t *testing.T) { write(t, l.Path("conf.d", "10-new.toml"), "version =", 0o600) },
-			"containerd_config", "10-new.toml",
+			written: files(dropIn, "version ="), check: "containerd_config", cause: "10-new.toml",
 		},
 	}
 }
@@ -196,18 +210,14 @@ func (l *lab) faultsOfFiles() map[string]fileFault {
 const deadScope = `{"default": [{"type": "reject"}], "transports": {"docker":
 	{"https://registry.example/a": [{"type": "reject"}]}}}`
 
-// certificate returns a document that trusts a certificate with that much time left.
-func (l *lab) certificate(left time.Duration) func(*testing.T) {
-	return func(t *testing.T) {
-		key := rig.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true,
-			NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(left),
-		}
-		raw := rig.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
-		write(t, l.Path("ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})), 0o600)
-		write(t, l.PolicyFile("faulty"), fmt.Sprintf(`{"default": [{"type": "sigstoreSigned", "pki":
-			{"caRootsPath": %q, "subjectEmail": "x@example.com"}, "signedIdentity": {"type": "matchRepository"}}]}`,
-			l.Path("ca.pem")), 0o600)
+// certificate returns the certificate of a CA with that much time left.
+func certificate(t *testing.T, left time.Duration) string {
+	t.Helper()
+	key := rig.Must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "a CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(left),
 	}
+	raw := rig.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}))
 }

@@ -19,8 +19,8 @@ import (
 
 // refusal is what containerd 2.4.2 returns for a container that countersign refuses.
 func refusal(reason string) error {
-	return status.Error(codes.Unknown, `failed to create containerd container: failed to get NRI adjustment for container: `+
-		`validator "10-countersign" rejected container adjustment, reason: SignatureValidationFailed: `+
+	return status.Error(codes.Unknown, `failed to create containerd container: failed to get NRI adjustment for `+
+		`container: validator "10-countersign" rejected container adjustment, reason: SignatureValidationFailed: `+
 		`countersign.invalid/canary/refused:1: the policy rejects it (`+reason+`)`)
 }
 
@@ -41,10 +41,20 @@ func TestCanariesAreJudged(t *testing.T) {
 		"the decision fails": {
 			&doctor.Canaries{Refused: refusal("internal"), Admitted: refusal("internal"), Removed: true}, no, no, yes,
 		},
-		"the plugin is required and absent": {&doctor.Canaries{Refused: absent, Admitted: absent, Removed: true}, no, no, yes},
-		"the plugin does not answer":        {&doctor.Canaries{Refused: answered, Admitted: answered, Removed: true}, no, no, yes},
-		"there was no time":                 {&doctor.Canaries{Refused: late, Admitted: context.DeadlineExceeded, Removed: true}, unknown, unknown, yes},
-		"there is no pod":                   {&doctor.Canaries{Setup: errors.New("no pause image"), Removed: true}, unknown, unknown, yes},
+		"the plugin is required and absent": {
+			&doctor.Canaries{Refused: absent, Admitted: absent, Removed: true}, no, no, yes,
+		},
+		"the plugin does not answer": {
+			&doctor.Canaries{Refused: answered, Admitted: answered, Removed: true}, no, no, yes,
+		},
+		"there was no time": {
+			&doctor.Canaries{Refused: late, Admitted: context.DeadlineExceeded, Removed: true},
+			unknown, unknown, yes,
+		},
+		"there is no pod": {
+			&doctor.Canaries{Setup: errors.New("no pause image"), Removed: true},
+			unknown, unknown, yes,
+		},
 		"something is left": {
 			&doctor.Canaries{Refused: refusal("rejected"), Left: errors.New("busy")}, yes, yes, no,
 		},
@@ -65,6 +75,28 @@ func TestCanariesAreJudged(t *testing.T) {
 				if results[check] != want {
 					t.Errorf("%s is %s, want %s", check, results[check], want)
 				}
+			}
+		})
+	}
+}
+
+// TestCanariesAreTriedAgain if a kubelet has stopped their pod.
+func TestCanariesAreTriedAgain(t *testing.T) {
+	stopped := status.Error(codes.Unknown, "runc create failed: lstat /proc/22446/ns/ipc: no such file or directory")
+	for name, test := range map[string]struct {
+		found doctor.Canaries
+		want  bool
+	}{
+		"one is refused, and one runs":       {doctor.Canaries{Refused: refusal("rejected")}, true},
+		"both are refused":                   {doctor.Canaries{Refused: refusal("rejected"), Admitted: refusal("internal")}, true},
+		"the pod was stopped in between":     {doctor.Canaries{Refused: refusal("rejected"), Admitted: stopped}, false},
+		"the pod was stopped before":         {doctor.Canaries{Refused: stopped, Admitted: stopped}, false},
+		"the pod could not be created":       {doctor.Canaries{Setup: stopped}, false},
+		"what should be refused was created": {doctor.Canaries{Admitted: stopped}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := doctor.IsAnswer(test.found); got != test.want {
+				t.Errorf("got %t", got)
 			}
 		})
 	}

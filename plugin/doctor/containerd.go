@@ -39,7 +39,8 @@ func containerdChecks() []Check {
 		},
 		{
 			"nri_socket", "NRI's socket accepts connections",
-			"set [containerd] nri_socket to socket_path of NRI in containerd's configuration, and restart containerd if it is new",
+			"set [containerd] nri_socket to socket_path of NRI in containerd's configuration; after a change of that, restart " +
+				"containerd",
 			nriSocket,
 		},
 		{
@@ -165,8 +166,8 @@ func snapshotters(n *Node) Answer {
 
 // requiredChecks are the checks of what containerd does while the plugin is not registered.
 func requiredChecks() []Check {
-	const install = "run countersign install --mode enforce, or install 99-countersign.toml as the last import, and restart " +
-		"containerd"
+	const install = "run countersign install --mode enforce, or install 99-countersign.toml as the last import, and " +
+		"restart containerd"
 	return []Check{
 		{
 			"registered", "the plugin is registered with NRI",

@@ -184,7 +184,7 @@ func hostFaults() map[string]fault {
 			check:     "evidence_writable", cause: "read-only", others: alone(),
 		},
 		"the daemon cannot write evidence": {
-			processes: answers("evidence", "no", "permission denied"),
+			processes: denies("evidence", "permission denied"),
 			check:     "evidence_writable", cause: "permission denied", others: alone(),
 		},
 		"the evidence directory is a file": {

@@ -49,12 +49,12 @@ func file(name, contents string) func(*host) { return func(h *host) { h.write(na
 
 func set(plugin, setting string) func(*host) { return func(h *host) { h.set(plugin, setting) } }
 
-// answers returns a change of what the daemon reports.
-func answers(check, status, cause string) func(*doctor.Node) {
+// denies returns a change of what the daemon reports: a check is answered with no.
+func denies(check, cause string) func(*doctor.Node) {
 	return func(n *doctor.Node) {
 		for i := range n.Daemon.Value.Checks {
 			if found := &n.Daemon.Value.Checks[i]; found.Check == check {
-				found.Status, found.Cause = status, cause
+				found.Status, found.Cause = "no", cause
 			}
 		}
 	}
@@ -123,15 +123,15 @@ func processFaults() map[string]fault {
 			check:     "snapshotters", cause: "stargz", others: alone(),
 		},
 		"the plugin is not registered": {
-			processes: answers("registered", "no", "containerd's NRI accepts no plugin"),
+			processes: denies("registered", "containerd's NRI accepts no plugin"),
 			check:     "registered", cause: "accepts no plugin", others: alone(),
 		},
 		"no policy admits the sandbox image": {
-			processes: answers("sandbox_image", "no", "pause:1 is unsigned"),
+			processes: denies("sandbox_image", "pause:1 is unsigned"),
 			check:     "sandbox_image", cause: "pause:1", others: alone(),
 		},
 		"the daemon found a document invalid": {
-			processes: answers("policies", "no", "an earlier version is in force"),
+			processes: denies("policies", "an earlier version is in force"),
 			check:     "policies", cause: "earlier version", others: alone(),
 		},
 	}
@@ -229,7 +229,9 @@ func TestWhatDependsOnAnotherCheckSaysSo(t *testing.T) {
 
 func allFaults() map[string]fault {
 	all := make(map[string]fault)
-	for _, some := range []map[string]fault{processFaults(), containerdFaults(), pullFaults(), policyFaults(), hostFaults(), canaryFaults()} {
+	for _, some := range []map[string]fault{
+		processFaults(), containerdFaults(), pullFaults(), policyFaults(), hostFaults(), canaryFaults(),
+	} {
 		maps.Copy(all, some)
 	}
 	return all

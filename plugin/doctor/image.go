@@ -92,8 +92,8 @@ func canaryLayer() (blob, error) {
 
 // exitProgram returns a program that calls exit(0), and nothing for other architectures.
 func exitProgram(architecture string) []byte {
+	var machine elf.Machine
 	var code []byte
-	machine := elf.EM_NONE
 	switch architecture {
 	case "amd64":
 		machine, code = elf.EM_X86_64, []byte{

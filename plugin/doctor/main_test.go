@@ -19,6 +19,7 @@ type host struct {
 
 // newHost returns a node on which all is well, as far as files show it.
 func newHost(t *testing.T) *host {
+	t.Helper()
 	h := &host{t, t.TempDir()}
 	for name, contents := range map[string]string{
 		"config.toml": `
@@ -107,7 +108,8 @@ func (h *host) program(name string) {
 // read returns the node, with a containerd and a daemon that run: what a process would answer is not in files.
 func (h *host) read() *doctor.Node {
 	h.t.Helper()
-	node := doctor.Read(h.t.Context(), doctor.Options{Config: h.path("config.toml"), Containerd: h.path("containerd.toml")})
+	options := doctor.Options{Config: h.path("config.toml"), Containerd: h.path("containerd.toml")}
+	node := doctor.Read(h.t.Context(), options)
 	node.Version = doctor.Known[string]{Value: "2.4.2"}
 	node.Started = doctor.Known[time.Time]{Value: time.Now()}
 	node.Remote.Err, node.NRI, node.Containers.Err = nil, nil, nil

@@ -17,8 +17,8 @@ func policyChecks() []Check {
 	return []Check{
 		{
 			"policies", "the policy documents are valid",
-			"correct the file; countersign policy check shows every problem. Until then an earlier version applies, or nothing is " +
-				"admitted",
+			"correct the file; countersign policy check shows every problem. Until then an earlier version applies, or " +
+				"nothing is admitted",
 			ofPolicies(invalidDocuments),
 		},
 		{

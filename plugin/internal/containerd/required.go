@@ -119,9 +119,10 @@ func (c *Config) Waits(decision time.Duration) error {
 		return fmt.Errorf("plugin_request_timeout is %s, and decisions may take %s: containerd disconnects the plugin and "+
 			"refuses the container; at least %s is needed", request, decision, least)
 	}
-	if registration := duration(section["plugin_registration_timeout"], defaultRegistration); registration < minRegistration {
-		return fmt.Errorf("plugin_registration_timeout is %s: a busy node may not register the plugin in that time; at least "+
-			"%s is needed", registration, minRegistration)
+	registration := duration(section["plugin_registration_timeout"], defaultRegistration)
+	if registration < minRegistration {
+		return fmt.Errorf("plugin_registration_timeout is %s: a busy node may not register the plugin in that time; at "+
+			"least %s is needed", registration, minRegistration)
 	}
 	return nil
 }

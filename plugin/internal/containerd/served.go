@@ -24,14 +24,14 @@ const remoteExport = "enable_remote_snapshot_annotations"
 func Unsupported(ctx context.Context, address string, allowRemote bool) error {
 	config, err := ReadConfig(ctx, address)
 	if err != nil {
-		return nil // The health check "required" reports that the configuration is unknown.
+		return nil //nolint:nilerr // The health check "required" reports that the configuration is unknown.
 	}
 	if err := config.Restores(); err != nil || allowRemote {
 		return err
 	}
 	remote, err := RemoteSnapshotters(ctx, address)
 	if err != nil {
-		return nil // Each container is refused whose snapshotter is remote or unknown.
+		return nil //nolint:nilerr // Each container is refused whose snapshotter is remote or unknown.
 	}
 	return config.UsesRemote(remote)
 }

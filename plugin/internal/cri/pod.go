@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -56,12 +55,6 @@ func (c *Client) cgroupParent(ctx context.Context) (string, error) {
 		return "system.slice", nil
 	}
 	return "", nil
-}
-
-// Ready reports whether the sandbox of a pod runs.
-func (c *Client) Ready(ctx context.Context, pod *Pod) bool {
-	answer, err := c.runtime.PodSandboxStatus(ctx, &runtime.PodSandboxStatusRequest{PodSandboxId: pod.ID})
-	return err == nil && answer.GetStatus().GetState() == runtime.PodSandboxState_SANDBOX_READY
 }
 
 // RunContainer creates and starts a container of a pod. image is the ID of its image, and reference what the author of
@@ -130,20 +123,6 @@ func (c *Client) ImageID(ctx context.Context, reference string) (string, error) 
 		return "", fmt.Errorf("requesting image %s: %w", reference, err)
 	}
 	return answer.GetImage().GetId(), nil
-}
-
-// Images returns the references of all images, sorted.
-func (c *Client) Images(ctx context.Context) ([]string, error) {
-	list, err := c.images.ListImages(ctx, &runtime.ListImagesRequest{})
-	if err != nil {
-		return nil, fmt.Errorf("listing images: %w", err)
-	}
-	var references []string
-	for _, image := range list.GetImages() {
-		references = append(references, image.GetRepoTags()...)
-	}
-	slices.Sort(references)
-	return references, nil
 }
 
 // RemoveImage removes an image with all its names.
