@@ -24,6 +24,11 @@ func Endpoints() []Endpoint {
 			CheckRequest{},
 			CheckAnswer{},
 		},
+		{
+			explainEndpoint, "Decides about a container, or about an image in a namespace, and reports each step.",
+			ExplainRequest{},
+			Explanation{},
+		},
 		{statusEndpoint, "Reports the state of the daemon.", StatusRequest{}, Status{}},
 		{
 			fetchEndpoint, "Fetches evidence. The answer has one object in each line, while images are fetched; an object " +
