@@ -41,8 +41,8 @@ func TestQueries(t *testing.T) {
 	rig.Eventually(t, "decisions to be scraped", func() error {
 		return server.has(t, `increase(countersign_decisions_total{outcome="deny",reason="unsigned"}[1m]) > 0`)
 	})
-	t.Run("of the dashboard", func(t *testing.T) { server.dashboard(t) })
-	t.Run("of the alerts", func(t *testing.T) { server.rules(t) })
+	t.Run("of the dashboard", server.dashboard)
+	t.Run("of the alerts", server.rules)
 	t.Run("alerts become pending", func(t *testing.T) {
 		before := rig.Must(server.alerts(t.Context()))(t)
 		if !before["CountersignRefuses"] || before["CountersignPolicyInvalid"] || before["CountersignDown"] {
