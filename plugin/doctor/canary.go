@@ -160,7 +160,10 @@ func (c *canary) try(ctx context.Context, image string) (found Canaries) {
 // isAnswer reports whether containers were created, or refused by a plugin. Other errors may be due to a pod that
 // somebody has stopped. A container that should have been refused and was created is an answer in any case.
 func (c *Canaries) isAnswer() bool {
-	return c.Setup == nil && (c.Refused == nil || isValidation(c.Refused) && (c.Admitted == nil || isValidation(c.Admitted)))
+	if c.Setup != nil {
+		return false
+	}
+	return c.Refused == nil || isValidation(c.Refused) && (c.Admitted == nil || isValidation(c.Admitted))
 }
 
 // isValidation reports whether an error is the result of a validation: by containerd's validator or by countersign.

@@ -87,8 +87,10 @@ func TestCanariesAreTriedAgain(t *testing.T) {
 		found doctor.Canaries
 		want  bool
 	}{
-		"one is refused, and one runs":       {doctor.Canaries{Refused: refusal("rejected")}, true},
-		"both are refused":                   {doctor.Canaries{Refused: refusal("rejected"), Admitted: refusal("internal")}, true},
+		"one is refused, and one runs": {doctor.Canaries{Refused: refusal("rejected")}, true},
+		"both are refused": {
+			doctor.Canaries{Refused: refusal("rejected"), Admitted: refusal("internal")}, true,
+		},
 		"the pod was stopped in between":     {doctor.Canaries{Refused: refusal("rejected"), Admitted: stopped}, false},
 		"the pod was stopped before":         {doctor.Canaries{Refused: stopped, Admitted: stopped}, false},
 		"the pod could not be created":       {doctor.Canaries{Setup: stopped}, false},
