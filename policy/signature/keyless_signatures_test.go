@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func keylessSignatures(
 	for name, change := range promiseChanges() {
 		all["a promise with "+name] = one(promised(t, good, change))
 	}
-	for name, body := range bodies(good) {
+	for name, body := range bodies(good, other) {
 		all["an entry "+name] = one(logBody(t, ours, good, body))
 	}
 	return all
@@ -148,7 +149,7 @@ func promiseChanges() map[string]func(map[string]any) {
 }
 
 // bodies are entries that a log may have signed.
-func bodies(good signaturetest.Signature) map[string]string {
+func bodies(good, other signaturetest.Signature) map[string]string {
 	var promise struct {
 		Payload struct{ Body []byte }
 	}
@@ -159,14 +160,19 @@ func bodies(good signaturetest.Signature) map[string]string {
 	replaced := func(old, new string) string { return strings.Replace(body, old, new, 1) }
 	leaf := base64.StdEncoding.EncodeToString([]byte(good.Annotations[certifiedIn]))
 	return map[string]string{
-		"as it is":                 body,
-		"with spaces":              " " + body,
-		"with one more key":        replaced(`{`, `{"more":1,`),
-		"of no kind":               replaced(`"kind":"hashedrekord"`, `"x":1`),
-		"of another kind":          replaced("hashedrekord", "rekord"),
-		"of another version":       replaced(`"0.0.1"`, `"0.0.2"`),
-		"of no version":            replaced(`"apiVersion":"0.0.1"`, `"x":1`),
-		"with another hash":        replaced(`"sha256"`, `"sha512"`),
+		"as it is":           body,
+		"with spaces":        " " + body,
+		"with one more key":  replaced(`{`, `{"more":1,`),
+		"of no kind":         replaced(`"kind":"hashedrekord"`, `"x":1`),
+		"of another kind":    replaced("hashedrekord", "rekord"),
+		"of another version": replaced(`"0.0.1"`, `"0.0.2"`),
+		"of no version":      replaced(`"apiVersion":"0.0.1"`, `"x":1`),
+		"with another hash":  replaced(`"sha256"`, `"sha512"`),
+		"with the certificate of another": replaced(leaf,
+			base64.StdEncoding.EncodeToString([]byte(other.Annotations[certifiedIn]))),
+		"with the signature of another": replaced(good.Annotations[signedIn], other.Annotations[signedIn]),
+		"with the hash of another payload": regexp.MustCompile(`"value":"[0-9a-f]{8}`).
+			ReplaceAllString(body, `"value":"00000000`),
 		"with a hash that is none": replaced(`"value":"`, `"value":"x`),
 		"without a hash":           replaced(`"hash"`, `"mash"`),
 		"without data":             replaced(`"data"`, `"beta"`),
