@@ -10,9 +10,9 @@ long=(kubernetes attack lifecycle systemd layers explain node pull bundle)
 on23=(attack lifecycle layers pull crio)
 # A core. What the others test in addition differs little between 2.2 and 2.3.
 on22=(layers crio doctor)
-# Half of the time of attack on 2.3, for tests of evidence, of registries and of a flood, none of which depends on how the
-# image of a container is found.
-skip23='^TestEvidenceAttacks$|^TestMintedRegistries$|^TestAttacks$/^a_tenant_floods'
+# Half of the time of attack on 2.3, for tests of evidence, of registries, of a flood and of memory, none of which depends on
+# how the image of a container is found.
+skip23='^TestEvidenceAttacks$|^TestMintedRegistries$|^TestAttacks$/^a_tenant_floods|^TestAttacks$/^images_list_thousands'
 
 mapfile -t all < <(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./integration/... | sed 's|.*/integration/||')
 selects() { [ -z "$2" ] || grep -qwF -- "$1" <<<"$2"; }

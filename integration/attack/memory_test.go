@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -71,9 +73,20 @@ func absentees(what string, count, padding int) []ocispec.Descriptor {
 	return children
 }
 
-// manyWideIndexes gives a node a hundred images that are as large as any that are read: indexes of 9,900 manifests in
-// almost 4 MiB, and indexes of 250 in one, all of them with a manifest that is there; and images with a config each.
-// The daemon's memory stays within the bound of a node that has a thousand ordinary images.
+// manyWide is how many images manyWideIndexes gives a node. The daemon reads large ones slowly, so as not to delay
+// decisions: a hundred take minutes, and are for COUNTERSIGN_WIDE_INDEXES=100.
+func manyWide(t *testing.T) int {
+	t.Helper()
+	count, set := os.LookupEnv("COUNTERSIGN_WIDE_INDEXES")
+	if !set {
+		return 16
+	}
+	return must(strconv.Atoi(count))(t)
+}
+
+// manyWideIndexes gives a node images that are as large as any that are read: indexes of 9,900 manifests in almost
+// 4 MiB, and indexes of 250 in one, all of them with a manifest that is there; and images with a config each. The
+// daemon's memory stays within the bound of a node that has a thousand ordinary images.
 func (l *lab) manyWideIndexes(t *testing.T) {
 	const most = 200 // MiB
 	_, signed := l.signed(t, "shop/among-wide:v1", "signed among wide indexes")
@@ -85,7 +98,7 @@ func (l *lab) manyWideIndexes(t *testing.T) {
 	containerd := must(client.New(l.ContainerdSocket(), client.WithDefaultNamespace("k8s.io")))(t)
 	stored := contents{t.Context(), t, containerd}
 	present := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: signed.Digest, Size: 500}
-	for i := range 100 {
+	for i := range manyWide(t) {
 		name, what := fmt.Sprintf("wide-%d.example/x:v1", i), fmt.Sprint("wide ", i, " ")
 		if i%8 > 0 {
 			stored.name(name, stored.index(append(absentees(what, 9_900, 170), present)))
