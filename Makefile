@@ -13,7 +13,8 @@ export GOFLAGS     := -tags=containers_image_openpgp $(GOFLAGS)
 TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
-	integration/tools/containerd23 integration/tools/kind integration/tools/prometheus scripts/tools scripts/mutation
+	integration/tools/containerd23 integration/tools/kind integration/tools/prometheus scripts/tools \
+	scripts/packages scripts/mutation
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
 FUZZTIME ?= 30s
@@ -82,6 +83,9 @@ generate: ## generate the CRDs and the copy functions of their types
 generate-check: ## fail if generate would change anything, and show the changes
 	$(STEP) generate scripts/generate.sh --check
 
+dist: ## write archives, packages, SBOMs and checksums of a release to dist/; COSIGN_KEY signs them
+	scripts/dist.sh
+
 bench: $(LINT) ## run the benchmarks, then measure the promised limits on a real node (root)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
 
@@ -116,4 +120,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods bench-hostile tools clean reference pages generate generate-check
+.PHONY: bench-pods bench-hostile dist tools clean reference pages generate generate-check

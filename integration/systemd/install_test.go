@@ -21,8 +21,10 @@ func TestFromTheFirstInstallationToTheRemoval(t *testing.T) {
 	l.starts(t, "prod", unsigned)
 	l.journal(t, "countersign", `"msg":"decision"`, `"would_deny":true`, unsigned, `"namespace":"prod"`)
 
+	l.healthy(t)
 	l.run(t, "countersign", "install", "--mode", "enforce")
 	l.run(t, "countersign", "status", "--wait")
+	l.healthy(t)
 	l.refused(t, unsigned, "(unsigned)")
 	l.starts(t, "prod", signed)
 	l.journal(t, "countersign", `"msg":"decision"`, `"outcome":"deny"`, unsigned)
@@ -60,5 +62,16 @@ func TestOtherReleases(t *testing.T) {
 			l.unchanged(t, before)
 			l.starts(t, "prod", loaded)
 		})
+	}
+}
+
+// healthy requires that doctor finds no fault, and proves enforcement. No time service runs on the machine.
+func (l *lab) healthy(t *testing.T) {
+	t.Helper()
+	report := l.run(t, "countersign", "doctor", "--skip", "clock")
+	for _, line := range []string{"yes      canary_refused", "yes      canary_admitted", "yes      canary_removed"} {
+		if !strings.Contains(report, line) {
+			t.Errorf("doctor does not say %q:\n%s", line, report)
+		}
 	}
 }

@@ -18,11 +18,11 @@ import (
 )
 
 // elsewhere are the paths whose changes are not countersign's: other file systems, and what containerd, the registry,
-// systemd and the tests write.
+// systemd, dpkg and the tests write.
 func elsewhere() []string {
 	return []string{
 		"/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/opt/tools", "/var/lib/containerd", "/var/lib/registry",
-		"/var/lib/systemd", "/var/log", "/var/tmp", "/etc/cni", "/opt/cni",
+		"/var/lib/dpkg", "/var/lib/systemd", "/var/log", "/var/tmp", "/etc/cni", "/opt/cni",
 	}
 }
 
