@@ -100,11 +100,11 @@ func consequences() []consequence {
 			sandbox, "a pod that needs the sandbox",
 		},
 		{
-			"README.md", "Otherwise containers start unchecked while the plugin is disconnected",
+			"docs/install.md", "Otherwise containers start unchecked while the plugin is disconnected",
 			required, "startsUnchecked",
 		},
 		{
-			"README.md", "if it is refused, no pod starts",
+			"docs/install.md", "if it is refused, no pod starts",
 			sandbox, "a pod that needs the sandbox image says",
 		},
 		{
@@ -114,7 +114,8 @@ func consequences() []consequence {
 		{"README.md", "its last good version stays in force", documents, "the last good one counts"},
 		{"README.md", "every namespace is denied, because", documents, "brokenDirectory"},
 		{"README.md", "the daemon reconnects and registers automatically", runtimes, "containerdKilled"},
-		{"README.md", "running containers keep running", emergency, "TestEmergencySwitchOff"},
+		{"docs/install.md", "no container is created in the meantime", daemons, "killedInBetween"},
+		{"docs/install.md", "running containers keep running", emergency, "TestEmergencySwitchOff"},
 		{operations, "a start fails with exit status 78", exitStatus, "78"},
 		{
 			operations, "no container is created; otherwise containers start unchecked",
@@ -182,7 +183,7 @@ func product(t *testing.T) (paths []string) {
 	}
 	paths = append(paths, filesBelow(t, "conf", ".toml")...)
 	paths = append(paths, filesBelow(t, "conf", ".md")...)
-	return append(paths, "README.md", operations)
+	return append(paths, "README.md", "docs/install.md", operations)
 }
 
 // words returns a text in one line, with joined string literals and without the marks of comments.

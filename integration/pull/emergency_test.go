@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestEmergencySwitchOff runs the commands in README's section in their order on a node that enforces: afterwards every
+// TestEmergencySwitchOff runs the commands of docs/install.md in their order on a node that enforces: afterwards every
 // image can be pulled and run, and the containers that ran before still run. The node has no systemd, so the test plays
 // the part of systemctl, and uses the node's directories instead of the host's.
 func TestEmergencySwitchOff(t *testing.T) {
@@ -25,7 +25,7 @@ func TestEmergencySwitchOff(t *testing.T) {
 	pod := l.runsAtOnce(t, prod, signed)
 	l.refusesPull(t, unsigned, "unsigned")
 
-	for _, command := range commandsOf(t, "../../README.md", "### Switch it off in an emergency") {
+	for _, command := range commandsOf(t, "../../docs/install.md", "### Switch it off by hand") {
 		l.perform(t, strings.Fields(command))
 	}
 	rig.WantMarker(t, pod, l.Marker(signed))
@@ -57,7 +57,7 @@ func (l *lab) requireByDropIn(t *testing.T) {
 
 const verifierDirectory = "/opt/containerd/image-verifier/bin"
 
-// perform does on the node what a command in README does on a host.
+// perform does on the node what a command of the page does on a host.
 func (l *lab) perform(t *testing.T, command []string) {
 	t.Helper()
 	switch strings.Join(command[:2], " ") {
@@ -66,7 +66,7 @@ func (l *lab) perform(t *testing.T, command []string) {
 			path = strings.Replace(path, "/etc/containerd/conf.d", l.Path("conf.d"), 1)
 			path = strings.Replace(path, verifierDirectory, l.VerifierDirectory(), 1)
 			if !strings.HasPrefix(path, l.Path()+string(filepath.Separator)) {
-				t.Fatalf("README removes %s, which this test does not know", path)
+				t.Fatalf("the page removes %s, which this test does not know", path)
 			}
 			rig.OK(t, os.Remove(path))
 		}
@@ -75,7 +75,7 @@ func (l *lab) perform(t *testing.T, command []string) {
 	case "systemctl disable":
 		rig.OK(t, l.Daemon.Terminate(t.Context()))
 	default:
-		t.Fatalf("README has a command that this test does not know: %v", command)
+		t.Fatalf("the page has a command that this test does not know: %v", command)
 	}
 }
 
