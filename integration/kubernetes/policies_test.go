@@ -70,7 +70,7 @@ func clusterPolicy(policy, selector object) object {
 
 const someDigest = "@sha256:b7e686e30346e9ace664fa09c0275262f8b9a443ed56d22165a0e201f6488c13"
 
-// TestTheAPIServerChecksPolicies applies the CRDs to a real API server, which then accepts what OpenShift's kinds accept,
+// TestTheAPIServerChecksPolicies applies the CRDs to a real API server, which accepts what OpenShift's kinds accept,
 // and refuses what could never work.
 func TestTheAPIServerChecksPolicies(t *testing.T) {
 	t.Parallel()
