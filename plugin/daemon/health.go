@@ -30,6 +30,7 @@ func (d *daemon) registerProbes() {
 	d.metrics.Probe(metrics.Evidence, evidenceHealth(d.keeper))
 	d.metrics.Probe(metrics.AuditFile, d.recorder.file.health)
 	d.metrics.Probe(metrics.Registries, registriesHealth(d.registries))
+	d.metrics.Optional(metrics.Required, d.current.onlyAudits)
 	d.metrics.Register(metrics.Gauges{
 		PolicyGood:    func() time.Time { return d.documents.Status().LastGood },
 		EvidenceBytes: d.keeper.StoredBytes,

@@ -28,6 +28,11 @@ func (c *current) config() *conf.Config { return c.pointer.Load() }
 // audit reports whether a namespace is in audit mode.
 func (c *current) audit(namespace string) bool { return c.config().Mode(namespace) == conf.ModeAudit }
 
+// onlyAudits reports whether every namespace is in audit mode.
+func (c *current) onlyAudits() bool {
+	return !c.config().ModeAnywhere(conf.ModeEnforce)
+}
+
 // remoteSnapshotters reports whether containers are evaluated whose files are fetched when they are read.
 func (c *current) remoteSnapshotters() bool { return c.config().Enforce.InsecureRemoteSnapshotters }
 

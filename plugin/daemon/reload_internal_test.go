@@ -104,3 +104,22 @@ func TestDefaultsWithoutAFileAreAWarning(t *testing.T) {
 	newReloading(t, "").says(t, `"level":"WARN","msg":"no configuration file: using the defaults"`)
 	newReloading(t, "[log]\nlevel = \"info\"\n").says(t, `"msg":"starting","version":"countersign `)
 }
+
+func TestOnlyAuditsMeansEveryNamespace(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want bool
+	}{
+		"the default enforces": {"", false},
+		"audit":                {"[enforce]\nmode = 'audit'\n", true},
+		"audit, and a namespace is audited as well":    {"[enforce]\nmode = 'audit'\n[enforce.namespaces]\na = 'audit'\n", true},
+		"audit, but one namespace is enforced":         {"[enforce]\nmode = 'audit'\n[enforce.namespaces]\na = 'enforce'\n", false},
+		"enforce, although each named one is in audit": {"[enforce]\nmode = 'enforce'\n[enforce.namespaces]\na = 'audit'\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := newReloading(t, test.text).current.onlyAudits(); got != test.want {
+				t.Errorf("onlyAudits() = %v, want %v", got, test.want)
+			}
+		})
+	}
+}

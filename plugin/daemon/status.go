@@ -34,7 +34,9 @@ type containerdStatus struct {
 	hosts string
 	// sandboxImage receives the reference of the sandbox image.
 	sandboxImage func(string)
-	metrics      *metrics.Metrics
+	// onlyAudits reports whether every namespace is in audit mode, so that containerd need not require the plugin.
+	onlyAudits func() bool
+	metrics    *metrics.Metrics
 	log          *slog.Logger
 
 	// config is containerd's configuration; nil: not known.
@@ -66,6 +68,7 @@ func (d *daemon) reportStatus(ctx context.Context, group *errgroup.Group) {
 		pullTimeout:  func() time.Duration { return d.current.config().Pull.Timeout },
 		hosts:        d.config.Registry.ConfigPath,
 		sandboxImage: d.sandbox.configured,
+		onlyAudits:   d.current.onlyAudits,
 		metrics:      d.metrics,
 		log:          d.log,
 	}
@@ -140,6 +143,9 @@ func (s *containerdStatus) check(ctx context.Context, registered bool) {
 		if registered {
 			s.log.InfoContext(ctx, "containerd requires countersign")
 		}
+	case answer.status == metrics.No && s.onlyAudits():
+		s.log.InfoContext(ctx, "containerd does not require countersign: every namespace is in audit mode, and containers "+
+			"that are created while the daemon is not registered are not audited", "cause", answer.cause)
 	case answer.status == metrics.No:
 		s.log.ErrorContext(ctx, "containerd does not require countersign: containers start unchecked while the "+
 			"daemon is not registered", "error", answer.cause)

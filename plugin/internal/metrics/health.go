@@ -1,9 +1,7 @@
 package metrics
 
 import (
-	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/text"
 )
 
 // Check is one question about the daemon's health, by its name in JSON and in the label "check".
@@ -83,6 +80,8 @@ type health struct {
 	runtime Runtime
 	answers map[Check]answer
 	probes  map[Check]ProbeFunc
+	// optional reports whether the answer "no" to a check is what the operator wants.
+	optional map[Check]func() bool
 
 	unanswered atomic.Bool
 }
@@ -94,7 +93,7 @@ type answer struct {
 }
 
 func newHealth() *health {
-	h := &health{answers: make(map[Check]answer), probes: make(map[Check]ProbeFunc)}
+	h := &health{answers: make(map[Check]answer), probes: make(map[Check]ProbeFunc), optional: make(map[Check]func() bool)}
 	for _, question := range questions() {
 		h.answers[question.check] = answer{cause: "not checked yet", since: time.Now()}
 	}
@@ -113,6 +112,14 @@ func (m *Metrics) Probe(check Check, probe ProbeFunc) {
 	m.health.mu.Lock()
 	defer m.health.mu.Unlock()
 	m.health.probes[check] = probe
+}
+
+// Optional registers a function that reports whether the answer "no" to a check is what the operator wants. While it
+// returns true, that answer does not prevent readiness.
+func (m *Metrics) Optional(check Check, wanted func() bool) {
+	m.health.mu.Lock()
+	defer m.health.mu.Unlock()
+	m.health.optional[check] = wanted
 }
 
 // set records an answer. The time remains that of the last change of status.
@@ -135,62 +142,6 @@ func (h *health) probe() {
 		h.set(check, status, cause)
 		h.mu.Unlock()
 	}
-}
-
-// Result is one check and its answer, in JSON.
-type Result struct {
-	Check  Check  `json:"check"`
-	Status string `json:"status"`
-	// Cause is one line, and may be empty for "yes".
-	Cause string `json:"cause"`
-	// Since is when the daemon last saw the status change.
-	Since time.Time `json:"since"`
-
-	question string
-}
-
-// Report is the health of the daemon.
-type Report struct {
-	// Healthy is the answer of /healthz: whether the plugin is registered. A restart repairs nothing else.
-	Healthy bool `json:"healthy"`
-	// Ready is the answer of /readyz: whether every check is answered with yes.
-	Ready  bool     `json:"ready"`
-	Checks []Result `json:"checks"`
-	// Runtime is empty until the plugin has registered for the first time.
-	Runtime
-}
-
-// Health returns the answers to all checks.
-func (m *Metrics) Health() Report {
-	h := m.health
-	h.probe()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	report := Report{Ready: true, Runtime: h.runtime}
-	for _, question := range questions() {
-		found := h.answers[question.check]
-		report.Checks = append(report.Checks, Result{
-			Check: question.check, Status: found.status.String(), question: question.text,
-			Cause: text.OneLine(found.cause), Since: found.since.UTC().Truncate(time.Second),
-		})
-		report.Ready = report.Ready && found.status == Yes
-	}
-	report.Healthy = h.answers[Registered].status == Yes
-	return report
-}
-
-// String returns one line for each check.
-func (r Report) String() string {
-	var lines strings.Builder
-	for _, check := range r.Checks {
-		cause := ""
-		if check.Cause != "" {
-			cause = " (" + check.Cause + ")"
-		}
-		fmt.Fprintf(&lines, "%s: %s%s, since %s\n",
-			check.question, check.Status, cause, check.Since.Format(time.RFC3339))
-	}
-	return lines.String() + r.lines()
 }
 
 // Describe implements [prometheus.Collector].

@@ -86,6 +86,30 @@ func TestHealthIsRegistrationAndReadinessIsEverything(t *testing.T) {
 	}
 }
 
+func TestANoThatTheOperatorWantsDoesNotPreventReadiness(t *testing.T) {
+	for name, test := range map[string]struct {
+		status metrics.Status
+		wanted bool
+		want   int
+	}{
+		"yes":                             {metrics.Yes, false, 200},
+		"no, and it is wanted":            {metrics.No, true, 200},
+		"no, and it is not wanted":        {metrics.No, false, 503},
+		"unknown, and no would be wanted": {metrics.Unknown, true, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := metrics.New(nil)
+			wellExcept(m, map[metrics.Check]metrics.Status{metrics.Required: test.status})
+			m.Optional(metrics.Required, func() bool { return test.wanted })
+			got := ask(m, "/readyz")
+			if line := "required by containerd: " + test.status.String(); got.Code != test.want ||
+				!strings.Contains(got.Body.String(), line) {
+				t.Errorf("/readyz answers %d:\n%s\nwant %d with %s", got.Code, got.Body, test.want, line)
+			}
+		})
+	}
+}
+
 func TestNothingIsClaimedBeforeItIsChecked(t *testing.T) {
 	for _, check := range metrics.New(nil).Health().Checks {
 		if check.Status != "unknown" || check.Cause == "" {
