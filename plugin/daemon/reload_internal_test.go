@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -107,17 +108,17 @@ func TestDefaultsWithoutAFileAreAWarning(t *testing.T) {
 
 func TestOnlyAuditsMeansEveryNamespace(t *testing.T) {
 	for name, test := range map[string]struct {
-		text string
-		want bool
+		mode, namespace string
+		want            bool
 	}{
-		"the default enforces": {"", false},
-		"audit":                {"[enforce]\nmode = 'audit'\n", true},
-		"audit, and a namespace is audited as well":    {"[enforce]\nmode = 'audit'\n[enforce.namespaces]\na = 'audit'\n", true},
-		"audit, but one namespace is enforced":         {"[enforce]\nmode = 'audit'\n[enforce.namespaces]\na = 'enforce'\n", false},
-		"enforce, although each named one is in audit": {"[enforce]\nmode = 'enforce'\n[enforce.namespaces]\na = 'audit'\n", false},
+		"audit, and a namespace is audited as well":    {"audit", "audit", true},
+		"audit, but one namespace is enforced":         {"audit", "enforce", false},
+		"enforce, although each named one is in audit": {"enforce", "audit", false},
+		"enforce": {"enforce", "enforce", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := newReloading(t, test.text).current.onlyAudits(); got != test.want {
+			text := fmt.Sprintf("[enforce]\nmode = '%s'\n[enforce.namespaces]\na = '%s'\n", test.mode, test.namespace)
+			if got := newReloading(t, text).current.onlyAudits(); got != test.want {
 				t.Errorf("onlyAudits() = %v, want %v", got, test.want)
 			}
 		})

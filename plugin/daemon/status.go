@@ -37,7 +37,7 @@ type containerdStatus struct {
 	// onlyAudits reports whether every namespace is in audit mode, so that containerd need not require the plugin.
 	onlyAudits func() bool
 	metrics    *metrics.Metrics
-	log          *slog.Logger
+	log        *slog.Logger
 
 	// config is containerd's configuration; nil: not known.
 	config *containerd.Config

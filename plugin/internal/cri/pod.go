@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -102,8 +103,7 @@ func (c *Client) removePod(ctx context.Context, id string) error {
 		return fmt.Errorf("listing containers: %w", err)
 	}
 	for _, container := range list.GetContainers() {
-		_, err := c.runtime.RemoveContainer(ctx, &runtime.RemoveContainerRequest{ContainerId: container.GetId()})
-		if err != nil {
+		if err := c.removeContainer(ctx, container.GetId()); err != nil {
 			return fmt.Errorf("removing container %s: %w", container.GetId(), err)
 		}
 	}
@@ -114,6 +114,32 @@ func (c *Client) removePod(ctx context.Context, id string) error {
 		return fmt.Errorf("removing pod %s: %w", id, err)
 	}
 	return nil
+}
+
+// Limits of [Client.removeContainer].
+const (
+	removeInterval = 100 * time.Millisecond
+	removeTimeout  = 3 * time.Second
+)
+
+// removeContainer removes a container, and tries again for a while if containerd refuses: a container that has just
+// ended counts as running until containerd has handled the event of its end (containerd v2.4.2, RemoveContainer).
+func (c *Client) removeContainer(ctx context.Context, id string) error {
+	waiting, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	ticker := time.NewTicker(removeInterval)
+	defer ticker.Stop()
+	for {
+		_, err := c.runtime.RemoveContainer(ctx, &runtime.RemoveContainerRequest{ContainerId: id})
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-waiting.Done():
+			return err
+		case <-ticker.C:
+		}
+	}
 }
 
 // ImageID returns the ID of an image; empty: containerd's CRI does not know it.

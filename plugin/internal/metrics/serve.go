@@ -15,8 +15,9 @@ import (
 )
 
 // Handler serves /metrics in Prometheus's formats, /healthz and /readyz. /healthz answers 200 while the plugin is
-// registered with NRI, /readyz while every check is answered with yes (but see [Metrics.Optional]); else they answer 503. Both have the same
-// body: a line of text for each check, or JSON if the client requests it (Accept: application/json, or ?format=json).
+// registered with NRI, /readyz while every check is answered with yes (but see [Metrics.Optional]); otherwise they
+// answer 503. Both have the same body: a line of text for each check, or JSON if the client requests it (Accept:
+// application/json, or ?format=json).
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
