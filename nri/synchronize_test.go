@@ -14,7 +14,7 @@ import (
 )
 
 func TestRunningContainersAreReportedOnly(t *testing.T) {
-	const running = 500
+	const running = 300
 	c := newContainerd(t)
 	for i := range running {
 		pod, container := samplePod(), sampleContainer()
