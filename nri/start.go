@@ -3,6 +3,7 @@ package nri
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/containerd/nri/pkg/api"
 
@@ -27,6 +28,27 @@ func (s *session) StartContainer(ctx context.Context, pod *api.PodSandbox, conta
 	return err
 }
 
+// The start waits for a final verdict for maxStartWait, and asks again after pauses that double.
+const (
+	maxStartWait = 200 * time.Millisecond
+	minStartWait = 5 * time.Millisecond
+)
+
+// untilFinal decides again while the verdict is not final: after a restart, the daemon confirms within milliseconds what
+// it knows about an image, and a container that is started before that cannot be refused any more.
+func untilFinal(decide decideFunc) decideFunc {
+	return func(ctx context.Context, info ContainerInfo) (policy.Verdict, details) {
+		waiting, cancel := context.WithTimeout(ctx, maxStartWait)
+		defer cancel()
+		for wait := minStartWait; ; wait *= 2 {
+			verdict, more := decide(ctx, info)
+			if verdict.Admitted() || verdict.Reason.Final() || !pause(waiting, wait) {
+				return verdict, more
+			}
+		}
+	}
+}
+
 // start returns an error if the recorded image is definitely not accepted. A pending verdict does not refuse: the
 // validation has admitted the container, and the kubelet counts a refusal here as a crash.
 func (h *Handler) start(ctx context.Context, info ContainerInfo, validated *validation) (undecided bool, err error) {
@@ -34,7 +56,7 @@ func (h *Handler) start(ctx context.Context, info ContainerInfo, validated *vali
 		return false, nil // It was reported when it was validated.
 	}
 	info.FoundBy = policy.FoundByConfig
-	report, more := h.evaluate(ctx, info, Start, h.byRecord(validated))
+	report, more := h.evaluate(ctx, info, Start, untilFinal(h.byRecord(validated)))
 	if report.Verdict.Admitted() {
 		return false, nil
 	}

@@ -82,6 +82,39 @@ func (s second) play(t *testing.T) (lines []string, validated, started error) {
 	return slices.Compact(lines), validated, started
 }
 
+// TestAStartWaitsForAFinalVerdict: shortly after the daemon has started, what it knows about an image is not confirmed.
+func TestAStartWaitsForAFinalVerdict(t *testing.T) {
+	for name, test := range map[string]struct {
+		final   policy.Reason
+		refuses bool
+	}{
+		"the image is refused":  {policy.Unsigned, true},
+		"the image is accepted": {policy.Accepted, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				handler, _ := newHandler()
+				attempts := 0
+				handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+					if attempts++; attempts < 4 {
+						return policy.Verdict{Reason: policy.Pending}
+					}
+					if test.final == policy.Accepted {
+						return accept(ctx, q)
+					}
+					return policy.Verdict{Reason: test.final}
+				}
+				handler.Content = func(context.Context, policy.Container) ([]digestOf, error) { return []digestOf{config}, nil }
+				handler.Record = func(context.Context, string) (policy.Record, error) { return of(config), nil }
+				err := nri.NewWithoutImages(t.Context(), handler).Start(t.Context(), samplePod(), sampleContainer())
+				if attempts != 4 || (err != nil) != test.refuses {
+					t.Errorf("after %d attempts the start returns %v", attempts, err)
+				}
+			})
+		})
+	}
+}
+
 func of(config digestOf, volumes ...policy.RecordedVolume) policy.Record {
 	return policy.Record{Config: config, Volumes: volumes}
 }
