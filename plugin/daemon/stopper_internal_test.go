@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,8 @@ import (
 type runningNode struct {
 	*running
 	config *conf.Config
+	// mu guards refused and evaluated, which a test uses while the node runs.
+	mu sync.Mutex
 	// refused are the containers that the policy refuses now, of those that run.
 	refused map[string]bool
 	runs    []containerd.Container
@@ -44,6 +47,8 @@ func newRunningNode(t *testing.T, containers int, namespace string) *runningNode
 		changed: newNotifier(),
 		list:    func(context.Context) ([]containerd.Container, error) { return n.runs, n.fails },
 		evaluate: func(ctx context.Context, infos []nri.ContainerInfo, report func(context.Context, nri.Report)) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
 			if len(infos) == len(n.runs) {
 				n.evaluated++
 			}
@@ -77,6 +82,12 @@ func newRunningNode(t *testing.T, containers int, namespace string) *runningNode
 		log:     slog.New(slog.DiscardHandler),
 	}
 	return n
+}
+
+func (n *runningNode) evaluations() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.evaluated
 }
 
 // after runs the node's evaluations for some time after a change of the policies.
@@ -197,7 +208,9 @@ func TestAContainerIsEvaluatedOnceMoreBeforeItIsStopped(t *testing.T) {
 		if !n.drift.has("c3") {
 			t.Error("c3 is not in drift")
 		}
+		n.mu.Lock()
 		delete(n.refused, "c3") // Nothing notifies of it.
+		n.mu.Unlock()
 		time.Sleep(time.Hour)
 		cancel()
 		<-done
@@ -218,13 +231,13 @@ func TestRunningContainersAreEvaluatedAfterChangesAndOnceADay(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Minute)
-		if n.evaluated < 1 || n.evaluated > 2 {
-			t.Errorf("a hundred changes in ten seconds led to %d evaluations, want 1 or 2", n.evaluated)
+		before := n.evaluations()
+		if before < 1 || before > 2 {
+			t.Errorf("a hundred changes in ten seconds led to %d evaluations, want 1 or 2", before)
 		}
-		before := n.evaluated
 		time.Sleep(25 * time.Hour)
-		if n.evaluated != before+1 {
-			t.Errorf("%d evaluations in a day without changes, want 1", n.evaluated-before)
+		if after := n.evaluations(); after != before+1 {
+			t.Errorf("%d evaluations in a day without changes, want 1", after-before)
 		}
 		cancel()
 		<-done
