@@ -34,8 +34,8 @@ const (
 	minStartWait = 5 * time.Millisecond
 )
 
-// untilFinal decides again while the verdict is not final: after a restart, the daemon confirms within milliseconds what
-// it knows about an image, and a container that is started before that cannot be refused any more.
+// untilFinal decides again while the verdict is not final: after a restart, the daemon confirms within milliseconds
+// what it knows about an image, and a container that is started before that cannot be refused any more.
 func untilFinal(decide decideFunc) decideFunc {
 	return func(ctx context.Context, info ContainerInfo) (policy.Verdict, details) {
 		waiting, cancel := context.WithTimeout(ctx, maxStartWait)
