@@ -10,7 +10,7 @@ import (
 // TestAbsentManifestsUseLittleMemory: a tenant's image may list ten thousand manifests of other platforms, in one index
 // or in many. What is cached of each image does not grow with them.
 func TestAbsentManifestsUseLittleMemory(t *testing.T) {
-	const images, most = 5, 300 // Indexes, and what they list.
+	const images, most = 3, 300 // Indexes, and what they list.
 	for name, index := range map[string]func(s *stores, i int) ocispec.Descriptor{
 		"one index": func(s *stores, i int) ocispec.Descriptor {
 			return s.index(absentMany(9_900, fmt.Sprint("image ", i, " "))...)

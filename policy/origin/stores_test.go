@@ -151,10 +151,10 @@ func (s *stores) run(c *origin.Containerd) (stop func()) {
 	return stop
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition. The race detector on a busy machine makes some of them late.
 func eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
