@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CI=true
 
 # Longest first, so that no core is idle in the end. Packages that are not listed run on 2.4 only.
-long=(kubernetes attack lifecycle systemd layers explain node pull bundle)
+long=(kubernetes monitoring attack lifecycle systemd layers explain node pull bundle)
 on23=(attack lifecycle layers pull crio)
 # A core. What the others test in addition differs little between 2.2 and 2.3.
 on22=(layers crio doctor)
