@@ -53,7 +53,7 @@ unit: ## run the tests that need no node
 
 race: ## run the tests of concurrent packages with the race detector (needs a C compiler)
 	$(STEP) compiler scripts/compiler.sh
-	$(STEP) race env CGO_ENABLED=1 go test -race $(RACE)
+	$(STEP) race env CGO_ENABLED=1 go test -race -timeout 30m $(RACE)
 
 node: ## run the tests on real nodes of each release of containerd; none may skip (root)
 	$(STEP) node scripts/node.sh
