@@ -39,11 +39,12 @@ func (s *stopper) stops() bool { return s.config().StopsAnywhere() }
 // stopOne stops the container that is in drift for longest, of those that are to be stopped. The container is
 // evaluated once more before: the policy, or the mode of its namespace, may have changed.
 func (s *stopper) stopOne(ctx context.Context, on *running) error {
-	at := slices.IndexFunc(on.drift.list(), s.due)
+	drifted := on.drift.list()
+	at := slices.IndexFunc(drifted, s.due)
 	if at < 0 {
 		return nil
 	}
-	due := on.drift.list()[at]
+	due := drifted[at]
 	containers, err := on.listed(ctx)
 	if err != nil {
 		return err
