@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/countersign/countersign/plugin/internal/metrics"
@@ -44,17 +43,12 @@ func policyHealth(status files.Status) (documents, keys healthAnswer) {
 	if len(status.Keys) > 0 {
 		keys = healthAnswer{metrics.No, more(describeKey(status.Keys[0]), len(status.Keys))}
 	}
-	invalid := 0
-	for _, problem := range status.Problems {
-		ofKey := func(key files.KeyProblem) bool { return problem.Path == "" && key.Cause == problem.Text }
-		if slices.ContainsFunc(status.Keys, ofKey) {
-			continue // The check of key files reports it, with document and scope.
-		}
-		if invalid++; invalid == 1 {
-			documents = healthAnswer{metrics.No, describeProblem(problem)}
-		}
+	// The check of key files reports the others, with document and scope.
+	invalid := status.DocumentProblems()
+	if len(invalid) > 0 {
+		documents = healthAnswer{metrics.No, describeProblem(invalid[0])}
 	}
-	documents.cause = more(documents.cause, invalid)
+	documents.cause = more(documents.cause, len(invalid))
 	return documents, keys
 }
 

@@ -63,7 +63,7 @@ func pullFaults() map[string]fault {
 		},
 	}
 	for name, setting := range map[string]string{
-		"the CRI plugin pulls by itself":    "use_local_image_pull = true",
+		"the CRI plugin pulls locally":      "use_local_image_pull = true",
 		"layers are discarded":              "discard_unpacked_layers = true",
 		"snapshots are annotated":           "disable_snapshot_annotations = false",
 		"pulls are synchronised":            "image_pull_with_sync_fs = true",

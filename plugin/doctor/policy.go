@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/countersign/countersign/policy"
-	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/signature"
 )
 
@@ -58,11 +57,8 @@ func ofPolicies(find func(*Node) []string) func(*Node) Answer {
 // invalidDocuments leaves out problems with keys. A daemon that answers may have found others than the files have now.
 func invalidDocuments(n *Node) []string {
 	var found []string
-	for _, problem := range n.Policies.Status.Problems {
-		ofKey := func(key files.KeyProblem) bool { return problem.Path == "" && key.Cause == problem.Text }
-		if !slices.ContainsFunc(n.Policies.Status.Keys, ofKey) {
-			found = append(found, problem.Text)
-		}
+	for _, problem := range n.Policies.Status.DocumentProblems() {
+		found = append(found, problem.Text)
 	}
 	if check := n.Daemon.Value.Check("policies"); len(found) == 0 && check.Status == string(No) {
 		found = append(found, check.Cause)

@@ -39,6 +39,14 @@ type KeyProblem struct {
 	Cause string
 }
 
+// DocumentProblems returns the problems without those that Keys explains.
+func (s *Status) DocumentProblems() []Problem {
+	return slices.DeleteFunc(slices.Clone(s.Problems), func(problem Problem) bool {
+		ofKey := func(key KeyProblem) bool { return problem.Path == "" && key.Cause == problem.Text }
+		return slices.ContainsFunc(s.Keys, ofKey)
+	})
+}
+
 // uses returns the document and scope of a problem with a key, and how many more requirements have it.
 func (s *Status) uses(p Problem) []any {
 	if p.Path != "" {
