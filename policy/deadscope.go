@@ -36,22 +36,31 @@ func CheckScope(scope string) *DeadScope {
 	return dead
 }
 
-// scopeMatches reports whether some reference selects the scope. These candidates are sufficient: the scope itself, a
-// repository, a prefix of repositories, or a wildcard for hosts.
-func scopeMatches(scope string) bool {
-	if scope == "" {
-		return true
-	}
+// scopeMatches reports whether some reference selects the scope.
+func scopeMatches(scope string) bool { return scope == "" || ScopesFrom(scope) != nil }
+
+// ScopesFrom returns the scopes that are looked up for an image of a scope, from that scope on, the most specific first,
+// or nil if no reference selects the scope. A document with any of them governs the scope. Tags, digests and ports are
+// part of names, as in containers/image (docker/policyconfiguration, v5.42.0): example.com/a:v1 is in example.com/a, and
+// example.com:5000 is not in example.com, although both are in *.com.
+//
+// These references are sufficient: the scope itself, one below it, or one at a host that a wildcard matches.
+func ScopesFrom(scope string) []string {
 	witnesses := []string{scope + "/a", scope}
 	if parent, ok := strings.CutPrefix(scope, "*."); ok {
 		witnesses = []string{"a." + parent + "/a"}
 	}
 	for _, witness := range witnesses {
-		if ref, err := Normalize(witness); err == nil && slices.Contains(scopesOf(ref), scope) {
-			return true
+		ref, err := Normalize(witness)
+		if err != nil {
+			continue
+		}
+		all := scopesOf(ref)
+		if i := slices.Index(all, scope); i >= 0 {
+			return all[i:]
 		}
 	}
-	return false
+	return nil
 }
 
 func whyDead(scope string) string {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/countersign/countersign/plugin/agent/api/v1alpha1"
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
 )
 
@@ -65,15 +66,11 @@ func New(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) (*Compiler
 			problems = append(problems, Problem{Reason: InvalidSelector, Detail: err.Error()})
 		}
 		c.cluster = append(c.cluster, clusterPolicy{read, selector})
-		c.note(policy.Name, problems)
+		if len(problems) > 0 {
+			c.problems[policy.Name] = problems
+		}
 	}
 	return c, nil
-}
-
-func (c *Compiler) note(name string, problems []Problem) {
-	if len(problems) > 0 {
-		c.problems[name] = problems
-	}
 }
 
 func selectorOf(selector *metav1.LabelSelector) (labels.Selector, error) { //nolint:ireturn // It is the library's.
@@ -153,8 +150,8 @@ func (c *Compiler) namespaceScopes(
 }
 
 // dropped reports whether a scope of a namespace's policy has no effect, and why.
-func (c *Compiler) dropped(scope string, governed scopes, policy compiled) (Problem, bool) {
-	for _, governor := range governors(scope) {
+func (c *Compiler) dropped(scope string, governed scopes, of compiled) (Problem, bool) {
+	for _, governor := range policy.ScopesFrom(scope) {
 		if _, ok := governed[governor]; ok {
 			return Problem{
 				Reason: ConflictScopes, Scope: scope,
@@ -169,7 +166,7 @@ func (c *Compiler) dropped(scope string, governed scopes, policy compiled) (Prob
 			Reason: ConflictScopes, Scope: scope,
 			Detail: fmt.Sprintf("scope %s is refused by the node's system policy, by its scope %s", scope, from),
 		}, true
-	case policy.accepts && !demanded.accepts:
+	case of.accepts && !demanded.accepts:
 		return Problem{
 			Reason: ConflictScopes, Scope: scope,
 			Detail: fmt.Sprintf("scope %s would be accepted without a signature, and the node's system policy requires more",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
 )
 
@@ -73,7 +74,7 @@ type demand struct {
 // a default.
 func (s system) governing(scope string) (demand, string) {
 	known := s.transports[transport]
-	for _, governor := range governors(scope) {
+	for _, governor := range policy.ScopesFrom(scope) {
 		if list, ok := known[governor]; ok {
 			return demandOf(list), governor
 		}
