@@ -108,19 +108,31 @@ type checks struct {
 	alike   func(context.Context, policy.Question) ([]digest.Digest, error)
 	// signers returns who signed an admitted image.
 	signers func(context.Context, policy.Question) []string
-	slots   chan struct{}
+	slots   slots
+}
+
+// slots limits the checks and explanations in progress.
+type slots chan struct{}
+
+// acquire waits for a slot until the context ends.
+func (s slots) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case s <- struct{}{}:
+		return func() { <-s }, nil
+	case <-ctx.Done():
+		return nil, errors.New("too many other checks are in progress")
+	}
 }
 
 // answer answers one request. It repeats a pending decision until the timeout, as the kubelet would retry.
 func (c *checks) answer(ctx context.Context, request CheckRequest) (CheckAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return CheckAnswer{}, errors.New("too many other checks are in progress")
+	release, err := c.slots.acquire(ctx)
+	if err != nil {
+		return CheckAnswer{}, err
 	}
+	defer release()
 	question := policy.Question{Namespace: request.Namespace, Reference: request.Reference, Config: request.Config}
 	foundBy := c.foundBy()
 	decide := c.decide

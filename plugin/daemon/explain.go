@@ -3,7 +3,6 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -52,7 +51,7 @@ type explainer struct {
 	running func(context.Context) ([]containerd.Container, error)
 	record  policy.RecordFunc
 	content policy.ContentFunc
-	slots   chan struct{}
+	slots   slots
 }
 
 // subject is what an explanation is about.
@@ -67,12 +66,11 @@ type subject struct {
 func (e *explainer) answer(ctx context.Context, request ExplainRequest) (Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		return Explanation{}, errors.New("too many other checks are in progress")
+	release, err := e.slots.acquire(ctx)
+	if err != nil {
+		return Explanation{}, err
 	}
+	defer release()
 	start := time.Now()
 	about, err := e.find(ctx, request)
 	if err != nil {

@@ -18,7 +18,7 @@ func (d *daemon) newChecks() *checks {
 		signers: func(ctx context.Context, q policy.Question) []string {
 			return Signers(ctx, d.decider, d.kinds, q)
 		},
-		slots: make(chan struct{}, maxChecks),
+		slots: make(slots, maxChecks),
 	}
 }
 
