@@ -39,10 +39,10 @@ func CheckScope(scope string) *DeadScope {
 // scopeMatches reports whether some reference selects the scope.
 func scopeMatches(scope string) bool { return scope == "" || ScopesFrom(scope) != nil }
 
-// ScopesFrom returns the scopes that are looked up for an image of a scope, from that scope on, the most specific first,
-// or nil if no reference selects the scope. A document with any of them governs it. Tags, digests and ports are part of
-// names, as in containers/image (docker/policyconfiguration, v5.42.0): example.com/a:v1 is in example.com/a, and
-// example.com:5000 is not in example.com, although both are in *.com.
+// ScopesFrom returns the scopes that are looked up for an image of a scope, from that scope on, the most specific
+// first, or nil if no reference selects the scope. A document with any of them governs it. Tags, digests and ports are
+// part of names, as in containers/image (docker/policyconfiguration, v5.42.0): example.com/a:v1 is in example.com/a,
+// and example.com:5000 is not in example.com, although both are in *.com.
 //
 // These references are sufficient: the scope itself, one below it, or one at a host that a wildcard matches.
 func ScopesFrom(scope string) []string {
