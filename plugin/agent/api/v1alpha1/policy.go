@@ -10,6 +10,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:path=imagepolicies,scope=Namespaced,categories=policies
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.policy.rootOfTrust.policyType`
 // +kubebuilder:printcolumn:name="Scopes",type=string,JSONPath=`.spec.scopes`
+// +kubebuilder:printcolumn:name="Nodes",type=string,JSONPath=`.status.nodes.summary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ImagePolicy struct {
@@ -41,6 +42,7 @@ type ImagePolicyList struct {
 // +kubebuilder:resource:path=clusterimagepolicies,scope=Cluster,categories=policies
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.policy.rootOfTrust.policyType`
 // +kubebuilder:printcolumn:name="Scopes",type=string,JSONPath=`.spec.scopes`
+// +kubebuilder:printcolumn:name="Nodes",type=string,JSONPath=`.status.nodes.summary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterImagePolicy struct {
@@ -106,4 +108,21 @@ type PolicyStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// nodes is how many nodes obey the policy as it is now.
+	// +optional
+	Nodes *PolicyNodes `json:"nodes,omitempty"`
+}
+
+// PolicyNodes is how many nodes obey a policy.
+type PolicyNodes struct {
+	// current is the number of nodes that obey the policy as it is now.
+	// +optional
+	Current int32 `json:"current,omitempty"`
+	// total is the number of nodes that report which policies they obey.
+	// +optional
+	Total int32 `json:"total,omitempty"`
+	// summary is both as CURRENT/TOTAL. kubectl prints it, because a column shows one field.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Summary string `json:"summary,omitempty"`
 }

@@ -14,7 +14,8 @@ func GroupVersion() schema.GroupVersion {
 // AddToScheme registers the policies.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion(),
-		&ImagePolicy{}, &ImagePolicyList{}, &ClusterImagePolicy{}, &ClusterImagePolicyList{})
+		&ImagePolicy{}, &ImagePolicyList{}, &ClusterImagePolicy{}, &ClusterImagePolicyList{},
+		&NodePolicyStatus{}, &NodePolicyStatusList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion())
 	return nil
 }
