@@ -33,7 +33,7 @@ func (silence) Infof(context.Context, string, ...any)  {}
 func (silence) Warnf(context.Context, string, ...any)  {}
 func (silence) Errorf(context.Context, string, ...any) {}
 
-// runInstalled is the plugin of installed_test.go: it refuses, because a runtime without it would admit.
+// runInstalled is the plugin of installed_test.go. It refuses every container, which proves that it was asked.
 func runInstalled() int {
 	handler := &nri.Handler{
 		Deadline: policy.NewDeadline(time.Hour),

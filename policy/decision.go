@@ -23,7 +23,7 @@ type decision struct {
 	paced *Pacer
 	// unknown counts the manifests of whose evidence nothing is known yet.
 	unknown int
-	// insufficient are the checks that better evidence would meet, without manifests.
+	// insufficient are the requirements that other evidence could meet. Their manifests are not set.
 	insufficient []Check
 }
 

@@ -163,7 +163,7 @@ func (l *later) decide(ctx context.Context, known *laterDecision) (admits bool) 
 	return false
 }
 
-// decideImageLater has everything examined that is known of an image.
+// decideImageLater starts a decision in the background. It examines every manifest and every name of the image.
 func (d *Decider) decideImageLater(q Question, document *Document) Verdict {
 	return d.decideLater(laterJob{
 		key: q, document: document,

@@ -72,7 +72,7 @@ type many struct {
 	manifests  []Manifest
 	byDigest   map[digest.Digest]int
 	repository map[string][]Manifest
-	// chosen are those of each repository that were chosen before.
+	// chosen contains, by repository, the manifests that an earlier pass has chosen.
 	chosen map[string][]Manifest
 }
 

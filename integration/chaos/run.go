@@ -23,7 +23,7 @@ type options struct {
 	// duration is how long a soak takes; zero: it is none.
 	duration time.Duration
 	seed     int64
-	// isTimed reports whether the bounds of time count, which they do not for a test.
+	// isTimed reports whether a time limit that is exceeded is a failure. A test ignores the time limits.
 	isTimed bool
 	// out receives the table, and log the progress.
 	out, log io.Writer

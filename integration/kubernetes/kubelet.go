@@ -33,7 +33,7 @@ func (c *Cluster) kubeletArguments(ctx context.Context) ([]string, error) {
 		"evictionHard": map[string]string{
 			"memory.available": "1Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%",
 		},
-		// Tests wait for what the kubelet does: its longest pauses are of no use to them.
+		// Tests wait for what the kubelet does, so it acts more often than by default.
 		"syncFrequency": "1s", "fileCheckFrequency": "1s", "nodeStatusUpdateFrequency": "1s",
 	}
 	if c.config.ImageService != "" {

@@ -49,7 +49,7 @@ func (l *lab) siblings(t *testing.T) {
 	l.wantSoon(t, pods, of(w.signed, w.signed.Reference), w.marker)
 }
 
-// labels: builds label their images, and containers have the labels of their image.
+// labels tells images with the same layers apart by their labels, which each container has from its image.
 func (l *lab) labels(t *testing.T) {
 	good := l.Image(t, "labels/app")
 	w := l.twinsOf(t, "labels/app", labelled(t, good, "1"), labelled(t, saying(t, good), "2"))

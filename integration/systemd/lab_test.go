@@ -108,7 +108,7 @@ func newMachine(t *testing.T, release node.Release, init ...string) *lab {
 		path := rig.Must(tools.BuildProgram(t.Context(), source, built, false))(t)
 		program := filepath.Base(path)
 		l.copy(t, path, "/root/1/"+program)
-		// What follows an executable's segments is not loaded: this is the next version.
+		// The next version is the same program and one more byte. The kernel does not load what follows a program's segments.
 		contents := rig.Must(os.ReadFile(path))(t)
 		rig.OK(t, l.Write("/root/2/"+program, string(contents)+"2", 0o755))
 	}

@@ -111,11 +111,11 @@ func Run(ctx context.Context, options Options) error {
 		Audit:        d.current.audit,
 		Report:       d.recorder.record,
 	}
-	// Before a request: the pull of its image, and evidence of images that were not pulled through the gate.
+	// What precedes a container: the pull of its image, and the evidence of images that were not pulled through the gate.
 	d.gate = d.newGate()
 	d.prefetch = d.newPrefetch()
 	d.sandbox = d.newSandboxImage()
-	// After a request: whether what runs would still be admitted.
+	// What follows it: whether running containers would still be admitted.
 	d.running = d.newRunning()
 	// For operators: the commands that use the daemon's socket, and health checks.
 	d.evidence = d.newEvidenceService()

@@ -21,8 +21,8 @@ type place struct{ start, end int }
 
 // document finds places in a TOML document.
 type document struct {
-	// values are the places of values that are strings or booleans, by their keys with dots; elements those of the
-	// elements of lists.
+	// values contains the places of strings and booleans, and elements those of the elements of lists, both by their
+	// dotted keys.
 	values   map[string]place
 	elements map[string][]place
 	// tables are the places of the names of tables, in brackets.

@@ -139,8 +139,8 @@ func (g *Gate) JudgeReference(ctx context.Context, ref reference.Named) policy.V
 	return g.decide(ctx, pull{ref: ref}, nil)
 }
 
-// Judge returns whether any document could admit the image: by what this node stores, and if that is not enough by what
-// the image's registry has. It reports no record.
+// Judge returns whether any document could admit the image. It uses the evidence on this node first, and fetches from
+// the image's registry if that is not enough. It writes no audit record.
 func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Digest) policy.Verdict {
 	return g.judge(ctx, pull{ref: ref, Request: Request{Target: target}})
 }

@@ -111,7 +111,7 @@ func (p pusher) unchecked(children ...ocispec.Descriptor) digest.Digest {
 	return digest.FromBytes(raw)
 }
 
-// on says of a descriptor for which platform it is; nil: it does not say.
+// on sets the platform of a descriptor. nil: the descriptor has none.
 func on(of ocispec.Descriptor, platform *ocispec.Platform) ocispec.Descriptor {
 	of.Platform = platform
 	return of

@@ -30,7 +30,7 @@ type slots struct {
 	failing map[string]error
 }
 
-// fails has the fetches of a host take ten seconds, and fail.
+// fails makes each fetch from a host take ten seconds and then fail.
 func (s *slots) fails(host string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

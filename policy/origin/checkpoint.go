@@ -81,7 +81,7 @@ func (c *Containerd) reach(ctx context.Context, point *checkpoint) {
 	}
 }
 
-// publish has the event with a token lead to a checkpoint, which nobody joins any more.
+// publish assigns a checkpoint to the event with the token. From then on no caller joins the checkpoint.
 func (p *checkpoints) publish(token string, point *checkpoint) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

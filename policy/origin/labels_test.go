@@ -11,7 +11,8 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// TestLabelsTellImagesApart: each container is one of an image as the CRI plugin makes it, and which candidates remain.
+// TestLabelsTellImagesApart: a container has the labels of its image, as the CRI plugin copies them. Images with other
+// labels are no candidates if the container lacks one of them.
 func TestLabelsTellImagesApart(t *testing.T) {
 	type labels = map[string]string
 	const revision = "org.opencontainers.image.revision"

@@ -157,9 +157,9 @@ func (m *imageCache) lockedPending(w wanted, listed uint64) bool {
 	return false
 }
 
-// discover returns every config with the layers of a container's root filesystem that can be the wanted image, as far
-// as its labels show. It answers from the cache. It lists images only if the cache is not up to date or has none: an
-// image can be pulled, and its container be created, before the event arrives.
+// discover returns the configs that have the layers of a container's root filesystem, without those whose labels show
+// that they are another image. It answers from the cache, and lists images only if the cache is not up to date or has
+// none: an image can be pulled, and its container created, before the event arrives.
 func (c *Containerd) discover(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
 	info, in, err := c.rootfs(ctx, container.ID)
 	if err != nil {

@@ -31,7 +31,7 @@ type walk struct {
 	defect string
 	// added reports whether something was added to the cache.
 	added bool
-	// asked is the number of absent blobs that containerd was asked for.
+	// asked is the number of requests to containerd for blobs that it does not have.
 	asked int
 	// pacer leaves the processor to decisions: images are whatever tenants have pulled.
 	pacer policy.Pacer

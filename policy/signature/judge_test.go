@@ -215,7 +215,8 @@ func TestASchema1ManifestHidesAnother(t *testing.T) {
 	}
 }
 
-// TestARefusalOfSimpleSigningTellsWhichLookasideWasAsked: such signatures are nowhere else. Those of cosign never are.
+// TestARefusalOfSimpleSigningTellsWhichLookasideWasAsked: a lookaside is the only place of such signatures, and never
+// has those of cosign.
 func TestARefusalOfSimpleSigningTellsWhichLookasideWasAsked(t *testing.T) {
 	const asked = "the lookaside that was asked is https://lookaside.example/team/app@sha256=00"
 	gpg := signedBy(keyPath("public-key.gpg"), "")

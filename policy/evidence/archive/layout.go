@@ -16,9 +16,9 @@ import (
 const (
 	// MaxManifest limits a manifest or an index, in bytes, as registries do.
 	MaxManifest = 4 << 20
-	// maxArtifact bounds one with evidence: annotations of signatures stand in it.
+	// maxArtifact is the size limit of a manifest with evidence, which contains the annotations of signatures.
 	maxArtifact = 2 * MaxManifest
-	// maxIndex bounds index.json, which lists everything there is.
+	// maxIndex is the size limit of index.json, which lists every image.
 	maxIndex = 32 << 20
 	// maxManifests is how many manifests are read.
 	maxManifests = 50_000

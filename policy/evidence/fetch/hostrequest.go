@@ -35,8 +35,8 @@ func (q *request) askOne(ctx context.Context, host docker.RegistryHost, left int
 	return results
 }
 
-// ask asks the sources of the host what they have, and reads what is not known; what is known only where something else
-// is new, because that takes the place of all.
+// ask asks each source of the host for the digest of what it has, and reads what has changed. If nothing has changed,
+// it reads nothing. Otherwise it reads every source, because the result replaces all that was stored.
 func (h *hostRequest) ask(ctx context.Context) (results []*sourceResult) {
 	for _, source := range h.sources() {
 		result := h.head(ctx, source)

@@ -137,7 +137,7 @@ func (r *referrers) page(ctx context.Context, at *url.URL) (raw []byte, next str
 	return raw, nextLink(response.Header), nil
 }
 
-// follow returns where the next page is, which is with the same host.
+// follow returns the URL of the next page. A link to another host is an error.
 func (r *referrers) follow(at *url.URL, link string) (*url.URL, error) {
 	next, err := at.Parse(link)
 	if err != nil {

@@ -162,9 +162,9 @@ func mentioned(raw []byte) (scopes []string) {
 	return scopes
 }
 
-// base returns where the signatures of a repository lie: by the most specific scope that says so, or, byDefault, where
-// containers/image looks if no scope says so. Scopes with a tag or a digest, which containers/image has besides, are of
-// no account: evidence is of a repository.
+// base returns the URL of a repository's signatures, from the most specific scope that has one. byDefault reports that
+// no scope has one, and the URL is the default of containers/image. Scopes with a tag or a digest, which containers/image
+// also reads, are ignored, because evidence belongs to a repository.
 func (l *lookasides) base(repository reference.Named) (at *url.URL, byDefault bool, err error) {
 	base := ""
 	for _, scope := range append(policy.RepositoryScopes(repository), "") {

@@ -13,7 +13,7 @@ import (
 
 // Content is what is stored for a key.
 type Content struct {
-	// Files are the signatures and bundles; none: a registry was asked and has none. Imported files are the last.
+	// Files are the signatures and bundles, imported ones last. It is empty if a registry was asked and has none.
 	Files []format.File
 	// Satisfied are the files that met a requirement. The store adds them to those that it has.
 	Satisfied []format.File
@@ -22,7 +22,7 @@ type Content struct {
 	Detail, Omitted string
 	// Lookaside names the lookaside that was asked, or reports that none is configured. It is empty if that is unknown.
 	Lookaside string
-	// Unusable reports whether some source has something that never can be read, and no source anything else.
+	// Unusable reports whether some source has something that can never be read, and no source has anything usable.
 	Unusable bool
 	// FetchedAt is when the registry answered, and ImportedAt when something was last imported; zero: never.
 	FetchedAt, ImportedAt time.Time

@@ -97,7 +97,7 @@ func (s *Store) RemoveSuperseded(now time.Time) (next time.Time) {
 	return next
 }
 
-// volumes returns the volumes, the one in memory first: it has what could not replace what is on disk.
+// volumes returns the volumes, the one in memory first: what is in memory is newer, and could not be written to disk.
 func (s *Store) volumes() []*volume {
 	var all []*volume
 	if v := s.overflow.existing(); v != nil {

@@ -21,7 +21,7 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 	if len(pattern) > maxPattern {
 		return nil, fmt.Errorf("it has %d bytes, and the maximum is %d", len(pattern), maxPattern)
 	}
-	// Parsed alone first, so that no pattern can end the group in which it is enclosed.
+	// The pattern is parsed alone first, so that it cannot close the group that encloses it below.
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, notRE2(err)

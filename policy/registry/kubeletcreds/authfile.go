@@ -26,7 +26,7 @@ type authEntry struct {
 	location, pattern                 string
 	username, password, identityToken string
 	problem                           string
-	// empty reports whether it has no credentials, as docker writes it if a credential store has them.
+	// empty reports whether the entry has no credentials. docker writes such an entry if a credential store has them.
 	empty bool
 }
 

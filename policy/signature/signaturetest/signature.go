@@ -32,7 +32,7 @@ type Signature struct {
 	Annotations map[string]string
 }
 
-// Sign signs with a key that an image with this digest has this name.
+// Sign returns a signature by the key. Its payload states that the manifest has this name.
 func Sign(t testing.TB, key crypto.Signer, name string, manifest digest.Digest) Signature {
 	t.Helper()
 	signed := payload(t, name, manifest)
