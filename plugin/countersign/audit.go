@@ -18,9 +18,11 @@ import (
 
 // auditFlags are the flags of audit.
 type auditFlags struct {
-	config, unit, output, namespace string
-	since                           time.Duration
-	denied, follow                  bool
+	auditPlace
+
+	output, namespace string
+	since             time.Duration
+	denied            bool
 }
 
 func newAuditCommand(stdin io.Reader, stdout io.Writer) *cobra.Command {
@@ -53,7 +55,7 @@ Exit status: 0; 2 if the audit log cannot be read.`,
 	}
 	set := command.Flags()
 	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
-	set.StringVar(&flags.unit, "unit", "countersign.service", "the systemd unit whose journal is read")
+	set.StringVar(&flags.unit, "unit", daemonUnit, "the systemd unit whose journal is read")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	set.StringVarP(&flags.namespace, "namespace", "n", "", "only this Kubernetes namespace")
 	set.DurationVar(&flags.since, "since", 0, "only records of this last `duration`, like 1h (default: all)")
@@ -93,7 +95,7 @@ func showAudit(ctx context.Context, flags auditFlags, file string, streams audit
 	if flags.since > 0 {
 		filter.Since = time.Now().Add(-flags.since)
 	}
-	source, err := auditSource(flags, file, streams.in)
+	source, err := auditSource(flags.auditPlace, file, streams.in)
 	if err != nil {
 		return err
 	}
@@ -101,13 +103,20 @@ func showAudit(ctx context.Context, flags auditFlags, file string, streams audit
 	if flags.output == "json" {
 		show = func(entry audit.Entry) error { _, err := streams.out.Write(append(entry.Line, '\n')); return err }
 	}
+	if err := source.records(ctx, filter, show); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// records calls show for each record that the filter selects.
+func (l auditLog) records(ctx context.Context, filter audit.Filter, show func(audit.Entry) error) error {
 	reader := auditReader{filter: filter, show: show}
-	if err := source.read(ctx, filter.Since, reader.line); err != nil && ctx.Err() == nil {
+	if err := l.read(ctx, filter.Since, reader.line); err != nil {
 		return err
 	}
 	if reader.records == 0 && reader.text > 0 {
-		return fmt.Errorf("%s has records as text, which audit does not read: set log.format = \"json\", or audit.file",
-			source.name)
+		return fmt.Errorf("%s has records as text, which cannot be read: set log.format = \"json\", or audit.file", l.name)
 	}
 	return nil
 }

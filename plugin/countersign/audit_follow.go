@@ -51,11 +51,11 @@ type fileTail struct {
 	file   *os.File
 	reader *bufio.Reader
 	// begun is the part of a line that was written so far.
-	begun []byte
+	begun begunLine
 }
 
 func (t *fileTail) use(file *os.File) {
-	t.file, t.reader, t.begun = file, bufio.NewReader(file), nil
+	t.file, t.reader, t.begun = file, bufio.NewReader(file), begunLine{}
 }
 
 func (t *fileTail) skip() error {
@@ -84,18 +84,18 @@ func (t *fileTail) read() error {
 // lines reads complete lines up to the end of the file, from its beginning if it has been truncated.
 func (t *fileTail) lines() error {
 	for {
-		part, err := t.reader.ReadBytes('\n')
-		t.begun = append(t.begun, part...)
-		if errors.Is(err, io.EOF) {
+		part, err := t.reader.ReadSlice('\n')
+		t.begun.add(part)
+		switch {
+		case err == nil:
+			if err := t.begun.end(t.line); err != nil {
+				return err
+			}
+		case errors.Is(err, io.EOF):
 			return t.rewind()
-		}
-		if err != nil {
+		case !errors.Is(err, bufio.ErrBufferFull):
 			return fmt.Errorf("reading the audit log: %w", err)
 		}
-		if err := t.line(t.begun); err != nil {
-			return err
-		}
-		t.begun = nil
 	}
 }
 
@@ -113,7 +113,7 @@ func (t *fileTail) rewind() error {
 	if err != nil {
 		return fmt.Errorf("reading the audit log: %w", err)
 	}
-	to := at - int64(len(t.begun))
+	to := at - t.begun.length
 	if info.Size() < to {
 		to = 0
 	}

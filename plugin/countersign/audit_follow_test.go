@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // following is a file that is read while it is written.
@@ -103,56 +107,92 @@ func TestATruncatedFileIsFollowedFromItsBeginning(t *testing.T) {
 	f.end(t)
 }
 
-// TestAPartOfALineThatIsRemovedAgainIsNotRead: the daemon removes what it could write of a record on a full disk.
-func TestAPartOfALineThatIsRemovedAgainIsNotRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.log")
-	appendTo(t, path, "a\n")
+// tailed is the end of a file, and the lines that were read of it.
+type tailed struct {
+	tail  *fileTail
+	lines []string
+}
+
+func openTail(t *testing.T, path string) *tailed {
+	t.Helper()
 	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	var got []string
-	tail := &fileTail{path: path, line: func(line []byte) error { got = append(got, string(line)); return nil }}
-	tail.use(file)
-	appendTo(t, path, "part of a line")
-	read := func() {
-		t.Helper()
-		if err := tail.read(); err != nil {
-			t.Fatal(err)
-		}
+	t.Cleanup(func() { _ = file.Close() })
+	opened := &tailed{}
+	opened.tail = &fileTail{path: path, line: func(line []byte) error {
+		opened.lines = append(opened.lines, string(line))
+		return nil
+	}}
+	opened.tail.use(file)
+	return opened
+}
+
+func (o *tailed) read(t *testing.T) {
+	t.Helper()
+	if err := o.tail.read(); err != nil {
+		t.Fatal(err)
 	}
-	read()
+}
+
+func (o *tailed) expect(t *testing.T, lines ...string) {
+	t.Helper()
+	if diff := cmp.Diff(lines, o.lines); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+}
+
+// TestAPartOfALineThatIsRemovedAgainIsNotRead: the daemon removes what it could write of a record on a full disk.
+func TestAPartOfALineThatIsRemovedAgainIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	appendTo(t, path, "a\n")
+	opened := openTail(t, path)
+	appendTo(t, path, "part of a line")
+	opened.read(t)
 	if err := os.Truncate(path, 2); err != nil {
 		t.Fatal(err)
 	}
-	read()
+	opened.read(t)
 	appendTo(t, path, "b\n")
-	read()
-	if fmt.Sprint(got) != "[a\n b\n]" {
-		t.Errorf("read %q", got)
-	}
+	opened.read(t)
+	opened.expect(t, "a\n", "b\n")
 }
 
 func TestWithoutSinceAFileIsFollowedFromItsEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	appendTo(t, path, "a\n")
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var got []string
-	tail := &fileTail{path: path, line: func(line []byte) error { got = append(got, string(line)); return nil }}
-	tail.use(file)
-	if err := tail.skip(); err != nil {
+	opened := openTail(t, path)
+	if err := opened.tail.skip(); err != nil {
 		t.Fatal(err)
 	}
 	appendTo(t, path, "b\n")
-	if err := tail.read(); err != nil {
-		t.Fatal(err)
-	}
-	if fmt.Sprint(got) != "[b\n]" {
-		t.Errorf("read %q", got)
-	}
+	opened.read(t)
+	opened.expect(t, "b\n")
+}
+
+func TestLinesThatAreTooLongAreSkipped(t *testing.T) {
+	longest, tooLong := strings.Repeat("a", maxLine-1)+"\n", strings.Repeat("b", maxLine)+"\n"
+	text := "first\n" + tooLong + longest + tooLong + "last"
+	t.Run("in a file that is read once", func(t *testing.T) {
+		var lines []string
+		err := readLines(strings.NewReader(text), func(line []byte) error {
+			lines = append(lines, string(line))
+			return nil
+		})
+		if err != nil || !slices.Equal(lines, []string{"first\n", longest, "last"}) {
+			t.Errorf("%d lines were read: %v", len(lines), err)
+		}
+	})
+	t.Run("in a file that is followed", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		appendTo(t, path, text[:len(text)-6])
+		opened := openTail(t, path)
+		opened.read(t)
+		appendTo(t, path, text[len(text)-6:]+"\n")
+		opened.read(t)
+		if !slices.Equal(opened.lines, []string{"first\n", longest, "last\n"}) {
+			t.Errorf("%d lines were read", len(opened.lines))
+		}
+	})
 }

@@ -7,33 +7,36 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"github.com/countersign/countersign/policy/text"
 )
 
 // journalLog is the journal of a systemd unit.
-func journalLog(unit string, follow bool) auditLog {
-	return auditLog{"the journal of " + unit, func(ctx context.Context, since time.Time, line lineFunc) error {
-		return readJournal(ctx, journalArguments(unit, since, follow), line)
+func journalLog(place auditPlace) auditLog {
+	return auditLog{"the journal of " + place.unit, func(ctx context.Context, since time.Time, line lineFunc) error {
+		return readJournal(ctx, journalArguments(place, since), line)
 	}}
 }
 
 // journalArguments selects what the processes of the unit have written; --unit would add what systemd says about it.
 // Without --all, journalctl omits long messages.
-func journalArguments(unit string, since time.Time, follow bool) []string {
+func journalArguments(place auditPlace, since time.Time) []string {
 	arguments := []string{"--output=json", "--output-fields=MESSAGE", "--all", "--no-pager", "--quiet"}
 	switch {
 	case !since.IsZero():
 		// A record is written after its request arrived.
 		arguments = append(arguments, fmt.Sprintf("--since=@%d", since.Unix()), "--lines=all")
-	case follow:
+	case place.follow:
 		arguments = append(arguments, "--lines=0")
+	case place.newest > 0:
+		arguments = append(arguments, "--lines="+strconv.Itoa(place.newest))
 	}
-	if follow {
+	if place.follow {
 		arguments = append(arguments, "--follow")
 	}
-	return append(arguments, "_SYSTEMD_UNIT="+unit)
+	return append(arguments, "_SYSTEMD_UNIT="+place.unit)
 }
 
 // readJournal runs journalctl, and calls line for each message.
@@ -47,7 +50,7 @@ func readJournal(ctx context.Context, arguments []string, line lineFunc) error {
 	}
 	if err := command.Start(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
-			return errors.New("reading the journal: there is no journalctl here; name a file: countersign audit FILE")
+			return errors.New("reading the journal: there is no journalctl here; name a file of audit records")
 		}
 		return fmt.Errorf("reading the journal: %w", err)
 	}

@@ -8,11 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/countersign/countersign/conf"
+	"github.com/countersign/countersign/plugin/internal/audit"
 )
 
 // auditLog is a place where records are.
@@ -24,43 +23,78 @@ type auditLog struct {
 	read func(ctx context.Context, since time.Time, line lineFunc) error
 }
 
-// lineFunc receives a line of a log. An error ends the reading.
+// lineFunc receives a line of a log, without those that are too long. An error ends the reading.
 type lineFunc func(line []byte) error
 
+// auditPlace selects the records to read.
+type auditPlace struct {
+	// config is the path of the configuration, and unit the systemd unit whose journal is read if it names no file.
+	config, unit string
+	follow       bool
+	// newest is how many entries of the journal are read at most; zero: all.
+	newest int
+}
+
 // auditSource returns the place that the command line or the configuration names.
-func auditSource(flags auditFlags, file string, stdin io.Reader) (auditLog, error) {
+func auditSource(place auditPlace, file string, stdin io.Reader) (auditLog, error) {
 	if file == "-" {
 		return auditLog{"standard input", func(_ context.Context, _ time.Time, line lineFunc) error {
 			return readLines(stdin, line)
 		}}, nil
 	}
 	if file != "" {
-		return fileLog(file, 0, flags.follow), nil
+		return fileLog(file, 0, place.follow), nil
 	}
-	config, err := conf.Read(flags.config)
+	config, err := conf.Read(place.config)
 	if err != nil {
 		return auditLog{}, err
 	}
 	if config.Audit.File != "" {
-		return fileLog(config.Audit.File, config.Audit.MaxFiles, flags.follow), nil
+		return fileLog(config.Audit.File, config.Audit.MaxFiles, place.follow), nil
 	}
-	return journalLog(flags.unit, flags.follow), nil
+	return journalLog(place), nil
 }
 
-// readLines calls line for each complete line, however long. The last one may lack the line break.
+// maxLine limits a line of a log, in bytes. A longer one is no record.
+const maxLine = 1 << 20
+
+// begunLine is the part of a line that was read so far.
+type begunLine struct {
+	bytes []byte
+	// length is the length of the part, of which bytes has nothing if the line is too long.
+	length int64
+}
+
+func (b *begunLine) add(part []byte) {
+	b.length += int64(len(part))
+	if b.length > maxLine {
+		b.bytes = nil
+		return
+	}
+	b.bytes = append(b.bytes, part...)
+}
+
+// end calls line for a line that is complete, unless it is too long.
+func (b *begunLine) end(line lineFunc) error {
+	complete := *b
+	*b = begunLine{}
+	if complete.length == 0 || complete.length > maxLine {
+		return nil
+	}
+	return line(complete.bytes)
+}
+
+// readLines calls line for each complete line. The last one may lack the line break.
 func readLines(from io.Reader, line lineFunc) error {
-	reader := bufio.NewReader(from)
+	reader, begun := bufio.NewReader(from), begunLine{}
 	for {
-		read, err := reader.ReadBytes('\n')
-		if len(read) > 0 {
-			if err := line(read); err != nil {
-				return err
+		part, err := reader.ReadSlice('\n')
+		begun.add(part)
+		if err == nil || errors.Is(err, io.EOF) {
+			if failed := begun.end(line); failed != nil || err != nil {
+				return failed
 			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
+		} else if !errors.Is(err, bufio.ErrBufferFull) {
 			return fmt.Errorf("reading the audit log: %w", err)
 		}
 	}
@@ -68,11 +102,11 @@ func readLines(from io.Reader, line lineFunc) error {
 
 // fileLog is a file, and at most that many rotated files.
 func fileLog(path string, rotated int, follow bool) auditLog {
-	return auditLog{path, func(ctx context.Context, since time.Time, line lineFunc) error {
+	return auditLog{"the audit log " + path, func(ctx context.Context, since time.Time, line lineFunc) error {
 		if follow && since.IsZero() {
 			return followFile(ctx, path, line, true)
 		}
-		for _, name := range rotatedFiles(path, rotated) {
+		for _, name := range audit.RotatedFiles(path, rotated) {
 			if err := readFile(name, line); err != nil {
 				return err
 			}
@@ -82,18 +116,6 @@ func fileLog(path string, rotated int, follow bool) auditLog {
 		}
 		return readFile(path, line)
 	}}
-}
-
-// rotatedFiles returns the names of the rotated files that exist, the oldest first.
-func rotatedFiles(path string, most int) (names []string) {
-	for number := range most {
-		name := path + "." + strconv.Itoa(number+1)
-		if _, err := os.Lstat(name); err == nil {
-			names = append(names, name)
-		}
-	}
-	slices.Reverse(names)
-	return names
 }
 
 func readFile(path string, line lineFunc) error {

@@ -53,9 +53,7 @@ func checkAll(ctx context.Context, flags checkFlags, stdout io.Writer) error {
 	}
 	results, at := []*checkedContainers{}, map[policy.Question]int{}
 	for _, container := range view.running {
-		question := policy.Question{
-			Namespace: container.Namespace, Reference: container.Reference, Config: container.config,
-		}
+		question := container.question()
 		i, known := at[question]
 		if !known || container.err != nil {
 			i = len(results)

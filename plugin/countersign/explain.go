@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -38,7 +38,8 @@ the image pass.
 explain NAMESPACE/POD[/CONTAINER] or explain CONTAINER-ID is about a container that was refused or
 runs. explain -n NAMESPACE REFERENCE is about an image on this node. The daemon remembers the last
 decisions about each container. After a restart of the daemon, explain reads them from the audit
-log: the file of --audit-log or of [audit] in config.toml, or the journal of the systemd unit.
+log: the file of --audit-log, or that of [audit] in config.toml with its rotated files, or the journal
+of the systemd unit.
 
 Exit status: 0 admitted; 1 denied; 2 unknown.`,
 		Example: `  countersign explain prod/web-5d9c7b6f4-x2x8v
@@ -55,7 +56,8 @@ Exit status: 0 admitted; 1 denied; 2 unknown.`,
 	set.StringVarP(&flags.namespace, "namespace", "n", "", "the `namespace` of a pod that would run REFERENCE")
 	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
-	set.StringVar(&flags.auditLog, "audit-log", "", "`file` of audit records (default [audit] file, or the journal)")
+	set.StringVar(&flags.auditLog, "audit-log", "",
+		"`file` of audit records (default: [audit] file with its rotated files, or the journal)")
 	return command
 }
 
@@ -82,7 +84,12 @@ func explain(ctx context.Context, flags explainFlags, argument string, stdout io
 	if request.Reference != "" {
 		request.Config, request.Absent = configOnNode(ctx, config, request.Reference)
 	}
-	explained, err := askWhy(ctx, config, request, cmp.Or(flags.auditLog, config.Audit.File))
+	log, err := auditSource(
+		auditPlace{config: flags.config, unit: daemonUnit, newest: logEntries}, flags.auditLog, os.Stdin)
+	if err != nil {
+		return err
+	}
+	explained, err := askWhy(ctx, config.Listen.Socket, request, log)
 	if err != nil {
 		return err
 	}
@@ -162,15 +169,15 @@ func configOnNode(ctx context.Context, config *conf.Config, ref string) (found, 
 // askWhy requests the explanation from the daemon. If the daemon remembers no decision about the subject, the question
 // is that of the last decision in the audit log.
 func askWhy(
-	ctx context.Context, config *conf.Config, request daemon.ExplainRequest, auditLog string,
+	ctx context.Context, socketPath string, request daemon.ExplainRequest, log auditLog,
 ) (daemon.Explanation, error) {
-	client := socket.NewClient(config.Listen.Socket)
+	client := socket.NewClient(socketPath)
 	explained, err := daemon.Explain(ctx, client, request)
 	switch failed := (*socket.Error)(nil); {
 	case errors.Is(err, fs.ErrPermission):
 		return explained, fmt.Errorf("%w; only root may use its socket", err)
 	case errors.As(err, &failed) && failed.Status == http.StatusNotFound:
-		explained, logged := explainLogged(ctx, client, request, auditLog)
+		explained, logged := explainLogged(ctx, client, request, log)
 		if logged != nil {
 			return explained, fmt.Errorf("%w; %w", err, logged)
 		}
@@ -179,22 +186,22 @@ func askWhy(
 		return explained, err
 	}
 	// It runs, and was created before the daemon started.
-	if past, from, err := loggedDecisions(ctx, auditLog, request.Subject); err == nil && len(past) > 0 {
-		explained.Decisions, explained.Source = past, from
+	if past, err := loggedDecisions(ctx, log, request.Subject); err == nil && len(past) > 0 {
+		explained.Decisions, explained.Source = past, log.name
 	}
 	return explained, nil
 }
 
 // explainLogged requests the explanation of the last decision in the audit log.
 func explainLogged(
-	ctx context.Context, client *socket.Client, request daemon.ExplainRequest, auditLog string,
+	ctx context.Context, client *socket.Client, request daemon.ExplainRequest, log auditLog,
 ) (daemon.Explanation, error) {
-	past, from, err := loggedDecisions(ctx, auditLog, request.Subject)
+	past, err := loggedDecisions(ctx, log, request.Subject)
 	if err != nil {
 		return daemon.Explanation{}, err
 	}
 	if len(past) == 0 {
-		return daemon.Explanation{}, fmt.Errorf("%s has none either", from)
+		return daemon.Explanation{}, fmt.Errorf("%s has none either", log.name)
 	}
 	last, _ := daemon.MostTelling(past)
 	request.Subject = daemon.Subject{
@@ -203,7 +210,7 @@ func explainLogged(
 	request.Reference, request.Config = last.Reference, last.ConfigDigest
 	explained, err := daemon.Explain(ctx, client, request)
 	if err == nil && len(explained.Decisions) == 0 {
-		explained.Decisions, explained.Source = past, from
+		explained.Decisions, explained.Source = past, log.name
 	}
 	return explained, err
 }

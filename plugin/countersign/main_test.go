@@ -75,7 +75,8 @@ metrics = ""
 
 // writeAuditConfig writes a configuration that names an audit log file in the script's directory.
 func writeAuditConfig(directory string) error {
-	text := fmt.Sprintf("[audit]\nfile = %q\nmax_files = 2\n", filepath.Join(directory, "logs", "audit.log"))
+	text := fmt.Sprintf("[audit]\nfile = %q\nmax_files = 2\n[listen]\nsocket = %q\n",
+		filepath.Join(directory, "logs", "audit.log"), filepath.Join(directory, "run", "s"))
 	return os.WriteFile(filepath.Join(directory, "file.toml"), []byte(text), 0o600)
 }
 

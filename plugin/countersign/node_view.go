@@ -124,12 +124,15 @@ func (v *nodeView) judge(config *conf.Config) (*judged, error) {
 	return &judged{decider, set, kinds}, nil
 }
 
+// question is what the container would be asked.
+func (c runningContainer) question() policy.Question {
+	return policy.Question{Namespace: c.Namespace, Reference: c.Reference, Config: c.config}
+}
+
 // decide decides about a running container's image, whose config its record has.
 func (j *judged) decide(ctx context.Context, container runningContainer) policy.Verdict {
 	if container.err != nil {
 		return policy.Denial(container.err)
 	}
-	return j.Decide(ctx, policy.Question{
-		Namespace: container.Namespace, Reference: container.Reference, Config: container.config,
-	})
+	return j.Decide(ctx, container.question())
 }

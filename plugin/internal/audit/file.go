@@ -188,6 +188,16 @@ func (f *File) rotate() error {
 	return nil
 }
 
+// RotatedFiles returns the names of the rotated files of a file that exist, the oldest first, and at most so many.
+func RotatedFiles(path string, most int) (names []string) {
+	for number := most; number > 0; number-- {
+		if _, err := os.Lstat(rotated(path, number)); err == nil {
+			names = append(names, rotated(path, number))
+		}
+	}
+	return names
+}
+
 // rotated returns the name of a rotated file; 0 is the current one.
 func rotated(path string, number int) string {
 	if number == 0 {

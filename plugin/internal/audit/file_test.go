@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,6 +77,13 @@ func TestAFileIsRotatedBeforeItExceedsItsSize(t *testing.T) {
 			file := open(t, path, 4, test.maxFiles)
 			write(t, file, "a", "b", "c", "d", "e")
 			expect(t, path, file, test.want)
+			var want []string
+			for number := test.maxFiles; number > 0; number-- {
+				want = append(want, fmt.Sprintf("%s.%d", path, number))
+			}
+			if got := audit.RotatedFiles(path, 3); !slices.Equal(got, want) {
+				t.Errorf("the rotated files are %q, want %q", got, want)
+			}
 		})
 	}
 }
