@@ -86,6 +86,9 @@ generate-check: ## fail if generate would change anything, and show the changes
 dist: ## write archives, packages, SBOMs and checksums of a release to dist/; COSIGN_KEY signs them
 	scripts/dist.sh
 
+image: ## write the container image for amd64 and arm64 to dist/image, an OCI layout
+	scripts/image.sh
+
 bench: $(LINT) ## run the benchmarks, then measure the promised limits on a real node (root)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
 
@@ -120,4 +123,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods bench-hostile dist tools clean reference pages generate generate-check
+.PHONY: bench-pods bench-hostile dist image tools clean reference pages generate generate-check
