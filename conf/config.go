@@ -35,6 +35,8 @@ type Config struct {
 type Policy struct {
 	// System is the path of the system-wide policy.
 	System string `toml:"system"`
+	// Cluster is the path of the cluster document, which replaces the system policy where it exists. Empty: there is none.
+	Cluster string `toml:"cluster"`
 	// Directory contains NAMESPACE.json for each namespace with a document of its own. Empty: there are none.
 	Directory string `toml:"directory"`
 }
@@ -130,7 +132,10 @@ type Audit struct {
 // Default returns the configuration of a node without config.toml.
 func Default() *Config {
 	return &Config{
-		Policy:   Policy{System: "/etc/containers/policy.json", Directory: "/etc/countersign/policies"},
+		Policy: Policy{
+			System: "/etc/containers/policy.json", Cluster: "/etc/countersign/cluster.json",
+			Directory: "/etc/countersign/policies",
+		},
 		Enforce:  Enforce{Mode: ModeEnforce, DecisionTimeout: 250 * time.Millisecond, RunningGracePeriod: 10 * time.Minute},
 		Evidence: Evidence{Directory: "/var/lib/countersign/evidence", MaxSize: 1 << 30},
 		Registry: Registry{
@@ -212,4 +217,9 @@ func (c *Config) StopsFile() string {
 // is next to the evidence, because the daemon writes both and neither is configuration.
 func (c *Config) StateFile() string {
 	return filepath.Join(filepath.Dir(c.Evidence.Directory), "policies-seen")
+}
+
+// ClusterStateFile returns the path of the file that records, over restarts, that there was a cluster document.
+func (c *Config) ClusterStateFile() string {
+	return filepath.Join(filepath.Dir(c.Evidence.Directory), "cluster-policy-seen")
 }

@@ -140,6 +140,9 @@ max_files = 0
 	if got.StateFile() != "/data/policies-seen" {
 		t.Errorf("the state file is %s, want it next to the evidence", got.StateFile())
 	}
+	if got.ClusterStateFile() != "/data/cluster-policy-seen" {
+		t.Errorf("the state file of the cluster policy is %s, want it next to the evidence", got.ClusterStateFile())
+	}
 }
 
 func TestExceptionsAreByNamespace(t *testing.T) {

@@ -63,7 +63,9 @@ func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
 			writable = strings.Fields(paths)
 		}
 	}
-	for _, path := range []string{config.Evidence.Directory, config.StateFile(), config.Listen.Socket} {
+	for _, path := range []string{
+		config.Evidence.Directory, config.StateFile(), config.ClusterStateFile(), config.Listen.Socket,
+	} {
 		if !slices.Contains(writable, filepath.Dir(path)) {
 			t.Errorf("%s is written by default, and the service may write in %v only", path, writable)
 		}

@@ -30,7 +30,7 @@ system = "/x"
 	_, err := conf.Parse("config.toml", []byte(written))
 	want := []string{
 		`config.toml:2:1: policy.system is "policy.json"; it must be an absolute path`,
-		`config.toml:3:1: unknown key policy.systen; remove or correct it; known keys: directory, system`,
+		`config.toml:3:1: unknown key policy.systen; remove or correct it; known keys: cluster, directory, system`,
 		`config.toml:4:1: policy.directory is an integer; it must be a string: put it in quotes`,
 		`config.toml:6:1: enforce.mode: "warn" is not known; use "enforce" or "audit"`,
 		`config.toml:7:1: enforce.decision_timeout is 2s; it must be between 10ms and 1.5s because containerd waits 2s ` +
@@ -161,6 +161,17 @@ func TestOneProblem(t *testing.T) {
 		},
 		"no socket": {
 			`socket = "/run/countersign/countersign.sock"`, `socket = "" #`, "listen.socket is",
+		},
+		"a cluster policy that is a relative path": {
+			`cluster = "/etc/countersign/cluster.json"`, `cluster = "cluster.json"`, "policy.cluster is",
+		},
+		"a cluster policy that is the system policy": {
+			`cluster = "/etc/countersign/cluster.json"`, `cluster = "/etc/containers/./policy.json"`,
+			"and so is policy.system",
+		},
+		"a cluster policy that is a namespace's": {
+			`cluster = "/etc/countersign/cluster.json"`, `cluster = "/etc/countersign/policies/cluster.json"`,
+			"which is in policy.directory",
 		},
 		"an image service that is a relative path": {`socket = ""`, `socket = "cri.sock"`, "cri_proxy.socket is"},
 		"an image service at containerd's socket": {
@@ -297,5 +308,5 @@ func ExampleParse() {
 	fmt.Println(err)
 	// Output:
 	// config.toml:2:1: enforce.mode: "warn" is not known; use "enforce" or "audit"
-	// config.toml:4:1: unknown key policy.answer; remove or correct it; known keys: directory, system
+	// config.toml:4:1: unknown key policy.answer; remove or correct it; known keys: cluster, directory, system
 }

@@ -36,6 +36,7 @@ const (
 func (b *binder) validate(c *Config) {
 	b.absolute("policy.system", c.Policy.System)
 	b.pathOrNone("policy.directory", c.Policy.Directory)
+	b.clusterPolicy(c.Policy)
 	b.absolute("evidence.directory", c.Evidence.Directory)
 	b.pathList("registry.config_path", c.Registry.ConfigPath)
 	b.pathOrNone("registry.lookaside", c.Registry.Lookaside)
@@ -94,6 +95,20 @@ func (b *binder) absolute(key, path string) {
 func (b *binder) pathOrNone(key, path string) {
 	if path != "" {
 		b.absolute(key, path)
+	}
+}
+
+// clusterPolicy requires a path that no other policy has: NAMESPACE.json in the directory is the policy of a namespace.
+func (b *binder) clusterPolicy(p Policy) {
+	const key = "policy.cluster"
+	b.pathOrNone(key, p.Cluster)
+	switch clean := filepath.Clean(p.Cluster); {
+	case p.Cluster == "":
+	case clean == filepath.Clean(p.System):
+		b.problem(key, "%s is %q, and so is policy.system; set it to another path, or to \"\" for none", key, p.Cluster)
+	case p.Directory != "" && filepath.Dir(clean) == filepath.Clean(p.Directory):
+		b.problem(key, "%s is %q, which is in policy.directory, where every file is the policy of a namespace; "+
+			"set it to a path in another directory, or to \"\" for none", key, p.Cluster)
 	}
 }
 

@@ -75,6 +75,8 @@ func (d *Document) selectScope(scopes []string) (scope string, list []*Requireme
 type Set struct {
 	// System is the system-wide policy.
 	System Source
+	// Cluster is the document of the cluster, which need not exist. If it is not zero, it replaces the system policy.
+	Cluster Source
 	// Namespaces holds the documents of the namespaces that have one.
 	Namespaces map[string]Source
 	// Canary is the document of [CanaryNamespace].
@@ -91,8 +93,9 @@ type Source struct {
 	Err      error
 }
 
-// For returns the document of a namespace: its own, or otherwise the system policy. The canaries have one of their own.
-// If the document of a namespace cannot be used, the namespace does not fall back to the system policy.
+// For returns the document of a namespace: its own, or otherwise that of the cluster, or otherwise the system policy.
+// The canaries have one of their own. If the document of a namespace or of the cluster cannot be used, no other is used
+// instead.
 func (s *Set) For(namespace string) (*Document, error) {
 	if s == nil {
 		return nil, refuse(InvalidPolicy, "no policy has been loaded yet")
@@ -102,7 +105,7 @@ func (s *Set) For(namespace string) (*Document, error) {
 	}
 	source, ok := s.Namespaces[namespace]
 	if !ok {
-		source = s.System
+		source = s.common()
 	}
 	if namespace == CanaryNamespace {
 		source = s.Canary
@@ -115,3 +118,13 @@ func (s *Set) For(namespace string) (*Document, error) {
 	}
 	return source.Document, nil
 }
+
+// common returns what applies to namespaces without a document of their own.
+func (s *Set) common() Source {
+	if s.Cluster.exists() {
+		return s.Cluster
+	}
+	return s.System
+}
+
+func (s Source) exists() bool { return s.Name != "" || s.Document != nil || s.Err != nil }

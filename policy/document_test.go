@@ -47,6 +47,26 @@ func TestTheDocumentOfANamespace(t *testing.T) {
 		"no system policy and none of its own": {
 			set(policy.Source{Err: errors.New("no such file")}, nil), "no such file",
 		},
+		"it has none, and the cluster has one": {
+			&policy.Set{System: policy.Source{Document: system}, Cluster: policy.Source{Document: own}}, "/policies/prod.json",
+		},
+		"its own replaces the cluster's": {
+			&policy.Set{
+				Cluster:    policy.Source{Document: system},
+				Namespaces: namespace("prod", policy.Source{Document: own}),
+			},
+			"/policies/prod.json",
+		},
+		"the cluster's broken one is not passed over": {
+			&policy.Set{System: policy.Source{Document: system}, Cluster: broken}, "invalid character",
+		},
+		"the cluster's applies although the system policy is invalid": {
+			&policy.Set{System: policy.Source{Err: errors.New("bad")}, Cluster: policy.Source{Document: own}},
+			"/policies/prod.json",
+		},
+		"the cluster's is named and was not loaded": {
+			&policy.Set{System: policy.Source{Document: system}, Cluster: policy.Source{Name: "/cluster.json"}}, "no document",
+		},
 		"an empty set": {&policy.Set{}, "no document"},
 		"no set":       {nil, "no policy has been loaded"},
 		"the directory cannot be read: all denied": {

@@ -134,10 +134,10 @@ func (s *Set) rules(ref reference.Named) iter.Seq2[listPosition, []*Requirement]
 	}
 }
 
-// sources yields the system policy and the documents of all namespaces.
+// sources yields the documents that apply to some namespace. If the cluster has one, the system policy applies to none.
 func (s *Set) sources() iter.Seq[Source] {
 	return func(yield func(Source) bool) {
-		if !yield(s.System) {
+		if !yield(s.common()) {
 			return
 		}
 		for _, source := range s.Namespaces {

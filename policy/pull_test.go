@@ -84,6 +84,7 @@ func TestADocumentThatCannotBeUsedRefusesNoPull(t *testing.T) {
 	broken := policy.Source{Name: "/broken.json", Err: errors.New("line 3: no JSON")}
 	for name, change := range map[string]func(*policy.Set){
 		"the system's":  func(s *policy.Set) { s.System = broken },
+		"the cluster's": func(s *policy.Set) { s.Cluster = broken },
 		"a namespace's": func(s *policy.Set) { s.Namespaces = map[string]policy.Source{"dev": broken} },
 		"the directory": func(s *policy.Set) { s.Directory = errors.New("it is not mounted") },
 	} {
@@ -108,6 +109,20 @@ func TestADocumentThatCannotBeUsedRefusesNoPull(t *testing.T) {
 		n.set.Store(&set)
 		wantReason(t, decidePull(t, n, false), policy.Accepted)
 	})
+}
+
+// TestTheSystemPolicyAdmitsNoPullIfTheClusterHasADocument: it applies to no namespace.
+func TestTheSystemPolicyAdmitsNoPullIfTheClusterHasADocument(t *testing.T) {
+	n := newNode(t, acceptAnything())
+	wantReason(t, decidePull(t, n, false), policy.Accepted)
+	set := *n.set.Load()
+	strict := &policy.Document{Name: "/cluster.json", Default: []*policy.Requirement{rejectAll()}}
+	set.Cluster = policy.Source{Name: strict.Name, Document: strict}
+	n.set.Store(&set)
+	wantReason(t, decidePull(t, n, false), policy.Rejected)
+	set.System = policy.Source{Name: "/policy.json", Err: errors.New("line 3: no JSON")}
+	n.set.Store(&set)
+	wantReason(t, decidePull(t, n, false), policy.Rejected)
 }
 
 func TestASignatureWithoutANameSufficesForAPullIfSomeNamespaceAcceptsIt(t *testing.T) {

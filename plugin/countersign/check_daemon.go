@@ -15,7 +15,7 @@ import (
 // usesDaemon reports whether check also asks the daemon: its verdict covers this node's images and the configured
 // policies only.
 func (f checkFlags) usesDaemon() bool {
-	return f.image == "containerd" && f.systemPolicy == "" && f.policyDir == ""
+	return f.image == "containerd" && !f.given()
 }
 
 // daemonReport is what check reports about the daemon.

@@ -13,7 +13,8 @@ import (
 
 // inventoryFlags are the flags of inventory.
 type inventoryFlags struct {
-	config, systemPolicy, policyDir, output string
+	policies policyFlags
+	output   string
 	// progress is called with the number of images that are evaluated, and of all.
 	progress func(done, total int)
 }
@@ -27,7 +28,7 @@ func newInventoryCommand(stdout io.Writer) *cobra.Command {
 each namespace that runs containers here or has a policy document. It uses the policy files on disk
 and the signatures that are stored on this node.
 
-With --policy-dir or --system-policy, inventory shows exactly which running and cached images these
+With --policy-dir, --cluster-policy or --system-policy, inventory shows exactly which running and cached images these
 policies would refuse or admit, compared with the configured ones, and changes nothing. The verdict
 on an image whose signatures no document required so far is unknown: fetch them before with
 countersign evidence fetch REFERENCE.
@@ -49,9 +50,11 @@ policy change, only the containers count that the configured policies admit.`,
 		},
 	}
 	set := command.Flags()
-	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
-	set.StringVar(&flags.systemPolicy, "system-policy", "", "system policy `file` to compare with the configured one")
-	set.StringVar(&flags.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json to compare with the configured one")
+	of := &flags.policies
+	set.StringVar(&of.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
+	set.StringVar(&of.systemPolicy, "system-policy", "", "system policy `file` to compare with the configured one")
+	set.StringVar(&of.clusterPolicy, "cluster-policy", "", "cluster policy `file` to compare with the configured one")
+	set.StringVar(&of.policyDir, "policy-dir", "", "`directory` of NAMESPACE.json to compare with the configured one")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
 }
@@ -63,18 +66,13 @@ func inventory(ctx context.Context, flags inventoryFlags, stdout io.Writer) erro
 	if err := checkOutput(flags.output); err != nil {
 		return err
 	}
-	config, err := conf.Read(flags.config)
+	config, err := conf.Read(flags.policies.config)
 	if err != nil {
 		return err
 	}
 	changed := *config
-	if flags.systemPolicy != "" {
-		changed.Policy.System = flags.systemPolicy
-	}
-	if flags.policyDir != "" {
-		changed.Policy.Directory = flags.policyDir
-	}
-	if err := policiesExist(flags); err != nil {
+	flags.policies.apply(&changed)
+	if err := policiesExist(flags.policies); err != nil {
 		return err
 	}
 	view, err := openNode(ctx, config)
@@ -87,7 +85,7 @@ func inventory(ctx context.Context, flags inventoryFlags, stdout io.Writer) erro
 		return err
 	}
 	take := taking{view: view, before: before, progress: flags.progress}
-	if flags.systemPolicy != "" || flags.policyDir != "" {
+	if flags.policies.given() {
 		if take.after, err = view.judge(&changed); err != nil {
 			return err
 		}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/countersign/countersign/plugin/daemon"
@@ -14,7 +12,7 @@ import (
 
 // takenInventory is what inventory prints. Its JSON is a public interface, to which fields are only added.
 type takenInventory struct {
-	// Namespaces are those that run containers or have a document; others use the system policy.
+	// Namespaces are those that run containers or have a document; others use the cluster policy or the system policy.
 	Namespaces []string          `json:"namespaces"`
 	Images     []inventoryImage  `json:"images"`
 	Running    []inventoryRunner `json:"running"`
@@ -158,21 +156,20 @@ func compareVerdicts(before, after []policy.InventoryVerdict) []inventoryVerdict
 
 // policiesExist returns an error unless the policies to compare are there: a wrong path would look like a change that
 // denies everything.
-func policiesExist(flags inventoryFlags) error {
+func policiesExist(flags policyFlags) error {
 	for _, flag := range []struct {
 		name, path string
 		directory  bool
-	}{{"--policy-dir", flags.policyDir, true}, {"--system-policy", flags.systemPolicy, false}} {
+	}{
+		{"--policy-dir", flags.policyDir, true},
+		{"--system-policy", flags.systemPolicy, false},
+		{"--cluster-policy", flags.clusterPolicy, false},
+	} {
 		if flag.path == "" {
 			continue
 		}
-		info, err := os.Stat(flag.path)
-		if err != nil {
-			return fmt.Errorf("%s: %w", flag.name, err)
-		}
-		if info.IsDir() != flag.directory {
-			return fmt.Errorf("%s %s is not a %s", flag.name, flag.path,
-				map[bool]string{true: "directory", false: "file"}[flag.directory])
+		if err := exists(flag.name, flag.path, flag.directory); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -52,6 +52,7 @@ func writeConfig(directory, name, withoutDaemon string) error {
 	text := os.Expand(`
 [policy]
 system = "${DIR}/policy.json"
+cluster = "${DIR}/cluster.json"
 directory = "${DIR}/policies"
 [evidence]
 directory = "${DIR}/evidence"

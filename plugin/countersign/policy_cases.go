@@ -18,9 +18,10 @@ import (
 
 // policyCases is a file of policy test.
 type policyCases struct {
-	SystemPolicy string       `yaml:"system_policy"`
-	PolicyDir    string       `yaml:"policy_dir"`
-	Cases        []policyCase `yaml:"cases"`
+	SystemPolicy  string       `yaml:"system_policy"`
+	ClusterPolicy string       `yaml:"cluster_policy"`
+	PolicyDir     string       `yaml:"policy_dir"`
+	Cases         []policyCase `yaml:"cases"`
 }
 
 // policyCase is an image, and the expected verdict.

@@ -20,7 +20,8 @@ func newPolicyTestCommand(stdout io.Writer) *cobra.Command {
 		Short: "Test which images policies admit",
 		Long: `test evaluates images as countersign check does, and compares the verdicts with those expected:
 
-  system_policy: policy.json         # the policies; without both, those of the node
+  system_policy: policy.json         # the policies; without any of them, those of the node
+  cluster_policy: cluster.json
   policy_dir: policies
   cases:
   - namespace: prod
@@ -80,8 +81,13 @@ func policyTest(ctx context.Context, flags checkFlags, path string, output polic
 		return err
 	}
 	from := filepath.Dir(path)
-	if cases.SystemPolicy != "" || cases.PolicyDir != "" { // Of both, because the node's are no part of the test.
+	// If one is given, all are, because the node's are no part of the test.
+	if cases.SystemPolicy != "" || cases.ClusterPolicy != "" || cases.PolicyDir != "" {
 		config.Policy.System = relativeTo(from, cases.SystemPolicy)
+		config.Policy.Cluster = relativeTo(from, cases.ClusterPolicy)
+		if err := clusterPolicyExists("cluster_policy", config.Policy.Cluster); err != nil {
+			return err
+		}
 		config.Policy.Directory = relativeTo(from, cases.PolicyDir)
 	}
 	failed := 0

@@ -130,6 +130,9 @@ func writeStatus(w io.Writer, status daemon.Status) error {
 	}
 	row("mode", "%s%s", status.Mode, exceptions(status.Namespaces))
 	row("policies", "%d documents, %d with problems", status.Policies.Documents, status.Policies.Failures)
+	if cluster := status.Policies.Cluster; cluster != "" {
+		row("", "%s applies instead of the system policy", cluster)
+	}
 	for _, problem := range status.Policies.Problems {
 		row("", "%s", problem)
 	}

@@ -46,6 +46,7 @@ func (r *namedRegistries) update(set *policy.Set) {
 	}
 	if set != nil {
 		add(set.System, bySystem, maxNamedRegistries)
+		add(set.Cluster, bySystem, maxNamedRegistries)
 		for _, namespace := range slices.Sorted(maps.Keys(set.Namespaces)) {
 			runtime.Gosched()
 			add(set.Namespaces[namespace], byNamespace, maxNamedByDocument)

@@ -57,10 +57,12 @@ func (d *daemon) newPlugin() *nri.Plugin {
 // settings of a daemon.
 func Documents(config *conf.Config, kinds policy.Kinds) files.Config {
 	return files.Config{
-		System:    config.Policy.System,
-		Directory: config.Policy.Directory,
-		StateFile: config.StateFile(),
-		Parse:     PolicyParser(kinds),
+		System:           config.Policy.System,
+		Cluster:          config.Policy.Cluster,
+		Directory:        config.Policy.Directory,
+		StateFile:        config.StateFile(),
+		ClusterStateFile: config.ClusterStateFile(),
+		Parse:            PolicyParser(kinds),
 	}
 }
 

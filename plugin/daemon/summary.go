@@ -68,6 +68,8 @@ type StatusCheck struct {
 type StatusPolicies struct {
 	Documents int `json:"documents"`
 	Failures  int `json:"failures"`
+	// Cluster is the path of the cluster document, if there is one: the system policy applies to no namespace then.
+	Cluster string `json:"cluster"`
 	// Problems are the first of all problems.
 	Problems []string `json:"problems"`
 }
@@ -112,7 +114,10 @@ func (d *daemon) status(ctx context.Context, _ StatusRequest) (Status, error) {
 	answer := Status{
 		Version: d.version, Ready: health.Ready, Containerd: health.Name, FoundBy: string(health.FoundBy),
 		Mode: config.Enforce.Mode.String(), Namespaces: make(map[string]string),
-		Policies: StatusPolicies{Documents: documents.Documents, Failures: documents.Failures, Problems: []string{}},
+		Policies: StatusPolicies{
+			Documents: documents.Documents, Failures: documents.Failures, Cluster: d.documents.Current().Cluster.Name,
+			Problems: []string{},
+		},
 		LastHour: d.recorder.recent.lastHour(time.Now()),
 		Drift:    ids(shown), DriftCount: len(ids(drifted)), Drifted: shown,
 		Evidence: StatusEvidence{

@@ -104,8 +104,10 @@ func (p *Policies) documents() (found []*policy.Document) {
 	if p.Set == nil {
 		return nil
 	}
-	if p.Set.System.Document != nil {
-		found = append(found, p.Set.System.Document)
+	for _, source := range []policy.Source{p.Set.System, p.Set.Cluster} {
+		if source.Document != nil {
+			found = append(found, source.Document)
+		}
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(p.Set.Namespaces)) {
 		if document := p.Set.Namespaces[namespace].Document; document != nil {

@@ -15,11 +15,13 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// target is a file to check. The system policy has no namespace.
+// target is a file to check. The system policy and the cluster document have no namespace.
 type target struct {
 	namespace, path string
 	record          *record
 	symlink, listed bool
+	// cluster says that it is the cluster document.
+	cluster bool
 }
 
 // known returns the record of the file, or an empty one.
@@ -81,8 +83,8 @@ func (s *state) checkFile(t target, reads *keyReads, dirty map[string]bool) file
 func (s *state) unreadable(t target, l fileCheck, err error) fileCheck {
 	_, there := os.Lstat(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if t.namespace != "" && errors.Is(there, fs.ErrNotExist) {
-			return fileCheck{state: missing} // Deleted after the directory was listed.
+		if (t.namespace != "" || t.cluster) && errors.Is(there, fs.ErrNotExist) {
+			return fileCheck{state: missing} // A namespace's was deleted after the directory was listed.
 		}
 		if there == nil {
 			err = errors.New("it is a symlink to a file that does not exist")

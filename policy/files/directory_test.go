@@ -216,7 +216,7 @@ func TestRemovingTheStateFileAcceptsAnEmptyDirectory(t *testing.T) {
 func TestAStateFileThatCannotBeWrittenIsAProblem(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, map[string]string{"system.json": system, "policies/prod.json": strict, "state": "a file"}).run()
-	n.problem("recording that " + n.config.Directory)
+	n.problem("recording that there were policies at " + n.config.Directory)
 	n.is("prod", "strict")
 }
 

@@ -15,10 +15,15 @@ import (
 type Config struct {
 	// System is the path of the system policy.
 	System string
+	// Cluster is the path of the cluster document, which need not exist. If it does, it applies to namespaces without a
+	// document of their own, instead of the system policy. Empty: there is none.
+	Cluster string
 	// Directory contains the namespaces' documents. Empty: there are none.
 	Directory string
 	// StateFile records over restarts that Directory contained documents. Empty: nothing is recorded.
 	StateFile string
+	// ClusterStateFile records over restarts that Cluster existed. Empty: nothing is recorded.
+	ClusterStateFile string
 	// Canary is the document of the canaries, which is not a file.
 	Canary policy.Source
 	// Parse is called concurrently, and its documents are never modified.
@@ -98,13 +103,14 @@ func (d *Documents) follow(watch *watch) time.Time {
 }
 
 // scan checks every file, publishes the result and returns when the next check is due. Without a watch it is the first
-// check, which does not write the state file.
+// check, which does not write the state files.
 func (d *Documents) scan(watch *watch) time.Time {
 	now := time.Now()
 	result := d.state.scan(now)
 	var notes []error
 	if watch != nil {
-		notes = append(notes, watch.err, d.state.updateMarker())
+		directory, cluster := d.state.updateMarkers()
+		notes = append(notes, watch.err, directory, cluster)
 	}
 	old := d.status.Load()
 	status := d.state.report(old, now, len(result.changed) > 0, notes)

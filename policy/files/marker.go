@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// marker is the file that records, over restarts, that a directory contained documents. Its one line is the directory's
-// path, so it applies to no other directory.
+// marker is the file that records, over restarts, that there were documents at a path: of a directory, or of one file.
+// Its one line is the path, so it applies to no other.
 type marker struct {
-	file, directory string
+	file, path string
 	// written is the state that this process last wrote, so that it is not written twice.
 	written *bool
 }
 
-// hadDocuments reports whether the directory contained documents when it was last read. If that is unknown, the answer
-// is yes: with no, the system policy would apply to every namespace.
-func (m *marker) hadDocuments() bool {
+// remembered reports whether there were documents when the path was last read. If that is unknown, the answer is yes:
+// with no, the system policy would apply to every namespace.
+func (m *marker) remembered() bool {
 	if m.file == "" {
 		return false
 	}
@@ -28,7 +28,7 @@ func (m *marker) hadDocuments() bool {
 		return false
 	}
 	line, whole := strings.CutSuffix(string(raw), "\n")
-	another := whole && line != m.directory && filepath.IsAbs(line) && !strings.Contains(line, "\n")
+	another := whole && line != m.path && filepath.IsAbs(line) && !strings.Contains(line, "\n")
 	return err != nil || !another
 }
 
@@ -39,7 +39,7 @@ func (m *marker) update(held bool) error {
 	}
 	m.written = nil
 	if err := m.write(held); err != nil {
-		return fmt.Errorf("recording that %s contained policies: %w", m.directory, err)
+		return fmt.Errorf("recording that there were policies at %s: %w", m.path, err)
 	}
 	m.written = &held
 	return nil
@@ -52,7 +52,7 @@ func (m *marker) write(held bool) error {
 		}
 		return nil
 	}
-	if raw, err := os.ReadFile(m.file); err == nil && string(raw) == m.directory+"\n" {
+	if raw, err := os.ReadFile(m.file); err == nil && string(raw) == m.path+"\n" {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(m.file), 0o700); err != nil {
@@ -62,7 +62,7 @@ func (m *marker) write(held bool) error {
 	if err != nil {
 		return err
 	}
-	_, err = temporary.WriteString(m.directory + "\n")
+	_, err = temporary.WriteString(m.path + "\n")
 	err = errors.Join(err, temporary.Sync(), temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), m.file)

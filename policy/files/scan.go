@@ -14,24 +14,29 @@ type state struct {
 	config    Config
 	directory directory
 	system    *record
+	cluster   cluster
 	// namespaces are the records of the namespaces' documents.
 	namespaces map[string]*record
 	keys       keys
 	ignored    []string
 	marker     marker
+	// clusterMarker records that there was a cluster document.
+	clusterMarker marker
 }
 
 func newState(config Config) *state {
 	return &state{
-		config: config,
-		system: &record{},
-		marker: marker{file: config.StateFile, directory: config.Directory},
+		config:        config,
+		system:        &record{},
+		marker:        marker{file: config.StateFile, path: config.Directory},
+		clusterMarker: marker{file: config.ClusterStateFile, path: config.Cluster},
 	}
 }
 
 // result is the result of a scan.
 type result struct {
-	// changed are the namespaces whose source changed; the empty name stands for the system policy, and for the directory.
+	// changed are the namespaces whose source changed; the empty name stands for the system policy, for the cluster
+	// document, and for the directory.
 	changed []string
 	// ignored are new names in the directory that are not documents.
 	ignored []string
@@ -57,7 +62,7 @@ func (s *state) scan(now time.Time) result {
 	for _, key := range s.keys {
 		r.unsettled = r.unsettled || (key.err == "" && !key.settled)
 	}
-	r.retry = r.retry || s.system.err() != nil
+	r.retry = r.retry || s.system.err() != nil || s.cluster.failed()
 	return r
 }
 
@@ -67,7 +72,7 @@ func (s *state) list(r *result) map[string]bool {
 		return nil
 	}
 	found := readDirectory(s.config.Directory)
-	next := s.directory.next(found, len(s.namespaces), s.marker.hadDocuments)
+	next := s.directory.next(found, len(s.namespaces), s.marker.remembered)
 	if next.known != s.directory.known || (!next.known && !sameText(next.err, s.directory.err)) {
 		r.changed = append(r.changed, "")
 	}
@@ -88,16 +93,21 @@ func (s *state) list(r *result) map[string]bool {
 	return found.namespaces
 }
 
-// targets returns the files to check: the system policy and, if the directory can be used, the documents that are in it
-// or were.
+// targets returns the files to check: the system policy, the cluster document and, if the directory can be used, the
+// documents that are in it or were.
 func (s *state) targets(usable map[string]bool) []target {
 	targets := []target{{path: s.config.System, record: s.system}}
+	if s.config.Cluster != "" {
+		targets = append(targets, target{path: s.config.Cluster, record: s.cluster.record, cluster: true})
+	}
 	if usable == nil {
 		return targets
 	}
 	for namespace, symlink := range usable {
 		record := s.namespaces[namespace]
-		targets = append(targets, target{namespace, s.pathOf(namespace), record, symlink, true})
+		targets = append(targets, target{
+			namespace: namespace, path: s.pathOf(namespace), record: record, symlink: symlink, listed: true,
+		})
 	}
 	for namespace, record := range s.namespaces {
 		if _, listed := usable[namespace]; !listed {
@@ -118,6 +128,10 @@ func (s *state) apply(targets []target, checks []fileCheck, now time.Time, r *re
 		next = s.namespaces
 	}
 	for i, target := range targets {
+		if target.cluster {
+			s.applyCluster(target, checks[i], now, r)
+			continue
+		}
 		if target.record == nil && checks[i].state == missing {
 			continue // It was deleted after the directory was listed.
 		}
@@ -132,14 +146,19 @@ func (s *state) apply(targets []target, checks []fileCheck, now time.Time, r *re
 		if changed {
 			r.changed = append(r.changed, target.namespace)
 		}
-		if changed && record != nil && record.document != nil && record.document != target.known().document {
-			r.warnings = append(r.warnings, warningsOf(target.path, record.document)...)
-		}
+		r.warn(target, record)
 		r.schedule(record)
 	}
 	s.namespaces = next
 	slices.Sort(r.changed)
 	r.changed = slices.Compact(r.changed)
+}
+
+// warn records the warnings about a document that is new.
+func (r *result) warn(of target, now *record) {
+	if now != nil && now.document != nil && now.document != of.known().document {
+		r.warnings = append(r.warnings, warningsOf(of.path, now.document)...)
+	}
 }
 
 // schedule records whether a file needs another check soon.
@@ -166,28 +185,36 @@ func (s *state) namedKeys() map[string]bool {
 	return named
 }
 
-// records returns all records: the system policy first, then by namespace.
+// records returns all records: the system policy first, then the cluster document, then by namespace.
 func (s *state) records() []*record {
-	records := make([]*record, 0, len(s.namespaces)+1)
+	records := make([]*record, 0, len(s.namespaces)+2)
 	records = append(records, s.system)
+	if s.cluster.record != nil {
+		records = append(records, s.cluster.record)
+	}
 	for _, namespace := range slices.Sorted(maps.Keys(s.namespaces)) {
 		records = append(records, s.namespaces[namespace])
 	}
 	return records
 }
 
-// updateMarker records on disk whether the directory contains documents, if that is known.
-func (s *state) updateMarker() error {
+// updateMarkers records on disk whether the directory contains documents, and whether there is a cluster document, if
+// that is known.
+func (s *state) updateMarkers() (directory, cluster error) {
 	if s.directory.known && s.directory.err == nil {
-		return s.marker.update(len(s.namespaces) > 0)
+		directory = s.marker.update(len(s.namespaces) > 0)
 	}
-	return nil
+	if s.cluster.known && s.cluster.err == nil {
+		cluster = s.clusterMarker.update(s.cluster.record != nil)
+	}
+	return directory, cluster
 }
 
 // set returns a snapshot.
 func (s *state) set() *policy.Set {
 	set := &policy.Set{
 		System:     s.system.source(s.config.System),
+		Cluster:    s.cluster.source(&s.config),
 		Canary:     s.config.Canary,
 		Namespaces: make(map[string]policy.Source, len(s.namespaces)),
 	}

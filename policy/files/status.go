@@ -11,11 +11,11 @@ import (
 
 // Status is the result of loading.
 type Status struct {
-	// Documents is the number of documents: the system policy, which should always exist, and those of namespaces,
-	// including those that cannot be used.
+	// Documents is the number of documents: the system policy, which should always exist, that of the cluster, if there is
+	// one, and those of namespaces, including those that cannot be used.
 	Documents int
 	// Failures is how many of them cannot be loaded as they are on disk, whether or not an earlier version is used. A
-	// directory that cannot be used counts as one.
+	// directory that cannot be used counts as one, and so does a cluster document that is missing.
 	Failures int
 	// Reloads is how often the snapshot was replaced.
 	Reloads int
@@ -30,7 +30,7 @@ type Status struct {
 
 // KeyProblem is a requirement that nothing can meet. It is comparable.
 type KeyProblem struct {
-	// Document is the path of the document, and Namespace its namespace; empty: the system policy.
+	// Document is the path of the document, and Namespace its namespace; empty: the system policy or the cluster document.
 	Document, Namespace string
 	// Scope is the scope of the requirement. IsDefault reports whether it is the document's default.
 	Scope     string
@@ -79,8 +79,8 @@ type Problem struct {
 	Text string
 	// Path is the file or directory with the problem, if there is one.
 	Path string
-	// Namespace is the namespace of the document. It is empty for the system policy, and for problems with the directory,
-	// with a key file, or with watching.
+	// Namespace is the namespace of the document. It is empty for the system policy and the cluster document, and for
+	// problems with the directory, with a key file, or with watching.
 	Namespace string
 	// Kept reports whether an earlier version is used, so that nothing is denied because of this problem.
 	Kept bool
@@ -96,7 +96,7 @@ func (s *Status) differs(old *Status) bool {
 
 // report returns the status after a scan. Notes are further problems, or nil.
 func (s *state) report(old *Status, now time.Time, changed bool, notes []error) *Status {
-	status := &Status{Documents: len(s.namespaces) + 1}
+	status := &Status{Documents: len(s.records())}
 	if old != nil {
 		status.Reloads, status.LastGood = old.Reloads, old.LastGood
 	}
@@ -120,11 +120,14 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 		}
 	}
 	load("", s.config.System, s.system)
+	if s.cluster.record != nil {
+		load("", s.config.Cluster, s.cluster.record)
+	}
 	for namespace, record := range s.namespaces {
 		load(namespace, s.pathOf(namespace), record)
 	}
-	if err := s.directory.describe(&s.config); err != nil {
-		problems[Problem{Text: err.Error(), Path: s.config.Directory, Kept: s.directory.known}] = true
+	for _, problem := range s.missing() {
+		problems[problem] = true
 		status.Failures++
 	}
 	for _, err := range slices.DeleteFunc(notes, func(err error) bool { return err == nil }) {
@@ -136,6 +139,17 @@ func (s *state) report(old *Status, now time.Time, changed bool, notes []error) 
 		status.LastGood = now
 	}
 	return status
+}
+
+// missing returns the problems with the directory and with the cluster document that are not those of a file.
+func (s *state) missing() (problems []Problem) {
+	if err := s.directory.describe(&s.config); err != nil {
+		problems = append(problems, Problem{Text: err.Error(), Path: s.config.Directory, Kept: s.directory.known})
+	}
+	if err := s.cluster.describe(&s.config); err != nil {
+		problems = append(problems, Problem{Text: err.Error(), Path: s.config.Cluster, Kept: s.cluster.record != nil})
+	}
+	return problems
 }
 
 func compareKeys(a, b KeyProblem) int {

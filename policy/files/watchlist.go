@@ -25,6 +25,9 @@ type step struct {
 func (s *state) watchList() *watchList {
 	p := &watchList{names: make(map[string]map[string]bool), known: make(map[string]step)}
 	p.trace(s.config.System)
+	if s.config.Cluster != "" {
+		p.trace(s.config.Cluster)
+	}
 	for path := range s.keys {
 		p.trace(path)
 	}
