@@ -32,8 +32,9 @@ demo-kubernetes: ## boot a cluster of one node, and show policies by namespace w
 	@scripts/modules.sh demo-kubernetes
 	CI=true go test -count=1 -timeout 60m -v -run TestASessionWithPoliciesByNamespace ./integration/kubernetes
 
-build: ## build bin/countersign and bin/countersign-verifier
+build: ## build bin/countersign, bin/countersign-verifier and bin/countersign-agent
 	go build -trimpath -o bin/ ./plugin/...
+	go -C plugin/agent build -trimpath -o $(CURDIR)/bin/ ./countersign-agent
 
 pages: build ## write man pages and completions for shells into bin/man and bin/completions
 	bin/countersign man bin/man
