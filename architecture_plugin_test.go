@@ -12,7 +12,7 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 		"plugin/countersign": {
 			"conf", "nri", "plugin/daemon", "plugin/doctor", "plugin/install", "plugin/internal/audit",
 			"plugin/internal/claim", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/fetch",
-			"plugin/internal/socket",
+			"plugin/internal/socket", "plugin/node",
 			"policy", "policy/evidence", "policy/files", "policy/origin", "policy/signature", "policy/text",
 		},
 		"plugin/daemon": {
@@ -26,6 +26,7 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 			"conf", "nri", "plugin/daemon", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/socket",
 			"policy", "policy/files", "policy/signature", "policy/text",
 		},
+		"plugin/node":    {},
 		"plugin/install": {"conf", "nri", "plugin/install", "plugin/internal/containerd"},
 
 		"plugin/internal/audit":      {"policy"},

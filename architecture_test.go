@@ -136,7 +136,7 @@ func TestEachLibraryHasOneImporter(t *testing.T) {
 		"go.podman.io/image/v5/signature": {"policy/signature"},
 		"github.com/sigstore/sigstore-go": {"policy/bundle"},
 		"github.com/containerd/nri":       {"nri", "integration"},
-		"k8s.io":                          {"plugin/agent", "plugin/cri", "plugin/internal/cri", "integration"},
+		"k8s.io":                          {"plugin/agent", "plugin/cri", "plugin/internal/cri", "integration", "scripts/chart"},
 		module + "/integration":           {"integration"},
 		module + "/plugin":                {"plugin"},
 	}

@@ -14,8 +14,8 @@ import (
 
 // installFlags are the flags of install.
 type installFlags struct {
-	root, mode, containerdConfig, verifier string
-	dryRun, allowSelfLockout               bool
+	root, mode, containerdConfig, verifier, systemPolicy string
+	dryRun, allowSelfLockout                             bool
 }
 
 func newInstallCommand(stdout io.Writer) *cobra.Command {
@@ -49,6 +49,8 @@ Exit status: 0 installed; 1 enforcing would refuse what the node needs; 2 error.
 	set.StringVar(&flags.containerdConfig, "containerd-config", "",
 		"containerd's configuration `file` (default: the one of the running containerd)")
 	set.StringVar(&flags.verifier, "verifier", "", "the `program` countersign-verifier (default: next to this program)")
+	set.StringVar(&flags.systemPolicy, "system-policy", "",
+		"`file` with the system policy for a node where nobody has written one (default: the example)")
 	set.BoolVar(&flags.dryRun, "dry-run", false, "show what would change, and change nothing")
 	set.BoolVar(&flags.allowSelfLockout, "allow-self-lockout", false,
 		"enforce even if that would refuse what the node needs, or if that cannot be checked")

@@ -65,20 +65,30 @@ func (t *target) options(ctx context.Context, flags installFlags) (install.Optio
 	if options.Verifier, err = t.program(verifier); err != nil {
 		return options, fmt.Errorf("%w; name the program countersign-verifier with --verifier", err)
 	}
-	if options.Containerd == "" && t.live {
-		// Without a running containerd, its standard file is configured.
-		config, err := conf.Read("")
-		if err != nil {
-			return options, err
-		}
-		for _, address := range []string{config.Containerd.Address, "/run/k3s/containerd/containerd.sock"} {
-			if path, err := containerd.ConfigPath(ctx, address); err == nil {
-				options.Containerd = path
-				break
-			}
+	if flags.systemPolicy != "" {
+		if options.SystemPolicy, err = os.ReadFile(flags.systemPolicy); err != nil {
+			return options, fmt.Errorf("--system-policy: %w", err)
 		}
 	}
-	return options, nil
+	if options.Containerd == "" && t.live {
+		options.Containerd, err = runningConfig(ctx)
+	}
+	return options, err
+}
+
+// runningConfig returns the configuration file of the running containerd; empty: none runs, and its standard file is
+// configured.
+func runningConfig(ctx context.Context) (string, error) {
+	config, err := conf.Read("")
+	if err != nil {
+		return "", err
+	}
+	for _, address := range []string{config.Containerd.Address, "/run/k3s/containerd/containerd.sock"} {
+		if path, err := containerd.ConfigPath(ctx, address); err == nil {
+			return path, nil
+		}
+	}
+	return "", nil
 }
 
 // program returns a program to install. One that is in a directory for programs of the host stays there.

@@ -120,16 +120,7 @@ func (b *builder) configureService(d distribution, options Options) error {
 		return err
 	}
 	b.plan.onlyConfig = withoutConfig == 0 && len(*changes) == 1
-	directories := []string{path.Join(etc, "keys"), path.Join(etc, "examples")}
-	if config.Policy.Directory != "" {
-		directories = append(directories, config.Policy.Directory)
-	}
-	for _, directory := range directories {
-		if err := b.directories(changes, directory); err != nil {
-			return err
-		}
-	}
-	if err := b.policies(changes, config); err != nil {
+	if err := b.policies(changes, config, options.SystemPolicy); err != nil {
 		return err
 	}
 	unit, err := fs.ReadFile(conf.Files(), "countersign.service")
@@ -147,8 +138,25 @@ func (b *builder) configureService(d distribution, options Options) error {
 	return err
 }
 
-// policies plans the examples, and a system policy if the configuration names ours and it does not exist.
-func (b *builder) policies(changes *[]journal.Change, config *conf.Config) error {
+// policies plans the directories of policies and keys, the examples, and a system policy.
+func (b *builder) policies(changes *[]journal.Change, config *conf.Config, system []byte) error {
+	directories := []string{path.Join(etc, "keys"), path.Join(etc, "examples")}
+	if config.Policy.Directory != "" {
+		directories = append(directories, config.Policy.Directory)
+	}
+	for _, directory := range directories {
+		if err := b.directories(changes, directory); err != nil {
+			return err
+		}
+	}
+	if err := b.examples(changes); err != nil {
+		return err
+	}
+	return b.systemPolicy(changes, config, system)
+}
+
+// examples plans the examples of policies.
+func (b *builder) examples(changes *[]journal.Change) error {
 	names, err := fs.Glob(conf.Files(), "policies/*")
 	if err != nil {
 		return err
@@ -162,20 +170,36 @@ func (b *builder) policies(changes *[]journal.Change, config *conf.Config) error
 			return err
 		}
 	}
+	return nil
+}
+
+// systemPolicy plans a system policy, if the configuration names ours. One that somebody has written stays. The example
+// that an earlier installation has written stays too, but is replaced by a policy that the operator gives.
+func (b *builder) systemPolicy(changes *[]journal.Change, config *conf.Config, given []byte) error {
 	b.kept[systemPolicy] = true
-	system, err := b.host.Read(config.Policy.System)
+	current, err := b.host.Read(config.Policy.System)
 	switch {
 	case err != nil:
 		return err
-	case system != nil:
+	case current != nil && (given == nil || !b.wrote(systemPolicy, current)):
 		return nil
 	case config.Policy.System != systemPolicy:
 		b.plan.Notes = append(b.plan.Notes, fmt.Sprintf("the system policy %s does not exist: namespaces without a document "+
 			"are denied until it does", config.Policy.System))
 		return nil
 	}
+	if given != nil {
+		return b.text(changes, systemPolicy, given)
+	}
 	text, err := fs.ReadFile(conf.Files(), "policies/system.json")
 	return errors.Join(err, b.text(changes, systemPolicy, text))
+}
+
+// wrote reports whether an earlier installation has written what a file has now.
+func (b *builder) wrote(name string, current *journal.File) bool {
+	return slices.ContainsFunc(b.record.Entries, func(e journal.Entry) bool {
+		return e.Path == name && e.Unchanged(current)
+	})
 }
 
 // removeObsolete plans to restore what an earlier installation changed and this one does not need.

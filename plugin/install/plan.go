@@ -42,6 +42,8 @@ type Options struct {
 	Containerd string
 	// Countersign and Verifier are the two programs.
 	Countersign, Verifier Program
+	// SystemPolicy is the system policy where nobody has written another one; nil: the example.
+	SystemPolicy []byte
 	// Version is the version of the programs.
 	Version string
 }
