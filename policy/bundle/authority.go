@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/countersign/countersign/policy/internal/fulcio"
+	"github.com/countersign/countersign/policy/internal/trustedroot"
 )
 
 // authority is a certificate authority and the identity that its certificate must have. It accepts the certificates
@@ -25,6 +25,8 @@ type authority struct {
 	trusted []*x509.Certificate
 	// validityBounds are the times at which the policy's certificates become valid and expire.
 	validityBounds []time.Time
+	// root, if set, has the certificates instead.
+	root *trustedroot.Root
 	// signer is the identity in certificates of Fulcio. Without one this is a private PKI, which certifies the address and
 	// the host.
 	signer          *fulcio.Signer
@@ -84,8 +86,14 @@ func (a *authority) verifyChain(bundle *signed, at time.Time) error {
 	if a.signer != nil {
 		leaf = fulcio.WithoutUnhandledNames(leaf)
 	}
+	if a.root != nil {
+		if err := a.root.VerifyChain(leaf, bundle.certificates, at); err != nil {
+			return err
+		}
+		return a.checkNames(leaf)
+	}
 	intermediates := a.intermediates
-	if vouched := a.trustedIntermediates(bundle.certificates); len(vouched) > 0 {
+	if vouched := fulcio.Vouched(bundle.certificates, a.trusted); len(vouched) > 0 {
 		intermediates = intermediates.Clone()
 		for _, certificate := range vouched {
 			intermediates.AddCert(certificate)
@@ -98,27 +106,6 @@ func (a *authority) verifyChain(bundle *signed, at time.Time) error {
 		return fmt.Errorf("its certificate is not accepted: %w", err)
 	}
 	return a.checkNames(leaf)
-}
-
-// trustedIntermediates returns those of a bundle's certificates that a trusted one has signed, directly or through
-// others. No other can be part of a chain. Without this filter, nine certificates with the same name and large keys,
-// each signed by the others, would cost a hundred verifications by keys of the attacker's choice.
-func (a *authority) trustedIntermediates(certificates []*x509.Certificate) (vouched []*x509.Certificate) {
-	rest, by := slices.Clone(certificates), a.trusted
-	for len(by) > 0 && len(rest) > 0 {
-		var next []*x509.Certificate
-		rest = slices.DeleteFunc(rest, func(certificate *x509.Certificate) bool {
-			signed := slices.ContainsFunc(by, func(parent *x509.Certificate) bool {
-				return bytes.Equal(certificate.RawIssuer, parent.RawSubject) && certificate.CheckSignatureFrom(parent) == nil
-			})
-			if signed {
-				next = append(next, certificate)
-			}
-			return signed
-		})
-		vouched, by = append(vouched, next...), next
-	}
-	return vouched
 }
 
 // checkNames compares the names in a certificate with those in the policy.
@@ -139,11 +126,19 @@ func (a *authority) checkNames(leaf *x509.Certificate) error {
 
 // until returns when a finding expires, or zero if it never does.
 func (r *requirement) until(now time.Time, kept []*signed) time.Time {
-	if r.authority == nil || r.authority.signer != nil {
+	var times []time.Time
+	switch {
+	case r.authority != nil && r.authority.signer != nil:
+		return time.Time{}
+	case r.authority != nil:
+		times = slices.Clone(r.authority.validityBounds)
+	case r.trusted != nil && !r.trusted.unlogged:
+		// An entry without a signed time counts as long as its log is valid.
+		times = r.trusted.root.LogBounds()
+	default:
 		return time.Time{}
 	}
 	until := now.Add(maxFindingAge)
-	times := slices.Clone(r.authority.validityBounds)
 	for _, bundle := range kept {
 		for _, certificate := range bundle.certificates {
 			times = append(times, validityBounds(certificate)...)

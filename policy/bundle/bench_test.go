@@ -160,3 +160,21 @@ func BenchmarkJudgeKeyless(b *testing.B) {
 			verify.NewPolicy(artifact(b), verify.WithCertificateIdentity(identity)),
 		})
 }
+
+// BenchmarkJudgeTrustedRoot compares a bundle with an entry of Rekor v2 and a timestamp.
+func BenchmarkJudgeTrustedRoot(b *testing.B) {
+	d := newDeployment(b)
+	identity, err := verify.NewShortCertificateIdentity(builder.Issuer, "", builder.Email, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	trusted, err := root.NewTrustedRootFromJSON(d.file.JSON(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmarkJudge(b, required(b, d.rooted(b)), newSample(b, manifest, d.full(b).JSON(b)), bare{
+		trusted,
+		[]verify.VerifierOption{verify.WithTransparencyLog(1), verify.WithObserverTimestamps(1)},
+		verify.NewPolicy(artifact(b), verify.WithCertificateIdentity(identity)),
+	})
+}

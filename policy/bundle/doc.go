@@ -18,9 +18,11 @@
 // name a certificate log.
 //
 // Certificates of Fulcio are valid for ten minutes, so a trusted party must have signed the time. That is the log, with
-// its inclusion promise. An inclusion proof alone has no signed time, nor do entries of Rekor v2, and policy.json
-// cannot name an authority for timestamps (RFC 3161): keyless bundles with nothing else are refused, and the detail
-// says so. For keys, a proof without a promise is sufficient, because the time does not matter.
+// its inclusion promise. An inclusion proof alone has no signed time, nor do entries of Rekor v2, and the fields of
+// containers-policy.json(5) cannot name an authority for timestamps (RFC 3161): keyless bundles with nothing else are
+// refused, and the detail says so. For keys, a proof without a promise is sufficient, because the time does not matter.
+//
+// A requirement with a trusted root (package trustedroot), which is an extension, accepts these too.
 //
 // cosign has no option for the signature algorithm, and a bundle does not contain it. ECDSA (P-256, P-384, P-521),
 // Ed25519 and Ed25519ph, and RSA (PKCS #1 v1.5, PSS) are tried with the hashes that signers use. A hint that is the

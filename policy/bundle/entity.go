@@ -37,7 +37,7 @@ func (e *entity) VerificationContent() (verify.VerificationContent, error) { ret
 func (e *entity) TlogEntries() ([]*tlog.Entry, error)                      { return e.entries, nil }
 func (e *entity) Version() (string, error)                                 { return version, nil }
 
-// Timestamps is never called: policy.json cannot name a timestamp authority.
+// Timestamps is never called: the times of timestamp authorities are verified before.
 func (e *entity) Timestamps() ([][]byte, error) {
 	return nil, errors.New("timestamps are not used")
 }

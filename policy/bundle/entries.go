@@ -3,6 +3,7 @@ package bundle
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
@@ -24,8 +25,8 @@ type entries struct {
 	usable []*tlog.Entry
 	// rekorV2 reports whether some entries are from Rekor v2.
 	rekorV2 bool
-	// problems are why other entries are not used.
-	problems []string
+	// problems are why other entries are not used, and problemsV2 those of Rekor v2.
+	problems, problemsV2 []string
 }
 
 // entries returns the log entries of a bundle. They are parsed the first time that a requirement needs a log. An
@@ -37,13 +38,14 @@ func (s *signed) entries() *entries {
 			return
 		}
 		for i, raw := range s.log {
+			read, problems := readEntry, &s.read.problems
 			if isRekorV2(raw) {
 				s.read.rekorV2 = true
-				continue
+				read, problems = readRekorV2, &s.read.problemsV2
 			}
-			entry, err := readEntry(raw)
+			entry, err := read(raw)
 			if err != nil {
-				s.read.problems = append(s.read.problems, fmt.Sprintf("entry %d: %v", i+1, err))
+				*problems = append(*problems, fmt.Sprintf("entry %d: %v", i+1, err))
 				continue
 			}
 			s.read.usable = append(s.read.usable, entry)
@@ -61,16 +63,8 @@ func isRekorV2(entry *rekor.TransparencyLogEntry) bool {
 
 // readEntry parses an entry of Rekor v1 that records an envelope.
 func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
-	if len(raw.GetCanonicalizedBody()) > maxBody {
-		return nil, fmt.Errorf("its body is larger than %d bytes", maxBody)
-	}
-	proof := raw.GetInclusionProof()
-	if proof == nil {
-		return nil, errors.New("it has no inclusion proof, which a bundle v0.3 must have")
-	}
-	if len(proof.GetCheckpoint().GetEnvelope()) > maxCheckpoint || len(proof.GetHashes()) > maxHashes {
-		return nil, fmt.Errorf("its proof has more than %d hashes, or its checkpoint is larger than %d bytes",
-			maxHashes, maxCheckpoint)
+	if err := checkSize(raw); err != nil {
+		return nil, err
 	}
 	kind, version := raw.GetKindVersion().GetKind(), raw.GetKindVersion().GetVersion()
 	if (kind != "dsse" || version != "0.0.1") && (kind != "intoto" || version != "0.0.2") {
@@ -80,6 +74,47 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 		return nil, fmt.Errorf("its body: %w", err)
 	}
 	return tlog.ParseTransparencyLogEntry(raw)
+}
+
+// readRekorV2 parses an entry of Rekor v2, which records an envelope by the hash that was signed.
+func readRekorV2(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
+	if err := checkSize(raw); err != nil {
+		return nil, err
+	}
+	kind, version := raw.GetKindVersion().GetKind(), raw.GetKindVersion().GetVersion()
+	if kind != "hashedrekord" {
+		return nil, fmt.Errorf("its kind %q, version %q is not supported", kind, version)
+	}
+	// sigstore-go compares the entry with the bundle only if the checkpoint is not of Rekor's first version.
+	origin, _, _ := strings.Cut(raw.GetInclusionProof().GetCheckpoint().GetEnvelope(), "\n")
+	if strings.Contains(origin, " - ") {
+		return nil, errors.New("its checkpoint is one of Rekor's first version")
+	}
+	// If the body is none of Rekor v2, sigstore-go tries Rekor's first parser, which has no such version.
+	if err := checkBody(raw.GetCanonicalizedBody(), kind, version); err != nil {
+		return nil, fmt.Errorf("its body: %w", err)
+	}
+	entry, err := tlog.ParseTransparencyLogEntry(raw)
+	if err == nil && !entry.IsRekorV2() {
+		err = errors.New("its body is not of Rekor v2")
+	}
+	return entry, err
+}
+
+// checkSize returns an error if the parts of an entry are too large, or if it has no inclusion proof.
+func checkSize(raw *rekor.TransparencyLogEntry) error {
+	if len(raw.GetCanonicalizedBody()) > maxBody {
+		return fmt.Errorf("its body is larger than %d bytes", maxBody)
+	}
+	proof := raw.GetInclusionProof()
+	if proof == nil {
+		return errors.New("it has no inclusion proof, which a bundle v0.3 must have")
+	}
+	if len(proof.GetCheckpoint().GetEnvelope()) > maxCheckpoint || len(proof.GetHashes()) > maxHashes {
+		return fmt.Errorf("its proof has more than %d hashes, or its checkpoint is larger than %d bytes",
+			maxHashes, maxCheckpoint)
+	}
+	return nil
 }
 
 // checkBody ensures that parsing a body only parses. For some kinds of entries Rekor's parser verifies signatures with

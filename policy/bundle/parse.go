@@ -44,8 +44,8 @@ type signed struct {
 	certificate  *x509.Certificate
 	certificates []*x509.Certificate
 	hint         string
-	// timestamped reports whether it has a timestamp by a timestamp authority.
-	timestamped bool
+	// timestamps are responses of timestamp authorities (RFC 3161).
+	timestamps [][]byte
 
 	log  []*rekor.TransparencyLogEntry
 	once sync.Once
@@ -76,7 +76,9 @@ func (s *signed) parse(raw []byte) error {
 	}
 	// The log's entries are parsed when a requirement needs a log, and not by sigstore-go's bundle: see entries.
 	s.log, material.TlogEntries = material.GetTlogEntries(), nil
-	s.timestamped = len(material.GetTimestampVerificationData().GetRfc3161Timestamps()) > 0
+	for _, one := range material.GetTimestampVerificationData().GetRfc3161Timestamps() {
+		s.timestamps = append(s.timestamps, one.GetSignedTimestamp())
+	}
 	checked, err := check(message)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,4 +125,58 @@ func asSignature(t *testing.T, raw []byte) *signed {
 
 func pemBlock(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// TestAPublicBundleIsVerifiedByItsTrustedRoot verifies the same bundle by the public Sigstore's trusted root, of the
+// test data and of sigstore's own module, which is the current one.
+func TestAPublicBundleIsVerifiedByItsTrustedRoot(t *testing.T) {
+	const email, issuer = "cody@soyland.com", "https://github.com/login/oauth"
+	const image = digest.Digest("sha256:732112270d7e59418a8c080b134b24cabd67d250d0d0147a97ed95ba5c280aa4")
+	current := moduleFile(t, "github.com/sigstore/sigstore", "pkg/tuf/repository/targets/trusted_root.json")
+	for name, test := range map[string]struct {
+		root  []byte
+		email string
+		tlog  string
+		want  string // A part of the error; empty: it is verified.
+	}{
+		"as it is":        {publicFile(t, "public-good.json"), email, "required", ""},
+		"the current one": {current, email, "required", ""},
+		"another address": {current, "eve@example.com", "required", "not for the e-mail address"},
+		"another Sigstore": {
+			publicFile(t, "scaffolding.json"), email, "required", "by another log than the trusted root's",
+		},
+		"a timestamp required": {current, email, "none", "it has no timestamp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw, err := json.Marshal(map[string]any{
+				"type": "sigstoreSigned", "trustedRootData": test.root, "tlog": test.tlog,
+				"fulcio": map[string]any{"oidcIssuer": issuer, "subjectEmail": test.email},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := newRequirement(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = made.verify(asSignature(t, publicFile(t, "oci-attestation.sigstore.json")), image)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v; want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// moduleFile returns a file of a module on which we depend.
+func moduleFile(t *testing.T, module, name string) []byte {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

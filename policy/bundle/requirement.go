@@ -20,7 +20,9 @@ type requirement struct {
 	authority *authority
 	// logs are the logs of which one must have recorded the signature, by the hexadecimal ID in entries. Nil: none is
 	// required.
-	logs     map[string]*root.TransparencyLog
+	logs map[string]*root.TransparencyLog
+	// trusted, if set, has the logs and the authorities instead.
+	trusted  *trusted
 	identity identity
 }
 
@@ -31,6 +33,8 @@ type document struct {
 	KeyDatas            [][]byte        `json:"keyDatas"`
 	RekorPublicKeyData  []byte          `json:"rekorPublicKeyData"`
 	RekorPublicKeyDatas [][]byte        `json:"rekorPublicKeyDatas"`
+	TrustedRootData     []byte          `json:"trustedRootData"`
+	TLog                string          `json:"tlog"`
 	Fulcio              *keyless        `json:"fulcio"`
 	PKI                 *pki            `json:"pki"`
 	SignedIdentity      json.RawMessage `json:"signedIdentity"`
@@ -82,6 +86,9 @@ func newRequirement(raw []byte) (*requirement, error) {
 	if made.logs, err = parseLogs(d.RekorPublicKeyData, d.RekorPublicKeyDatas); err != nil {
 		return nil, err
 	}
+	if made.trusted, err = d.trusted(); err != nil {
+		return nil, err
+	}
 	if err := made.addSigners(d); err != nil {
 		return nil, err
 	}
@@ -95,8 +102,8 @@ func (r *requirement) addSigners(d document) (err error) {
 	case hasKeys && d.Fulcio == nil && d.PKI == nil:
 		r.keys, err = parseKeys(d.KeyData, d.KeyDatas)
 	case !hasKeys && d.Fulcio != nil && d.PKI == nil:
-		r.authority, err = d.Fulcio.authority(r.logs != nil)
-	case !hasKeys && d.Fulcio == nil && d.PKI != nil:
+		r.authority, err = d.Fulcio.authority(r)
+	case !hasKeys && d.Fulcio == nil && d.PKI != nil && r.trusted == nil:
 		r.authority, err = d.PKI.authority(r.logs != nil)
 	default:
 		err = errors.New("it needs one of keys, fulcio and pki")
@@ -104,13 +111,16 @@ func (r *requirement) addSigners(d document) (err error) {
 	return err
 }
 
-func (k *keyless) authority(logged bool) (*authority, error) {
-	if !logged {
-		return nil, errors.New("fulcio needs a key of Rekor")
-	}
-	made, err := newAuthority(k.CAData, nil)
-	if err != nil {
-		return nil, err
+func (k *keyless) authority(r *requirement) (made *authority, err error) {
+	switch {
+	case r.trusted != nil && k.CAData == nil:
+		made = &authority{root: r.trusted.root}
+	case r.trusted == nil && r.logs != nil:
+		if made, err = newAuthority(k.CAData, nil); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, errors.New("fulcio needs a trusted root, or certificates and a key of Rekor")
 	}
 	if made.signer, err = fulcio.NewSigner(k.Identity); err != nil {
 		return nil, fmt.Errorf("fulcio: %w", err)

@@ -56,7 +56,7 @@ func TestTamperedLogEntriesAreRefused(t *testing.T) {
 		"Rekor v2 and a timestamp": rejected(recorded(func(b bundletest.Bundle) {
 			ours.RecordSecond(t, b)
 			ours.Timestamp(t, b)
-		}), "policy.json cannot name a timestamp authority"),
+		}), "the requirement names no timestamp authority"),
 		"no promise": rejected(with(func(e *rekor.TransparencyLogEntry) { e.InclusionPromise = nil }), noPromise),
 		"an empty promise": rejected(with(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionPromise.SignedEntryTimestamp = nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
@@ -84,7 +85,7 @@ func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
 	var failures []string
 	cause := policy.OtherKey
 	for _, key := range keys {
-		_, err := r.verifyRecorded(bundle, key.verifier, signer{public: key.public}, subject)
+		err := r.verifyKey(bundle, key, subject)
 		if err == nil {
 			return nil
 		}
@@ -97,12 +98,25 @@ func (r *requirement) verify(bundle *signed, subject digest.Digest) error {
 	return caused(cause, "%s", strings.Join(failures, ", "))
 }
 
+// verifyKey verifies with one key.
+func (r *requirement) verifyKey(bundle *signed, key *key, subject digest.Digest) error {
+	by := signer{public: key.public}
+	if r.trusted != nil {
+		return r.trusted.verifyKey(bundle, key.verifier, by, subject)
+	}
+	_, err := r.verifyRecorded(bundle, key.verifier, by, subject)
+	return err
+}
+
 // verifyCertificate verifies with the key of the bundle's certificate, after it has verified that the certificate has
 // the right identity. Certificates of Fulcio are valid for minutes, so the time must be the log's; a PKI's certificates
 // must be valid now.
 func (r *requirement) verifyCertificate(bundle *signed, subject digest.Digest) error {
 	if bundle.certificate == nil {
 		return caused(policy.OtherSigner, "it is signed with a key, and the requirement trusts certificates")
+	}
+	if r.trusted != nil {
+		return r.trusted.verifyCertificate(bundle, r.authority, subject)
 	}
 	at := time.Now()
 	if r.logs == nil {
@@ -139,13 +153,16 @@ func (r *requirement) verifyRecorded(
 	entries := bundle.entries()
 	failures, cause := slices.Clone(entries.problems), policy.NotLogged
 	for _, entry := range entries.usable {
+		if entry.IsRekorV2() {
+			continue
+		}
 		if why := r.explainSkipped(entry); why != "" {
 			failures = append(failures, why)
 			continue
 		}
 		e.entries = []*tlog.Entry{entry}
 		if at, err = verifyEntity(e, m, subject, options...); err != nil {
-			failures = append(failures, r.explainPromise(entry, err))
+			failures = append(failures, explainPromise(entry, r.logs, err))
 			if with, ok := errors.AsType[*causedError](err); ok {
 				cause = with.cause
 			}
@@ -163,16 +180,16 @@ func (r *requirement) explainSkipped(entry *tlog.Entry) string {
 	}
 	if r.authority != nil && !entry.HasInclusionPromise() {
 		return "its log entry has an inclusion proof but no inclusion promise: a proof has no signed time, and " +
-			"policy.json cannot name a timestamp authority"
+			"the requirement names no timestamp authority: use trustedRootPath"
 	}
 	return ""
 }
 
 // explainPromise returns why an entry was not accepted. sigstore-go skips an invalid promise and then reports that it
 // found none.
-func (r *requirement) explainPromise(entry *tlog.Entry, err error) string {
+func explainPromise(entry *tlog.Entry, logs map[string]*root.TransparencyLog, err error) string {
 	if entry.HasInclusionPromise() {
-		if err := tlog.VerifySET(entry, r.logs); err != nil {
+		if err := tlog.VerifySET(entry, logs); err != nil {
 			return fmt.Sprintf("its inclusion promise is not the log's: %v", err)
 		}
 	}
@@ -186,12 +203,12 @@ func (r *requirement) explainNotLogged(bundle *signed, failures []string) string
 		return strings.Join(failures, ", ")
 	case bundle.entries().rekorV2 && r.authority != nil:
 		return "it is recorded by Rekor v2, whose entries have no signed time, and " +
-			"policy.json cannot name a timestamp authority"
+			"the requirement names no timestamp authority: use trustedRootPath"
 	case bundle.entries().rekorV2:
-		return "it is recorded by Rekor v2, whose logs policy.json cannot name"
-	case bundle.timestamped:
+		return "it is recorded by Rekor v2, whose logs only a trusted root can name: use trustedRootPath"
+	case len(bundle.timestamps) > 0:
 		return "it is recorded by no transparency log: its time is from a timestamp authority (RFC 3161), and " +
-			"policy.json cannot name a timestamp authority"
+			"the requirement names no timestamp authority: use trustedRootPath"
 	default:
 		return "it is recorded by no transparency log, and the requirement needs one"
 	}

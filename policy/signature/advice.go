@@ -46,8 +46,10 @@ type wanted struct {
 		Prefix           string `json:"prefix"`
 		SignedPrefix     string `json:"signedPrefix"`
 	} `json:"signedIdentity"`
-	Fulcio *fulcio.Identity `json:"fulcio"`
-	PKI    *struct {
+	TrustedRoot []byte           `json:"trustedRootData"`
+	TLog        string           `json:"tlog"`
+	Fulcio      *fulcio.Identity `json:"fulcio"`
+	PKI         *struct {
 		SubjectEmail    string `json:"subjectEmail"`
 		SubjectHostname string `json:"subjectHostname"`
 	} `json:"pki"`
@@ -75,8 +77,7 @@ func adviseSigstoreSigned(requirement *policy.Requirement, cause policy.Cause, n
 	case policy.OtherSigner:
 		return "sign it again as " + w.signer() + ": " + sign + "; or change the requirement"
 	case policy.NotLogged:
-		return "sign it again with a transparency log whose key is in the requirement (without --tlog-upload=false): " +
-			sign + "; or remove rekorPublicKey… from the requirement"
+		return w.adviseLog(sign)
 	case policy.NoName:
 		return fmt.Sprintf("sign it again: %s; or let the digest suffice, for whichever repository the signature was made "+
 			"for: identity = \"digest\" under [bundles], or for this namespace under [bundles.namespaces], in config.toml",
@@ -85,6 +86,21 @@ func adviseSigstoreSigned(requirement *policy.Requirement, cause policy.Cause, n
 		return "sign it again under that name: " + sign + w.otherwise()
 	default:
 		return ""
+	}
+}
+
+// adviseLog returns advice for a signature that no log or timestamp authority has seen as the requirement needs.
+func (w wanted) adviseLog(sign string) string {
+	switch {
+	case w.TLog == tlogNone:
+		return "sign it again with a timestamp authority of the trusted root (cosign signing-config create " +
+			"--tsa …): " + sign
+	case w.TrustedRoot != nil:
+		return "sign it again with a transparency log of the trusted root, and for a certificate with a timestamp " +
+			"authority of it or a log of Rekor v1: " + sign + "; or update the trusted root"
+	default:
+		return "sign it again with a transparency log whose key is in the requirement (without --tlog-upload=false): " +
+			sign + "; or remove rekorPublicKey… from the requirement"
 	}
 }
 

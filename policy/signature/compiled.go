@@ -23,13 +23,14 @@ const (
 	promiseAnnotation     = "dev.sigstore.cosign/bundle"
 	certificateAnnotation = "dev.sigstore.cosign/certificate"
 	chainAnnotation       = "dev.sigstore.cosign/chain"
+	timestampAnnotation   = "dev.sigstore.cosign/rfc3161timestamp"
 )
 
 // compiled is a requirement in the form in which it is evaluated: by containers/image or, if it uses fields that
-// containers/image does not know, by keyless.
+// containers/image does not know, by own.
 type compiled struct {
-	policy  *signature.Policy
-	keyless *keyless
+	policy *signature.Policy
+	own    *own
 	// expires reports whether the requirement depends on the time of day.
 	expires bool
 	// certificates reports whether it depends on certificates in the signatures; validityBounds are when the requirement's
@@ -46,11 +47,11 @@ func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 		return known, nil
 	}
 	if extended(requirement) {
-		judge, err := newKeyless(requirement.JSON)
+		judge, err := newOwn(requirement.JSON)
 		if err != nil {
 			return nil, fmt.Errorf("parsing requirement %s: %w", requirement.ID, err)
 		}
-		made := &compiled{keyless: judge}
+		made := &compiled{own: judge}
 		j.requirements.Add(requirement.ID, made)
 		return made, nil
 	}
@@ -80,7 +81,10 @@ func extended(requirement *policy.Requirement) bool {
 		return false
 	}
 	var t trust
-	return json.Unmarshal(requirement.JSON, &t) == nil && t.Fulcio != nil && t.Fulcio.Extended()
+	if json.Unmarshal(requirement.JSON, &t) != nil {
+		return false
+	}
+	return t.TrustedRootData != nil || t.Fulcio != nil && t.Fulcio.Extended()
 }
 
 // addCertificates adds the validity bounds of the certificates of a requirement with "pki".

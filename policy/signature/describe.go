@@ -36,10 +36,19 @@ func describeSigstoreSigned(requirement *policy.Requirement) string {
 	}
 	description := "a signature by " + by + " for " + w.described()
 	var keys trust
-	if json.Unmarshal(requirement.JSON, &keys) == nil && len(keys.RekorPublicKeyData)+len(keys.RekorPublicKeyDatas) > 0 {
-		description += ", in a transparency log"
+	if json.Unmarshal(requirement.JSON, &keys) != nil {
+		return description
 	}
-	return description
+	switch {
+	case keys.TrustedRootData != nil && keys.TLog == tlogNone:
+		return description + ", with a timestamp by an authority of its trusted root"
+	case keys.TrustedRootData != nil:
+		return description + ", in a transparency log of its trusted root"
+	case len(keys.RekorPublicKeyData)+len(keys.RekorPublicKeyDatas) > 0:
+		return description + ", in a transparency log"
+	default:
+		return description
+	}
 }
 
 // described describes which name a signature must have.

@@ -70,6 +70,9 @@ func TestRequirementsAreDescribed(t *testing.T) {
 				`"subjectEmail":"a@b.example"}}`,
 			[]string{"a signature by a@b.example, with a certificate from the requirement's authority for "},
 		},
+		"a trusted root that is not there": {
+			rootRequirement(someRoot + `,"fulcio":{` + somebody + `}`), []string{"can never be met: reading key file"},
+		},
 		"a GPG key": {
 			`{"type":"signedBy","keyType":"GPGKeys","keyPath":"testdata/containers-image/public-key.gpg"}`,
 			[]string{"a GPG signature by 08CD26E446E2E95249B7A405E932F44B23E8DD43, ", " for the image's"},

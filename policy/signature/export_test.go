@@ -9,11 +9,11 @@ import (
 // JudgeKeyless judges a requirement of which containers/image knows every field with the judge of the others, so that
 // tests can compare the two.
 func (j *Judge) JudgeKeyless(ctx context.Context, request policy.JudgeRequest) policy.Finding {
-	judge, err := newKeyless(request.Requirement.JSON)
+	judge, err := newOwn(request.Requirement.JSON)
 	if err != nil {
 		return unmet(policy.Internal, "%v", err)
 	}
 	other := NewJudge()
-	other.requirements.Add(request.Requirement.ID, &compiled{keyless: judge})
+	other.requirements.Add(request.Requirement.ID, &compiled{own: judge})
 	return other.Judge(ctx, request)
 }

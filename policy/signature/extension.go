@@ -14,8 +14,12 @@ import (
 )
 
 // placeholder is the address that containers/image gets to see in a requirement that names its signer otherwise: it
-// checks all other fields, and it requires an address.
-const placeholder = "nobody@example.invalid"
+// checks all other fields, and it requires an address. placeholderData stands for certificates and keys that are in a
+// trusted root: containers/image reads them only when it judges.
+const (
+	placeholder     = `"nobody@example.invalid"`
+	placeholderData = `"bm9uZQ=="`
+)
 
 // member is a member of a JSON object. offset is where its value begins, in bytes.
 type member struct {
@@ -28,17 +32,18 @@ type member struct {
 // them, as containers/image can check it, and their names. Without such fields names is empty, and whatever is wrong
 // with the requirement, containers/image reports it.
 //
-// Every byte of the rest goes to containers/image, so that it is exactly as strict as without the extensions.
+// Every other field goes to containers/image as it is, so that it is exactly as strict as without the extensions.
 func withoutExtensions(raw []byte) (rest []byte, names []string, err error) {
-	section, ok := fulcioOf(raw)
+	members, ok := readMembers(raw)
 	if !ok {
 		return raw, nil, nil
 	}
-	members, ok := readMembers(section.value)
-	if !ok {
-		return raw, nil, nil
+	rooted, names, err := trustedRootOf(members)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, member := range members {
+	section, inner := fulcioOf(members)
+	for _, member := range inner {
 		if isExtension(member.name) {
 			names = append(names, "fulcio."+member.name)
 		}
@@ -46,7 +51,11 @@ func withoutExtensions(raw []byte) (rest []byte, names []string, err error) {
 	if len(names) == 0 {
 		return raw, nil, nil
 	}
-	standard, err := standardFulcio(members)
+	members = slices.DeleteFunc(members, func(m member) bool { return slices.Contains(names, m.name) })
+	if section == nil {
+		return joinMembers(members), names, nil
+	}
+	standard, err := standardFulcio(inner, rooted)
 	if err != nil {
 		err = fmt.Errorf("fulcio: %w", err)
 		if inner, ok := errors.AsType[*offsetError](err); ok {
@@ -54,23 +63,48 @@ func withoutExtensions(raw []byte) (rest []byte, names []string, err error) {
 		}
 		return nil, nil, &offsetError{section.offset, err}
 	}
-	end := section.offset + int64(len(section.value))
-	return bytes.Join([][]byte{raw[:section.offset], standard, raw[end:]}, nil), names, nil
+	at := slices.IndexFunc(members, func(m member) bool { return m.name == "fulcio" })
+	members[at].value = standard
+	if rooted {
+		members = append(members, member{name: "rekorPublicKeyData", value: []byte(placeholderData)})
+	}
+	return joinMembers(members), names, nil
 }
 
 func isExtension(name string) bool { return new(fulcio.Identity).Field(name) != nil }
 
-// fulcioOf returns the member "fulcio", if there is exactly one.
-func fulcioOf(raw []byte) (section member, ok bool) {
-	members, ok := readMembers(raw)
+// fulcioOf returns the member "fulcio" and its members, if there is exactly one and it is an object.
+func fulcioOf(members []member) (section *member, inner []member) {
+	for _, one := range members {
+		if one.name != "fulcio" {
+			continue
+		}
+		if section != nil {
+			return nil, nil
+		}
+		section = &one
+	}
+	if section == nil {
+		return nil, nil
+	}
+	inner, ok := readMembers(section.value)
 	if !ok {
-		return member{}, false
+		return nil, nil
 	}
-	members = slices.DeleteFunc(members, func(m member) bool { return m.name != "fulcio" })
-	if len(members) != 1 {
-		return member{}, false
+	return section, inner
+}
+
+// joinMembers returns an object.
+func joinMembers(members []member) []byte {
+	joined := make([][]byte, len(members))
+	for i, member := range members {
+		name, err := json.Marshal(member.name)
+		if err != nil {
+			panic(fmt.Sprintf("a string that cannot be written as JSON: %v", err))
+		}
+		joined[i] = slices.Concat(name, []byte{':'}, member.value)
 	}
-	return members[0], true
+	return slices.Concat([]byte{'{'}, bytes.Join(joined, []byte{','}), []byte{'}'})
 }
 
 // readMembers returns the members of an object in order, also those that are there twice.
@@ -88,11 +122,12 @@ func readMembers(raw []byte) (members []member, ok bool) {
 	return members, err == nil
 }
 
-// standardFulcio returns the "fulcio" of a requirement without extension fields.
-func standardFulcio(members []member) ([]byte, error) {
+// standardFulcio returns the "fulcio" of a requirement without extension fields. If it is rooted, a trusted root has
+// the certificates.
+func standardFulcio(members []member, rooted bool) ([]byte, error) {
 	var identity fulcio.Identity
 	var subjects []string
-	standard := make([][]byte, 0, len(members))
+	standard := make([]member, 0, len(members)+1)
 	offsets := make(map[string]int64, len(members))
 	for _, member := range members {
 		if _, twice := offsets[member.name]; twice {
@@ -102,11 +137,11 @@ func standardFulcio(members []member) ([]byte, error) {
 		if slices.Contains(fulcio.Subjects(), member.name) {
 			subjects = append(subjects, member.name)
 		}
-		if err := readField(&identity, member); err != nil {
+		if err := readField(&identity, member, rooted); err != nil {
 			return nil, &offsetError{member.offset, err}
 		}
 		if !isExtension(member.name) {
-			standard = append(standard, fmt.Appendf(nil, "%q:%s", member.name, member.value))
+			standard = append(standard, member)
 		}
 	}
 	if len(subjects) != 1 {
@@ -120,9 +155,12 @@ func standardFulcio(members []member) ([]byte, error) {
 		return nil, err
 	}
 	if subjects[0] != fulcio.SubjectEmail {
-		standard = append(standard, fmt.Appendf(nil, "%q:%q", fulcio.SubjectEmail, placeholder))
+		standard = append(standard, member{name: fulcio.SubjectEmail, value: []byte(placeholder)})
 	}
-	return bytes.Join([][]byte{{'{'}, bytes.Join(standard, []byte{','}), {'}'}}, nil), nil
+	if rooted {
+		standard = append(standard, member{name: "caData", value: []byte(placeholderData)})
+	}
+	return joinMembers(standard), nil
 }
 
 func counted(subjects []string) string {
@@ -133,10 +171,13 @@ func counted(subjects []string) string {
 }
 
 // readField reads a field of "fulcio" into the identity, if it is part of one.
-func readField(identity *fulcio.Identity, from member) error {
+func readField(identity *fulcio.Identity, from member, rooted bool) error {
 	into := identity.Field(from.name)
 	switch from.name {
 	case "caPath", "caData":
+		if rooted {
+			return fmt.Errorf("%q: the trusted root has the certificates", from.name)
+		}
 		return nil
 	case "oidcIssuer":
 		into = &identity.OIDCIssuer

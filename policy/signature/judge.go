@@ -91,7 +91,7 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 	until := compiled.until(time.Now(), image)
 	finding = compiled.judge(ctx, image)
 	finding.ExpiresAt = until
-	if !finding.Met && compiled.keyless == nil {
+	if !finding.Met && compiled.own == nil {
 		finding.Cause = causeOf(finding.Detail)
 		detail := finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref)
 		finding.Detail = text.Shorten(detail, maxDetail)
@@ -126,8 +126,8 @@ func unnameable(cause policy.Cause, ref reference.Named) string {
 // judge calls containers/image, unless the requirement has fields that it does not know. Every answer other than yes is
 // a refusal.
 func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
-	if r.keyless != nil {
-		return r.keyless.judge(ctx, image)
+	if r.own != nil {
+		return r.own.judge(ctx, image)
 	}
 	if err := allowed(ctx, r.policy, image); err != nil {
 		return unmet(policy.Rejected, "%v", err)

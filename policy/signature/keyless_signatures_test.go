@@ -20,6 +20,7 @@ const (
 	certifiedIn = "dev.sigstore.cosign/certificate"
 	chainIn     = "dev.sigstore.cosign/chain"
 	loggedIn    = "dev.sigstore.cosign/bundle"
+	stampedIn   = "dev.sigstore.cosign/rfc3161timestamp"
 )
 
 var alice = signaturetest.Identity{Email: "alice@example.com", Issuer: "https://issuer.example"}

@@ -20,6 +20,8 @@ type trust struct {
 	KeyDatas            [][]byte `json:"keyDatas"`
 	RekorPublicKeyData  []byte   `json:"rekorPublicKeyData"`
 	RekorPublicKeyDatas [][]byte `json:"rekorPublicKeyDatas"`
+	TrustedRootData     []byte   `json:"trustedRootData"`
+	TLog                string   `json:"tlog"`
 	Fulcio              *struct {
 		fulcio.Identity
 
@@ -58,6 +60,9 @@ func checkKeys(requirement []byte) error {
 		if _, err := sigstore.LoadVerifier(key, crypto.SHA256); err != nil && len(rekorKeys) == 0 {
 			return fmt.Errorf("public key %d cannot be used: %w", i+1, err)
 		}
+	}
+	if t.TrustedRootData != nil {
+		return t.checkTrustedRoot()
 	}
 	return t.checkCertificates()
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
@@ -25,9 +26,15 @@ type logged struct {
 	certificate []byte
 }
 
+// log is a transparency log of a requirement. valid, if set, returns nil if its key was valid at that time.
+type log struct {
+	key   *ecdsa.PublicKey
+	valid func(time.Time) error
+}
+
 // verifyPromise verifies the promise of a log (SET) to include an entry for this signature, and returns the time in it.
 // It accepts what containers/image accepts (internal/rekor_set.go, v5.42.0), which exports no function for it.
-func verifyPromise(logs []*ecdsa.PublicKey, promise []byte, of logged) (time.Time, error) {
+func verifyPromise(logs []log, promise []byte, of logged) (time.Time, error) {
 	var signed []byte
 	var payload json.RawMessage
 	if err := exactly(promise, map[string]any{"SignedEntryTimestamp": &signed, "Payload": &payload}); err != nil {
@@ -37,11 +44,9 @@ func verifyPromise(logs []*ecdsa.PublicKey, promise []byte, of logged) (time.Tim
 	if err != nil {
 		return time.Time{}, fmt.Errorf("its log entry is not canonical JSON: %w", err)
 	}
-	hash, byLog := sha256.Sum256(canonical), false
-	for _, log := range logs {
-		byLog = byLog || ecdsa.VerifyASN1(log, hash[:], signed)
-	}
-	if !byLog {
+	hash := sha256.Sum256(canonical)
+	by := slices.IndexFunc(logs, func(one log) bool { return ecdsa.VerifyASN1(one.key, hash[:], signed) })
+	if by < 0 {
 		return time.Time{}, errors.New("its inclusion promise is by none of the requirement's logs")
 	}
 	// The bytes that the log signed are parsed, not those that were delivered.
@@ -62,7 +67,11 @@ func verifyPromise(logs []*ecdsa.PublicKey, promise []byte, of logged) (time.Tim
 	if err := entry.recordedPayload.records(of); err != nil {
 		return time.Time{}, fmt.Errorf("its log entry: %w", err)
 	}
-	return time.Unix(entry.time, 0), nil
+	at := time.Unix(entry.time, 0)
+	if valid := logs[by].valid; valid != nil {
+		return at, valid(at)
+	}
+	return at, nil
 }
 
 // exactly parses an object that has exactly these members, each once.

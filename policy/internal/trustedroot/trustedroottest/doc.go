@@ -1,0 +1,2 @@
+// Package trustedroottest creates trusted roots and timestamp authorities for tests.
+package trustedroottest
