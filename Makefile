@@ -14,7 +14,7 @@ TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
 	integration/tools/containerd23 integration/tools/kind integration/tools/prometheus scripts/tools \
-	scripts/packages scripts/mutation
+	scripts/packages scripts/mutation scripts/chart
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
 FUZZTIME ?= 30s
@@ -51,6 +51,7 @@ check: tidy-check generate-check fmt-check lint unit race node ## run all CI che
 unit: ## run the tests that need no node
 	@packages=$$(go list ./... | grep -v /integration); scripts/step.sh unit go test $$packages
 	$(STEP) agent go -C plugin/agent test ./...
+	$(STEP) chart go -C scripts/chart test ./...
 
 race: ## run the tests of concurrent packages with the race detector (needs a C compiler)
 	$(STEP) compiler scripts/compiler.sh
@@ -65,6 +66,9 @@ lint: $(LINT) ## lint
 
 fmt: $(LINT) ## format
 	$(LINT) fmt
+
+chart: ## test the Helm chart with Helm, and write the kustomize base that follows from it
+	COUNTERSIGN_UPDATE=1 go -C scripts/chart test -count=1 ./...
 
 reference: ## write the generated parts of docs/reference.md
 	COUNTERSIGN_UPDATE=1 go test -count=1 -run TestTheReferenceIsGenerated ./plugin/countersign
@@ -124,4 +128,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods bench-hostile dist image tools clean reference pages generate generate-check
+.PHONY: bench-pods bench-hostile chart dist image tools clean reference pages generate generate-check

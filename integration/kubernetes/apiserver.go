@@ -66,6 +66,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
 		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=AlwaysAllow",
+		"--allow-privileged=true",
 		"--disable-admission-plugins=ServiceAccount",
 	}})
 	if err != nil {
