@@ -12,7 +12,7 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 		"plugin/countersign": {
 			"conf", "nri", "plugin/daemon", "plugin/doctor", "plugin/install", "plugin/internal/audit",
 			"plugin/internal/claim", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/fetch",
-			"plugin/internal/socket", "plugin/node",
+			"plugin/internal/socket", "plugin/node", "plugin/supervisor",
 			"policy", "policy/evidence", "policy/files", "policy/origin", "policy/signature", "policy/text",
 		},
 		"plugin/daemon": {
@@ -24,10 +24,11 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 		"plugin/verifier": {"conf", "plugin/internal/socket", "plugin/verifier"},
 		"plugin/doctor": {
 			"conf", "nri", "plugin/daemon", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/socket",
-			"policy", "policy/files", "policy/signature", "policy/text",
+			"plugin/supervisor", "policy", "policy/files", "policy/signature", "policy/text",
 		},
-		"plugin/node":    {},
-		"plugin/install": {"conf", "nri", "plugin/install", "plugin/internal/containerd"},
+		"plugin/node":       {},
+		"plugin/install":    {"conf", "nri", "plugin/install", "plugin/internal/containerd", "plugin/supervisor"},
+		"plugin/supervisor": {},
 
 		"plugin/internal/audit":      {"policy"},
 		"plugin/internal/claim":      {"policy/evidence/format", "policy/signature"},

@@ -10,8 +10,7 @@ import (
 )
 
 // connTracker tracks what NRI's stub does not report of its connection: whether the last byte of each reply has been
-// written, and whether the connection has ended. It works for either kind of connection, as part of the stub's own
-// ttrpc server.
+// written, and whether the connection has ended. It is part of the stub's own ttrpc server.
 type connTracker struct {
 	mu             sync.Mutex
 	requests       int // so far

@@ -1,7 +1,6 @@
 package nri_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,9 +14,14 @@ import (
 	"github.com/countersign/countersign/nri"
 )
 
-const installedName = "10-countersign"
+const (
+	installedName   = "10-countersign"
+	installedReason = "it registers by itself"
+)
 
-func TestInstalledPlugin(t *testing.T) {
+// TestTheInstalledPluginIsNotTheRequiredOne: containerd starts the program, which declines. Containers are refused
+// until the daemon has registered, and decided by it afterwards.
+func TestTheInstalledPluginIsNotTheRequiredOne(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -31,17 +35,20 @@ func TestInstalledPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.start(t)
+	if err := c.create(request()); err == nil || !strings.Contains(err.Error(), `"countersign" not present`) {
+		t.Fatalf("err = %v, want that the required plugin is missing", err)
+	}
+	handler, _ := newHandler()
+	start(t, c.socket(), handler)
 	c.awaitPlugin(t)
-	err = c.create(request())
-	if err == nil || !strings.Contains(err.Error(), `"10-countersign" rejected`) ||
-		!strings.HasSuffix(err.Error(), "(unknown-origin)") {
-		t.Errorf("err = %v, want the installed plugin's refusal", err)
+	if err := c.create(request()); err != nil {
+		t.Errorf("with the daemon: %v", err)
 	}
 }
 
-// started is a plugin as containerd starts it: its connection is an open file that the environment names. It returns
+// started is a program as containerd starts it: its connection is an open file that the environment names. It returns
 // containerd's end.
-func started(t *testing.T, handler *nri.Handler) (*subject, *bare) {
+func started(t *testing.T) *bare {
 	t.Helper()
 	pair, err := nrinet.NewSocketPair()
 	if err != nil {
@@ -58,50 +65,41 @@ func started(t *testing.T, handler *nri.Handler) (*subject, *bare) {
 	}
 	pair.PeerClose()
 	t.Setenv(api.PluginNameEnvVar, "countersign")
-	t.Setenv(api.PluginIdxEnvVar, "42")
+	t.Setenv(api.PluginIdxEnvVar, "10")
 	t.Setenv(api.PluginSocketEnvVar, strconv.Itoa(descriptor))
-	runtime := serveBare(t, trunk)
-	return start(t, "/nonexistent/nri.sock", handler), runtime
+	return serveBare(t, trunk)
 }
 
-func TestInstalledPluginEndsWithItsRuntime(t *testing.T) {
-	handler, _ := newHandler()
-	s, runtime := started(t, handler)
-	if request := await(t, runtime.registered, "a registration"); request.GetPluginIdx() != "42" {
-		t.Errorf("registered with index %q, want the one in its file's name", request.GetPluginIdx())
-	}
-	runtime.configure(t)
-	runtime.synchronize(t)
-	s.awaitRegistered(t, true)
-	runtime.die()
-	await(t, s.ended, "Run to return")
-	if !errors.Is(s.err, nri.ErrConnectionLost) {
-		t.Errorf("Run returned %v, want ErrConnectionLost", s.err)
-	}
-	awaitNothingRuns(t)
+// decline calls Decline, and returns what it will return.
+func decline(t *testing.T) <-chan error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- nri.Decline(t.Context(), installedReason) }()
+	return ended
 }
 
-func TestInstalledPluginEndsWithRuntimeThatNeverConfigured(t *testing.T) {
-	handler, _ := newHandler()
-	s, runtime := started(t, handler)
+func TestDeclineTellsContainerdWhy(t *testing.T) {
+	runtime := started(t)
+	if !nri.StartedByContainerd() {
+		t.Error("StartedByContainerd is false")
+	}
+	ended := decline(t)
 	await(t, runtime.registered, "a registration")
-	runtime.die()
-	await(t, s.ended, "Run to return")
-	if !errors.Is(s.err, nri.ErrConnectionLost) {
-		t.Errorf("Run returned %v, want ErrConnectionLost", s.err)
+	_, err := runtime.plugin.Configure(t.Context(), &api.ConfigureRequest{RuntimeName: "containerd"})
+	if err == nil || !strings.Contains(err.Error(), installedReason) {
+		t.Errorf("containerd receives %v, want the reason", err)
 	}
-	awaitNothingRuns(t)
+	runtime.die()
+	if err := await(t, ended, "Decline to return"); err != nil {
+		t.Errorf("Decline returned %v", err)
+	}
 }
 
-func TestInstalledPluginIsStopped(t *testing.T) {
-	handler, _ := newHandler()
-	s, runtime := started(t, handler)
-	await(t, runtime.registered, "a registration")
-	runtime.configure(t)
-	runtime.synchronize(t)
-	s.stop(t)
-	if s.err != nil {
-		t.Errorf("Run returned %v", s.err)
+func TestDeclineEndsWithItsRuntime(t *testing.T) {
+	runtime := started(t)
+	ended := decline(t)
+	runtime.die()
+	if err := await(t, ended, "Decline to return"); err == nil {
+		t.Errorf("Decline returned %v, want that it failed", err)
 	}
-	awaitNothingRuns(t)
 }

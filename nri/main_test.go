@@ -2,17 +2,14 @@ package nri_test
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/containerd/nri/pkg/api"
 	nrilog "github.com/containerd/nri/pkg/log"
 
 	"github.com/countersign/countersign/nri"
-	"github.com/countersign/countersign/policy"
 )
 
 // TestMain makes this test binary a plugin when the runtime half of NRI starts it as one: installed_test.go puts it
@@ -33,20 +30,9 @@ func (silence) Infof(context.Context, string, ...any)  {}
 func (silence) Warnf(context.Context, string, ...any)  {}
 func (silence) Errorf(context.Context, string, ...any) {}
 
-// runInstalled is the plugin of installed_test.go. It refuses every container, which proves that it was asked.
+// runInstalled is the plugin of installed_test.go.
 func runInstalled() int {
-	handler := &nri.Handler{
-		Deadline: policy.NewDeadline(time.Hour),
-		Content: func(context.Context, policy.Container) ([]digestOf, error) {
-			return nil, policy.Refuse(policy.UnknownOrigin, "refused by the installed plugin")
-		},
-		Volume: noVolume,
-		Decide: func(context.Context, policy.Question) policy.Verdict { return policy.Verdict{} },
-		Audit:  func(string) bool { return false },
-		Report: func(context.Context, nri.Report) {},
-	}
-	plugin := &nri.Plugin{Handler: handler, Logger: slog.New(slog.DiscardHandler), Registered: func(error) {}}
-	if err := plugin.Run(context.Background()); err != nil {
+	if err := nri.Decline(context.Background(), installedReason); err != nil {
 		return 1
 	}
 	return 0

@@ -7,13 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
-	nrinet "github.com/containerd/nri/pkg/net"
 	"github.com/containerd/nri/pkg/stub"
 )
 
@@ -28,10 +25,6 @@ const (
 // quietPeriod is the time without requests before the connection is closed.
 const quietPeriod = 100 * time.Millisecond
 
-// ErrConnectionLost is returned by [Plugin.Run] of a plugin that containerd started itself: a connection that
-// containerd handed over cannot be re-established, and containerd starts the plugin again when it restarts.
-var ErrConnectionLost = errors.New("containerd closed the connection it started this plugin with")
-
 // Run registers the plugin, and registers it again whenever the connection is lost, indefinitely. It returns when the
 // context ends, after it has answered every request.
 func (p *Plugin) Run(ctx context.Context) error {
@@ -44,9 +37,6 @@ func (p *Plugin) Run(ctx context.Context) error {
 		registered, err := p.register(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // The end of the context is not a failure.
-		}
-		if StartedByContainerd() {
-			return fmt.Errorf("%w: %w", ErrConnectionLost, err)
 		}
 		if time.Since(started) > maxBackoff {
 			backoff = minBackoff
@@ -78,37 +68,13 @@ func nextBackoff(backoff time.Duration, failed error) time.Duration {
 	return min(2*backoff, limit)
 }
 
-// StartedByContainerd reports whether containerd started the program, from /opt/nri/plugins. Its connection is then an
-// open file.
-func StartedByContainerd() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
-
-// connect returns the connection that containerd started this plugin with, or one to its socket.
-func (p *Plugin) connect(ctx context.Context) (net.Conn, error) {
-	if descriptor := os.Getenv(api.PluginSocketEnvVar); descriptor != "" {
-		number, err := strconv.Atoi(descriptor)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", api.PluginSocketEnvVar, err)
-		}
-		connection, err := nrinet.NewFdConn(number)
-		if err != nil {
-			return nil, fmt.Errorf("taking over the connection of %s: %w", api.PluginSocketEnvVar, err)
-		}
-		return connection, nil
-	}
-	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
-	if err != nil {
-		return nil, err
-	}
-	return connection, nil
-}
-
 // versionTimeout limits the call for containerd's version.
 const versionTimeout = 2 * time.Second
 
 // containerdVersion returns the version that containerd's own API reports, or an error if it does not answer: it may be
 // starting. Without a Version function both are empty.
 func (p *Plugin) containerdVersion(ctx context.Context) (version string, unknown error) {
-	if p.Version == nil || StartedByContainerd() {
+	if p.Version == nil {
 		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
@@ -139,7 +105,7 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 			return false, fmt.Errorf("refusing to serve: %w", err)
 		}
 	}
-	connection, err := p.connect(ctx)
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", p.Socket)
 	if err != nil {
 		return false, explain(err, version, unknown)
 	}
@@ -153,16 +119,13 @@ func (p *Plugin) register(ctx context.Context) (registered bool, err error) {
 	defer cancel()
 	options := []stub.Option{
 		stub.WithPluginName(Name),
+		stub.WithPluginIdx(Index),
 		stub.WithLogger(quiet{p.Logger}),
 		stub.WithConnection(connection),
 		stub.WithTTRPCOptions(session.conn.clientOptions(), session.conn.options()),
 		// From NRI 0.12.4 on a plugin can set what the runtime does if it does not answer. Older runtimes refuse a
 		// container whose validation fails anyway.
 		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: true, KeepConnected: true}),
-	}
-	// One that containerd started has the index of its file's name.
-	if !StartedByContainerd() {
-		options = append(options, stub.WithPluginIdx(Index))
 	}
 	plugin, err := stub.New(session, options...)
 	if err != nil {

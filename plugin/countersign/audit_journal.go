@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/countersign/countersign/plugin/supervisor"
 	"github.com/countersign/countersign/policy/text"
 )
 
@@ -36,7 +37,12 @@ func journalArguments(place auditPlace, since time.Time) []string {
 	if place.follow {
 		arguments = append(arguments, "--follow")
 	}
-	return append(arguments, "_SYSTEMD_UNIT="+place.unit)
+	arguments = append(arguments, "_SYSTEMD_UNIT="+place.unit)
+	if place.unit == daemonUnit {
+		// A daemon that containerd starts has no unit of its own. No other user than root can claim to be it.
+		arguments = append(arguments, "+", "SYSLOG_IDENTIFIER="+supervisor.Identifier, "_UID=0")
+	}
+	return arguments
 }
 
 // readJournal runs journalctl, and calls line for each message.

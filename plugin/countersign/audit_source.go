@@ -12,6 +12,7 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
 
 // auditLog is a place where records are.
@@ -51,6 +52,9 @@ func auditSource(place auditPlace, file string, stdin io.Reader) (auditLog, erro
 	}
 	if config.Audit.File != "" {
 		return fileLog(config.Audit.File, config.Audit.MaxFiles, place.follow), nil
+	}
+	if _, err := os.Stat(supervisor.LogFile); err == nil && !systemdRuns() {
+		return fileLog(supervisor.LogFile, supervisor.LogFiles, place.follow), nil
 	}
 	return journalLog(place), nil
 }

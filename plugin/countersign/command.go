@@ -47,6 +47,8 @@ otherwise the system policy.`,
 		newDoctorCommand(stdout),
 		newVersionCommand(stdout),
 		newManCommand(),
+		newNRIPluginCommand(),
+		newSuperviseCommand(stderr),
 	)
 	addCompletions(root)
 	return root
@@ -66,10 +68,10 @@ func onlyCommands(command *cobra.Command, arguments []string) error {
 }
 
 // arguments returns the command line without the program's name. containerd starts the programs in /opt/nri/plugins
-// without arguments; ours then runs the daemon.
+// without arguments.
 func arguments(args []string) []string {
 	if len(args) == 1 && nri.StartedByContainerd() {
-		return []string{"run"}
+		return []string{"nri-plugin"}
 	}
 	return args[1:]
 }

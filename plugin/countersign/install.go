@@ -15,7 +15,9 @@ import (
 // installFlags are the flags of install.
 type installFlags struct {
 	root, mode, containerdConfig, verifier, systemPolicy string
-	dryRun, allowSelfLockout                             bool
+	dryRun, allowSelfLockout, nriPlugin                  bool
+	// runner is empty if nriPlugin is not on the command line.
+	runner install.Runner
 }
 
 func newInstallCommand(stdout io.Writer) *cobra.Command {
@@ -30,6 +32,9 @@ It begins in audit mode: containers and pulls that a policy would refuse are rep
 and containerd requires no plugin. --mode enforce refuses them. Before that, install checks whether
 everything that runs in kube-system, countersign's own pods and the sandbox image would be admitted.
 
+--nri-plugin installs no service: containerd starts a supervisor from /opt/nri/plugins, which runs the
+daemon and runs it again when it ends. --nri-plugin=false goes back to the service.
+
 Existing configuration and policies are kept. A failure half-way restores the state before, and so
 does the next run if this one is killed. countersign uninstall restores the node.
 
@@ -37,15 +42,21 @@ Exit status: 0 installed; 1 enforcing would refuse what the node needs; 2 error.
 		Example: `  countersign install --dry-run
   countersign install
   countersign install --mode enforce
+  countersign install --nri-plugin
   countersign install --root /mnt/image`,
 		Args: noArguments,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if command.Flags().Changed("nri-plugin") {
+				flags.runner = map[bool]install.Runner{true: install.NRIPlugin, false: install.Service}[flags.nriPlugin]
+			}
 			return runInstall(command.Context(), flags, stdout)
 		},
 	}
 	set := command.Flags()
 	set.StringVar(&flags.root, "root", "/", "`directory` with the root of the host")
 	set.StringVar(&flags.mode, "mode", "", "audit or enforce (default: the installed mode, or audit)")
+	set.BoolVar(&flags.nriPlugin, "nri-plugin", false,
+		"let containerd start countersign as an NRI plugin, instead of systemd (default: as it is installed)")
 	set.StringVar(&flags.containerdConfig, "containerd-config", "",
 		"containerd's configuration `file` (default: the one of the running containerd)")
 	set.StringVar(&flags.verifier, "verifier", "", "the `program` countersign-verifier (default: next to this program)")
@@ -141,10 +152,20 @@ func (t *target) apply(ctx context.Context, plan *install.Plan) error {
 		fmt.Fprintf(t.stdout, "note: %s\n", note)
 	}
 	if t.system == nil && changes > 0 {
-		fmt.Fprintln(t.stdout, "no service was restarted; on the running host: systemctl daemon-reload && "+
-			"systemctl restart countersign containerd")
+		fmt.Fprintln(t.stdout, "no service was restarted; on the running host: "+t.restarts(plan))
 	}
 	return nil
+}
+
+// restarts returns what an operator has to do so that the installation takes effect.
+func (t *target) restarts(plan *install.Plan) string {
+	if plan.Runner != install.NRIPlugin {
+		return "systemctl daemon-reload && systemctl restart countersign containerd"
+	}
+	if pid := t.supervisor(); pid != 0 {
+		return fmt.Sprintf("kill -USR1 %d, and restart containerd", pid)
+	}
+	return "restart containerd"
 }
 
 func (t *target) dryRun(ctx context.Context, options install.Options) error {

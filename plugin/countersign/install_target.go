@@ -16,6 +16,7 @@ import (
 	"github.com/countersign/countersign/plugin/install"
 	"github.com/countersign/countersign/plugin/internal/containerd"
 	"github.com/countersign/countersign/plugin/internal/socket"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
 
 // target is the host on which countersign is installed.
@@ -46,7 +47,7 @@ func validateRoot(root string) error {
 // options returns what is installed.
 func (t *target) options(ctx context.Context, flags installFlags) (install.Options, error) {
 	options := install.Options{
-		Mode: install.Mode(flags.mode), Containerd: flags.containerdConfig, Version: thisVersion(),
+		Mode: install.Mode(flags.mode), Runner: flags.runner, Containerd: flags.containerdConfig, Version: thisVersion(),
 	}
 	self, err := os.Executable()
 	if err == nil {
@@ -120,9 +121,50 @@ func (t *target) newSystem() *install.System {
 			output, err := exec.CommandContext(ctx, "systemctl", arguments...).CombinedOutput()
 			return string(output), err
 		},
-		Ready:    t.ready,
-		Progress: func(text string) { fmt.Fprintln(t.stdout, text) },
+		Ready:      t.ready,
+		Supervisor: askSupervisor,
+		Progress:   func(text string) { fmt.Fprintln(t.stdout, text) },
 	}
+}
+
+// supervisorTimeout is how long a supervisor may take for what it is asked for. Pulls that the daemon serves may take
+// four minutes.
+const supervisorTimeout = 5 * time.Minute
+
+// askSupervisor asks the supervisor of this host.
+func askSupervisor(ctx context.Context, request install.SupervisorRequest) error {
+	node, err := supervisor.StandardNode()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, supervisorTimeout)
+	defer cancel()
+	switch request {
+	case install.ReloadDaemon:
+		return node.Reload(ctx)
+	case install.ReplaceSupervisor:
+		return node.Replace(ctx)
+	case install.StopSupervisor:
+		return node.Stop(ctx)
+	default:
+		return node.Find(ctx)
+	}
+}
+
+// supervisor returns the process ID of the supervisor of this host; 0: none runs, or it is unknown.
+func (t *target) supervisor() int {
+	if !t.live {
+		return 0
+	}
+	node, err := supervisor.StandardNode()
+	if err != nil {
+		return 0
+	}
+	state, err := node.State()
+	if err != nil {
+		return 0
+	}
+	return state.Supervisor
 }
 
 // daemonAnswers reports whether a daemon runs.

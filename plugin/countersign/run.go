@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,10 +12,13 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/daemon"
+	"github.com/countersign/countersign/plugin/internal/audit"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
 
 func newRunCommand(stderr io.Writer) *cobra.Command {
 	var path string
+	var supervised bool
 	command := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
@@ -35,12 +40,34 @@ its configuration again. If the configuration is invalid at start, it exits with
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return daemon.Run(ctx, daemon.Options{
-				Config: config, ConfigPath: path, Reload: reloads, Version: thisVersion(), Log: stderr,
-			})
+			options := daemon.Options{
+				Config: config, ConfigPath: path, Reload: reloads, Version: thisVersion(), Log: stderr, Supervised: supervised,
+			}
+			if supervised {
+				stop, err := watchSupervisor(ctx, &options)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
+			return daemon.Run(ctx, options)
 		},
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &configError{err} })
 	command.Flags().StringVar(&path, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
+	command.Flags().BoolVar(&supervised, "supervised", false, "")
+	_ = command.Flags().MarkHidden("supervised") // It fails only if there is no such flag.
 	return command
+}
+
+// watchSupervisor makes this process the daemon of a supervisor. Without journald, the log is a file.
+func watchSupervisor(ctx context.Context, options *daemon.Options) (stop func(), err error) {
+	node, err := supervisor.StandardNode()
+	if err != nil {
+		return nil, err
+	}
+	if !node.Journaled() {
+		options.Log = audit.NewFile(supervisor.LogFile, supervisor.LogSize, supervisor.LogFiles)
+	}
+	return node.Watch(ctx, slog.New(slog.NewJSONHandler(options.Log, nil)))
 }

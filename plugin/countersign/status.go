@@ -159,6 +159,9 @@ func writeStatus(w io.Writer, status daemon.Status) error {
 	if status.ImageService != "" {
 		row("image service", "%s", status.ImageService)
 	}
+	if status.Supervised {
+		row("run by", "its own supervisor, which containerd starts as NRI plugin")
+	}
 	return table.Flush()
 }
 

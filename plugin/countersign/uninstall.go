@@ -73,7 +73,9 @@ func uninstall(ctx context.Context, root string, options install.Removal, stdout
 	for _, path := range left {
 		fmt.Fprintf(stdout, "left: %s\n", path)
 	}
-	if t.system == nil {
+	if pid := t.supervisor(); t.system == nil && pid != 0 {
+		fmt.Fprintf(stdout, "no service was stopped; on the running host: restart containerd, then kill %d\n", pid)
+	} else if t.system == nil {
 		fmt.Fprintln(stdout, "no service was stopped; on the running host: systemctl restart containerd && "+
 			"systemctl stop countersign && systemctl daemon-reload")
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	Version string
 	// Log is where the daemon writes its log and its audit records.
 	Log io.Writer
+	// Supervised is set if a supervisor of ours runs the daemon, and not systemd.
+	Supervised bool
 }
 
 // daemon has the parts of the running process, in the order in which a request passes them.
@@ -42,6 +44,8 @@ type daemon struct {
 	log     *slog.Logger
 	metrics *metrics.Metrics
 	version string
+	// supervised is reported to operators.
+	supervised bool
 	// panicked logs and counts a panic, which fails the part that panicked but does not end the daemon.
 	panicked policy.PanicFunc
 	// kinds is the table of all kinds of requirements, for the parser of documents and for decisions.
@@ -130,6 +134,7 @@ func Run(ctx context.Context, options Options) error {
 func newDaemon(options Options) *daemon {
 	d := &daemon{
 		config: options.Config, current: newCurrent(options.Config), metrics: newMetrics(), version: options.Version,
+		supervised: options.Supervised,
 	}
 	level := &slog.LevelVar{}
 	d.log = newLogger(options.Config, level, options.Log)

@@ -54,6 +54,8 @@ type Status struct {
 	Evidence   StatusEvidence `json:"evidence"`
 	// ImageService is the configured socket at which the kubelet pulls images; empty: there is none.
 	ImageService string `json:"image_service"`
+	// Supervised is set if containerd has started countersign, which runs the daemon itself, and not systemd.
+	Supervised bool `json:"supervised"`
 }
 
 // StatusCheck is one health check and its answer: yes, no or unknown.
@@ -123,7 +125,7 @@ func (d *daemon) status(ctx context.Context, _ StatusRequest) (Status, error) {
 		Evidence: StatusEvidence{
 			config.Evidence.Directory, d.keeper.StoredBytes(), int64(config.Evidence.MaxSize),
 		},
-		ImageService: config.CRIProxy.Socket,
+		ImageService: config.CRIProxy.Socket, Supervised: d.supervised,
 	}
 	for _, check := range health.Checks {
 		answer.Checks = append(answer.Checks, StatusCheck{

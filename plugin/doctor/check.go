@@ -78,7 +78,7 @@ func Examine(node *Node, checks []Check, skip map[string]bool) []Result {
 			Check: check.Name, Question: check.Question, Status: answer.Status, Cause: text.OneLine(answer.Cause),
 		}
 		if result.Status != Yes {
-			result.Remedy = cmp.Or(answer.Instead, check.Remedy)
+			result.Remedy = node.remedy(cmp.Or(answer.Instead, check.Remedy))
 		}
 		results = append(results, result)
 	}

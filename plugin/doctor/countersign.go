@@ -23,6 +23,10 @@ func countersignChecks() []Check {
 			"systemctl start countersign; journalctl -u countersign has the cause if it does not start", daemonAnswers,
 		},
 		{
+			"supervisor", "the daemon is started again when it ends",
+			"systemctl restart containerd: it starts the supervisor; countersign install does so too", supervised,
+		},
+		{
 			"reloaded", "the daemon uses the configuration in the file",
 			"systemctl reload countersign; the log names the keys that need systemctl restart countersign", reloaded,
 		},

@@ -74,6 +74,14 @@ func processFaults() map[string]fault {
 			processes: func(n *doctor.Node) { n.Daemon.Err = errors.New("context deadline exceeded") },
 			check:     "daemon", cause: "deadline", unknown: true, others: []string{"registered", "reloaded", "sandbox_image"},
 		},
+		"the supervisor has ended": {
+			processes: func(n *doctor.Node) { n.Supervisor.Value.Installed = true },
+			check:     "supervisor", cause: "no supervisor runs", others: alone(),
+		},
+		"it is not known whether a supervisor runs": {
+			processes: func(n *doctor.Node) { n.Supervisor.Err = errors.New("permission denied") },
+			check:     "supervisor", cause: "permission denied", unknown: true, others: alone(),
+		},
 		"the daemon is in audit mode, and the file enforces": {
 			processes: func(n *doctor.Node) { n.Daemon.Value.Mode = "audit" },
 			check:     "reloaded", cause: `enforce.mode is "audit", and the file has "enforce"`, others: alone(),

@@ -56,8 +56,10 @@ func (i *Installer) Recover(ctx context.Context) (string, error) {
 // Apply carries out a plan. If anything fails, it restores the state before, and returns why.
 func (i *Installer) Apply(ctx context.Context, p *Plan) error {
 	changes := p.Changes()
-	if len(changes) == 0 && p.Mode == p.Before {
-		return nil
+	// A package has replaced the programs already, and the supervisor has to follow.
+	replaced := p.Runner == NRIPlugin && p.version != p.versionBefore
+	if len(changes) == 0 && p.Mode == p.Before && !replaced {
+		return i.system.startSupervised(ctx, p)
 	}
 	transaction, err := i.journal.Begin(changes)
 	if err != nil {
@@ -95,6 +97,9 @@ func (i *Installer) apply(ctx context.Context, transaction *journal.Transaction,
 			return err
 		}
 	}
+	if err := i.system.startSupervised(ctx, p); err != nil {
+		return err
+	}
 	return i.system.ready(ctx, p)
 }
 
@@ -105,10 +110,12 @@ func pathsOf(changes []journal.Change) (paths []string) {
 	return paths
 }
 
-// ofContainerd reports whether a path is a configuration file of containerd, which it reads when it starts.
+// ofContainerd reports whether a path is a configuration file of containerd or its plugin, which it reads or runs when
+// it starts.
 func ofContainerd(name string) bool {
-	extension := path.Ext(name)
-	return path.Base(name) == dropInName || extension == ".tmpl" || extension == ".toml" && name != ConfigPath
+	base, extension := path.Base(name), path.Ext(name)
+	return base == dropInName || base == pluginName || extension == ".tmpl" ||
+		extension == ".toml" && name != ConfigPath
 }
 
 // ofService reports whether a path belongs to the service, and not to containerd.

@@ -21,12 +21,16 @@ func TestAKilledProcessLeavesNothingHalfDone(t *testing.T) {
 		// free is set if containers can start without countersign at any time.
 		free bool
 	}{
-		"a first installation":     {nil, "audit", true},
-		"an upgrade":               {[]string{"audit"}, "audit 2", true},
-		"the switch to enforce":    {[]string{"audit"}, "enforce", false},
-		"the switch back to audit": {[]string{"audit", "enforce"}, "audit", false},
-		"a removal":                {[]string{"audit"}, "uninstall", true},
-		"a removal while enforced": {[]string{"audit", "enforce"}, "uninstall", false},
+		"a first installation":               {nil, "audit", true},
+		"an upgrade":                         {[]string{"audit"}, "audit 2", true},
+		"the switch to enforce":              {[]string{"audit"}, "enforce", false},
+		"the switch back to audit":           {[]string{"audit", "enforce"}, "audit", false},
+		"a removal":                          {[]string{"audit"}, "uninstall", true},
+		"a first installation as a plugin":   {nil, "audit plugin", true},
+		"a plugin: the switch to enforce":    {[]string{"audit plugin"}, "enforce", false},
+		"from a service to a plugin":         {[]string{"audit"}, "audit plugin", true},
+		"a plugin: a removal while enforced": {[]string{"audit plugin", "enforce"}, "uninstall", false},
+		"a removal while enforced":           {[]string{"audit", "enforce"}, "uninstall", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -77,22 +78,29 @@ func run(ctx context.Context, operation string, host *journal.Host) error {
 }
 
 // optionsOf returns the options of an operation such as "audit" or "enforce 2", whose number is a version. "same" has
-// no mode. With the version "installed", the programs are those of an earlier installation.
+// no mode. "enforce plugin 2" is for an NRI plugin, and "audit service 2" for a service. With the version "installed",
+// the programs are those of an earlier installation.
 func optionsOf(operation string) install.Options {
 	mode, version := install.Mode(""), "1"
+	runner := install.Runner("")
+	for word, named := range map[string]install.Runner{" plugin": install.NRIPlugin, " service": install.Service} {
+		if without := strings.Replace(operation, word, "", 1); without != operation {
+			operation, runner = without, named
+		}
+	}
 	_, _ = fmt.Sscanf(operation, "%s %s", &mode, &version)
 	if mode == "same" {
 		mode = ""
 	}
 	if version == "installed" {
 		return install.Options{
-			Mode: mode, Version: version,
+			Mode: mode, Runner: runner, Version: version,
 			Countersign: install.Program{Installed: "/usr/local/bin/countersign"},
 			Verifier:    install.Program{Installed: "/usr/local/bin/countersign-verifier"},
 		}
 	}
 	return install.Options{
-		Mode: mode, Version: version,
+		Mode: mode, Runner: runner, Version: version,
 		Countersign: install.Program{Contents: []byte("#!/bin/sh\necho countersign " + version + "\n")},
 		Verifier:    install.Program{Contents: []byte("#!/bin/sh\necho verifier " + version + "\n")},
 	}

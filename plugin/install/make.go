@@ -37,7 +37,10 @@ func (i *Installer) Plan(ctx context.Context, options Options) (*Plan, error) {
 	}
 	b := &builder{
 		host: i.host, record: record, kept: map[string]bool{},
-		plan: &Plan{Mode: mode, Before: before, host: i.host, version: options.Version, units: d.units},
+		plan: &Plan{
+			Mode: mode, Before: before, Runner: runner(options, record), host: i.host,
+			version: options.Version, versionBefore: record.Version, units: d.units,
+		},
 	}
 	if err := b.configureContainerd(ctx, d, options); err != nil {
 		return nil, fmt.Errorf("containerd: %w", err)
@@ -50,13 +53,7 @@ func (i *Installer) Plan(ctx context.Context, options Options) (*Plan, error) {
 
 // configureContainerd plans the drop-in, and the verifier.
 func (b *builder) configureContainerd(ctx context.Context, d distribution, options Options) error {
-	dropIn := ""
-	for _, e := range b.record.Entries {
-		if path.Base(e.Path) == dropInName {
-			dropIn = e.Path
-		}
-	}
-	r, err := readRuntime(ctx, b.host, d, dropIn)
+	r, err := readRuntime(ctx, b.host, d, dropInOf(b.record))
 	if err != nil {
 		return err
 	}
@@ -66,6 +63,12 @@ func (b *builder) configureContainerd(ctx context.Context, d distribution, optio
 	}
 	b.plan.Notes = append(b.plan.Notes, s.notes...)
 	changes := &b.plan.containerd
+	if b.plan.Runner == NRIPlugin {
+		directory := r.config.NRIPlugins()
+		if err := b.nriPlugin(changes, directory, options.Countersign.path("countersign")); err != nil {
+			return err
+		}
+	}
 	if err := b.verifier(changes, r.config.Verifiers(), options.Verifier.path(verifierName)); err != nil {
 		return err
 	}
@@ -85,6 +88,16 @@ func (b *builder) configureContainerd(ctx context.Context, d distribution, optio
 		}
 	}
 	return nil
+}
+
+// dropInOf returns the drop-in of an earlier installation; empty: there is none.
+func dropInOf(record *journal.Record) string {
+	for _, e := range slices.Backward(record.Entries) {
+		if path.Base(e.Path) == dropInName {
+			return e.Path
+		}
+	}
+	return ""
 }
 
 // auditVerifier never refuses a pull, whatever happens to the program that it calls.
@@ -123,19 +136,28 @@ func (b *builder) configureService(d distribution, options Options) error {
 	if err := b.policies(changes, config, options.SystemPolicy); err != nil {
 		return err
 	}
+	if b.plan.Runner == NRIPlugin {
+		return nil
+	}
+	before := len(*changes)
+	err = b.unit(changes, options.Countersign.path("countersign"))
+	b.plan.onlyConfig = b.plan.onlyConfig && len(*changes) == before
+	return err
+}
+
+// unit plans the systemd unit, which runs a program.
+func (b *builder) unit(changes *[]journal.Change, program string) error {
 	unit, err := fs.ReadFile(conf.Files(), "countersign.service")
 	if err != nil {
 		return err
 	}
 	unit = bytes.Replace(unit, []byte("/usr/local/bin/countersign run"),
-		[]byte(options.Countersign.path("countersign")+" run"), 1)
-	before := len(*changes)
+		[]byte(program+" run"), 1)
 	if err := b.text(changes, unitPath, unit); err != nil {
 		return err
 	}
-	err = b.want(changes, wantsPath, &journal.File{Kind: journal.Symlink, Mode: fs.ModePerm, Contents: []byte(unitPath)})
-	b.plan.onlyConfig = b.plan.onlyConfig && len(*changes) == before
-	return err
+	return b.want(changes, wantsPath,
+		&journal.File{Kind: journal.Symlink, Mode: fs.ModePerm, Contents: []byte(unitPath)})
 }
 
 // policies plans the directories of policies and keys, the examples, and a system policy.

@@ -20,6 +20,17 @@ const (
 	Enforce Mode = "enforce"
 )
 
+// Runner is what runs the daemon.
+type Runner string
+
+// The runners.
+const (
+	// Service is a service of systemd.
+	Service Runner = "service"
+	// NRIPlugin is a supervisor that containerd starts as an NRI plugin.
+	NRIPlugin Runner = "nri-plugin"
+)
+
 // The paths of an installation.
 const (
 	etc          = "/etc/countersign"
@@ -38,6 +49,8 @@ const (
 type Options struct {
 	// Mode is empty for the mode of the last installation, or audit if there is none.
 	Mode Mode
+	// Runner is empty for the runner of the last installation, or the service if there is none.
+	Runner Runner
 	// Containerd is containerd's main configuration file. If it is empty, the file is where the distribution has it.
 	Containerd string
 	// Countersign and Verifier are the two programs.
@@ -68,12 +81,15 @@ func (p Program) path(name string) string {
 type Plan struct {
 	// Mode is the mode after the installation, and Before the one before it; empty: nothing is installed.
 	Mode, Before Mode
+	// Runner is what runs the daemon after the installation.
+	Runner Runner
 	// Notes are sentences for the operator.
 	Notes []string
 
-	host    *journal.Host
-	version string
-	units   []string
+	host *journal.Host
+	// version is that of the programs, and versionBefore that of the last installation.
+	version, versionBefore string
+	units                  []string
 	// service and containerd are the changes to the files of the service and of containerd, in their order.
 	service, containerd []journal.Change
 	// config is set if of the service's files only the configuration changes.
@@ -89,8 +105,8 @@ func (p *Plan) Changes() []journal.Change {
 }
 
 // serviceFirst reports whether the service's files change first: containerd may require the plugin only once the
-// service enforces, and not longer than that.
-func (p *Plan) serviceFirst() bool { return p.Mode == Enforce }
+// service enforces, and not longer than that. containerd itself starts the plugin, so the program has to be there.
+func (p *Plan) serviceFirst() bool { return p.Mode == Enforce || p.Runner == NRIPlugin }
 
 // builder collects the state that files will have.
 type builder struct {

@@ -143,6 +143,8 @@ func TestAnInstallationIsUndoneByteForByte(t *testing.T) {
 		"after an upgrade":       {"audit", "audit 2", "enforce 3", "enforce 4"},
 		"after two removals":     {"audit", "uninstall", "audit"},
 		"with a mode that stays": {"audit", "enforce", "same"},
+		"a plugin":               {"audit plugin", "enforce", "same 2"},
+		"a service, then a plugin, then a service": {"audit", "same plugin", "enforce", "same service"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t, standard)

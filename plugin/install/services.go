@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/countersign/countersign/plugin/install/journal"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
 
 // unit is the daemon's service.
@@ -19,6 +21,8 @@ type System struct {
 	Systemctl func(ctx context.Context, arguments ...string) (string, error)
 	// Ready waits until the daemon is registered with containerd and, if enforce is set, required by it.
 	Ready func(ctx context.Context, enforce bool) error
+	// Supervisor asks the supervisor of a daemon that containerd starts.
+	Supervisor func(ctx context.Context, request SupervisorRequest) error
 	// Progress is called before each step that takes time.
 	Progress func(text string)
 }
@@ -35,8 +39,17 @@ func (s *System) run(ctx context.Context, arguments ...string) error {
 
 // serve starts the daemon, or makes it read what has changed.
 func (s *System) serve(ctx context.Context, p *Plan) error {
-	if s == nil || len(p.service) == 0 {
+	if s == nil {
 		return nil
+	}
+	if p.Runner == NRIPlugin {
+		return s.serveSupervised(ctx, p)
+	}
+	if len(p.service) == 0 {
+		return nil
+	}
+	if err := s.Supervisor(ctx, StopSupervisor); err != nil {
+		return err
 	}
 	if p.onlyConfig {
 		return s.run(ctx, "reload-or-restart", unit)
@@ -90,19 +103,33 @@ func (s *System) settle(ctx context.Context, host *journal.Host, paths []string)
 	}
 	d, err := detect(host)
 	failed := errors.Join(err, s.restartContainerd(ctx, d.units, paths))
-	if !slices.ContainsFunc(paths, ofService) {
+	ofDaemon := func(name string) bool { return ofService(name) || path.Base(name) == pluginName }
+	if !slices.ContainsFunc(paths, ofDaemon) {
 		return failed
 	}
 	installed, err := host.Read(unitPath)
 	failed = errors.Join(failed, err)
-	if installed == nil {
-		return errors.Join(failed, s.stop(ctx), s.run(ctx, "daemon-reload"))
+	if installed != nil {
+		return errors.Join(failed, s.Supervisor(ctx, StopSupervisor), s.run(ctx, "daemon-reload"),
+			s.run(ctx, "restart", unit))
 	}
-	return errors.Join(failed, s.run(ctx, "daemon-reload"), s.run(ctx, "restart", unit))
+	if plugin, err := host.Read(supervisor.Settings); err != nil || plugin == nil {
+		return errors.Join(failed, err, s.stop(ctx), s.run(ctx, "daemon-reload"))
+	}
+	failed = errors.Join(failed, s.stopUnit(ctx), s.run(ctx, "daemon-reload"))
+	if err := s.Supervisor(ctx, ReplaceSupervisor); !errors.Is(err, supervisor.ErrNone) {
+		return errors.Join(failed, err)
+	}
+	return errors.Join(failed, s.restartContainerd(ctx, d.units, []string{pluginName}))
 }
 
 // stop stops the daemon, if it runs.
 func (s *System) stop(ctx context.Context) error {
+	return errors.Join(s.stopUnit(ctx), s.Supervisor(ctx, StopSupervisor))
+}
+
+// stopUnit stops the service, if it runs.
+func (s *System) stopUnit(ctx context.Context) error {
 	if len(s.active(ctx, []string{unit})) == 0 {
 		// The service may be restarting.
 		_, _ = s.Systemctl(ctx, "stop", unit)

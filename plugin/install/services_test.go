@@ -13,6 +13,7 @@ import (
 
 	"github.com/countersign/countersign/plugin/install"
 	"github.com/countersign/countersign/plugin/install/journal"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
 
 // services records the calls of systemctl. There is no systemd here: integration/systemd runs a real one.
@@ -22,6 +23,8 @@ type services struct {
 	// fails is the call that fails, and notReady is set if the daemon does not become ready.
 	fails    string
 	notReady bool
+	// supervised is set if a supervisor runs: containerd starts it.
+	supervised bool
 }
 
 func (s *services) system() *install.System {
@@ -36,6 +39,10 @@ func (s *services) system() *install.System {
 			}
 			_, err := os.Lstat(filepath.Join(s.root, "etc/containerd/conf.d/99-countersign.toml"))
 			s.calls = append(s.calls, call+map[bool]string{true: ", with drop-in", false: ""}[err == nil])
+			if _, err := os.Lstat(filepath.Join(s.root, "opt/nri/plugins/10-countersign")); err == nil &&
+				call == "restart containerd.service" {
+				s.supervised = true
+			}
 			if call == s.fails {
 				return "it is broken\n", errors.New("exit status 1")
 			}
@@ -46,6 +53,19 @@ func (s *services) system() *install.System {
 			if s.notReady {
 				return errors.New("not registered")
 			}
+			return nil
+		},
+		Supervisor: func(_ context.Context, request install.SupervisorRequest) error {
+			if !s.supervised {
+				if request == install.StopSupervisor {
+					return nil
+				}
+				return supervisor.ErrNone
+			}
+			if request != install.FindSupervisor {
+				s.calls = append(s.calls, string(request)+" the supervisor")
+			}
+			s.supervised = request != install.StopSupervisor
 			return nil
 		},
 		Progress: func(string) {},
@@ -104,6 +124,33 @@ func TestServicesAreRestartedInTheOrderInWhichContainersCanStart(t *testing.T) {
 		"a removal": {[]string{"audit", "enforce"}, "uninstall", []string{
 			"restart containerd.service", "stop countersign.service", "daemon-reload",
 		}},
+		"a first installation as a plugin": {nil, "audit plugin", []string{
+			"restart containerd.service, with drop-in", "await registered",
+		}},
+		"a plugin: enforce": {[]string{"audit plugin"}, "enforce", []string{
+			"reload the supervisor", "restart containerd.service, with drop-in", "await required",
+		}},
+		"a plugin: an upgrade": {[]string{"audit plugin", "enforce"}, "same 2", []string{
+			"replace the supervisor", "await required",
+		}},
+		"a plugin: an upgrade of the package": {[]string{"audit plugin installed"}, "same 2", []string{
+			"replace the supervisor", "await registered",
+		}},
+		"a plugin: nothing changes": {[]string{"audit plugin"}, "same", nil},
+		"a plugin: a removal": {[]string{"audit plugin", "enforce"}, "uninstall", []string{
+			"restart containerd.service", "stop countersign.service", "stop the supervisor", "daemon-reload",
+		}},
+		"a plugin: an emergency": {[]string{"audit plugin", "enforce"}, "switch off", []string{
+			"restart containerd.service", "stop countersign.service", "stop the supervisor",
+		}},
+		"from a service to a plugin": {[]string{"audit", "enforce"}, "same plugin", []string{
+			"stop countersign.service, with drop-in", "restart containerd.service, with drop-in",
+			"daemon-reload, with drop-in", "await required",
+		}},
+		"from a plugin to a service": {[]string{"audit plugin", "enforce"}, "same service", []string{
+			"stop the supervisor", "daemon-reload, with drop-in", "restart countersign.service, with drop-in",
+			"restart containerd.service, with drop-in", "await required",
+		}},
 		"an emergency": {[]string{"audit", "enforce"}, "switch off", []string{
 			"restart containerd.service", "disable --now countersign.service",
 		}},
@@ -143,6 +190,13 @@ func TestAFailureRestoresTheStateBefore(t *testing.T) {
 			services{fails: "restart countersign.service"},
 			nil, "audit",
 			[]string{"restart containerd.service", "stop countersign.service", "daemon-reload"},
+		},
+		"the supervisor's daemon does not register": {
+			services{notReady: true},
+			nil, "audit plugin",
+			[]string{
+				"restart containerd.service", "stop countersign.service", "stop the supervisor", "daemon-reload",
+			},
 		},
 		"the plugin does not register": {
 			services{notReady: true},

@@ -7,10 +7,8 @@ import (
 	"slices"
 
 	"github.com/countersign/countersign/plugin/install/journal"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
-
-// preinstalled is the plugin that containerd itself starts.
-const preinstalled = "/opt/nri/plugins/10-countersign"
 
 // SwitchOff makes containerd work without countersign: it removes the drop-in and the verifier, restarts containerd,
 // and stops the service. It continues if a step fails, and needs neither a record nor a valid configuration. It returns
@@ -39,6 +37,7 @@ func (i *Installer) SwitchOff(ctx context.Context) (done []string, failed error)
 	if installed, err := i.host.Read(unitPath); err != nil || installed == nil {
 		return done, errors.Join(failed, err, i.system.stop(ctx))
 	}
+	failed = errors.Join(failed, i.system.Supervisor(ctx, StopSupervisor))
 	if err := i.system.run(ctx, "disable", "--now", unit); err != nil {
 		return done, errors.Join(failed, err)
 	}
@@ -68,13 +67,14 @@ func (i *Installer) switchOff(name string) (removed bool, err error) {
 func (i *Installer) switches(ctx context.Context) ([]string, error) {
 	paths := []string{
 		path.Join(path.Dir(imports), dropInName), "/etc/containerd/config.d/" + dropInName,
-		"/opt/containerd/image-verifier/bin/" + verifierName, preinstalled,
+		"/opt/containerd/image-verifier/bin/" + verifierName, supervisor.Plugin,
 	}
 	record, failed := i.journal.Record()
 	if failed == nil {
 		for _, e := range record.Entries {
 			base := path.Base(e.Path)
-			if base == dropInName || base == verifierName && !ofService(e.Path) || path.Ext(base) == ".tmpl" {
+			verifier := base == verifierName && !ofService(e.Path)
+			if base == dropInName || base == pluginName || verifier || path.Ext(base) == ".tmpl" {
 				paths = append(paths, e.Path)
 			}
 		}
@@ -100,5 +100,6 @@ func (i *Installer) configuredSwitches(ctx context.Context) (paths []string) {
 	if pattern := r.importedDirectory(); pattern != "" {
 		paths = append(paths, path.Join(path.Dir(pattern), dropInName))
 	}
+	paths = append(paths, path.Join(r.config.NRIPlugins(), pluginName))
 	return append(paths, path.Join(r.config.Verifiers(), verifierName))
 }

@@ -29,6 +29,11 @@ func (c *Config) NRISocket() string {
 	return text(c.plugin(nriPlugin)["socket_path"], "/var/run/nri/nri.sock")
 }
 
+// NRIPlugins returns the directory of the plugins that containerd starts.
+func (c *Config) NRIPlugins() string {
+	return text(c.plugin(nriPlugin)["plugin_path"], "/opt/nri/plugins")
+}
+
 // Verifiers returns the directory of image verifiers.
 func (c *Config) Verifiers() string {
 	return text(c.plugin(verifierPlugin)["bin_dir"], defaultVerifiers)

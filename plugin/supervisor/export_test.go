@@ -1,0 +1,7 @@
+package supervisor
+
+// NextPause and OpenLog are for tests.
+var (
+	NextPause = nextPause
+	OpenLog   = (*Node).openLog
+)
