@@ -75,7 +75,7 @@ func (h *Handler) validate(ctx context.Context, info ContainerInfo) (Report, err
 	if report.Verdict.Admitted() || report.Audit {
 		return report, nil
 	}
-	return report, errors.New(message(report))
+	return report, errors.New(Message(report))
 }
 
 // decideFunc decides about a container.

@@ -10,10 +10,10 @@ import (
 // maxSubject limits the part of a message that a pod's author chose, so that the message stays under 300 characters.
 const maxSubject = 100
 
-// message is what the pod's author reads in the pod's events. They are public in the namespace, so a message names only
+// Message is what the pod's author reads in the pod's events. They are public in the namespace, so a message names only
 // what its authors wrote themselves: no other namespace, no other reference, no key, no path on the node. It
 // ends with the reason in parentheses, so that scripts can tell (pending), which is temporary, from (rejected).
-func message(report Report) string {
+func Message(report Report) string {
 	subject := report.Reference
 	if report.Volume != "" {
 		const of = "image volume at "

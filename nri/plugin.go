@@ -190,7 +190,7 @@ func (s *session) ValidateContainerAdjustment(
 	})
 	if panicked := (*policy.PanicError)(nil); errors.As(err, &panicked) {
 		// Its text is for the operator, and the pod's author reads this.
-		return errors.New(message(Report{Verdict: policy.Denial(err)}))
+		return errors.New(Message(Report{Verdict: policy.Denial(err)}))
 	}
 	return err
 }

@@ -93,6 +93,15 @@ func (p *Plugin) Reevaluate(ctx context.Context, running []ContainerInfo, report
 	p.auditRunning(ctx, running, handler.runningByRecord)
 }
 
+// Preview is [Plugin.Reevaluate] with the verdicts of another decider.
+func (p *Plugin) Preview(
+	ctx context.Context, running []ContainerInfo, by *policy.Decider, report func(context.Context, Report),
+) {
+	handler := *p.Handler
+	handler.Decide, handler.DecideVolume, handler.Report = by.Decide, by.DecideVolume, report
+	p.auditRunning(ctx, running, handler.runningByRecord)
+}
+
 // auditRunning evaluates running containers one after the other, and reports the verdicts.
 func (p *Plugin) auditRunning(ctx context.Context, running []ContainerInfo, evaluate runningFunc) {
 	length := minAuditPause

@@ -67,7 +67,7 @@ func (h *Handler) start(ctx context.Context, info ContainerInfo, validated *vali
 	if report.Audit {
 		return false, nil
 	}
-	return false, errors.New(message(report))
+	return false, errors.New(Message(report))
 }
 
 func isGone(err error) bool { return errors.Is(err, policy.ErrNoContainer) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -205,6 +206,9 @@ func structOf(of reflect.Type) reflect.Type {
 }
 
 func jsonType(of reflect.Type) string {
+	if of == reflect.TypeFor[json.RawMessage]() {
+		return "object"
+	}
 	switch of.Kind() {
 	case reflect.Pointer:
 		return jsonType(of.Elem())

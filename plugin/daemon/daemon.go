@@ -72,6 +72,7 @@ type daemon struct {
 	evidence *EvidenceService
 	checks   *checks
 	running  *running
+	preview  *preview
 	// explainer answers the command explain.
 	explainer *explainer
 	reloader  *reloader
@@ -125,6 +126,7 @@ func Run(ctx context.Context, options Options) error {
 	d.evidence = d.newEvidenceService()
 	d.checks = d.newChecks()
 	d.explainer = d.newExplainer()
+	d.preview = d.newPreview()
 	d.registerProbes()
 	d.reloader.started(ctx, options.Version)
 	return d.serve(ctx, options.Reload)

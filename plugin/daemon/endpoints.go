@@ -29,6 +29,17 @@ func Endpoints() []Endpoint {
 			ExplainRequest{},
 			Explanation{},
 		},
+		{
+			socket.PreviewEndpoint, "Reports which running containers would be refused under other documents, by namespace. " +
+				"The request has at most 16 MiB.",
+			socket.PreviewRequest{},
+			socket.PreviewAnswer{},
+		},
+		{
+			socket.DecisionsEndpoint, "Waits for containers that are refused, or would be in enforce mode, and reports them.",
+			socket.DecisionsRequest{},
+			socket.DecisionsAnswer{},
+		},
 		{statusEndpoint, "Reports the state of the daemon.", StatusRequest{}, Status{}},
 		{
 			fetchEndpoint, "Fetches evidence. The answer has one object in each line, while images are fetched; an object " +

@@ -142,8 +142,10 @@ func RequirementKinds(panicked policy.PanicFunc) policy.Kinds {
 	return kinds
 }
 
-func (d *daemon) newDecider() (*policy.Decider, error) {
-	return policy.NewDecider(policy.Sources{
+func (d *daemon) newDecider() (*policy.Decider, error) { return policy.NewDecider(d.sources()) }
+
+func (d *daemon) sources() policy.Sources {
+	return policy.Sources{
 		Documents:   d.documents.Current,
 		Image:       d.images.Image,
 		Confirm:     d.images.Confirm,
@@ -156,7 +158,7 @@ func (d *daemon) newDecider() (*policy.Decider, error) {
 		NoIdentity:  d.current.noIdentity,
 		Panicked:    d.panicked,
 		Generations: []func() uint64{d.images.Generation, d.keeper.Generation},
-	})
+	}
 }
 
 func (d *daemon) newPrefetch() *prefetch {

@@ -24,6 +24,7 @@ type recorder struct {
 	// decisions are the last decisions about each container.
 	decisions *decisions
 	drift     *drift
+	denials   *denials
 }
 
 // queued is a record, and whether it is the first one that finds its container in drift.
@@ -31,6 +32,8 @@ type queued struct {
 	audit.Record
 
 	newDrift bool
+	// message is the text of a denial for the pod's author.
+	message string
 }
 
 // Limits of the queued records. A node creates about ten containers a second.
@@ -47,6 +50,7 @@ func newRecorder(file *auditFile, logger *slog.Logger, metrics *metrics.Metrics)
 
 		decisions: newDecisions(),
 		drift:     newDrift(metrics.SetDrift, metrics.Drifted),
+		denials:   newDenials(),
 	}
 }
 
@@ -60,8 +64,12 @@ func (r *recorder) record(_ context.Context, report nri.Report) {
 	if record.Stage == audit.Creation && report.Took > 0 {
 		r.metrics.Answered(report.Took)
 	}
+	next := queued{Record: record, newDrift: newDrift}
+	if !record.Verdict.Admitted() {
+		next.message = nri.Message(report)
+	}
 	select {
-	case r.records <- queued{record, newDrift}:
+	case r.records <- next:
 	default:
 		r.metrics.RecordDropped()
 	}
@@ -117,6 +125,7 @@ func (r *recorder) write(next queued) {
 	r.countDropped(errors.Join(r.log.Write(ctx, record), r.file.write(ctx, record)))
 	r.recent.add(record)
 	r.decisions.add(record)
+	r.denials.add(record, next.message)
 	if next.newDrift {
 		r.logger.WarnContext(ctx, "drift: a container runs that the policy refuses",
 			"namespace", record.Question.Namespace, "pod", record.Pod, "container", record.Container,

@@ -29,6 +29,8 @@ func (d *daemon) endpoints() http.Handler {
 	mux.Handle("POST "+checkEndpoint, socket.Endpoint(d.checks.answer))
 	mux.Handle("POST "+explainEndpoint, socket.Endpoint(d.explainer.answer))
 	mux.Handle("POST "+statusEndpoint, socket.Endpoint(d.status))
+	mux.Handle("POST "+socket.PreviewEndpoint, socket.LargeEndpoint(socket.MaxPreview, d.preview.answer))
+	mux.Handle("POST "+socket.DecisionsEndpoint, socket.Endpoint(d.recorder.denials.answer))
 	d.evidence.handle(mux)
 	return mux
 }

@@ -75,7 +75,7 @@ func (s *state) checkFile(t target, reads *keyReads, dirty map[string]bool) file
 	}
 	l.state = parsed
 	l.document, l.keys, l.err = reads.parse(&s.config, raw)
-	s.setPath(t.path, &l)
+	setPath(t.path, &l)
 	return l
 }
 
@@ -95,7 +95,7 @@ func (s *state) unreadable(t target, l fileCheck, err error) fileCheck {
 }
 
 // setPath adds the path of the file to the parser's document or error.
-func (s *state) setPath(path string, l *fileCheck) {
+func setPath(path string, l *fileCheck) {
 	if l.err == nil && l.document == nil {
 		l.err = errors.New("the parser returned no document") // A bug, which must deny.
 	}

@@ -65,8 +65,15 @@ func (e *Error) Error() string { return e.Message }
 // Endpoint answers requests that consist of one JSON document of at most [MaxMessage] bytes. An [*Error] is answered
 // with its status, and any other error with 500.
 func Endpoint[Request, Answer any](answer func(context.Context, Request) (Answer, error)) http.Handler {
+	return LargeEndpoint(MaxMessage, answer)
+}
+
+// LargeEndpoint is [Endpoint] for requests with another limit, in bytes.
+func LargeEndpoint[Request, Answer any](
+	limit int64, answer func(context.Context, Request) (Answer, error),
+) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		request, err := decode[Request](http.MaxBytesReader(w, r.Body, MaxMessage))
+		request, err := decode[Request](http.MaxBytesReader(w, r.Body, limit))
 		if err != nil {
 			Fail(w, &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("reading the request: %v", err)})
 			return
