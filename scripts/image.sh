@@ -17,18 +17,15 @@ name=${NAME:-ghcr.io/countersign/countersign:$VERSION}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# The agent is a module of its own.
-mapfile -t agents < <(go -C plugin/agent list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...)
 platforms=()
 for architecture in $architectures; do
 	built=$work/$architecture
 	export GOOS=linux GOARCH=$architecture CGO_ENABLED=0
 	# shellcheck disable=SC2086 # Several flags.
 	go build ${BUILD_FLAGS--trimpath} -ldflags='-s -w' -o "$built/" ./plugin/countersign ./plugin/verifier/countersign-verifier
-	if [ "${#agents[@]}" -gt 0 ]; then
-		# shellcheck disable=SC2086
-		go -C plugin/agent build ${BUILD_FLAGS--trimpath} -ldflags='-s -w' -o "$built/" "${agents[@]}"
-	fi
+	# The agent is a module of its own.
+	# shellcheck disable=SC2086
+	go -C plugin/agent build ${BUILD_FLAGS--trimpath} -ldflags='-s -w' -o "$built/" ./countersign-agent
 	platforms+=("linux/$architecture=$built")
 done
 unset GOOS GOARCH

@@ -129,7 +129,7 @@ func TestMakeImageWritesProgramsThatRun(t *testing.T) {
 	index := read(t, output)
 	image := must(index.Image(must(index.IndexManifest())(t).Manifests[0].Digest))(t)
 	found := files(t, image)
-	for _, name := range []string{"countersign", "countersign-verifier"} {
+	for _, name := range []string{"countersign", "countersign-agent", "countersign-verifier"} {
 		program := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(program, []byte(found["usr/bin/"+name]), 0o700); err != nil { //nolint:gosec // It is run.
 			t.Fatal(err)
