@@ -9,9 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 architectures=${ARCHITECTURES:-amd64 arm64}
 dist=$(mkdir -p "${DIST:-dist}" && cd "${DIST:-dist}" && pwd)
-commit=$(git rev-parse --short HEAD)
-described=$(git describe --tags --match 'v[0-9]*' 2>/dev/null || echo "v0.0.0-dev.$commit")
-VERSION=${VERSION:-${described#v}}
+VERSION=${VERSION:-$(scripts/version.sh)}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 limit=$((40 << 20)) # The largest size of the daemon's program.
 export VERSION SOURCE_DATE_EPOCH

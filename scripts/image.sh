@@ -11,8 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 architectures=${ARCHITECTURES:-amd64 arm64}
 image=${IMAGE:-dist/image}
 revision=$(git rev-parse HEAD)
-described=$(git describe --tags --match 'v[0-9]*' 2>/dev/null || echo "v0.0.0-dev.${revision:0:7}")
-VERSION=${VERSION:-${described#v}}
+VERSION=${VERSION:-$(scripts/version.sh)}
 name=${NAME:-ghcr.io/countersign/countersign:$VERSION}
 
 work=$(mktemp -d)
