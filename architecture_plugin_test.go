@@ -37,6 +37,8 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 		"plugin/internal/containerd": {},
 		"plugin/internal/cri":        {},
 		"plugin/internal/socket":     {"policy/text"},
+		"plugin/internal/tracing":    {"policy"},
+		"plugin/tracingtest":         {},
 	}
 	unruled := map[string]bool{}
 	for _, s := range sources(t) {

@@ -40,6 +40,7 @@ func unguarded() map[string]string {
 		"plugin/supervisor/watch.go:startSupervisor":   "it waits for a process",
 		"plugin/internal/metrics/serve.go:Serve":       "net/http recovers in its handlers",
 		"plugin/internal/socket/serve.go:Serve":        "net/http recovers in its handlers",
+		"plugin/internal/tracing/queue.go:newQueue":    "each export is guarded",
 		"plugin/verifier/descriptor.go:readDescriptor": "it copies bytes; a process that panics refuses the pull",
 	}
 }

@@ -122,6 +122,10 @@ func (b *binder) scalar(key string, target reflect.Value, value any) {
 		}
 		return
 	}
+	if field, isFloat := reflect.TypeAssert[*float64](target.Addr()); isFloat {
+		b.float(key, field, value)
+		return
+	}
 	text, ok := value.(string)
 	if !ok {
 		b.problem(key, "%s is %s; it must be a string: put it in quotes", key, typeName(value))
@@ -140,6 +144,18 @@ func (b *binder) scalar(key string, target reflect.Value, value any) {
 	}
 	if err != nil {
 		b.problem(key, "%s: %v", key, err)
+	}
+}
+
+// float sets a number, which TOML may write without a fraction.
+func (b *binder) float(key string, target *float64, value any) {
+	switch number := value.(type) {
+	case float64:
+		*target = number
+	case int64:
+		*target = float64(number)
+	default:
+		b.problem(key, "%s is %s; it must be a number, without quotes", key, typeName(value))
 	}
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	Listen     Listen     `toml:"listen"`
 	Log        Log        `toml:"log"`
 	Audit      Audit      `toml:"audit"`
+	Tracing    Tracing    `toml:"tracing"`
 }
 
 // Policy contains the paths of the policy documents.
@@ -129,6 +130,15 @@ type Audit struct {
 	MaxFiles int  `toml:"max_files"`
 }
 
+// Tracing configures the traces of decisions.
+type Tracing struct {
+	// Endpoint is the URL of an OpenTelemetry collector. Empty: nothing is traced.
+	Endpoint string          `toml:"endpoint"`
+	Protocol TracingProtocol `toml:"protocol"`
+	// SampleRatio is the fraction of the decisions that are traced, from 0 to 1.
+	SampleRatio float64 `toml:"sample_ratio"`
+}
+
 // Default returns the configuration of a node without config.toml.
 func Default() *Config {
 	return &Config{
@@ -153,6 +163,8 @@ func Default() *Config {
 		Listen: Listen{Socket: "/run/countersign/countersign.sock", Metrics: "127.0.0.1:9470"},
 		Log:    Log{Level: Level(slog.LevelInfo), Format: FormatJSON},
 		Audit:  Audit{MaxSize: 100 * MiB, MaxFiles: 5},
+
+		Tracing: Tracing{Protocol: TracingHTTP, SampleRatio: 1},
 	}
 }
 

@@ -92,6 +92,14 @@ func explained(t *testing.T, lines []string, header, begin string) {
 	t.Errorf("config.toml has no line %q under %q", begin, header)
 }
 
+func TestAnEndpointOfGRPCHasNoPath(t *testing.T) {
+	const written = "tracing = { protocol = \"grpc\", endpoint = \"https://collector/v1/traces\" }"
+	const want = `tracing.endpoint is "https://collector/v1/traces"; with the protocol grpc it must have no path`
+	if _, err := conf.Parse("config.toml", []byte(written)); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("the error is %v, want %s", err, want)
+	}
+}
+
 func TestAConfigurationIsRead(t *testing.T) {
 	const written = `
 enforce.decision_timeout = "1s"
@@ -118,6 +126,10 @@ format = "text"
 file = "/var/log/countersign/audit.log"
 max_size = "1GiB"
 max_files = 0
+[tracing]
+endpoint = "https://collector.example:4317"
+protocol = "grpc"
+sample_ratio = 0.25
 `
 	got, err := conf.Parse("config.toml", []byte(written))
 	if err != nil {
@@ -133,6 +145,9 @@ max_files = 0
 	want.Bundles.Namespaces = map[string]conf.Identity{"prod": conf.IdentityAnnotation}
 	want.Listen.Metrics = "[::1]:0"
 	want.Audit = conf.Audit{File: "/var/log/countersign/audit.log", MaxSize: conf.GiB}
+	want.Tracing = conf.Tracing{
+		Endpoint: "https://collector.example:4317", Protocol: conf.TracingGRPC, SampleRatio: 0.25,
+	}
 	want.Log = conf.Log{Level: conf.Level(slog.LevelDebug), Format: conf.FormatText}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

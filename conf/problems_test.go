@@ -40,7 +40,7 @@ system = "/x"
 		`config.toml:10:1: enforce.namespaces.prod is a boolean; it must be a string: put it in quotes`,
 		`config.toml:12:1: evidence.max_size: "12" is not a size; write a whole number and a unit, like "512MiB" or "1GiB"`,
 		`config.toml:13:2: unknown key polcy; remove or correct it; known keys: audit, bundles, ` +
-			`containerd, cri_proxy, enforce, evidence, listen, log, policy, pull, registry`,
+			`containerd, cri_proxy, enforce, evidence, listen, log, policy, pull, registry, tracing`,
 	}
 	if err == nil {
 		t.Fatal("there is no error")
@@ -94,6 +94,31 @@ func TestOneProblem(t *testing.T) {
 			`max_files = 5`, `max_files = -1`, "audit.max_files is -1; it must be between 0 and 100",
 		},
 		"too many rotated files": {`max_files = 5`, `max_files = 101`, "audit.max_files is 101; it must be"},
+		"an endpoint of traces without a scheme": {
+			`endpoint = ""`, `endpoint = "collector:4318"`,
+			`tracing.endpoint is "collector:4318"; it must be a URL with the scheme http or https`,
+		},
+		"an endpoint of traces of another scheme": {
+			`endpoint = ""`, `endpoint = "grpc://collector:4317"`, "it must be a URL with the scheme http or https",
+		},
+		"an endpoint of traces with a password": {
+			`endpoint = ""`, `endpoint = "https://user:secret@collector:4318"`,
+			"tracing.endpoint has credentials, a query or a fragment; it must have none: set headers in",
+		},
+		"an unknown protocol of traces": {
+			`protocol = "http/protobuf"`, `protocol = "http/json"`,
+			`tracing.protocol: "http/json" is not known; use "http/protobuf" or "grpc"`,
+		},
+		"a ratio above one": {
+			`sample_ratio = 1.0`, `sample_ratio = 2`, "tracing.sample_ratio is 2; it must be between 0 and 1",
+		},
+		"a negative ratio": {`sample_ratio = 1.0`, `sample_ratio = -0.5`, "tracing.sample_ratio is -0.5; it must be"},
+		"a ratio that is no number": {
+			`sample_ratio = 1.0`, `sample_ratio = nan`, "tracing.sample_ratio is NaN; it must be between 0 and 1",
+		},
+		"a ratio in quotes": {
+			`sample_ratio = 1.0`, `sample_ratio = "1"`, "tracing.sample_ratio is a string; it must be a number, without quotes",
+		},
 		"an audit file in no folder": {
 			`file = ""`, `file = "audit.log"`, `audit.file is "audit.log"; it must be an absolute path`,
 		},

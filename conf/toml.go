@@ -61,7 +61,7 @@ func formatTable(b *strings.Builder, name string, table reflect.Value) error {
 func formatValue(b *strings.Builder, key string, value reflect.Value) error {
 	written := value.Interface()
 	switch written.(type) {
-	case bool, int:
+	case bool, int, float64:
 	default:
 		written = fmt.Sprint(written)
 	}

@@ -23,6 +23,7 @@ func TestAWrittenConfigurationIsReadBack(t *testing.T) {
 	changed.Bundles = conf.Bundles{
 		Identity: conf.IdentityDigest, Namespaces: map[string]conf.Identity{"prod": conf.IdentityAnnotation},
 	}
+	changed.Tracing = conf.Tracing{Endpoint: "http://127.0.0.1:4317", Protocol: conf.TracingGRPC, SampleRatio: 0.5}
 	changed.Log = conf.Log{Level: conf.Level(slog.LevelDebug), Format: conf.FormatText}
 	for name, config := range map[string]*conf.Config{"the defaults": conf.Default(), "other values": changed} {
 		t.Run(name, func(t *testing.T) {

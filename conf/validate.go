@@ -59,6 +59,7 @@ func (b *binder) validate(c *Config) {
 	}
 	b.pull(c.Pull)
 	b.audit(c.Audit)
+	b.tracing(c.Tracing)
 	if c.Evidence.MaxSize < minEvidence {
 		b.problem("evidence.max_size", "evidence.max_size is %s; it must be at least %s", c.Evidence.MaxSize, minEvidence)
 	}

@@ -126,6 +126,28 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return oneOf(f, text, FormatJSON, FormatText)
 }
 
+// TracingProtocol is the protocol of OTLP in which traces are sent.
+type TracingProtocol uint8
+
+// The two protocols, which have the names of OTEL_EXPORTER_OTLP_PROTOCOL.
+const (
+	TracingHTTP TracingProtocol = iota
+	TracingGRPC
+)
+
+// String returns the protocol as in config.toml.
+func (p TracingProtocol) String() string {
+	if p == TracingGRPC {
+		return "grpc"
+	}
+	return "http/protobuf"
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *TracingProtocol) UnmarshalText(text []byte) error {
+	return oneOf(p, text, TracingHTTP, TracingGRPC)
+}
+
 // Level is the minimum level that is logged. It is a [slog.Leveler]; its zero value is info.
 type Level slog.Level
 

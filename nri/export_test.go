@@ -24,6 +24,16 @@ func (h *Handler) ReviewRecords(ctx context.Context, running []ContainerInfo) {
 	(&session{Plugin: &Plugin{}}).auditRunning(ctx, running, h.runningByRecord)
 }
 
+// Evaluate decides about a container, and InTime does so without a check for traces.
+func (h *Handler) Evaluate(ctx context.Context, info ContainerInfo) {
+	h.evaluate(ctx, info, Create, h.decide)
+}
+
+// InTime is described at Evaluate.
+func (h *Handler) InTime(ctx context.Context, info ContainerInfo) {
+	h.inTime(ctx, info, Create, h.decide)
+}
+
 // WithoutImages answers the questions of a runtime that reports no images.
 type WithoutImages struct{ session session }
 

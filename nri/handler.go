@@ -46,7 +46,8 @@ type Report struct {
 	volumes map[string]policy.Volume
 }
 
-// Handler answers for one container at a time; it may be used by several goroutines. Every field must be set.
+// Handler answers for one container at a time; it may be used by several goroutines. Every field must be set,
+// except Trace.
 type Handler struct {
 	// Deadline bounds each answer. NRI serialises all calls of a node: every other call waits for this one.
 	Deadline *policy.Deadline
@@ -61,6 +62,9 @@ type Handler struct {
 	Audit func(namespace string) bool
 	// Report is called with every decision before it is answered. Neither it nor Audit may block: they delay the answer.
 	Report func(context.Context, Report)
+	// Trace is called at the beginning of each decision, and the function that it returns at its end. The context is that
+	// of the other functions, some of which may continue after the end. It may be nil.
+	Trace func(context.Context, ContainerInfo, Stage) (context.Context, func(Report))
 }
 
 // Validate returns nil if the container may be created, or an error whose text the pod's author reads.
@@ -83,6 +87,16 @@ type decideFunc func(context.Context, ContainerInfo) (policy.Verdict, details)
 
 // evaluate decides within the deadline.
 func (h *Handler) evaluate(ctx context.Context, info ContainerInfo, stage Stage, decide decideFunc) (Report, details) {
+	if h.Trace == nil {
+		return h.inTime(ctx, info, stage, decide)
+	}
+	ctx, end := h.Trace(ctx, info, stage)
+	report, more := h.inTime(ctx, info, stage, decide)
+	end(report)
+	return report, more
+}
+
+func (h *Handler) inTime(ctx context.Context, info ContainerInfo, stage Stage, decide decideFunc) (Report, details) {
 	start := time.Now()
 	report := Report{ContainerInfo: info, Stage: stage, Audit: h.Audit(info.Namespace)}
 	// Details belong to the answer: a decision that comes too late must not change the report.

@@ -95,7 +95,9 @@ func (d *Decider) Document(namespace string) (*Document, error) {
 }
 
 // Decide answers a question. There is no error in addition to a verdict: failures deny.
-func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
+func (d *Decider) Decide(ctx context.Context, q Question) Verdict { return d.decide(ctx, q, nil) }
+
+func (d *Decider) decide(ctx context.Context, q Question, record *recorder) (verdict Verdict) {
 	// The zero verdict denies, so a panic can only deny; this function adds a reason, and the daemon continues.
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -110,9 +112,10 @@ func (d *Decider) Decide(ctx context.Context, q Question) (verdict Verdict) {
 	// the old numbers, and compared anew.
 	generations := d.generations()
 	if known, ok := d.recall(q, document, generations); ok {
+		record.cached()
 		return known
 	}
-	found := d.decision(q, document, nil).decide(ctx)
+	found := d.decision(q, document, record).decide(ctx)
 	d.remember(q, document, generations, found)
 	return found.verdict
 }

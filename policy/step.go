@@ -25,8 +25,9 @@ type Step struct {
 	Finding Finding
 	// Cached reports whether the finding comes from the cache of findings, so that the judge was not called.
 	Cached bool
-	// Took is the time since the step before.
+	// Took is the time since the step before, and At when the step ended.
 	Took time.Duration
+	At   time.Time
 }
 
 // Explanation is a decision, and how it was made.
@@ -34,11 +35,15 @@ type Explanation struct {
 	Verdict Verdict
 	// Document is the document of the namespace; nil: there is none that can be used.
 	Document *Document
-	// Image is the image in question, and ImageErr why it is not known. ImageTook is how long it took to find it.
+	// Image is the image in question, and ImageErr why it is not known. ImageTook is how long it took to find it, and
+	// ImageAt when it was found.
 	Image     *Image
 	ImageErr  error
 	ImageTook time.Duration
+	ImageAt   time.Time
 	Steps     []Step
+	// Cached reports whether the verdict comes from the cache of answers, and has no steps.
+	Cached bool
 }
 
 // Met reports whether the finding of a step met the requirement in the namespace.
@@ -61,6 +66,14 @@ type recorder struct {
 func (r *recorder) image(image *Image, err error) {
 	if r != nil {
 		r.explained.Image, r.explained.ImageErr, r.explained.ImageTook = image, err, r.lap()
+		r.explained.ImageAt = r.since
+	}
+}
+
+// cached records that the answer was cached.
+func (r *recorder) cached() {
+	if r != nil {
+		r.explained.Cached = true
 	}
 }
 
@@ -105,6 +118,7 @@ func (r *recorder) add(judge string, finding Finding, cached bool) {
 	if r != nil {
 		step := r.next
 		step.Judge, step.Finding, step.Cached, step.Took = judge, finding, cached, r.lap()
+		step.At = r.since
 		r.steps = append(r.steps, step)
 	}
 }
@@ -133,6 +147,15 @@ func (r *recorder) denied(verdict Verdict) {
 		}
 		r.add("", Finding{Reason: verdict.Reason, Detail: verdict.Detail}, false)
 	}
+}
+
+// DecideWithSteps decides exactly like [Decider.Decide], and also returns how.
+func (d *Decider) DecideWithSteps(ctx context.Context, q Question) Explanation {
+	record := &recorder{since: time.Now()}
+	verdict := d.decide(ctx, q, record)
+	explained := record.explained
+	explained.Verdict, explained.Steps = verdict, record.steps
+	return explained
 }
 
 // Explain decides like [Decider.Decide], and also returns how. It uses the cache of findings, but not the cache of

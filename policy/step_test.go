@@ -366,3 +366,19 @@ func randomNode(
 	n.store(d)
 	return n
 }
+
+func TestADecisionWithStepsUsesAllCaches(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.signed(map[string]string{tagged: "alice"})
+	decider, q := n.decider(t), ask(tagged)
+	first := decider.DecideWithSteps(t.Context(), q)
+	wantReason(t, first.Verdict, policy.Accepted)
+	if first.Cached || len(first.Steps) != 1 || first.Steps[0].At.IsZero() || first.ImageAt.After(first.Steps[0].At) {
+		t.Errorf("the first decision is %+v", first)
+	}
+	second := decider.DecideWithSteps(t.Context(), q)
+	wantReason(t, second.Verdict, policy.Accepted)
+	if !second.Cached || len(second.Steps) != 0 || !second.ImageAt.IsZero() {
+		t.Errorf("the second decision is %+v", second)
+	}
+}

@@ -69,7 +69,7 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 	process, err := start(program{
 		path:        filepath.Join(n.release.directory, "containerd"),
 		arguments:   []string{"--config", n.ContainerdConfig()},
-		environment: []string{"PATH=" + n.programs(), "OTEL_TRACES_EXPORTER=none"},
+		environment: append([]string{"PATH=" + n.programs(), "OTEL_TRACES_EXPORTER=none"}, n.config.Environment...),
 		directory:   n.directory.path, output: n.ContainerdLog(),
 	})
 	if err != nil {

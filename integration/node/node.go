@@ -26,6 +26,8 @@ type Config struct {
 	Snapshotter string
 	// Programs is a directory of programs, such as runc, that containerd prefers to those of the tools.
 	Programs string
+	// Environment is added to the environment of containerd, which has no traces otherwise.
+	Environment []string
 }
 
 // Node is containerd with everything that it needs, in its own directory. Its methods are safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/nri"
 	"github.com/countersign/countersign/plugin/internal/metrics"
+	"github.com/countersign/countersign/plugin/internal/tracing"
 	"github.com/countersign/countersign/plugin/pull"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence"
@@ -42,6 +43,8 @@ type daemon struct {
 	config  *conf.Config
 	current *current
 	log     *slog.Logger
+	// tracer is nil if nothing is traced.
+	tracer  *tracing.Tracer
 	metrics *metrics.Metrics
 	version string
 	// supervised is reported to operators.
@@ -81,6 +84,11 @@ type daemon struct {
 // Run runs a daemon until the context ends or a part fails. The package documentation describes the order of the parts.
 func Run(ctx context.Context, options Options) error {
 	d := newDaemon(options)
+	stopTracing, err := d.startTracing(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	// 1. request: the container that containerd is about to create.
 	d.plugin = d.newPlugin()
 	// 2. content: the image of its root filesystem.
@@ -116,6 +124,7 @@ func Run(ctx context.Context, options Options) error {
 		Audit:        d.current.audit,
 		Report:       d.recorder.record,
 	}
+	d.traceContainers(d.plugin.Handler)
 	// What precedes a container: the pull of its image, and the evidence of images that were not pulled through the gate.
 	d.gate = d.newGate()
 	d.prefetch = d.newPrefetch()

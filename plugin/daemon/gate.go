@@ -13,7 +13,7 @@ import (
 )
 
 func (d *daemon) newGate() *pull.Gate {
-	return pull.NewGate(pull.Config{
+	config := pull.Config{
 		RequiresSignature: d.decider.RequiresSignatureIn,
 		Decide:            d.decider.DecidePull,
 		FindImage:         d.images.Find,
@@ -26,7 +26,9 @@ func (d *daemon) newGate() *pull.Gate {
 		Audit:             d.current.auditAt,
 		NoIdentity:        d.current.noIdentityAt,
 		Panicked:          d.panicked,
-	})
+	}
+	d.tracePulls(&config)
+	return pull.NewGate(config)
 }
 
 // registryWith reads images with the credentials of a request only, or with the node's if they are nil.

@@ -16,8 +16,8 @@ import (
 	"github.com/countersign/countersign/policy/registry"
 )
 
-// Config contains what a [Gate] needs. All fields except Panicked are required. A namespace is that of a pod in
-// Kubernetes; an empty one stands for all namespaces of this node together.
+// Config contains what a [Gate] needs. All fields except Trace and Panicked are required. A namespace is that of a pod
+// in Kubernetes; an empty one stands for all namespaces of this node together.
 type Config struct {
 	// RequiresSignature and Decide are methods of a [policy.Decider]: whether the document of the namespace, or some
 	// document, requires a signature, and whether it could admit the image.
@@ -41,6 +41,9 @@ type Config struct {
 	// Audit reports whether the namespace, or some namespace, is in audit mode, and NoIdentity whether it accepts
 	// signatures that name no repository: the gate must not refuse what one namespace admits.
 	Audit, NoIdentity func(namespace string) bool
+	// Trace is called at the beginning of each decision, and the function that it returns at its end. The context is that
+	// of the other functions, some of which may continue after the end. It may be nil.
+	Trace func(context.Context, Request) (context.Context, func(audit.Pull))
 	// Panicked is called for each panic. A panic never refuses a pull.
 	Panicked policy.PanicFunc
 }
@@ -77,6 +80,16 @@ type Request struct {
 // Decide decides within the context's deadline, and returns the record of the decision, which it also reports. Only a
 // record whose outcome is not [policy.Admit] refuses the pull.
 func (g *Gate) Decide(ctx context.Context, request Request) audit.Pull {
+	if g.config.Trace == nil {
+		return g.answer(ctx, request)
+	}
+	ctx, end := g.config.Trace(ctx, request)
+	record := g.answer(ctx, request)
+	end(record)
+	return record
+}
+
+func (g *Gate) answer(ctx context.Context, request Request) audit.Pull {
 	record := audit.Pull{
 		Time: time.Now(), Name: request.Reference, Digest: request.Target.String(),
 		Namespace: request.Namespace, Pod: request.Pod,
@@ -218,11 +231,6 @@ func (g *Gate) judgeImage(ctx context.Context, p pull, image *policy.Image) poli
 	}
 }
 
-// Final reports whether a verdict for all namespaces refuses the pull: see [audit.Pull.Final].
-func Final(verdict policy.Verdict) bool { return audit.Pull{Verdict: verdict}.Final() }
-
-func isFound(evidence policy.Evidence) bool { return evidence.State == policy.Found }
-
 // fetchAndDecide decides after it has fetched the evidence of all manifests, except those whose evidence was fetched
 // just before. If evidence could not be fetched, the image might be admitted with it, so the verdict is undetermined.
 func (g *Gate) fetchAndDecide(
@@ -238,13 +246,4 @@ func (g *Gate) fetchAndDecide(
 		return Undetermined(failure)
 	}
 	return verdict
-}
-
-// Undetermined returns the verdict for an error that prevented a determination.
-func Undetermined(err error) policy.Verdict {
-	if refusal := (*policy.Refusal)(nil); errors.As(err, &refusal) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, context.Canceled) {
-		return policy.Denial(err)
-	}
-	return policy.Denial(policy.Refuse(policy.Unavailable, "%v", err))
 }

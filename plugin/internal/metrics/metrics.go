@@ -23,6 +23,7 @@ type Metrics struct {
 	stopped    prometheus.Counter
 	callback   prometheus.Histogram
 	dropped    prometheus.Counter
+	spans      prometheus.Counter
 	panics     *prometheus.CounterVec
 	registries *prometheus.CounterVec
 	pull       pull
@@ -68,6 +69,10 @@ func New(build *debug.BuildInfo) *Metrics {
 			Help: "Decisions and pulls that are missing from the audit log, or from its file, because they could not be " +
 				"written.",
 		}),
+		spans: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "countersign_trace_spans_dropped_total",
+			Help: "Spans of traces that were not exported, because the collector did not accept them in time.",
+		}),
 		panics:     newPanics(),
 		registries: newRegistries(),
 		pull:       newPull(),
@@ -78,7 +83,7 @@ func New(build *debug.BuildInfo) *Metrics {
 	// runnable goroutines wait for it.
 	waiting := collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile(`^/sched/latencies:seconds$`)}
 	m.registry.MustRegister(
-		m.decisions, m.wouldDeny, m.drift, m.inDrift, m.stopped, m.callback, m.dropped, m.panics, m.registries,
+		m.decisions, m.wouldDeny, m.drift, m.inDrift, m.stopped, m.callback, m.dropped, m.spans, m.panics, m.registries,
 		buildInfo(build), m,
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(waiting)),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -126,6 +131,9 @@ func (m *Metrics) Decided(r audit.Record) {
 func (m *Metrics) Answered(took time.Duration) {
 	m.callback.Observe(took.Seconds())
 }
+
+// SpansDropped counts spans that were not exported.
+func (m *Metrics) SpansDropped(spans int) { m.spans.Add(float64(spans)) }
 
 // RecordDropped counts a decision that could not be written to the audit log.
 func (m *Metrics) RecordDropped() {

@@ -1,0 +1,2 @@
+// Package tracingtest has a collector of OpenTelemetry traces for tests.
+package tracingtest
