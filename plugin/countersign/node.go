@@ -41,7 +41,7 @@ node itself, use countersign install.`,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	flags := &nodeFlags{}
-	add := func(made *cobra.Command, job func() node.Job) *cobra.Command {
+	add := func(made *cobra.Command, job func(systemd bool) node.Job) *cobra.Command {
 		made.Args = noArguments
 		made.RunE = func(command *cobra.Command, _ []string) error {
 			if err := flags.validate(); err != nil {
@@ -49,7 +49,7 @@ node itself, use countersign install.`,
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return workOnNode(ctx, *flags, job(), stderr)
+			return workOnNode(ctx, *flags, job, stderr)
 		}
 		made.Flags().StringVar(&flags.name, "node-name", os.Getenv("NODE_NAME"),
 			"`name` of the node (default: the environment variable NODE_NAME)")
@@ -63,11 +63,12 @@ node itself, use countersign install.`,
 		Short: "Install countersign on the node, wait until doctor finds no fault, and remove the start-up taint",
 		Long: `install copies the programs to the node and runs countersign install and countersign doctor there, again
 and again until both succeed. Then it removes the taint ` + node.Taint + ` from the node,
-and waits to be stopped. Nothing on the node changes when it is stopped.
+and waits to be stopped. Nothing on the node changes when it is stopped. Without systemd on the node, it
+installs with --nri-plugin, and somebody has to restart containerd.
 
 Exit status: 0 stopped; 2 error.`,
 		Example: `  countersign node install --mode audit --node-name worker-1`,
-	}, func() node.Job { return installJob(*flags) })
+	}, func(systemd bool) node.Job { return installJob(*flags, systemd) })
 	set := installation.Flags()
 	set.StringVar(&flags.mode, "mode", "", "audit or enforce (default: the installed mode, or audit)")
 	set.StringVar(&flags.systemPolicy, "system-policy", "",
@@ -83,7 +84,7 @@ removes the taint ` + node.Taint + `, and waits to be stopped.
 
 Exit status: 0 stopped; 2 error.`,
 		Example: `  countersign node uninstall --node-name worker-1`,
-	}, func() node.Job { return node.Job{Commands: []node.Command{{Arguments: []string{"uninstall"}}}} })
+	}, func(bool) node.Job { return node.Job{Commands: []node.Command{{Arguments: []string{"uninstall"}}}} })
 	return command
 }
 
@@ -94,9 +95,12 @@ func (f nodeFlags) validate() error {
 	return installFlags{root: "/", mode: f.mode}.validate()
 }
 
-// installJob returns what is done to install.
-func installJob(flags nodeFlags) node.Job {
+// installJob returns what is done to install. Without systemd, containerd starts countersign.
+func installJob(flags nodeFlags, systemd bool) node.Job {
 	arguments := []string{"install"}
+	if !systemd {
+		arguments = append(arguments, "--nri-plugin")
+	}
 	if flags.mode != "" {
 		arguments = append(arguments, "--mode", flags.mode)
 	}
@@ -116,8 +120,12 @@ func installJob(flags nodeFlags) node.Job {
 	}}
 }
 
-func workOnNode(ctx context.Context, flags nodeFlags, job node.Job, stderr io.Writer) error {
+func workOnNode(ctx context.Context, flags nodeFlags, jobOf func(bool) node.Job, stderr io.Writer) error {
 	host, err := node.OpenHost("/proc")
+	if err != nil {
+		return err
+	}
+	systemd, err := host.Systemd()
 	if err != nil {
 		return err
 	}
@@ -145,6 +153,7 @@ func workOnNode(ctx context.Context, flags nodeFlags, job node.Job, stderr io.Wr
 		RemoveTaint: server.RemoveTaint,
 		Log:         slog.New(slog.NewJSONHandler(stderr, nil)),
 	}
+	job := jobOf(systemd)
 	job.Node, job.Retry = flags.name, nodeRetry
 	return serveWhile(ctx, flags.health, worker, func() error {
 		if err := host.Copy(node.Stage, files); err != nil {

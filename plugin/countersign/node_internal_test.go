@@ -10,15 +10,17 @@ import (
 
 func TestWhatRunsOnANode(t *testing.T) {
 	for name, c := range map[string]struct {
-		flags nodeFlags
-		want  []string
+		flags          nodeFlags
+		withoutSystemd bool
+		want           []string
 	}{
-		"by default": {nodeFlags{}, []string{"install", "doctor --timeout 1m"}},
+		"by default":      {want: []string{"install", "doctor --timeout 1m"}},
+		"without systemd": {withoutSystemd: true, want: []string{"install --nri-plugin", "doctor --timeout 1m"}},
 		"with every flag": {
-			nodeFlags{
+			flags: nodeFlags{
 				mode: "enforce", systemPolicy: "/config/policy.json", skip: []string{"clock", "disk"}, allowSelfLockout: true,
 			},
-			[]string{
+			want: []string{
 				"install --mode enforce --allow-self-lockout --system-policy /var/lib/countersign-installer/system.json",
 				"doctor --timeout 1m --skip clock,disk",
 			},
@@ -26,7 +28,7 @@ func TestWhatRunsOnANode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, command := range installJob(c.flags).Commands {
+			for _, command := range installJob(c.flags, !c.withoutSystemd).Commands {
 				got = append(got, strings.Join(command.Arguments, " "))
 				if command.Failure == "" {
 					t.Errorf("%v does not say what its exit status 1 means", command.Arguments)

@@ -91,6 +91,19 @@ func (h *Host) enter(function func() error) error {
 	return function()
 }
 
+// Systemd reports whether systemd runs on the host.
+func (h *Host) Systemd() (runs bool, err error) {
+	err = h.Do(func() error {
+		_, err := os.Stat("/run/systemd/system")
+		runs = err == nil
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return runs, err
+}
+
 // Run runs a program of the host until it ends.
 func (h *Host) Run(command *exec.Cmd) error {
 	command.Dir, command.Env = "/", []string{searchPath}

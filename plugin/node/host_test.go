@@ -27,7 +27,7 @@ func newHost(t *testing.T, options string) string {
 		t.Skip("this test needs root")
 	}
 	process := exec.CommandContext(t.Context(), "/bin/sh", "-c",
-		"mount -t tmpfs -o "+options+" none /mnt && echo mounted && exec sleep infinity")
+		"mount -t tmpfs -o "+options+" none /mnt && mount -t tmpfs none /run && echo mounted && exec sleep infinity")
 	process.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS}
 	output, err := process.StdoutPipe()
 	if err != nil {
@@ -107,6 +107,18 @@ func TestOtherThreadsStayWhereTheyAre(t *testing.T) {
 		}
 		if _, err := os.Stat("/mnt/only-on-the-host"); err == nil {
 			t.Fatal("a thread of the test is in the namespaces of the host")
+		}
+	}
+}
+
+func TestSystemdIsLookedForOnTheHost(t *testing.T) {
+	host := openHost(t, newHost(t, "mode=755"))
+	for _, want := range []bool{false, true} {
+		if got, err := host.Systemd(); err != nil || got != want {
+			t.Errorf("Systemd returned %v, %v, want %v", got, err, want)
+		}
+		if err := host.Do(func() error { return os.MkdirAll("/run/systemd/system", 0o700) }); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
