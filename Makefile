@@ -13,7 +13,7 @@ export GOFLAGS     := -tags=containers_image_openpgp $(GOFLAGS)
 TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
-	integration/tools/containerd23 integration/tools/kind integration/tools/prometheus scripts/tools \
+	integration/tools/containerd23 integration/tools/kind integration/tools/cluster integration/tools/prometheus scripts/tools \
 	scripts/packages scripts/mutation scripts/chart
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
@@ -109,6 +109,9 @@ bench-pods: ## start 110 pods at once with a real kubelet, with countersign and 
 bench-hostile: ## measure the callback for a signed image among 10,000 hostile ones, while more are pulled (root, 10 minutes)
 	go run ./integration/bench hostile
 
+e2e-kind: ## run scripts/kind.sh on a kind cluster whose programs are all built here (root, 15 minutes, an hour without caches)
+	go run ./integration/kind
+
 mutants: ## run mutation tests in PACKAGES, and show the mutants that no test detects (hours)
 	scripts/mutants.sh
 
@@ -128,4 +131,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods bench-hostile chart dist image tools clean reference pages generate generate-check
+.PHONY: bench-pods bench-hostile chart dist e2e-kind image tools clean reference pages generate generate-check

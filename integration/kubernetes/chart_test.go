@@ -1,6 +1,7 @@
 package kubernetes_test
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -61,6 +62,7 @@ const taint, otherTaint = host.Taint + "=:NoSchedule", "example.com/other=:Prefe
 
 // removesTaint uses the installer's code with the credentials of its service account on this node, and on another one.
 func (l *lab) removesTaint(t *testing.T) {
+	t.Helper()
 	installer, stranger := l.installerOn(t, kubernetes.NodeName), l.installerOn(t, l.secondNode(t))
 	kubectl := func(arguments ...string) string {
 		t.Helper()
@@ -69,7 +71,8 @@ func (l *lab) removesTaint(t *testing.T) {
 	// Kubernetes adds and removes taints of its own.
 	taints := func() (keys []string) {
 		t.Helper()
-		for _, key := range strings.Fields(kubectl("get", "node", kubernetes.NodeName, "-o", "jsonpath={.spec.taints[*].key}")) {
+		all := kubectl("get", "node", kubernetes.NodeName, "-o", "jsonpath={.spec.taints[*].key}")
+		for _, key := range strings.Fields(all) {
 			if !strings.HasPrefix(key, "node.kubernetes.io/") {
 				keys = append(keys, key)
 			}
@@ -79,15 +82,15 @@ func (l *lab) removesTaint(t *testing.T) {
 	kubectl("taint", "node", kubernetes.NodeName, taint, otherTaint)
 	// The API server reads admission policies some time after they are created.
 	rig.Eventually(t, "a refusal of an installer on another node", func() error {
-		removed, err := stranger.RemoveTaint(t.Context(), kubernetes.NodeName)
-		if removed {
+		_, err := stranger.RemoveTaint(t.Context(), kubernetes.NodeName)
+		if err == nil { // It is not read yet, and the taint is gone.
 			_, again := l.cluster.Kubectl(t.Context(), "taint", "--overwrite", "node", kubernetes.NodeName, taint)
-			return again
+			return errors.Join(errors.New("the taint was removed"), again)
 		}
-		if err == nil || !strings.Contains(err.Error(), "only the node on which it runs") {
-			return fmt.Errorf("the API server answers %v", err)
+		if strings.Contains(err.Error(), "only the node on which it runs") {
+			return nil
 		}
-		return nil
+		return fmt.Errorf("the API server answers: %w", err)
 	})
 	for _, arguments := range [][]string{
 		{"taint", "node", kubernetes.NodeName, otherTaint + "-"},
@@ -130,8 +133,8 @@ func (l *lab) secondNode(t *testing.T) string {
 // token returns the token of the installer's service account for a pod on a node.
 func (l *lab) token(t *testing.T, name string) string {
 	t.Helper()
-	return rig.Must(l.cluster.Kubectl(t.Context(), "--namespace", chartNamespace, "create", "token", "countersign-installer",
-		"--bound-object-kind=Node", "--bound-object-name="+name))(t)
+	return rig.Must(l.cluster.Kubectl(t.Context(), "--namespace", chartNamespace, "create", "token",
+		"countersign-installer", "--bound-object-kind=Node", "--bound-object-name="+name))(t)
 }
 
 // installerOn returns the API server as the installer on a node reaches it.
