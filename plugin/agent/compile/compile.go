@@ -37,6 +37,8 @@ type Compiler struct {
 	parser  *signature.Parser
 	system  system
 	cluster []clusterPolicy
+	// document is that of the cluster.
+	document []byte
 	// problems are those of the ClusterImagePolicies.
 	problems map[string][]Problem
 }
@@ -45,6 +47,8 @@ type Compiler struct {
 type clusterPolicy struct {
 	compiled
 	selector labels.Selector
+	// selects: there is a selector, so there may be namespaces in which the policy does not apply.
+	selects bool
 }
 
 // New reads a system policy, which is the content of a policy.json, and the policies of a cluster. The error is about
@@ -65,9 +69,15 @@ func New(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) (*Compiler
 			// A selector that cannot be read selects every namespace.
 			problems = append(problems, Problem{Reason: InvalidSelector, Detail: err.Error()})
 		}
-		c.cluster = append(c.cluster, clusterPolicy{read, selector})
+		selects := policy.Spec.NamespaceSelector != nil && err == nil
+		c.cluster = append(c.cluster, clusterPolicy{read, selector, selects})
 		if len(problems) > 0 {
 			c.problems[policy.Name] = problems
+		}
+	}
+	if len(c.cluster) > 0 {
+		if c.document, err = c.system.with(c.strictest()); err != nil {
+			return nil, err
 		}
 	}
 	return c, nil
@@ -87,13 +97,7 @@ func selectorOf(selector *metav1.LabelSelector) (labels.Selector, error) { //nol
 // Cluster returns the document for namespaces without one of their own. Its JSON is nil if there is no
 // ClusterImagePolicy: then the system policy governs these namespaces.
 func (c *Compiler) Cluster() (Document, error) {
-	document := Document{Problems: c.problems}
-	if len(c.cluster) == 0 {
-		return document, nil
-	}
-	var err error
-	document.JSON, err = c.system.with(c.clusterScopes(c.cluster))
-	return document, err
+	return Document{JSON: c.document, Problems: c.problems}, nil
 }
 
 // Namespace returns the document of a namespace with these policies. Its JSON is nil if the namespace needs none.
@@ -104,12 +108,14 @@ func (c *Compiler) Namespace(namespace Namespace, policies []v1alpha1.ImagePolic
 	scopes := c.clusterScopes(selected)
 	own, problems := c.namespaceScopes(scopes, policies)
 	document := Document{Problems: problems}
-	if len(own) == 0 && len(selected) == len(c.cluster) {
+	if len(own) == 0 && len(c.cluster) == 0 {
 		return document, nil
 	}
 	maps.Copy(scopes, own)
-	var err error
-	document.JSON, err = c.system.with(scopes)
+	made, err := c.system.with(scopes)
+	if err == nil && !bytes.Equal(made, c.document) {
+		document.JSON = made
+	}
 	return document, err
 }
 

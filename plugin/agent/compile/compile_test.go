@@ -275,6 +275,53 @@ func TestTheClusterDocumentHasThePoliciesThatSelect(t *testing.T) {
 	}
 }
 
+// TestTheClusterDocumentIsTheStrictest: a policy that selects namespaces may loosen one with a broader scope.
+func TestTheClusterDocumentIsTheStrictest(t *testing.T) {
+	key := newKey(t)
+	prod := map[string]string{"stage": "prod"}
+	accept := func(name string, scope v1alpha1.ImageScope) v1alpha1.ClusterImagePolicy {
+		return selecting(cluster(name, spec(root(v1alpha1.AcceptType), scope)), prod)
+	}
+	tests := map[string]struct {
+		layers
+		want map[string]string
+	}{
+		"what some namespaces accept is refused as it is without that policy": {
+			layers{cluster: []v1alpha1.ClusterImagePolicy{
+				cluster("host", spec(root(v1alpha1.RejectType), "corp.example")), accept("tools", "corp.example/tools"),
+				accept("one", "corp.example/tools/one"),
+			}},
+			map[string]string{
+				"corp.example": "reject", "corp.example/tools": "reject", "corp.example/tools/one": "reject",
+			},
+		},
+		"a policy for every namespace ends the search": {
+			layers{cluster: []v1alpha1.ClusterImagePolicy{
+				cluster("host", spec(root(v1alpha1.RejectType), "corp.example")),
+				cluster("tools", spec(signed(key), "corp.example/tools")), accept("one", "corp.example/tools/one"),
+			}},
+			map[string]string{
+				"corp.example": "reject", "corp.example/tools": "sigstoreSigned", "corp.example/tools/one": "sigstoreSigned",
+			},
+		},
+		"the node's own policy counts": {
+			layers{
+				system:  `{"default":[{"type":"reject"}],"transports":{"docker":{"quay.io":[{"type":"insecureAcceptAnything"}]}}}`,
+				cluster: []v1alpha1.ClusterImagePolicy{accept("quay", "quay.io/a"), accept("docker", "docker.io")},
+			},
+			map[string]string{"quay.io": "insecureAcceptAnything", "quay.io/a": "insecureAcceptAnything", "docker.io": "reject"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			document, _ := test.compile(t)
+			if diff := cmp.Diff(test.want, types(t, document.JSON)); diff != "" {
+				t.Errorf("scopes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestASelectorThatCannotBeReadSelectsEveryNamespace(t *testing.T) {
 	policy := cluster("odd", spec(signed(newKey(t)), "quay.io"))
 	policy.Spec.NamespaceSelector = &metav1.LabelSelector{

@@ -79,14 +79,18 @@ func (s system) governing(scope string) (demand, string) {
 			return demandOf(list), governor
 		}
 	}
-	if list, ok := known[""]; ok {
-		return demandOf(list), ""
+	return demandOf(s.rest()), ""
+}
+
+// rest returns the requirements of images that no scope of the system policy matches.
+func (s system) rest() (list []json.RawMessage) {
+	if list, ok := s.transports[transport][""]; ok {
+		return list
 	}
-	var list []json.RawMessage
 	if err := json.Unmarshal(s.defaults, &list); err != nil {
-		return demand{}, ""
+		return nil // The system policy was parsed before: this cannot happen, and an empty list accepts nothing.
 	}
-	return demandOf(list), ""
+	return list
 }
 
 func demandOf(list []json.RawMessage) demand {
