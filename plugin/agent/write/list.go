@@ -105,3 +105,12 @@ func (w *Writer) Missing() []string {
 	slices.Sort(missing)
 	return missing
 }
+
+// Lists reports whether a document was written and not removed. The cluster's has no name.
+func (w *Writer) Lists(namespace string) bool {
+	_, ok := w.list.Files[w.path(namespace)]
+	return ok
+}
+
+// Listed returns the number of files that were written and not removed.
+func (w *Writer) Listed() int { return len(w.list.Files) }
