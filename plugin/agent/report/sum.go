@@ -1,0 +1,126 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/countersign/countersign/plugin/agent/api/v1alpha1"
+	"github.com/countersign/countersign/plugin/agent/compile"
+	"github.com/countersign/countersign/plugin/agent/reconcile"
+	"github.com/countersign/countersign/policy/text"
+)
+
+// Ready is the type of the condition of policies.
+const Ready = "Ready"
+
+func nodeKind() schema.GroupVersionKind { return schema.GroupVersionKind{Version: "v1", Kind: "Node"} }
+
+func compareNames(a, b string) int { return strings.Compare(a, b) }
+
+// remembered is how many earlier sets of policies are known.
+const remembered = 256
+
+// History tells which policies a node obeys from the hash in its status: each set of policies that this agent has seen
+// has a number, and each policy the number of the set in which it became as it is. Its zero value is usable.
+type History struct {
+	last    int
+	numbers map[string]int
+	since   map[reconcile.ID]since
+	// nodes are the numbers of the last known set of each node.
+	nodes map[string]int
+}
+
+type since struct {
+	generation int64
+	number     int
+}
+
+// Observe takes the policies that are there.
+func (h *History) Observe(policies map[reconcile.ID]int64) {
+	if h.numbers == nil {
+		h.numbers, h.since, h.nodes = map[string]int{}, map[reconcile.ID]since{}, map[string]int{}
+	}
+	hash := reconcile.Hash(policies)
+	if number, ok := h.numbers[hash]; ok && number == h.last {
+		return
+	}
+	h.last++
+	h.numbers[hash] = h.last
+	for id, generation := range policies {
+		if known, ok := h.since[id]; !ok || known.generation != generation {
+			h.since[id] = since{generation, h.last}
+		}
+	}
+	maps.DeleteFunc(h.since, func(id reconcile.ID, _ since) bool { _, ok := policies[id]; return !ok })
+	maps.DeleteFunc(h.numbers, func(_ string, number int) bool { return number <= h.last-remembered })
+}
+
+// Count returns how many of the nodes obey each policy as it is now.
+func (h *History) Count(nodes []v1alpha1.NodePolicyStatus) map[reconcile.ID]v1alpha1.PolicyNodes {
+	counts := map[reconcile.ID]int32{}
+	seen := map[string]bool{}
+	for _, node := range nodes {
+		seen[node.Name] = true
+		behind := map[string]bool{}
+		for _, policy := range node.Status.Behind {
+			behind[policy.Namespace+"/"+policy.Name] = true
+		}
+		number, known := h.numbers[node.Status.Policies]
+		switch {
+		case known:
+			h.nodes[node.Name] = number
+		case len(behind) > 0:
+			number = h.last // It obeys what is not listed.
+		default:
+			number = h.nodes[node.Name]
+		}
+		for id, policy := range h.since {
+			if policy.number <= number && !behind[id.Namespace+"/"+id.Name] && !node.Status.Truncated {
+				counts[id]++
+			}
+		}
+	}
+	maps.DeleteFunc(h.nodes, func(name string, _ int) bool { return !seen[name] })
+	all := map[reconcile.ID]v1alpha1.PolicyNodes{}
+	total := int32(len(nodes)) //nolint:gosec // It is a number of nodes.
+	for id := range h.since {
+		all[id] = v1alpha1.PolicyNodes{
+			Current: counts[id], Total: total, Summary: fmt.Sprintf("%d/%d", counts[id], total),
+		}
+	}
+	return all
+}
+
+// maxCondition limits the message of a condition.
+const maxCondition = 2000
+
+// PolicyStatus returns the status of a policy, which has a status already.
+func PolicyStatus(
+	known v1alpha1.PolicyStatus, generation int64, nodes v1alpha1.PolicyNodes, problems []compile.Problem,
+) v1alpha1.PolicyStatus {
+	condition := metav1.Condition{
+		Type: Ready, Status: metav1.ConditionTrue, Reason: "Obeyed", ObservedGeneration: generation,
+		Message: "all nodes obey the policy as it is written",
+	}
+	switch {
+	case len(problems) > 0:
+		condition.Status, condition.Reason = metav1.ConditionFalse, string(problems[0].Reason)
+		var details []string
+		for _, problem := range problems {
+			details = append(details, problem.Detail)
+		}
+		condition.Message = text.Shorten(strings.Join(details, "; "), maxCondition)
+	case nodes.Current < nodes.Total:
+		condition.Status, condition.Reason = metav1.ConditionFalse, "NodesBehind"
+		condition.Message = "not all nodes obey the policy as it is written; the NodePolicyStatus of a node says why"
+	}
+	next := v1alpha1.PolicyStatus{Conditions: slices.Clone(known.Conditions), Nodes: &nodes}
+	meta.SetStatusCondition(&next.Conditions, condition)
+	return next
+}
