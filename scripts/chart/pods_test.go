@@ -186,7 +186,8 @@ func TestNobodyReadsSecrets(t *testing.T) {
 					t.Errorf("%s may %v %v", o.name(), rule.Verbs, rule.Resources)
 				}
 			}
-			if slices.Contains(rule.Resources, "nodes") && !slices.Equal(rule.Verbs, []string{"get", "patch"}) {
+			more := slices.ContainsFunc(rule.Verbs, func(verb string) bool { return verb != "get" && verb != "patch" })
+			if slices.Contains(rule.Resources, "nodes") && more {
 				t.Errorf("%s may %v nodes", o.name(), rule.Verbs)
 			}
 		}
