@@ -28,23 +28,11 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 	}
 	c.etcd = client
 	clientURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
-	return c.start(node.Program{Path: c.config.Tools.Path("etcd"), Log: c.Log("etcd"), Arguments: []string{
-		"--data-dir=" + c.path("etcd"), "--unsafe-no-fsync",
+	return c.start(node.Program{Path: c.config.Tools.Path(Etcd), Log: c.Log(Etcd), Arguments: []string{
+		"--data-dir=" + c.path(Etcd), "--unsafe-no-fsync",
 		"--listen-client-urls=" + clientURL, "--advertise-client-urls=" + clientURL,
 		"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=default=" + peerURL,
 	}})
-}
-
-// start starts a program of the control plane.
-func (c *Cluster) start(program node.Program) error {
-	process, err := c.StartProgram(program)
-	if err != nil {
-		return err
-	}
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	c.controlPlane = append(c.controlPlane, process)
-	return nil
 }
 
 // startAPIServer starts the API server, and waits until it is ready.
@@ -58,8 +46,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		return err
 	}
 	key := c.path("service-account.key")
-	const program = "kube-apiserver"
-	err = c.start(node.Program{Path: c.config.Tools.Path(program), Log: c.Log(program), Arguments: []string{
+	err = c.start(node.Program{Path: c.config.Tools.Path(APIServer), Log: c.Log(APIServer), Arguments: []string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.etcd),
 		fmt.Sprintf("--secure-port=%d", port), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--cert-dir=" + c.path("apiserver"), "--token-auth-file=" + c.path("tokens.csv"),
@@ -72,12 +59,16 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = node.Until(ctx, "the API server to be ready", func(ctx context.Context) error {
+	return c.apiServerReady(ctx)
+}
+
+func (c *Cluster) apiServerReady(ctx context.Context) error {
+	err := node.Until(ctx, "the API server to be ready", func(ctx context.Context) error {
 		_, err := c.Kubectl(ctx, "get", "--raw", "/readyz")
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, node.Tail(c.Log("kube-apiserver")))
+		return fmt.Errorf("%w\n%s", err, node.Tail(c.Log(APIServer)))
 	}
 	return nil
 }

@@ -37,13 +37,13 @@ type Cluster struct {
 	etcd, apiserver int
 
 	mutex        sync.Mutex // Guards the following fields.
-	controlPlane []*node.Process
+	controlPlane map[string]controlled
 	kubelet      *node.Process
 }
 
 // Boot starts a cluster, and waits until its node is ready. The caller must close it before the node.
 func Boot(ctx context.Context, config Config) (*Cluster, error) {
-	c := &Cluster{Node: config.Node, config: config}
+	c := &Cluster{Node: config.Node, config: config, controlPlane: map[string]controlled{}}
 	if err := c.boot(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("booting a cluster: %w", err), c.Close())
 	}
@@ -51,7 +51,7 @@ func Boot(ctx context.Context, config Config) (*Cluster, error) {
 }
 
 func (c *Cluster) boot(ctx context.Context) error {
-	for _, directory := range []string{"etcd", "apiserver", "kubelet", "static-pods"} {
+	for _, directory := range []string{Etcd, "apiserver", "kubelet", "static-pods"} {
 		if err := os.MkdirAll(c.path(directory), 0o700); err != nil {
 			return err
 		}
@@ -163,9 +163,10 @@ func (c *Cluster) Close() error {
 	if c.kubelet != nil {
 		c.kubelet.Kill()
 	}
-	for _, process := range c.controlPlane {
-		process.Kill()
+	for _, started := range c.controlPlane {
+		started.process.Kill()
 	}
-	c.kubelet, c.controlPlane = nil, nil
+	c.kubelet = nil
+	clear(c.controlPlane)
 	return nil
 }

@@ -34,6 +34,8 @@ type labConfig struct {
 	Controllers []string
 	// Audited is a namespace in audit mode.
 	Audited string
+	// Cluster is the daemon's [policy] cluster, relative to the node's directory.
+	Cluster string
 }
 
 // release is the release of containerd that a test runs on. Tests on different releases run at once, because most of
@@ -78,6 +80,9 @@ func prepareLab(t *testing.T, config labConfig) *lab {
 	settings := map[string]map[string]any{"cri_proxy": {"socket": socket}}
 	if config.Audited != "" {
 		settings["enforce.namespaces"] = map[string]any{config.Audited: "audit"}
+	}
+	if config.Cluster != "" {
+		settings["policy"] = map[string]any{"cluster": n.Path(config.Cluster)}
 	}
 	l.Daemon = l.PrepareDaemon(t, node.DaemonConfig{Settings: settings, ImageService: listen(t, socket)})
 	l.Start(t)
