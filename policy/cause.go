@@ -10,6 +10,8 @@ type Cause string
 const (
 	// NoSignature: no signature was found.
 	NoSignature Cause = "no-signature"
+	// NoAttestation: no attestation of the required predicate type was found.
+	NoAttestation Cause = "no-attestation"
 	// OnlyAttestations: the files that were found are attestations, which do not sign the image.
 	OnlyAttestations Cause = "only-attestations"
 	// Malformed: what was found cannot be parsed as a signature.
@@ -26,12 +28,15 @@ const (
 	OtherName Cause = "other-name"
 	// NoName: it is valid and by the right signer, and names no repository.
 	NoName Cause = "no-name"
+	// FalseCondition: it is an attestation by the right signer for which the requirement's condition is not true.
+	FalseCondition Cause = "false-condition"
 )
 
 // Causes returns all causes, the furthest from acceptance first.
 func Causes() []Cause {
 	return []Cause{
-		NoSignature, OnlyAttestations, Malformed, OtherImage, OtherKey, OtherSigner, NotLogged, OtherName, NoName,
+		NoSignature, NoAttestation, OnlyAttestations, Malformed, OtherImage, OtherKey, OtherSigner, NotLogged, OtherName,
+		NoName, FalseCondition,
 	}
 }
 

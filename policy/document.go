@@ -83,6 +83,8 @@ type Set struct {
 	Canary Source
 	// Directory, if not nil, is why it is unknown which namespaces have a document: all are denied.
 	Directory error
+
+	predicates neededPredicates
 }
 
 // Source is a document, or why there is none.

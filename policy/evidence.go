@@ -24,8 +24,11 @@ type Evidence struct {
 	Directory string
 	// Instance, if set, is the manifest of an index that was copied whole: its signatures are called <hex>.signature-N.
 	Instance digest.Digest
-	// Signatures and Bundles are the numbers of files.
-	Signatures, Bundles int
+	// Signatures, Bundles and Attestations are the numbers of files. Attestations are Sigstore bundles of their own:
+	// attestation-1.json, attestation-2.json, ….
+	Signatures, Bundles, Attestations int
+	// Predicates are the predicate types of which attestations were looked for: see [Predicates].
+	Predicates Predicates
 	// Partial reports, with [Found], whether some signatures could not be read: if none of the others is sufficient, the
 	// result is unknown.
 	Partial bool
@@ -47,9 +50,9 @@ type Evidence struct {
 
 // SatisfiedEvidence are the files that met a requirement. Its fields are as in [Evidence].
 type SatisfiedEvidence struct {
-	Generation          uint64
-	Directory           string
-	Signatures, Bundles int
+	Generation                        uint64
+	Directory                         string
+	Signatures, Bundles, Attestations int
 }
 
 // satisfied returns the part of the evidence that met a requirement before, if there is one.
@@ -57,6 +60,7 @@ func (e Evidence) satisfied() (part Evidence, ok bool) {
 	return Evidence{
 		Manifest: e.Manifest, State: Found, Generation: e.Satisfied.Generation,
 		Directory: e.Satisfied.Directory, Signatures: e.Satisfied.Signatures, Bundles: e.Satisfied.Bundles,
+		Attestations: e.Satisfied.Attestations, Predicates: e.Predicates,
 		Source: e.Source, FetchedAt: e.FetchedAt,
 	}, e.Satisfied.Directory != ""
 }

@@ -19,6 +19,9 @@ const (
 	SignedBaseLayer        Kind = "signedBaseLayer"
 )
 
+// Attested is a kind of countersign's own: it is met by an attestation, a signed in-toto statement about the image.
+const Attested Kind = "attested"
+
 // Kinds is the table of all kinds of requirements. The daemon's wiring builds it for the parser of documents and for
 // the [Decider]: a new kind is one package and one row.
 type Kinds map[Kind]KindSpec
@@ -28,8 +31,10 @@ type KindSpec struct {
 	// NeedsEvidence reports whether requirements of this kind are met by signatures.
 	NeedsEvidence bool
 	// Parse returns an error if the text of a requirement is invalid. A document with an invalid requirement does not
-	// load. Parse is nil for the kinds of containers-policy.json(5), which the parser of documents checks itself.
+	// load. Parse is nil for the kinds that the parser of documents checks itself.
 	Parse func(raw []byte) error
+	// Extension reports whether the kind is not one of containers-policy.json(5): other tools refuse its documents.
+	Extension bool
 	// Validate returns the requirement with the contents of its key files instead of their paths, or why no signature can
 	// ever meet it, which becomes [Requirement].Problem. Nil: only the paths are replaced.
 	Validate ValidateFunc

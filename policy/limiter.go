@@ -13,6 +13,8 @@ const (
 	// bytes, that are cheap to judge. One or two signatures and manifests of some kilobytes are usual.
 	cheapEvidence = 8
 	cheapManifest = 256 << 10
+	// attestationWeight is how many signatures an attestation costs as much as: it can have two megabytes.
+	attestationWeight = 4
 )
 
 // limiter limits the number of concurrent judgements.
@@ -26,7 +28,8 @@ func newLimiter() limiter {
 // ends first.
 func (l limiter) acquire(ctx context.Context, manifest Manifest, evidence Evidence) (release func()) {
 	slots := l.cheap
-	if evidence.Signatures+evidence.Bundles > cheapEvidence || manifest.size() > cheapManifest {
+	weight := evidence.Signatures + evidence.Bundles + attestationWeight*evidence.Attestations
+	if weight > cheapEvidence || manifest.size() > cheapManifest {
 		slots = l.expensive
 	}
 	select {

@@ -20,6 +20,8 @@ type Requirement struct {
 	JSON []byte
 	// NeedsEvidence reports whether signatures decide whether it is met.
 	NeedsEvidence bool
+	// PredicateType is the type of the attestations that can meet a requirement of kind [Attested].
+	PredicateType string
 	// KeyFiles are the paths of its key files, for the detail of a denial. They are not part of the ID.
 	KeyFiles []string
 	// Extensions are its fields that only countersign knows, such as fulcio.subjectURI: other tools refuse its document.

@@ -48,7 +48,7 @@ func (k Kinds) listWarnings(at Warning, list []*Requirement) (warnings []Warning
 		case requirement.Kind == InsecureAcceptAnything && len(list) > 1:
 			add("%s has no effect, because an image must meet every requirement of the list", name)
 		}
-		if k[requirement.Kind].Parse != nil {
+		if spec := k[requirement.Kind]; spec.Parse != nil || spec.Extension {
 			add("%s is an extension of countersign: podman, skopeo and CRI-O do not load this document", name)
 		}
 		if len(requirement.Extensions) > 0 {

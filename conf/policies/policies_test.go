@@ -57,11 +57,16 @@ func TestTheSandboxImageHasAScopeOfItsOwn(t *testing.T) {
 	if scope, _ := document.Select(image); scope != "registry.k8s.io/pause" {
 		t.Errorf("the sandbox image is in scope %q", scope)
 	}
+	kinds := signature.Kinds(signature.NewJudge())
+	none := func(context.Context, policy.JudgeRequest) policy.Finding {
+		return policy.Finding{Reason: policy.Unsigned}
+	}
+	kinds.AddJudge(policy.Attested, policy.Judge{Name: "none", Func: none})
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents: func() *policy.Set { return set },
 		Image:     func(context.Context, policy.Question) (*policy.Image, error) { return nil, nil },
 		Lookup:    func([]policy.Manifest, reference.Named) policy.StoredEvidence { return nil },
-		Kinds:     signature.Kinds(signature.NewJudge()),
+		Kinds:     kinds,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -129,6 +129,7 @@ func (d *directoryImage) kept(manifests []policy.Manifest, _ reference.Named) po
 	kept := make(policy.StoredEvidence, 0, len(manifests))
 	for i, m := range manifests {
 		evidence := policy.Evidence{Manifest: m.Digest, Generation: uint64(i) + 1, Directory: d.path}
+		evidence.Predicates = policy.AllPredicates
 		prefix := "signature-"
 		if len(d.manifests) > 1 && m.Digest == d.manifests[0].Digest {
 			evidence.Instance = m.Digest

@@ -122,6 +122,7 @@ type carriedEvidence struct {
 func (c *carriedEvidence) kept(manifests []policy.Manifest, named reference.Named) policy.StoredEvidence {
 	kept := c.read(manifests, named)
 	for i := range kept {
+		kept[i].Predicates = policy.AllPredicates
 		if kept[i].State != policy.Unknown {
 			continue
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/distribution/reference"
+
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/plugin/internal/fetch"
@@ -57,6 +59,7 @@ func openPassing(reached *evidencefetch.Fetcher) (*passing, error) {
 	}
 	keeper, err := evidence.Open(evidence.Config{
 		Directory: directory, MaxSize: passingSize, Exclusive: true, Fetcher: reached,
+		Predicates: func(reference.Named) policy.Predicates { return policy.AllPredicates },
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))

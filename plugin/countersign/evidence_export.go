@@ -97,14 +97,15 @@ func (e *evidenceCommand) export(ctx context.Context, arguments []string, output
 	}); err != nil {
 		return err
 	}
-	signatures, bundles := 0, 0
+	signatures, bundles, attestations := 0, 0, 0
 	for _, stored := range found {
 		signatures += stored.Signatures
 		bundles += stored.Bundles
+		attestations += stored.Attestations
 	}
 	if output != "-" {
-		fmt.Fprintf(e.stdout, "%s: %s and %s of %s\n", output, count(signatures, "signature"),
-			count(bundles, "bundle"), count(len(found), "manifest"))
+		files := counts(signatures, bundles, attestations)
+		fmt.Fprintf(e.stdout, "%s: %s of %s\n", output, files, count(len(found), "manifest"))
 	}
 	return failures(damaged)
 }

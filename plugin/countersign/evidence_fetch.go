@@ -97,8 +97,8 @@ func (t *fetchProgress) tell(report daemon.FetchReport) error {
 		line = name + ": not fetched: no policy requires a signature of it"
 	default:
 		t.fetched++
-		line = fmt.Sprintf("%s: stored %s and %s of %s", name, count(report.Signatures, "signature"),
-			count(report.Bundles, "bundle"), count(report.Manifests, "manifest"))
+		line = fmt.Sprintf("%s: stored %s of %s", name,
+			counts(report.Signatures, report.Bundles, report.Attestations), count(report.Manifests, "manifest"))
 	}
 	if t.terminal {
 		fmt.Fprintf(t.stderr, "%s%d of %d: %s", clearLine, report.Done, report.Total, name)

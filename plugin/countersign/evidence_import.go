@@ -106,23 +106,28 @@ func (e *evidenceCommand) importSource(
 type imported struct{ manifests, signatures, bundles, added, attestations int }
 
 func (i *imported) count(found archive.Found) {
-	i.attestations += found.Attestations
 	if len(found.Files) == 0 {
 		return
 	}
 	i.manifests++
 	i.signatures += found.Count(format.KindSignature)
 	i.bundles += found.Count(format.KindBundle)
+	i.attestations += found.Count(format.KindAttestation)
 }
 
 // String formats the counts in one line.
 func (i imported) String() string {
-	text := fmt.Sprintf("%s and %s of %s, %d of them new", count(i.signatures, "signature"),
-		count(i.bundles, "bundle"), count(i.manifests, "manifest"), i.added)
-	if i.attestations > 0 {
-		text += fmt.Sprintf("; skipped %s, because no policy uses attestations", count(i.attestations, "attestation"))
+	return fmt.Sprintf("%s of %s, %d of them new", counts(i.signatures, i.bundles, i.attestations),
+		count(i.manifests, "manifest"), i.added)
+}
+
+// counts formats the numbers of files of each kind. Most images have no attestation that is stored.
+func counts(signatures, bundles, attestations int) string {
+	if attestations == 0 {
+		return fmt.Sprintf("%s and %s", count(signatures, "signature"), count(bundles, "bundle"))
 	}
-	return text
+	return fmt.Sprintf("%s, %s and %s", count(signatures, "signature"), count(bundles, "bundle"),
+		count(attestations, "attestation"))
 }
 
 // eachFound calls take with everything in a source. It returns an error if the source as a whole cannot be read.

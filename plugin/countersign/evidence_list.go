@@ -70,18 +70,20 @@ type listed struct {
 	Repository string `json:"repository"`
 	Manifest   string `json:"manifest"`
 	// Outcome is "found", "none" or "damaged".
-	Outcome    string         `json:"outcome"`
-	Signatures int            `json:"signatures"`
-	Bundles    int            `json:"bundles"`
-	Imported   int            `json:"imported"`
-	Satisfied  int            `json:"satisfied"`
-	Size       int64          `json:"size"`
-	Fetched    string         `json:"fetched,omitempty"`
-	ImportedAt string         `json:"imported_at,omitempty"`
-	Absent     string         `json:"absent_since,omitempty"`
-	Sources    []listedSource `json:"sources,omitempty"`
-	Detail     string         `json:"detail,omitempty"`
-	Directory  string         `json:"directory,omitempty"`
+	Outcome    string `json:"outcome"`
+	Signatures int    `json:"signatures"`
+	Bundles    int    `json:"bundles"`
+	// Attestations are those that some document needs.
+	Attestations int            `json:"attestations,omitempty"`
+	Imported     int            `json:"imported"`
+	Satisfied    int            `json:"satisfied"`
+	Size         int64          `json:"size"`
+	Fetched      string         `json:"fetched,omitempty"`
+	ImportedAt   string         `json:"imported_at,omitempty"`
+	Absent       string         `json:"absent_since,omitempty"`
+	Sources      []listedSource `json:"sources,omitempty"`
+	Detail       string         `json:"detail,omitempty"`
+	Directory    string         `json:"directory,omitempty"`
 }
 
 type listedSource struct {
@@ -92,7 +94,8 @@ type listedSource struct {
 func listedFrom(s store.Info) listed {
 	l := listed{
 		Repository: s.Repository, Manifest: s.Manifest.String(), Outcome: "none",
-		Signatures: s.Signatures, Bundles: s.Bundles, Imported: s.Imported, Satisfied: s.Satisfied, Size: s.Size,
+		Signatures: s.Signatures, Bundles: s.Bundles, Attestations: s.Attestations,
+		Imported: s.Imported, Satisfied: s.Satisfied, Size: s.Size,
 		Fetched: formatTime(s.Fetched), ImportedAt: formatTime(s.ImportedAt), Absent: formatTime(s.AbsentSince),
 		Detail: s.Detail, Directory: s.Directory,
 	}
@@ -115,6 +118,8 @@ func (l *listed) note() string {
 		return "damaged: " + l.Detail
 	case l.Imported > 0:
 		return fmt.Sprintf("%d imported", l.Imported)
+	case l.Attestations > 0:
+		return "and " + count(l.Attestations, "attestation")
 	case l.Absent != "":
 		return "not on this node since " + l.Absent
 	default:

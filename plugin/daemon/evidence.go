@@ -53,6 +53,8 @@ type FetchReport struct {
 	Manifests  int `json:"manifests"`
 	Signatures int `json:"signatures"`
 	Bundles    int `json:"bundles"`
+	// Attestations counts those, as far as some document needs them.
+	Attestations int `json:"attestations,omitempty"`
 	// NotRequired reports that nothing was fetched, because no document requires a signature.
 	NotRequired bool `json:"unasked,omitempty"`
 	// Error is why something could not be fetched, in one line.
@@ -167,6 +169,7 @@ func (s *EvidenceService) fetchOne(
 	for _, stored := range s.Lookup(manifests, ref) {
 		report.Signatures += stored.Signatures
 		report.Bundles += stored.Bundles
+		report.Attestations += stored.Attestations
 	}
 	for _, err := range failed {
 		if err != nil && report.Error == "" {

@@ -24,7 +24,7 @@ const (
 // maxFetchRequest limits the references of one request, in bytes, and maxImportRequest an item, whose files are base64.
 const (
 	maxFetchRequest  = 4 << 20
-	maxImportRequest = format.MaxTotal/3*4 + 64<<10
+	maxImportRequest = 2*format.MaxTotal/3*4 + 64<<10
 )
 
 // importAnswer has the number of the item's files that are new.

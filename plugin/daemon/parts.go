@@ -124,8 +124,11 @@ func (d *daemon) openEvidence() (*evidence.Keeper, error) {
 		MaxSize:   int64(d.config.Evidence.MaxSize),
 		Fetcher:   d.registries,
 		Named:     d.named.contains,
-		Panicked:  d.panicked,
-		Logger:    d.log,
+		Predicates: func(repository reference.Named) policy.Predicates {
+			return d.documents.Current().Predicates(repository)
+		},
+		Panicked: d.panicked,
+		Logger:   d.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the evidence store: %w", err)
@@ -139,6 +142,7 @@ func RequirementKinds(panicked policy.PanicFunc) policy.Kinds {
 	signatures.Panicked, bundles.Panicked = panicked, panicked
 	kinds := signature.Kinds(signatures)
 	kinds.AddJudge(policy.SigstoreSigned, policy.Judge{Name: "bundle", Func: bundles.Judge})
+	kinds.AddJudge(policy.Attested, policy.Judge{Name: "attestation", Func: bundles.Judge})
 	return kinds
 }
 

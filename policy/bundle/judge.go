@@ -51,9 +51,9 @@ func (j *Judge) panicFunc() policy.PanicFunc {
 }
 
 // Judge is a [policy.JudgeFunc]: it reports whether the stored Sigstore bundles of a manifest meet a sigstoreSigned
-// requirement for an image with that reference. For requirements of other kinds, which no bundle meets, the finding is
-// [policy.Unsigned] without a detail. As for package signature's Judge, a reference has a tag or a digest, not both,
-// and the caller has checked that its digest is one of the image's.
+// requirement for an image with that reference, or its attestations an attested one. For requirements of other kinds,
+// which no bundle meets, the finding is [policy.Unsigned] without a detail. As for package signature's Judge, a
+// reference has a tag or a digest, not both, and the caller has checked that its digest is one of the image's.
 //
 // The reasons of a finding that is not met: [policy.Unsigned] if there is no bundle, or only attestations;
 // [policy.Rejected] if there are bundles and none meets the requirement, with NoIdentity if one of them lacks only the
@@ -67,7 +67,7 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 	asked, manifest, evidence := request.Requirement, request.Manifest, request.Evidence
 	// Bundles are untrusted bytes, and a library verifies them.
 	defer policy.RecoverFinding("a judge of bundles", j.panicFunc(), &finding)
-	if asked.Kind != policy.SigstoreSigned {
+	if asked.Kind != policy.SigstoreSigned && asked.Kind != policy.Attested {
 		return policy.Finding{Reason: policy.Unsigned}
 	}
 	if asked.Problem != "" {
@@ -83,6 +83,9 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 	identity, err := docker.NewReference(request.Reference)
 	if err != nil {
 		return unmet(policy.Internal, "%s has no policy identity: %v", request.Reference, err)
+	}
+	if asked.Kind == policy.Attested {
+		return required.judgeAttested(ctx, evidence, &image{reference: identity.DockerReference(), manifest: manifest})
 	}
 	if finding, ok := absent(manifest, evidence); !ok {
 		return finding

@@ -11,6 +11,7 @@ import (
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/verify"
@@ -44,6 +45,8 @@ type signed struct {
 	certificate  *x509.Certificate
 	certificates []*x509.Certificate
 	hint         string
+	// payload is the statement of an attestation.
+	payload []byte
 	// timestamps are responses of timestamp authorities (RFC 3161).
 	timestamps [][]byte
 
@@ -52,16 +55,25 @@ type signed struct {
 	read entries
 }
 
-// parse parses a bundle.
+// parse parses a bundle that should be a signature.
 func parse(name string, raw []byte) *signed {
 	s := &signed{name: name}
-	if err := s.parse(raw); err != nil {
+	if err := s.parse(raw, s.addSignature); err != nil {
 		s.problem = err.Error()
 	}
 	return s
 }
 
-func (s *signed) parse(raw []byte) error {
+// parseAttestation parses a bundle that should be an attestation.
+func parseAttestation(name string, raw []byte) *signed {
+	s := &signed{name: name}
+	if err := s.parse(raw, s.addAttestation); err != nil {
+		s.problem = err.Error()
+	}
+	return s
+}
+
+func (s *signed) parse(raw []byte, addStatement func(*protodsse.Envelope) error) error {
 	// Each of these becomes a message or a member, which takes about a hundred times the memory.
 	if bytes.Count(raw, []byte{'{'})+bytes.Count(raw, []byte{'['})+bytes.Count(raw, []byte{','}) > maxElements {
 		return fmt.Errorf("it has more than %d elements", maxElements)
@@ -83,7 +95,7 @@ func (s *signed) parse(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := s.addEnvelope(checked); err != nil || s.attestation != "" {
+	if err := s.addEnvelope(checked, addStatement); err != nil || s.attestation != "" {
 		return err
 	}
 	return s.addSigner(checked)
@@ -113,7 +125,7 @@ func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 }
 
 // addEnvelope parses the envelope and its statement.
-func (s *signed) addEnvelope(checked *bundle.Bundle) error {
+func (s *signed) addEnvelope(checked *bundle.Bundle, addStatement func(*protodsse.Envelope) error) error {
 	envelope := checked.GetDsseEnvelope()
 	if envelope == nil {
 		return errors.New("it contains a message signature instead of a DSSE envelope, which cosign uses to sign images")
@@ -125,21 +137,39 @@ func (s *signed) addEnvelope(checked *bundle.Bundle) error {
 	if s.statement, err = parseStatement(envelope.GetPayload()); err != nil {
 		return fmt.Errorf("its payload is not an in-toto statement: %w", err)
 	}
-	if s.statement.predicate != signPredicate {
-		s.attestation = fmt.Sprintf("%s has predicate %q", s.name, text.Shorten(s.statement.predicate, maxReason))
-		return nil
-	}
-	if s.statement.kind != statementType {
-		return fmt.Errorf("its statement is of type %q, not %s", s.statement.kind, statementType)
-	}
-	if len(envelope.GetPayload()) > maxStatement {
-		return fmt.Errorf("its statement is larger than %d bytes", maxStatement)
+	if err := addStatement(envelope); err != nil || s.attestation != "" {
+		return err
 	}
 	if count := len(envelope.GetSignatures()); count != 1 {
 		return fmt.Errorf("its envelope has %d signatures, and must have one", count)
 	}
 	s.content, err = checked.SignatureContent()
 	return err
+}
+
+// addSignature checks the statement of a signature, unless it is one of an attestation.
+func (s *signed) addSignature(envelope *protodsse.Envelope) error {
+	switch {
+	case s.statement.predicate != signPredicate:
+		s.attestation = fmt.Sprintf("%s has predicate %q", s.name, text.Shorten(s.statement.predicate, maxReason))
+	case s.statement.kind != statementType:
+		return fmt.Errorf("its statement is of type %q, not %s", s.statement.kind, statementType)
+	case len(envelope.GetPayload()) > maxStatement:
+		return fmt.Errorf("its statement is larger than %d bytes", maxStatement)
+	}
+	return nil
+}
+
+// addAttestation checks the statement of an attestation.
+func (s *signed) addAttestation(envelope *protodsse.Envelope) error {
+	if kind := s.statement.kind; kind != statementType && kind != oldStatementType {
+		return fmt.Errorf("its statement is of type %q, not %s or %s", kind, statementType, oldStatementType)
+	}
+	if s.statement.predicate == "" {
+		return errors.New("its statement has no predicate type")
+	}
+	s.payload = envelope.GetPayload()
+	return nil
 }
 
 // addSigner reads the claimed signer.

@@ -12,6 +12,8 @@ import (
 const (
 	maxBundles = 64
 	maxBundle  = 1 << 20
+	// maxAttestation limits an attestation: the base64 of a predicate of 1 MiB, and a signer.
+	maxAttestation = 2 << 20
 )
 
 // read returns the stored bundles of a manifest, parsed, or from the cache if the same evidence was read before. All of

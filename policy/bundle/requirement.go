@@ -11,10 +11,11 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/condition"
 	"github.com/countersign/countersign/policy/internal/fulcio"
 )
 
-// requirement is a compiled sigstoreSigned requirement. It trusts keys, or an authority.
+// requirement is a compiled sigstoreSigned or attested requirement. It trusts keys, or an authority.
 type requirement struct {
 	keys      []*key
 	authority *authority
@@ -24,9 +25,13 @@ type requirement struct {
 	// trusted, if set, has the logs and the authorities instead.
 	trusted  *trusted
 	identity identity
+	// predicateType and where belong to attested requirements: which attestations count, and for which predicates. where
+	// is nil if any predicate will do.
+	predicateType string
+	where         *condition.Condition
 }
 
-// document is a sigstoreSigned requirement as package signature writes it: without paths.
+// document is a sigstoreSigned or attested requirement as package signature writes it: without paths.
 type document struct {
 	Type                policy.Kind     `json:"type"`
 	KeyData             []byte          `json:"keyData"`
@@ -38,6 +43,8 @@ type document struct {
 	Fulcio              *keyless        `json:"fulcio"`
 	PKI                 *pki            `json:"pki"`
 	SignedIdentity      json.RawMessage `json:"signedIdentity"`
+	PredicateType       string          `json:"predicateType"`
+	Where               string          `json:"where"`
 }
 
 type keyless struct {
@@ -75,11 +82,10 @@ func newRequirement(raw []byte) (*requirement, error) {
 	if err := strictly(raw, &d); err != nil {
 		return nil, fmt.Errorf("reading it: %w", err)
 	}
-	if d.Type != policy.SigstoreSigned {
-		return nil, fmt.Errorf("its type is %q", d.Type)
+	made, err := newStatementRequirement(d)
+	if err != nil {
+		return nil, err
 	}
-	made := &requirement{}
-	var err error
 	if made.identity, err = parseIdentity(d.SignedIdentity); err != nil {
 		return nil, err
 	}
@@ -91,6 +97,24 @@ func newRequirement(raw []byte) (*requirement, error) {
 	}
 	if err := made.addSigners(d); err != nil {
 		return nil, err
+	}
+	return made, nil
+}
+
+// newStatementRequirement reads what is to be signed: the image, or a statement about it.
+func newStatementRequirement(d document) (*requirement, error) {
+	made := &requirement{predicateType: d.PredicateType}
+	switch {
+	case d.Type == policy.SigstoreSigned && d.PredicateType == "" && d.Where == "":
+		return made, nil
+	case d.Type != policy.Attested || d.PredicateType == "":
+		return nil, fmt.Errorf("its type is %q, and its predicate type %q", d.Type, d.PredicateType)
+	case d.Where == "":
+		return made, nil
+	}
+	var err error
+	if made.where, err = condition.Compile(d.Where); err != nil {
+		return nil, fmt.Errorf("where: %w", err)
 	}
 	return made, nil
 }

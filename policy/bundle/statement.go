@@ -3,6 +3,9 @@ package bundle
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
+
+	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
@@ -12,6 +15,8 @@ const (
 	payloadType   = "application/vnd.in-toto+json"
 	statementType = "https://in-toto.io/Statement/v1"
 	signPredicate = "https://sigstore.dev/cosign/sign/v1"
+	// oldStatementType is the type of the statements of cosign attest.
+	oldStatementType = "https://in-toto.io/Statement/v0.1"
 )
 
 // Limits of a statement; cosign's have one subject with one digest, and the signer's annotations.
@@ -38,6 +43,8 @@ type subject struct {
 	// string.
 	named     bool
 	reference string
+	// name is its name, which in attestations is that of a repository or of anything else.
+	name string
 }
 
 // parseStatement parses the payload of an envelope. It skips the predicate, which may be large, without storing it.
@@ -106,7 +113,9 @@ func (p *statementParser) subjectMember(subject *subject, name string) error {
 			}
 			return p.reference(subject)
 		})
-	case "name", "uri", "content", "downloadLocation", "mediaType":
+	case "name":
+		return p.text(&subject.name)
+	case "uri", "content", "downloadLocation", "mediaType":
 		return p.walker.Skip()
 	default:
 		return fmt.Errorf("unknown key %q", name)
@@ -116,9 +125,30 @@ func (p *statementParser) subjectMember(subject *subject, name string) error {
 // reference reads the annotation. One that is not a string exists, but names no repository.
 func (p *statementParser) reference(subject *subject) error {
 	subject.named = true
+	return p.text(&subject.reference)
+}
+
+// text reads a value if it is a string.
+func (p *statementParser) text(into *string) error {
 	value, err := p.walker.Value()
 	if err != nil || value.Kind() != '"' {
 		return err
 	}
-	return json.Unmarshal(value, &subject.reference)
+	return json.Unmarshal(value, into)
+}
+
+// repository returns the name that the subject of an attestation claims, if it names a repository. cosign and GitHub
+// write the repository as the subject's name, others a file or a package.
+func (s subject) repository() (name string, ok bool) {
+	if s.named {
+		return s.reference, true
+	}
+	host, _, isPath := strings.Cut(s.name, "/")
+	if !isPath || len(s.name) > maxReference || host != "localhost" && !strings.ContainsAny(host, ".:") {
+		return "", false
+	}
+	if _, err := reference.ParseNormalizedNamed(s.name); err != nil {
+		return "", false
+	}
+	return s.name, true
 }

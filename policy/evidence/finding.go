@@ -30,7 +30,7 @@ func newFinding(r *fetch.Result) *finding {
 	return &finding{
 		unchanged: r.Unchanged, unfinished: r.Unfinished, keepPrevious: r.KeepPrevious,
 		Content: store.Content{
-			Files: r.Files, Sources: r.Sources, Detail: r.Detail, Unusable: r.Unusable,
+			Files: r.Files, Sources: r.Sources, Predicates: r.Predicates, Detail: r.Detail, Unusable: r.Unusable,
 			Lookaside: r.Lookaside, Satisfied: r.Wanted,
 		},
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/distribution/reference"
+
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/evidence/store"
@@ -27,6 +29,9 @@ type Config struct {
 	// Named reports whether a policy document names a registry in a scope: its fetches come before those from registries
 	// of which nothing is known. It is called for each fetch, must not block, and may be nil: none is named.
 	Named func(registry string) bool
+	// Predicates returns the predicate types of the attestations that are fetched of images of a repository. It is called
+	// for each lookup, must not block, and may be nil: none are.
+	Predicates func(repository reference.Named) policy.Predicates
 	// Panicked receives panics in a fetch, which then counts as failed. It may be nil.
 	Panicked policy.PanicFunc
 	// Logger receives what an operator should know. Nil: nothing is logged.
@@ -38,6 +43,8 @@ type Keeper struct {
 	log      *slog.Logger
 	fetch    fetchFunc
 	panicked policy.PanicFunc
+	// predicates returns the predicate types of the attestations that are fetched.
+	predicates func(reference.Named) policy.Predicates
 	// fetcher is nil in tests that replace fetch.
 	fetcher *fetch.Fetcher
 	store   *store.Store
@@ -84,12 +91,15 @@ func Open(config Config) (*Keeper, error) {
 func open(config Config, fetchEvidence fetchFunc) (*Keeper, error) {
 	k := &Keeper{
 		log:   config.Logger,
-		fetch: fetchEvidence, panicked: config.Panicked,
+		fetch: fetchEvidence, panicked: config.Panicked, predicates: config.Predicates,
 		entries: map[store.Key]*entry{},
 		recent:  list.New(),
 		watched: map[*entry]struct{}{},
 		queue:   newQueue(config.Named),
 		wake:    make(chan struct{}, 1),
+	}
+	if k.predicates == nil {
+		k.predicates = func(reference.Named) policy.Predicates { return "" }
 	}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)

@@ -160,7 +160,9 @@ func (k *Keeper) lookup(key store.Key, repository reference.Named, check *policy
 			k.nudge()
 		}
 	}
-	if (refetch || state == policy.Unknown || state == policy.Failed) && !now.Before(e.due) {
+	// A document that was loaded after the last fetch may need other attestations.
+	lacks := !e.evidence.Predicates.ContainsAll(k.predicates(repository))
+	if (refetch || lacks || state == policy.Unknown || state == policy.Failed) && !now.Before(e.due) {
 		k.submit(e, true)
 	}
 	return e.evidence

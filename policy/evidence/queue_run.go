@@ -98,7 +98,10 @@ func (k *Keeper) absorb(e *entry, f *finding, ended func(stored error)) {
 func (k *Keeper) find(ctx context.Context, e *entry, credentials registry.CredentialFunc) (f *finding, err error) {
 	request := fetch.Request{
 		Repository: e.repository, Manifest: e.key.Manifest, Known: k.verified(e), Credentials: credentials,
-		Wanted: k.wanted(ctx, e),
+		Wanted: k.wanted(ctx, e), Predicates: k.predicates(e.repository).List(),
+	}
+	if !k.lookedFor(e, request.Predicates) {
+		request.Known = nil
 	}
 	// What a registry serves is hostile bytes, and what parses them is not all ours.
 	err = policy.Guard("a fetch of evidence", k.panicked, func() error {
@@ -139,6 +142,13 @@ func (k *Keeper) verified(e *entry) []format.SourceState {
 	return slices.DeleteFunc(slices.Clone(read), func(s format.SourceState) bool { return s.Partial })
 }
 
+// lookedFor reports whether attestations with all of these predicate types were looked for before.
+func (k *Keeper) lookedFor(e *entry, predicates []string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return e.evidence.Predicates.ContainsAll(policy.NewPredicates(predicates...))
+}
+
 // keep stores what was found if it is new, and returns nil if it is not.
 func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 	k.mu.Lock()
@@ -152,6 +162,10 @@ func (k *Keeper) keep(e *entry, f *finding) (*store.Set, error) {
 		// A signature is verified without its registry, and removing it there does not revoke it: a registry that lost its
 		// data does not remove signatures from a node that has them.
 		nothing := len(f.Files) == 0 && before.Evidence().State == policy.Found
+		if nothing && !slices.Equal(before.Content().Predicates, f.Predicates) {
+			content = before.Content()
+			content.Predicates, nothing = f.Predicates, false
+		}
 		if (nothing || before.Equal(content)) && len(f.Satisfied) == 0 {
 			return nil, nil //nolint:nilnil // Nothing new is no error.
 		}

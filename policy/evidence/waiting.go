@@ -85,9 +85,12 @@ func (k *Keeper) wanted(ctx context.Context, e *entry) *fetch.Wanted {
 func metBy(ctx context.Context, check policy.Check, manifest digest.Digest, file format.File) (met bool, err error) {
 	err = store.WithFile(file, func(directory string) {
 		single := policy.Evidence{Manifest: manifest, State: policy.Found, Directory: directory}
-		if file.Kind == format.KindBundle {
+		switch file.Kind {
+		case format.KindBundle:
 			single.Bundles = 1
-		} else {
+		case format.KindAttestation:
+			single.Attestations, single.Predicates = 1, policy.AllPredicates
+		default:
 			single.Signatures = 1
 		}
 		met = check.MetBy(ctx, single)

@@ -83,6 +83,18 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 			requirement: advised(policy.SignedBy, ""),
 			never:       []string{"cosign sign", "docker-reference", "rekor"},
 		},
+		"an attestation": {
+			requirement: advised(policy.Attested, `,"predicateType":"https://slsa.dev/provenance/v1","keyData":"a2V5",`+
+				`"where":"predicate.a == 1","signedIdentity":{"type":"matchRepository"}`),
+			always: []string{"cosign attest --key cosign.key --type slsaprovenance1 ", repositoryName + "@DIGEST"},
+			never:  []string{"cosign sign", "docker-reference"},
+		},
+		"a workflow's attestation": {
+			requirement: advised(policy.Attested, `,"predicateType":"https://example.com/own","fulcio":{"caData":"Y2E=",`+
+				`"oidcIssuer":"https://issuer.example","subjectEmail":"a@b.example"},"rekorPublicKeyData":"a2V5"`),
+			always: []string{"cosign attest --type https://example.com/own ", "as a@b.example, authenticated by"},
+			never:  []string{"--key", "cosign sign"},
+		},
 		"reject": {
 			requirement: advised(policy.Reject, ""),
 			always:      []string{"no signature would help"}, never: []string{"cosign sign", "podman"},
@@ -93,6 +105,10 @@ func TestAdviceFitsTheRequirementAndTheCause(t *testing.T) {
 		},
 	} {
 		for _, cause := range policy.Causes() {
+			ofAttestations := cause == policy.NoAttestation || cause == policy.FalseCondition
+			if ofAttestations && test.requirement.Kind != policy.Attested {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, %s", name, cause), func(t *testing.T) {
 				verdict := policy.Verdict{
 					Reason: policy.Rejected, Reference: repositoryName + ":v1", Unmet: test.requirement, Cause: cause,

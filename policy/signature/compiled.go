@@ -62,7 +62,7 @@ func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 	}
 	made := &compiled{policy: parsed}
 	switch requirement.Kind {
-	case policy.InsecureAcceptAnything, policy.Reject, policy.SignedBaseLayer:
+	case policy.InsecureAcceptAnything, policy.Reject, policy.SignedBaseLayer, policy.Attested:
 	case policy.SignedBy:
 		made.expires, made.keys = true, keyringFingerprints(requirement)
 	case policy.SigstoreSigned:

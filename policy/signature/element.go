@@ -24,6 +24,8 @@ type element struct {
 	raw  []byte
 	// paths are its key files.
 	paths []string
+	// predicateType is that of an attested requirement.
+	predicateType string
 	// extensions are the fields that only countersign knows.
 	extensions []string
 }
@@ -42,6 +44,11 @@ func newElement(raw []byte, kinds policy.Kinds) (element, error) {
 		return element{}, fmt.Errorf("type %q is not supported", e.kind)
 	}
 	e.spec = spec
+	if e.kind == policy.Attested {
+		if err := json.Unmarshal(object[predicateTypeField], &e.predicateType); err != nil {
+			return element{}, fmt.Errorf("reading %s: %w", predicateTypeField, plain(err))
+		}
+	}
 	// This only finds the paths: the files are read each time a document that names them is loaded.
 	_, err := inline(object, func(path string) ([]byte, error) {
 		e.paths = append(e.paths, path)
@@ -57,6 +64,7 @@ func (e element) requirement(files *keyFiles) *policy.Requirement {
 		NeedsEvidence: e.spec.NeedsEvidence,
 		KeyFiles:      e.paths,
 		Extensions:    e.extensions,
+		PredicateType: e.predicateType,
 	}
 	raw, err := e.resolve(files)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"github.com/countersign/countersign/policy"
 )
 
-// Kinds returns a table with the kinds of containers-policy.json(5), all with this judge. Other packages add their
-// judges and their own kinds. With a nil judge the table is for a [Parser] only.
+// Kinds returns a table with the kinds of containers-policy.json(5), all with this judge, and with [policy.Attested],
+// which no signature meets: its judge is another package's. Other packages add their judges and their own kinds. With a
+// nil judge the table is for a [Parser] only.
 func Kinds(judge *Judge) policy.Kinds {
 	judges := func() []policy.Judge { return []policy.Judge{{Name: "signature", Func: judge.Judge}} }
 	return policy.Kinds{
@@ -21,6 +22,10 @@ func Kinds(judge *Judge) policy.Kinds {
 		policy.SigstoreSigned: {
 			NeedsEvidence: true, Validate: validateSigstoreSigned, Judges: judges(), Advise: adviseSigstoreSigned,
 			Describe: describeSigstoreSigned,
+		},
+		policy.Attested: {
+			NeedsEvidence: true, Extension: true, Validate: validateAttested, Advise: adviseAttested,
+			Describe: describeAttested,
 		},
 		policy.SignedBaseLayer: {
 			Judges: judges(), Advise: adviseSignedBaseLayer, Describe: describeSignedBaseLayer,

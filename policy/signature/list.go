@@ -67,7 +67,7 @@ func parseOwn(raw []byte, kinds policy.Kinds) (standard []byte, extensions map[i
 		if err != nil {
 			return nil, nil, fmt.Errorf("requirement %d: %w", i+1, within(raw, i, err))
 		}
-		if rest == nil || len(names) > 0 {
+		if !bytes.Equal(rest, object) {
 			same, extensions[i] = false, names
 		}
 		if rest != nil {
@@ -94,10 +94,14 @@ func parseOne(object []byte, kinds policy.Kinds) (rest []byte, names []string, e
 	if parse := kinds[kind].Parse; parse != nil {
 		return nil, nil, parse(object)
 	}
-	if kind == policy.SigstoreSigned {
+	switch kind {
+	case policy.SigstoreSigned:
 		return withoutExtensions(object)
+	case policy.Attested:
+		return parseAttested(object)
+	default:
+		return object, nil, nil
 	}
-	return object, nil, nil
 }
 
 // typeOf returns the type of a requirement, if it has one. Otherwise containers/image reports it.

@@ -19,7 +19,7 @@ import (
 // fields are only added.
 type Claim struct {
 	File string `json:"file"`
-	// Kind is "sigstore", "simple-signing" or "bundle".
+	// Kind is "sigstore", "simple-signing", "bundle" or "attestation".
 	Kind string `json:"kind"`
 	// Identity is the claimed reference of the image, and Manifest its digest.
 	Identity string `json:"identity,omitempty"`
@@ -37,7 +37,8 @@ type Claim struct {
 
 // Of returns the claims of files, signatures first.
 func Of(files []format.File) []Claim {
-	return slices.Concat(ofSignatures(files), ofBundles(files))
+	bundles, attestations := ofBundles(files, format.KindBundle), ofBundles(files, format.KindAttestation)
+	return slices.Concat(ofSignatures(files), bundles, attestations)
 }
 
 func ofSignatures(files []format.File) (claims []Claim) {
@@ -139,9 +140,12 @@ func (c *Claim) certificate(der []byte) {
 	}
 }
 
-func ofBundles(files []format.File) (claims []Claim) {
-	for n, raw := range format.Contents(files, format.KindBundle) {
-		c := Claim{File: fmt.Sprintf("bundle-%d.json", n+1), Kind: "bundle"}
+func ofBundles(files []format.File, kind format.Kind) (claims []Claim) {
+	for n, raw := range format.Contents(files, kind) {
+		c := Claim{File: kind.Name(n), Kind: "bundle"}
+		if kind == format.KindAttestation {
+			c.Kind = "attestation"
+		}
 		c.bundle(raw)
 		claims = append(claims, c)
 	}
@@ -160,6 +164,7 @@ func (c *Claim) bundle(raw []byte) {
 	}
 	var statement struct {
 		Subject []struct {
+			Name        string            `json:"name"`
 			Digest      map[string]string `json:"digest"`
 			Annotations map[string]any    `json:"annotations"`
 		} `json:"subject"`
@@ -167,6 +172,9 @@ func (c *Claim) bundle(raw []byte) {
 	if json.Unmarshal(parsed.Payload, &statement) == nil && len(statement.Subject) > 0 {
 		subject := statement.Subject[0]
 		c.Identity, _ = subject.Annotations["docker-reference"].(string)
+		if c.Identity == "" {
+			c.Identity = subject.Name
+		}
 		var digests []string
 		for _, algorithm := range slices.Sorted(maps.Keys(subject.Digest)) {
 			digests = append(digests, algorithm+":"+subject.Digest[algorithm])

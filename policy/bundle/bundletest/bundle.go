@@ -89,8 +89,9 @@ type Statement struct {
 
 // Subject is a subject of a statement.
 type Subject struct {
+	Name        string            `json:"name,omitempty"`
 	Digest      map[string]string `json:"digest"`
-	Annotations map[string]any    `json:"annotations"`
+	Annotations map[string]any    `json:"annotations,omitzero"`
 }
 
 // NewStatement returns the statement that cosign signs for an image with this digest. The name is the annotation

@@ -3,7 +3,6 @@ package archive
 import (
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -14,8 +13,6 @@ import (
 // Found is what was found of one manifest in one repository.
 type Found struct {
 	format.Item
-	// Attestations is the number of bundles that were skipped because they are attestations and not signatures.
-	Attestations int
 	// Err is why the item cannot be had, and names it. Others can.
 	Err error
 }
@@ -49,14 +46,18 @@ func (l *Layout) read(g *group, as reference.Named) Found {
 	if g.repository == "" {
 		found.Repository = as.Name()
 	}
-	var room int64 = format.MaxTotal
+	rooms := map[format.Kind]int64{}
 	for _, part := range g.parts {
-		if err := l.readPart(part, &found, &room); err != nil {
+		if err := l.readPart(part, &found, rooms); err != nil {
 			found.Err = fmt.Errorf("reading evidence of %s in %s: %w", g.manifest, l.path, err)
 			return found
 		}
 	}
-	found.Files = slices.Concat(newest(found.Files, format.KindSignature), newest(found.Files, format.KindBundle))
+	var files []format.File
+	for _, kind := range format.Kinds() {
+		files = append(files, newest(found.Files, kind)...)
+	}
+	found.Files = files
 	return found
 }
 
@@ -66,24 +67,31 @@ func newest(files []format.File, kind format.Kind) []format.File {
 	return format.Files(kind, contents[max(0, len(contents)-format.MaxFiles):]...)
 }
 
-func (l *Layout) readPart(p part, found *Found, room *int64) error {
-	content, err := l.Blob(p.layer.Digest, format.MaxFile)
+// readPart reads one part. read counts the bytes of attestations, and of everything else as signatures.
+func (l *Layout) readPart(p part, found *Found, read map[format.Kind]int64) error {
+	limit := int64(format.MaxFile)
+	if p.kind == kindBundle {
+		limit = format.MaxAttestation
+	}
+	content, err := l.Blob(p.layer.Digest, limit)
 	if err != nil {
 		return err
 	}
-	if *room -= int64(len(content)); *room < 0 {
+	var bundle format.Bundle
+	if p.kind == kindBundle {
+		if bundle, err = format.ParseBundle(content); err != nil {
+			return fmt.Errorf("%s: %w", p.layer.Digest, err)
+		}
+	}
+	of := format.KindSignature
+	if bundle.Attestation() {
+		of = format.KindAttestation
+	}
+	if read[of] += int64(len(content)); read[of] > format.MaxTotal {
 		return fmt.Errorf("it has more than %d bytes together", format.MaxTotal)
 	}
 	if p.kind == kindBundle {
-		parsed, err := format.ParseBundle(content)
-		switch {
-		case err != nil:
-			return fmt.Errorf("%s: %w", p.layer.Digest, err)
-		case parsed.Attestation():
-			found.Attestations++
-		default:
-			found.Add(format.KindBundle, content)
-		}
+		found.Add(bundle.Kind(), content)
 		return nil
 	}
 	signature := format.Signature{Payload: content}

@@ -51,9 +51,9 @@ func TestWhatCosignSavedIsRead(t *testing.T) {
 		got := items[0]
 		if got.Manifest != test.manifest || got.Repository != "127.0.0.1:5999/app" ||
 			got.Count(format.KindSignature) != test.signatures || got.Count(format.KindBundle) != test.bundles ||
-			found[0].Attestations != test.attestations {
+			found[0].Count(format.KindAttestation) != test.attestations {
 			t.Errorf("%s: %s in %s has %d signatures, %d bundles and %d attestations", path, got.Manifest, got.Repository,
-				got.Count(format.KindSignature), got.Count(format.KindBundle), found[0].Attestations)
+				got.Count(format.KindSignature), got.Count(format.KindBundle), found[0].Count(format.KindAttestation))
 		}
 		for _, file := range format.Contents(got.Files, format.KindSignature) {
 			if !bytes.Contains(file, []byte("dev.cosignproject.cosign/signature")) {

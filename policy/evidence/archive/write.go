@@ -116,7 +116,8 @@ func (w *writer) item(of artifact) error {
 	}
 	w.artifact(of, cosignType, layers, nil)
 	w.artifact(of, openPGPType, messages, nil)
-	for _, raw := range format.Contents(of.item.Files, format.KindBundle) {
+	bundles := format.Contents(of.item.Files, format.KindBundle)
+	for _, raw := range append(bundles, format.Contents(of.item.Files, format.KindAttestation)...) {
 		bundle, err := format.ParseBundle(raw)
 		if err != nil {
 			return err

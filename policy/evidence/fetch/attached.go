@@ -29,7 +29,9 @@ const (
 type attached struct {
 	// subject is the digest that it refers to; it may be empty.
 	subject digest.Digest
-	// bundles are the layers that are Sigstore bundles; an attestation's are not among them.
+	// predicate is the predicate type of its bundles, as far as it says so.
+	predicate string
+	// bundles are the layers that are Sigstore bundles.
 	bundles []ocispec.Descriptor
 	// signatures are the layers that are signatures of the old format, the last ones.
 	signatures []ocispec.Descriptor
@@ -40,7 +42,7 @@ func (a *attached) weight() int {
 	if len(a.signatures) > 0 {
 		return maxAttachedBytes + 1
 	}
-	weight := len(a.subject)
+	weight := len(a.subject) + len(a.predicate)
 	for _, bundle := range a.bundles {
 		weight += len(bundle.Digest)
 	}
@@ -88,10 +90,7 @@ func parseAttached(raw []byte) (*attached, error) {
 	if manifest.SchemaVersion != 2 {
 		return nil, errors.New("it is not an image manifest")
 	}
-	holds := &attached{subject: manifest.Subject.Digest}
-	if kind := manifest.Annotations[predicateAnnotation]; kind != "" && kind != format.SignPredicate {
-		return holds, nil
-	}
+	holds := &attached{subject: manifest.Subject.Digest, predicate: manifest.Annotations[predicateAnnotation]}
 	ofBundle := func(kind string) bool { return strings.HasPrefix(kind, format.BundlePrefix) }
 	holds.signatures, _ = signatureLayers(manifest.Layers)
 	only := len(manifest.Layers) == 1 && (ofBundle(manifest.ArtifactType) || ofBundle(manifest.Config.MediaType))

@@ -38,10 +38,7 @@ type bundleReader struct {
 // full reports whether the limit of the kind of a listed referrer is reached: neither kind displaces the other from
 // being read.
 func (r *bundleReader) full(listed ocispec.Descriptor) bool {
-	if listed.ArtifactType == signatureArtifact {
-		return r.into.count(format.KindSignature) >= format.MaxFiles
-	}
-	return r.into.count(format.KindBundle) >= format.MaxFiles
+	return r.into.count(listedKind(listed)) >= format.MaxFiles
 }
 
 // read reads referrers in their order, several ahead at the same time. That it did not come to the end in time is an
@@ -104,10 +101,10 @@ func (r *bundleReader) readOne(ctx context.Context, listed ocispec.Descriptor) e
 		return registry.PermanentError("%s refers to %.80s", listed.Digest, holds.subject)
 	}
 	for _, layer := range holds.bundles {
-		if r.seen[layer.Digest] || r.into.count(format.KindBundle) >= format.MaxFiles {
+		if r.seen[layer.Digest] || !r.reads(holds.predicate) {
 			continue
 		}
-		if err := r.readBundle(ctx, layer); err != nil {
+		if err := r.readBundle(ctx, layer, holds.predicate); err != nil {
 			return err
 		}
 	}
@@ -159,18 +156,13 @@ func (r *bundleReader) holds(ctx context.Context, listed ocispec.Descriptor) (*a
 	return holds, nil
 }
 
-func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor) error {
-	if layer.Size < 0 || layer.Size > format.MaxFile {
-		return registry.PermanentError("bundle %s has %d bytes, and one has at most %d",
-			layer.Digest, layer.Size, format.MaxFile)
+func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor, predicate string) error {
+	if err := r.fits(layer, predicate); err != nil {
+		return err
 	}
-	if layer.Size > r.room {
-		r.noRoom = true
-		return registry.PermanentError("all together have more than %d bytes", format.MaxTotal)
-	}
-	if known, ok := r.fetcher.skipped.Get(layer.Digest); ok {
+	if known, err := r.skipped(layer); known {
 		r.seen[layer.Digest] = true
-		return known
+		return err
 	}
 	// As a blob, for any type.
 	layer.MediaType = ocispec.MediaTypeImageLayer
@@ -182,14 +174,15 @@ func (r *bundleReader) readBundle(ctx context.Context, layer ocispec.Descriptor)
 	parsed, err := format.ParseBundle(raw)
 	if err != nil {
 		err = registry.PermanentError("%s: %v", layer.Digest, err)
-	}
-	if err != nil || parsed.Attestation() {
 		r.fetcher.skipped.Add(layer.Digest, err, weight(err))
 		return err
 	}
-	r.room -= int64(len(raw))
-	r.into.add(format.KindBundle, raw)
-	return nil
+	if !r.reads(parsed.PredicateType) {
+		skipped := skippedAttestation(parsed.PredicateType)
+		r.fetcher.skipped.Add(layer.Digest, skipped, weight(skipped))
+		return nil
+	}
+	return r.take(raw, parsed.Kind())
 }
 
 // weight returns how many bytes of text an error has.

@@ -45,7 +45,7 @@ func LookasideProblems(raw []byte) int {
 // ParseReferrers parses a list of referrers and returns those that are to be looked at, in that order, what identifies
 // the list and how many were left out.
 func ParseReferrers(raw []byte) (ordered []digest.Digest, list digest.Digest, bad int, err error) {
-	parsed := &referrerList{}
+	parsed := &referrerList{reads: (&request{}).reads}
 	err = parsed.add(raw)
 	for _, listed := range parsed.ordered() {
 		ordered = append(ordered, listed.Digest)
@@ -55,7 +55,7 @@ func ParseReferrers(raw []byte) (ordered []digest.Digest, list digest.Digest, ba
 
 // SizeOfReferrers parses a list of referrers and returns how many bytes of text the result has.
 func SizeOfReferrers(raw []byte) (held int, err error) {
-	parsed := &referrerList{}
+	parsed := &referrerList{reads: (&request{}).reads}
 	err = parsed.add(raw)
 	for _, listed := range parsed.candidates {
 		text, _ := json.Marshal(listed)

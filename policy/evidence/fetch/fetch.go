@@ -28,8 +28,10 @@ type request struct {
 	known map[string]digest.Digest
 	// force rereads all sources, because the lookaside has changed.
 	force bool
-	// room is how many bytes may still be stored.
-	room int64
+	// room is how many bytes may still be stored of signatures and bundles, and attestationRoom of attestations.
+	room, attestationRoom int64
+	// predicates are the predicate types of the attestations that are read.
+	predicates []string
 	// lookasideNote names the lookaside that was asked, or is empty if that is unknown.
 	lookasideNote string
 	wanted        *Wanted
@@ -45,6 +47,8 @@ type Request struct {
 	Credentials registry.CredentialFunc
 	// Wanted selects evidence beyond the limits; nil: no caller waits.
 	Wanted *Wanted
+	// Predicates are the predicate types of the attestations that are read. Others are not.
+	Predicates []string
 }
 
 // Fetch fetches evidence. Hosts are asked in the order of hosts.toml until one has some. That there is none takes the
@@ -56,11 +60,12 @@ func (f *Fetcher) Fetch(ctx context.Context, of Request) (*Result, error) {
 		// No registry can have such a tag.
 		return &Result{
 			Sources: []format.SourceState{{Reference: of.Repository.Name()}}, Detail: err.Error(),
+			Predicates: of.Predicates,
 		}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout())
 	defer cancel()
-	q.fetcher, q.client, q.wanted = f, f.Client, of.Wanted
+	q.fetcher, q.client, q.wanted, q.predicates = f, f.Client, of.Wanted, of.Predicates
 	if of.Credentials != nil {
 		q.client = f.WithCredentials(of.Credentials)
 	}
@@ -88,7 +93,7 @@ func (q *request) fetch(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.Lookaside = q.lookasideNote
+	result.Lookaside, result.Predicates = q.lookasideNote, q.predicates
 	return result, nil
 }
 
@@ -108,7 +113,8 @@ func newRequest(of Request) (*request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("naming %s: %w", manifest, err)
 	}
-	q := &request{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}, room: format.MaxTotal}
+	q := &request{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}}
+	q.room, q.attestationRoom = format.MaxTotal, format.MaxTotal
 	for _, s := range of.Known {
 		q.known[s.Reference] = s.Digest
 	}

@@ -26,8 +26,8 @@ type Fetcher struct {
 	lookaside string
 	// attached caches what manifests of referrers contain.
 	attached *lru.Cache[digest.Digest, *attached]
-	// skipped caches which blobs of referrers are no signature of an image: attestations, by a nil error, and what cannot
-	// be parsed.
+	// skipped caches which blobs of referrers are no signature of an image: attestations, by a [skippedAttestation], and
+	// what cannot be parsed.
 	skipped *lru.Cache[digest.Digest, error]
 	// screened caches which referrers have been read for callers that wait; seed is for hashes of their checks.
 	screened *lru.Cache[screenedKey, screened]

@@ -23,9 +23,9 @@ func (h *hostRequest) canResolve() bool { return h.host.Capabilities.Has(docker.
 // askOne asks one host. If it denies access, the session tries other credentials; what was found before is returned
 // unless they find something too.
 func (q *request) askOne(ctx context.Context, host docker.RegistryHost, left int) (results []*sourceResult) {
-	room := q.room
+	room, attestationRoom := q.room, q.attestationRoom
 	_ = q.session.Ask(ctx, host, left, func(ctx context.Context, host *registry.Host) error {
-		q.room = room
+		q.room, q.attestationRoom = room, attestationRoom
 		next := (&hostRequest{request: q, host: host}).ask(ctx)
 		if !has(results) || has(next) {
 			results = next

@@ -92,12 +92,15 @@ func (r *bundleReader) readInto(ctx context.Context, into ahead, listed ocispec.
 			return
 		}
 	}
-	if len(holds.bundles) != 1 || holds.subject != "" && holds.subject != r.subject.Digest() {
+	if len(holds.bundles) != 1 || !r.reads(holds.predicate) || holds.subject != "" && holds.subject != r.subject.Digest() {
 		return
 	}
 	layer := holds.bundles[0]
-	if _, skipped := r.fetcher.skipped.Get(layer.Digest); skipped || r.seen[layer.Digest] ||
-		layer.Size < 0 || layer.Size > min(format.MaxFile, r.room) {
+	limit := min(format.MaxFile, r.room)
+	if len(r.predicates) > 0 && holds.predicate != format.SignPredicate {
+		limit = min(format.MaxAttestation, max(r.room, r.attestationRoom))
+	}
+	if skipped, _ := r.skipped(layer); skipped || r.seen[layer.Digest] || layer.Size < 0 || layer.Size > limit {
 		return
 	}
 	layer.MediaType = ocispec.MediaTypeImageLayer

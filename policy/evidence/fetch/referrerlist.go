@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ import (
 // referrerList is a list of what refers to a subject, as far as it can be a bundle or signatures.
 type referrerList struct {
 	candidates []ocispec.Descriptor
-	bad        leftOut
+	// reads reports whether bundles with a predicate type are read.
+	reads func(predicate string) bool
+	bad   leftOut
 	// listed is the number of entries, and more reports whether there are others.
 	listed int
 	more   bool
@@ -44,7 +47,7 @@ func (r *referrerList) add(raw []byte) error {
 	for _, one := range index.Manifests {
 		var listed ocispec.Descriptor
 		err := json.Unmarshal(one, &listed)
-		if err == nil && !candidate(&listed) {
+		if err == nil && (!candidate(&listed) || !r.reads(listed.Annotations[predicateAnnotation])) {
 			continue
 		}
 		if err == nil {
@@ -73,9 +76,6 @@ func candidate(of *ocispec.Descriptor) bool {
 	if of.MediaType != "" && !images.IsManifestType(of.MediaType) {
 		return false
 	}
-	if kind := of.Annotations[predicateAnnotation]; kind != "" && kind != format.SignPredicate {
-		return false
-	}
 	switch of.ArtifactType {
 	case "", ocispec.MediaTypeEmptyJSON, ocispec.MediaTypeImageConfig, signatureArtifact:
 		return true
@@ -89,9 +89,13 @@ const maxCreated = 64
 
 // trimmed returns the used fields of a descriptor, because a list can have pages of megabytes.
 func trimmed(listed *ocispec.Descriptor) ocispec.Descriptor {
-	short := ocispec.Descriptor{Digest: listed.Digest, Size: listed.Size}
+	short := ocispec.Descriptor{Digest: listed.Digest, Size: listed.Size, Annotations: map[string]string{}}
 	if created := listed.Annotations[ocispec.AnnotationCreated]; created != "" && len(created) <= maxCreated {
-		short.Annotations = map[string]string{ocispec.AnnotationCreated: created}
+		short.Annotations[ocispec.AnnotationCreated] = created
+	}
+	// It is one that is needed, so that it is no longer than a policy's.
+	if predicate := listed.Annotations[predicateAnnotation]; isAttestation(predicate) {
+		short.Annotations[predicateAnnotation] = predicate
 	}
 	if listed.ArtifactType == signatureArtifact {
 		short.ArtifactType = signatureArtifact
@@ -113,14 +117,26 @@ func (r *referrerList) digest() digest.Digest {
 	return digest.FromString(strings.Join(lines, "\n"))
 }
 
-// ordered returns the referrers to look at: the last made first, as far as they say when that was, and then the last
-// ones of the list first, because new ones are added at its end if it has an order.
+// ordered returns the referrers to look at: what signs the image before attestations, and of each the last made first,
+// as far as they say when that was, and then the last ones of the list first, because new ones are added at its end if
+// it has an order.
 func (r *referrerList) ordered() []ocispec.Descriptor {
 	ordered := slices.Clone(r.candidates)
 	slices.Reverse(ordered)
 	slices.SortStableFunc(ordered, func(a, b ocispec.Descriptor) int {
+		if byKind := cmp.Compare(rankOf(a), rankOf(b)); byKind != 0 {
+			return byKind
+		}
 		// Times in the form of RFC 3339 and in UTC, as cosign writes them, have the order of their texts.
 		return strings.Compare(b.Annotations[ocispec.AnnotationCreated], a.Annotations[ocispec.AnnotationCreated])
 	})
 	return ordered
+}
+
+// rankOf returns the rank of a referrer in the order of reading.
+func rankOf(listed ocispec.Descriptor) int {
+	if listedKind(listed) == format.KindAttestation {
+		return 1
+	}
+	return 0
 }

@@ -71,7 +71,7 @@ func (r *referrers) Read(ctx context.Context, into *Content) error {
 	if err != nil {
 		return err
 	}
-	list := &referrerList{}
+	list := &referrerList{reads: r.reads}
 	if err := list.add(raw); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ var errNoReferrers = errors.New("it has no referrers API")
 
 // listed asks the referrers API, page by page.
 func (r *referrers) listed(ctx context.Context) (*referrerList, error) {
-	list := &referrerList{}
+	list := &referrerList{reads: r.reads}
 	next := r.host.Endpoint(r.subject, "referrers", r.subject.Digest().String())
 	for page := range maxPages {
 		raw, after, err := r.page(ctx, next)

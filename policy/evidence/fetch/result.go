@@ -19,6 +19,8 @@ type Result struct {
 	// Wanted are the files beyond the limits that a caller waits for.
 	Wanted  []format.File
 	Sources []format.SourceState
+	// Predicates are the predicate types of which attestations were looked for.
+	Predicates []string
 	// Detail describes what was skipped and what failed.
 	Detail string
 	// Lookaside names the lookaside that was asked, or reports that none is configured. It is empty if that is unknown.

@@ -57,6 +57,7 @@ func (r *bundleReader) readWanted(ctx context.Context, rest []ocispec.Descriptor
 	}
 	for i, listed := range turn {
 		one.into, one.payloads, request.room = &Content{}, map[digest.Digest][]byte{}, format.MaxTotal
+		request.attestationRoom = format.MaxTotal
 		if i%readAhead == 0 {
 			one.readAhead(ctx, turn[i:min(len(turn), i+readAhead)])
 		}

@@ -22,11 +22,19 @@ type Bundle struct {
 // version 0.3, and application/vnd.dev.sigstore.bundle+json;version=0.N before.
 const BundlePrefix = "application/vnd.dev.sigstore.bundle"
 
-// ParseBundle reads a Sigstore bundle. It fails for other content, and for a bundle over the limit. Whether it has a
-// signature, or one that anybody trusts, is not checked.
+// ParseBundle reads a Sigstore bundle: a signature or an attestation. It fails for other content, and for a bundle over
+// the limit of what it is. Whether it has a signature, or one that anybody trusts, is not checked.
 func ParseBundle(raw []byte) (Bundle, error) {
-	if len(raw) > MaxFile {
-		return Bundle{}, fmt.Errorf("it has %d bytes, and a bundle has at most %d", len(raw), MaxFile)
+	bundle, err := parseBundle(raw)
+	if limit := bundle.Kind().MaxSize(); int64(len(raw)) > limit {
+		return Bundle{}, fmt.Errorf("it has %d bytes, and a bundle has at most %d", len(raw), limit)
+	}
+	return bundle, err
+}
+
+func parseBundle(raw []byte) (Bundle, error) {
+	if len(raw) > MaxAttestation {
+		return Bundle{}, fmt.Errorf("it has %d bytes, and a bundle has at most %d", len(raw), MaxAttestation)
 	}
 	var document struct {
 		MediaType    string `json:"mediaType"`
@@ -69,3 +77,11 @@ const SignPredicate = "https://sigstore.dev/cosign/sign/v1"
 
 // Attestation reports whether the bundle is about something else than a signed image.
 func (b Bundle) Attestation() bool { return b.PredicateType != "" && b.PredicateType != SignPredicate }
+
+// Kind returns the kind of its file.
+func (b Bundle) Kind() Kind {
+	if b.Attestation() {
+		return KindAttestation
+	}
+	return KindBundle
+}

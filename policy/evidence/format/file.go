@@ -8,13 +8,15 @@ import (
 
 // Bounds on the evidence of one manifest in one repository.
 const (
-	// MaxFiles is how many signatures are stored, and how many bundles.
+	// MaxFiles is how many signatures are stored, how many bundles, and how many attestations.
 	MaxFiles = 64
+	// MaxAttestation limits an attestation, in bytes: a predicate of one mebibyte in base64, and its signature.
+	MaxAttestation = 2 * MaxFile
 	// MaxFile limits the payload of a signature, and a bundle, in bytes.
 	MaxFile = 1 << 20
 	// MaxSignatureFile limits a signature file, in bytes: its payload in base64, and annotations.
 	MaxSignatureFile = 4 * MaxFile
-	// MaxTotal limits all files together, in bytes.
+	// MaxTotal limits all signatures and bundles together, in bytes, and all attestations together.
 	MaxTotal = 32 << 20
 )
 
@@ -27,16 +29,37 @@ const (
 	KindSignature Kind = iota
 	// KindBundle is a Sigstore bundle in JSON: see [ParseBundle].
 	KindBundle
+	// KindAttestation is a Sigstore bundle with a statement about the image that does not sign it.
+	KindAttestation
 	kinds
 )
 
+// Kinds returns all kinds.
+func Kinds() []Kind { return []Kind{KindSignature, KindBundle, KindAttestation} }
+
 // Name returns the name of the file of this kind with an index, from 0 on, where containers/image looks for signatures
-// and package bundle for bundles.
+// and package bundle for bundles and attestations.
 func (k Kind) Name(index int) string {
-	if k == KindBundle {
+	switch k {
+	case KindBundle:
 		return fmt.Sprintf("bundle-%d.json", index+1)
+	case KindAttestation:
+		return fmt.Sprintf("attestation-%d.json", index+1)
+	default:
+		return fmt.Sprintf("signature-%d", index+1)
 	}
-	return fmt.Sprintf("signature-%d", index+1)
+}
+
+// MaxSize returns the limit of a file of this kind, in bytes.
+func (k Kind) MaxSize() int64 {
+	switch k {
+	case KindBundle:
+		return MaxFile
+	case KindAttestation:
+		return MaxAttestation
+	default:
+		return MaxSignatureFile
+	}
 }
 
 // File is one piece of evidence.

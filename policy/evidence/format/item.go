@@ -23,6 +23,8 @@ type itemJSON struct {
 	Repository string        `json:"repository"`
 	Signatures [][]byte      `json:"signatures,omitempty"`
 	Bundles    [][]byte      `json:"bundles,omitempty"`
+	// Attestations are a later addition: an older daemon ignores them.
+	Attestations [][]byte `json:"attestations,omitempty"`
 }
 
 // MarshalJSON implements [json.Marshaler].
@@ -30,6 +32,7 @@ func (i Item) MarshalJSON() ([]byte, error) {
 	return json.Marshal(itemJSON{
 		Manifest: i.Manifest, Repository: i.Repository,
 		Signatures: Contents(i.Files, KindSignature), Bundles: Contents(i.Files, KindBundle),
+		Attestations: Contents(i.Files, KindAttestation),
 	})
 }
 
@@ -42,6 +45,7 @@ func (i *Item) UnmarshalJSON(raw []byte) error {
 	*i = Item{Manifest: read.Manifest, Repository: read.Repository}
 	i.Add(KindSignature, read.Signatures...)
 	i.Add(KindBundle, read.Bundles...)
+	i.Add(KindAttestation, read.Attestations...)
 	return nil
 }
 
@@ -63,10 +67,10 @@ func (i Item) Checked() (Item, reference.Named, error) {
 	if err != nil || !reference.IsNameOnly(named) || named.Name() != i.Repository {
 		return Item{}, nil, fmt.Errorf("%.300q is not the full name of a repository", i.Repository)
 	}
-	signatures, bundles := i.Count(KindSignature), i.Count(KindBundle)
-	if signatures > MaxFiles || bundles > MaxFiles {
-		return Item{}, nil, fmt.Errorf("%d signatures and %d bundles are more than the limit of %d of each",
-			signatures, bundles, MaxFiles)
+	signatures, bundles, attestations := i.Count(KindSignature), i.Count(KindBundle), i.Count(KindAttestation)
+	if max(signatures, bundles, attestations) > MaxFiles {
+		return Item{}, nil, fmt.Errorf("%d signatures, %d bundles and %d attestations are more than the limit of %d of each",
+			signatures, bundles, attestations, MaxFiles)
 	}
 	if len(i.Files) == 0 {
 		return Item{}, nil, errors.New("there is neither a signature nor a bundle")
@@ -82,11 +86,29 @@ func (i Item) Checked() (Item, reference.Named, error) {
 		}
 		checked.Add(KindSignature, file)
 	}
-	for n, bundle := range Contents(i.Files, KindBundle) {
-		if _, err := ParseBundle(bundle); err != nil {
-			return Item{}, nil, fmt.Errorf("bundle %d: %w", n+1, err)
-		}
-		checked.Add(KindBundle, bundle)
+	if err := checked.addBundles(i); err != nil {
+		return Item{}, nil, err
 	}
 	return checked, named, nil
+}
+
+// addBundles adds the bundles and the attestations of another item.
+func (i *Item) addBundles(from Item) error {
+	for n, bundle := range Contents(from.Files, KindBundle) {
+		if _, err := ParseBundle(bundle); err != nil {
+			return fmt.Errorf("bundle %d: %w", n+1, err)
+		}
+		i.Add(KindBundle, bundle)
+	}
+	for n, attestation := range Contents(from.Files, KindAttestation) {
+		parsed, err := ParseBundle(attestation)
+		if err == nil && !parsed.Attestation() {
+			err = errors.New("it is not an attestation")
+		}
+		if err != nil {
+			return fmt.Errorf("attestation %d: %w", n+1, err)
+		}
+		i.Add(KindAttestation, attestation)
+	}
+	return nil
 }

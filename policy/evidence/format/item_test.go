@@ -81,8 +81,8 @@ func TestAnItemIsCheckedByItsForm(t *testing.T) {
 			func(i *format.Item) { i.Repository = strings.Repeat("x", 1<<20) }, "not the full name",
 		},
 		"nothing":                  {func(i *format.Item) { i.Files = nil }, "neither"},
-		"too many signatures":      {func(i *format.Item) { *i = item(t, 65, 0) }, "65 signatures and 0 bundles"},
-		"too many bundles":         {func(i *format.Item) { *i = item(t, 0, 65) }, "0 signatures and 65 bundles"},
+		"too many signatures":      {func(i *format.Item) { *i = item(t, 65, 0) }, "65 signatures, 0 bundles"},
+		"too many bundles":         {func(i *format.Item) { *i = item(t, 0, 65) }, "0 signatures, 65 bundles"},
 		"a signature that is none": {func(i *format.Item) { i.Files[1].Bytes = []byte("hello") }, "signature 2: "},
 		"a bundle that is none":    {func(i *format.Item) { i.Files[2].Bytes = []byte("{}") }, "bundle 1: it is not"},
 		"a bundle that is too large": {

@@ -6,33 +6,34 @@ import (
 	"strings"
 )
 
-// Room is how much more may be stored: a number of bytes, and of files of each kind.
+// Room is how much more may be stored: a number of bytes, and of files of each kind. Attestations have bytes of their
+// own: they are large, and take none from what signs an image.
 type Room struct {
-	bytes int64
-	files [kinds]int
+	bytes, attested int64
+	files           [kinds]int
 }
 
 // NewRoom returns the room for the evidence of one manifest in one repository.
 func NewRoom() *Room {
-	return &Room{bytes: MaxTotal, files: [kinds]int{MaxFiles, MaxFiles}}
+	return &Room{bytes: MaxTotal, attested: MaxTotal, files: [kinds]int{MaxFiles, MaxFiles, MaxFiles}}
 }
 
 // RoomFor returns the room for files of one kind, in bytes.
 func RoomFor(kind Kind, bytes int64) *Room {
-	r := &Room{bytes: bytes}
+	r := &Room{bytes: bytes, attested: bytes}
 	r.files[kind] = MaxFiles
 	return r
 }
 
 // Take returns the files that there is room for, in their order, and uses up that room. The newest, which are the last,
-// come first, of both kinds in turn, so that neither kind displaces the other. A file over the limit does not count.
+// come first, of all kinds in turn, so that no kind displaces another. A file over the limit does not count.
 func (r *Room) Take(files []File) (taken []File) {
 	var newest [kinds][]int
 	for i, file := range slices.Backward(files) {
 		newest[file.Kind] = append(newest[file.Kind], i)
 	}
 	fits := make([]bool, len(files))
-	for i := range max(len(newest[KindSignature]), len(newest[KindBundle])) {
+	for i := range len(files) {
 		for _, ofKind := range newest {
 			if i < len(ofKind) {
 				fits[ofKind[i]] = r.fit(files[ofKind[i]])
@@ -48,11 +49,15 @@ func (r *Room) Take(files []File) (taken []File) {
 }
 
 func (r *Room) fit(file File) bool {
-	if r.files[file.Kind] == 0 || int64(len(file.Bytes)) > r.bytes {
+	bytes := &r.bytes
+	if file.Kind == KindAttestation {
+		bytes = &r.attested
+	}
+	if r.files[file.Kind] == 0 || int64(len(file.Bytes)) > *bytes {
 		return false
 	}
 	r.files[file.Kind]--
-	r.bytes -= int64(len(file.Bytes))
+	*bytes -= int64(len(file.Bytes))
 	return true
 }
 
@@ -76,13 +81,13 @@ func Trim(files []File) (kept []File, detail string) {
 	return slices.Concat(keptOthers, keptImported), strings.Join(details, "; ")
 }
 
-// MaxSatisfied limits the total size of the satisfied files of a set, in bytes. A signature has a few thousand bytes;
-// padded ones must not fill the store, because satisfied files are never evicted.
+// MaxSatisfied limits the total size of the satisfied files of a set, in bytes, and that of its attestations. A
+// signature has a few thousand bytes; padded ones must not fill the store, because satisfied files are never evicted.
 const MaxSatisfied = 4 << 20
 
 // Satisfied returns the files that are stored of some that met a requirement: each of them once, the first ones.
 func Satisfied(files []File) (stored []File) {
-	room := &Room{bytes: MaxSatisfied, files: [kinds]int{MaxFiles, MaxFiles}}
+	room := &Room{bytes: MaxSatisfied, attested: MaxSatisfied, files: [kinds]int{MaxFiles, MaxFiles, MaxFiles}}
 	for _, file := range Unique(files) {
 		if room.fit(file) {
 			stored = append(stored, File{Kind: file.Kind, Bytes: file.Bytes})

@@ -23,6 +23,8 @@ type fileSet struct {
 	Set        string `json:"set,omitempty"`
 	Signatures []file `json:"signatures,omitempty"`
 	Bundles    []file `json:"bundles,omitempty"`
+	// Attestations are a later addition. An older program does not find the files that it expects, and fetches again.
+	Attestations []file `json:"attestations,omitempty"`
 }
 
 // file describes what signature-N or bundle-N.json must contain.
@@ -55,15 +57,16 @@ func newFileSet(files []format.File) (s fileSet) {
 
 // check returns an error if no store writes such a list.
 func (s *fileSet) check() error {
-	if s.size() == 0 || len(s.Signatures) > format.MaxFiles || len(s.Bundles) > format.MaxFiles {
-		return fmt.Errorf("the record lists %d signatures and %d bundles", len(s.Signatures), len(s.Bundles))
+	if s.size() == 0 || max(len(s.Signatures), len(s.Bundles), len(s.Attestations)) > format.MaxFiles {
+		return fmt.Errorf("the record lists %d signatures, %d bundles and %d attestations",
+			len(s.Signatures), len(s.Bundles), len(s.Attestations))
 	}
 	if !strings.HasPrefix(s.Set, setPrefix) || s.Set != filepath.Base(s.Set) {
 		return fmt.Errorf("the record names the set %q", s.Set)
 	}
 	var total int64
 	for f := range s.files() {
-		if f.Size <= 0 || f.Size > format.MaxTotal-total {
+		if f.Size <= 0 || f.Size > 2*format.MaxTotal-total {
 			return errors.New("the record lists sizes that no set has")
 		}
 		total += f.Size
@@ -72,14 +75,18 @@ func (s *fileSet) check() error {
 }
 
 // size returns how many files are listed.
-func (s *fileSet) size() int { return len(s.Signatures) + len(s.Bundles) }
+func (s *fileSet) size() int { return len(s.Signatures) + len(s.Bundles) + len(s.Attestations) }
 
 // list returns the files of one kind.
 func (s *fileSet) list(kind format.Kind) *[]file {
-	if kind == format.KindBundle {
+	switch kind {
+	case format.KindBundle:
 		return &s.Bundles
+	case format.KindAttestation:
+		return &s.Attestations
+	default:
+		return &s.Signatures
 	}
-	return &s.Signatures
 }
 
 // namedFile is a file with its name and kind.
@@ -92,7 +99,7 @@ type namedFile struct {
 // files yields the files that the directory must contain.
 func (s *fileSet) files() iter.Seq[namedFile] {
 	return func(yield func(namedFile) bool) {
-		for _, kind := range []format.Kind{format.KindSignature, format.KindBundle} {
+		for _, kind := range format.Kinds() {
 			for i, f := range *s.list(kind) {
 				if !yield(namedFile{file: f, name: kind.Name(i), kind: kind}) {
 					return
@@ -104,7 +111,8 @@ func (s *fileSet) files() iter.Seq[namedFile] {
 
 // lists reports whether two sets have the same files, in any directories.
 func (s *fileSet) lists(other *fileSet) bool {
-	return slices.Equal(s.Signatures, other.Signatures) && slices.Equal(s.Bundles, other.Bundles)
+	return slices.Equal(s.Signatures, other.Signatures) && slices.Equal(s.Bundles, other.Bundles) &&
+		slices.Equal(s.Attestations, other.Attestations)
 }
 
 // blocks returns what the files and their directory take on a disk, in bytes counted in blocks.

@@ -24,8 +24,9 @@ type Info struct {
 	State policy.State
 	// Detail describes what was skipped, and why.
 	Detail string
-	// Signatures and Bundles are the numbers of files of each kind, and Imported how many of them were imported.
-	Signatures, Bundles, Imported int
+	// Signatures, Bundles and Attestations are the numbers of files of each kind, and Imported how many of them were
+	// imported.
+	Signatures, Bundles, Attestations, Imported int
 	// Satisfied is how many files met a requirement. A registry may not have them any more.
 	Satisfied int
 	// Size is the size of these files, in bytes.
@@ -93,7 +94,7 @@ func (s *Set) info(known presence) Info {
 	r := s.record
 	info := Info{
 		Manifest: r.Manifest, Repository: r.Repository, State: r.state(), Detail: r.detail(),
-		Signatures: len(r.Signatures), Bundles: len(r.Bundles),
+		Signatures: len(r.Signatures), Bundles: len(r.Bundles), Attestations: len(r.Attestations),
 		Fetched: r.Fetched, ImportedAt: r.Imported, Directory: s.files.path, AbsentSince: known.AbsentSince,
 		Satisfied: r.Satisfied.size(),
 		record:    r, satisfied: s.satisfied.path,

@@ -48,6 +48,8 @@ type record struct {
 	Fetched  time.Time            `json:"fetched,omitzero"`
 	Imported time.Time            `json:"imported,omitzero"`
 	Sources  []format.SourceState `json:"sources,omitempty"`
+	// Predicates are the predicate types of which attestations were looked for, sorted.
+	Predicates []string `json:"predicates,omitempty"`
 	// The files that were found or imported.
 	fileSet
 	// Satisfied are the files that met a requirement. No fetch removes them.
@@ -67,6 +69,7 @@ func newRecord(k Key, c Content) record {
 		Fetched:    c.FetchedAt,
 		Imported:   c.ImportedAt,
 		Sources:    c.Sources,
+		Predicates: c.Predicates,
 		Satisfied:  newFileSet(c.Satisfied),
 	}
 	if len(c.Files) == 0 {
@@ -161,7 +164,7 @@ func (r *record) state() policy.State {
 func (r *record) equal(other *record) bool {
 	return r.Outcome == other.Outcome && r.Unusable == other.Unusable &&
 		r.Detail == other.Detail && r.Omitted == other.Omitted && r.Lookaside == other.Lookaside &&
-		r.lists(&other.fileSet)
+		slices.Equal(r.Predicates, other.Predicates) && r.lists(&other.fileSet)
 }
 
 // blocks returns what the record and its files take on a disk, in bytes counted in blocks, and how much of that the

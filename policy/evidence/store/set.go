@@ -18,6 +18,8 @@ type Content struct {
 	// Satisfied are the files that met a requirement. The store adds them to those that it has.
 	Satisfied []format.File
 	Sources   []format.SourceState
+	// Predicates are the predicate types of which attestations were looked for.
+	Predicates []string
 	// Detail describes what could not be read, and why; Omitted what exceeded the limits.
 	Detail, Omitted string
 	// Lookaside names the lookaside that was asked, or reports that none is configured. It is empty if that is unknown.
@@ -81,14 +83,18 @@ func (s *Set) Evidence() policy.Evidence {
 		Directory:  s.files.path,
 		Signatures: len(r.Signatures),
 		Bundles:    len(r.Bundles),
-		Partial:    r.partial(),
-		Unusable:   r.Unusable,
-		Lookaside:  r.Lookaside,
-		Detail:     r.detail(),
-		Source:     r.source(),
-		FetchedAt:  r.Fetched,
+
+		Attestations: len(r.Attestations),
+		Predicates:   policy.NewPredicates(r.Predicates...),
+		Partial:      r.partial(),
+		Unusable:     r.Unusable,
+		Lookaside:    r.Lookaside,
+		Detail:       r.detail(),
+		Source:       r.source(),
+		FetchedAt:    r.Fetched,
 		Satisfied: policy.SatisfiedEvidence{
 			Directory: s.satisfied.path, Signatures: len(r.Satisfied.Signatures), Bundles: len(r.Satisfied.Bundles),
+			Attestations: len(r.Satisfied.Attestations),
 		},
 	}
 }
@@ -129,7 +135,7 @@ func (s *Set) Content() Content {
 	r := &s.record
 	return Content{
 		Files: r.read(s.files.path), Satisfied: s.SatisfiedFiles(),
-		Sources: r.Sources, Detail: r.Detail, Omitted: r.Omitted, Lookaside: r.Lookaside,
+		Sources: r.Sources, Predicates: r.Predicates, Detail: r.Detail, Omitted: r.Omitted, Lookaside: r.Lookaside,
 		FetchedAt: r.Fetched, ImportedAt: r.Imported,
 	}
 }

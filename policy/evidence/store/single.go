@@ -11,17 +11,16 @@ import (
 
 // ReadFiles returns the files of evidence, as they are in its directory.
 func ReadFiles(of policy.Evidence) (files []format.File, err error) {
-	for _, kind := range []struct {
-		kind  format.Kind
-		count int
-		limit int64
-	}{{format.KindSignature, of.Signatures, format.MaxSignatureFile}, {format.KindBundle, of.Bundles, format.MaxFile}} {
-		for i := range kind.count {
-			raw, err := readFile(filepath.Join(of.Directory, kind.kind.Name(i)), kind.limit)
+	counts := map[format.Kind]int{
+		format.KindSignature: of.Signatures, format.KindBundle: of.Bundles, format.KindAttestation: of.Attestations,
+	}
+	for _, kind := range format.Kinds() {
+		for i := range counts[kind] {
+			raw, err := readFile(filepath.Join(of.Directory, kind.Name(i)), kind.MaxSize())
 			if err != nil {
 				return nil, err
 			}
-			files = append(files, format.File{Kind: kind.kind, Bytes: raw})
+			files = append(files, format.File{Kind: kind, Bytes: raw})
 		}
 	}
 	return files, nil

@@ -1,0 +1,143 @@
+package condition_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/countersign/countersign/policy/internal/condition"
+)
+
+// hostile are statements with predicates of 1 MiB and expressions that are as slow as possible with them.
+func hostile(t testing.TB) map[string]struct {
+	expression string
+	statement  map[string]any
+} {
+	t.Helper()
+	numbers := `{"predicate":{"a":[` + strings.Repeat("1,", 500_000) + `1],"b":[` + strings.Repeat("1,", 1000) + `1]}}`
+	many := strings.Repeat("[[]],", 100_000) + `[]]`
+	lists := `{"predicate":{"a":[` + many + `,"b":[` + many + `}}`
+	text := `{"predicate":{"n":[` + strings.Repeat("1,", 10_000) + `1],"s":"` + strings.Repeat("a", 1<<20) + `"}}`
+	texts := `{"predicate":{"n":["` + strings.Repeat(strings.Repeat("a", 400)+`","`, 2500) + `"]}}`
+	names := &strings.Builder{}
+	for i := range 60_000 {
+		fmt.Fprintf(names, `"name-%d":%d,`, i, i)
+	}
+	object := `{"predicate":{` + names.String() + `"z":1}}`
+	deep := `{"predicate":{"a":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"b":` +
+		strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`
+	type hostile = struct {
+		expression string
+		statement  map[string]any
+	}
+	made := func(expression, statement string) hostile { return hostile{expression, statementOf(t, statement)} }
+	return map[string]hostile{
+		"a loop over all":               made(`predicate.a.all(a, a > 0)`, numbers),
+		"nested loops":                  made(`predicate.a.all(a, predicate.a.all(b, predicate.a.all(c, a == b)))`, numbers),
+		"a filter":                      made(`predicate.a.filter(a, a > 0).size() > 1`, numbers),
+		"a map of maps":                 made(`predicate.a.map(a, predicate.a.map(b, a + b)).size() > 1`, numbers),
+		"equal lists":                   made(`predicate.a == predicate.b`, lists),
+		"equal lists in a loop":         made(`predicate.b.all(x, predicate.a == predicate.b)`, lists),
+		"contained lists":               made(`predicate.a.all(x, x in predicate.b)`, lists),
+		"deep lists":                    made(`predicate.a == predicate.b`, deep),
+		"the size of a text in a loop":  made(`predicate.n.all(x, size(predicate.s) > 0)`, text),
+		"conversions of a text":         made(`predicate.n.all(x, bytes(predicate.s) == bytes(predicate.s))`, text),
+		"a number from a text":          made(`predicate.n.all(x, double(predicate.s) > 0.0)`, text),
+		"a text in a text":              made(`predicate.n.all(x, !predicate.s.contains("aaaaaaaaaaaaaaaab"))`, text),
+		"the end of a text":             made(`predicate.n.all(x, predicate.s.endsWith(predicate.s))`, text),
+		"texts joined":                  made(`predicate.n.all(x, predicate.s + predicate.s != "")`, text),
+		"a pattern of a large text":     made(`predicate.s.matches("(a*)*b")`, text),
+		"a pattern of many texts":       made(`predicate.n.all(x, !x.matches("(a|a?)*(a|aa)*(a|a)+b"))`, texts),
+		"a large pattern of many texts": made(`predicate.n.all(x, !x.matches("(a?){60}b$"))`, texts),
+		"all names":                     made(`predicate.all(k, predicate[k] >= 0)`, object),
+		"an object":                     made(`predicate == predicate && statement == statement`, object),
+	}
+}
+
+// TestNothingCostsMoreThanItsBound measures the processor time of the thread, because the machine may be busy; and the
+// best of several evaluations, because memory is collected.
+func TestNothingCostsMoreThanItsBound(t *testing.T) {
+	// The bound is 5 ms on a machine of our size; a slower one takes more.
+	bound := 15 * time.Millisecond
+	if raceEnabled {
+		bound *= 20
+	}
+	for name, test := range hostile(t) {
+		t.Run(name, func(t *testing.T) {
+			compiled, err := condition.Compile(test.expression)
+			if err != nil {
+				t.Fatal(err)
+			}
+			best := time.Hour
+			for range 20 {
+				best = min(best, processorTime(t, func() { _, err = compiled.Holds(test.statement) }))
+				if best <= bound {
+					break
+				}
+			}
+			t.Logf("%v, %v", best, err)
+			if best > bound {
+				t.Errorf("it took %v, and the bound is %v: %v", best, bound, err)
+			}
+		})
+	}
+}
+
+func processorTime(t *testing.T, run func()) time.Duration {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	used := func() time.Duration {
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(now.Nano())
+	}
+	before := used()
+	run()
+	return used() - before
+}
+
+// TestOrdinaryConditionsAreWithinTheBounds with an SBOM of five thousand packages.
+func TestOrdinaryConditionsAreWithinTheBounds(t *testing.T) {
+	packages := &strings.Builder{}
+	for i := range 5000 {
+		fmt.Fprintf(packages, `{"name":"package-%d","versionInfo":"1.2.%d","licenseDeclared":"MIT"},`, i, i)
+	}
+	packages.WriteString(`{"name":"last","licenseDeclared":"MIT"}`)
+	statement := statementOf(t, `{"predicate":{"packages":[`+packages.String()+`]}}`)
+	compiled, err := condition.Compile(`!predicate.packages.exists(p, p.licenseDeclared == "AGPL-3.0")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if holds, err := compiled.Holds(statement); !holds || err != nil {
+		t.Errorf("holds: %t, error: %v", holds, err)
+	}
+}
+
+func BenchmarkHostile(b *testing.B) {
+	for name, test := range hostile(b) {
+		compiled, err := condition.Compile(test.expression)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				_, _ = compiled.Holds(test.statement)
+			}
+		})
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	for b.Loop() {
+		if _, err := condition.Compile(`predicate.a.all(a, a.b == "x" && a.c.matches("^y"))`); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
