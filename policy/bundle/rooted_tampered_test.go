@@ -31,7 +31,7 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 		return with(func(b bundletest.Bundle) {
 			b.VerificationMaterial.TimestampVerificationData = nil
 			for _, response := range responses {
-				addStamp(b, response)
+				b.Stamp(response)
 			}
 		})
 	}
@@ -43,36 +43,36 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 		})
 	}
 	replaced := func(old, by string) []byte {
-		return recorded(d.second, func(body []byte) []byte {
+		return recorded(d.Second, func(body []byte) []byte {
 			if !bytes.Contains(body, []byte(old)) {
 				t.Fatalf("there is no %q in %s", old, body)
 			}
 			return bytes.Replace(body, []byte(old), []byte(by), 1)
 		})
 	}
-	stamp := d.stamper.Stamp(t, signature, time.Now().Add(time.Minute))
+	stamp := d.Stamper.Stamp(t, signature, time.Now().Add(time.Minute))
 	flipped := bytes.Clone(stamp)
 	flipped[len(flipped)-5] ^= 1
-	renamed := &bundletest.Tiles{Key: d.second.Key, Origin: "log3.example"}
+	renamed := &bundletest.Tiles{Key: d.Second.Key, Origin: "log3.example"}
 	const noTime, notThis = "its log entry has no signed time", "verifying log entry"
 	cases := map[string]tampered{
 		// Timestamps.
 		"no timestamp":                     rejected(stamps(), noTime+", and it has no timestamp (RFC 3161)"),
-		"a timestamp by another authority": rejected(stamps(theirs.stamper.Stamp(t, signature, time.Now())), noTime),
-		"a timestamp of another signature": rejected(stamps(d.stamper.Stamp(t, []byte("x"), time.Now())), "hashed messages"),
+		"a timestamp by another authority": rejected(stamps(theirs.Stamper.Stamp(t, signature, time.Now())), noTime),
+		"a timestamp of another signature": rejected(stamps(d.Stamper.Stamp(t, []byte("x"), time.Now())), "hashed messages"),
 		"the timestamp of another bundle": rejected(with(func(b bundletest.Bundle) {
 			b.VerificationMaterial.TimestampVerificationData = again.VerificationMaterial.TimestampVerificationData
 		}), "hashed messages don't match"),
 		"a timestamp before the certificate": rejected(
-			stamps(d.stamper.Stamp(t, signature, time.Now().Add(-time.Minute))), "not yet valid"),
+			stamps(d.Stamper.Stamp(t, signature, time.Now().Add(-time.Minute))), "not yet valid"),
 		"a timestamp after the certificate": rejected(
-			stamps(d.stamper.Stamp(t, signature, time.Now().Add(11*time.Minute))), "expired"),
+			stamps(d.Stamper.Stamp(t, signature, time.Now().Add(11*time.Minute))), "expired"),
 		"a timestamp after the certificate, and one in time": rejected(
-			stamps(d.stamper.Stamp(t, signature, time.Now().Add(11*time.Minute)), stamp), "expired"),
+			stamps(d.Stamper.Stamp(t, signature, time.Now().Add(11*time.Minute)), stamp), "expired"),
 		"a timestamp after the authority": rejected(
-			stamps(d.stamper.Stamp(t, signature, time.Now().Add(48*time.Hour))), "no timestamp in it counts"),
+			stamps(d.Stamper.Stamp(t, signature, time.Now().Add(48*time.Hour))), "no timestamp in it counts"),
 		"a timestamp before the authority": rejected(
-			stamps(d.stamper.Stamp(t, signature, time.Now().Add(-48*time.Hour))), "no timestamp in it counts"),
+			stamps(d.Stamper.Stamp(t, signature, time.Now().Add(-48*time.Hour))), "no timestamp in it counts"),
 		"a bit of the timestamp":       rejected(stamps(flipped), "by none of the trusted root's timestamp authorities"),
 		"half a timestamp":             rejected(stamps(stamp[:len(stamp)/2]), "not a response of a timestamp authority"),
 		"an empty timestamp":           rejected(stamps(nil), "not a response of a timestamp authority"),
@@ -81,13 +81,13 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 		"a large timestamp":            rejected(stamps(make([]byte, 40<<10)), "the maximum is 32768"),
 		"nine timestamps":              rejected(stamps(slices.Repeat([][]byte{stamp}, 9)...), "it has 9 timestamps"),
 		"a timestamp with a stranger's certificate": rejected(
-			stamps(theirs.stamper.StampAs(t, signature, time.Now(), crypto.SHA256, true)), "by none of"),
+			stamps(theirs.Stamper.StampAs(t, signature, time.Now(), crypto.SHA256, true)), "by none of"),
 		// Entries of Rekor v2.
 		"no entry": rejected(with(func(b bundletest.Bundle) { b.VerificationMaterial.TlogEntries = nil }),
 			"it is recorded by no transparency log"),
-		"another log's entry": rejected(recorded(theirs.second, bytes.Clone), "by another log than the trusted root's"),
+		"another log's entry": rejected(recorded(theirs.Second, bytes.Clone), "by another log than the trusted root's"),
 		"another log's entry under the name of the right one": rejected(with(func(b bundletest.Bundle) {
-			made := theirs.second.Entry(t, d.second.Body(t, b, nil))
+			made := theirs.Second.Entry(t, d.Second.Body(t, b, nil))
 			made.LogId = good.VerificationMaterial.TlogEntries[0].LogId
 			b.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{made}
 		}), notThis),
@@ -98,7 +98,7 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 			_, other := d.Certify(t, builder)
 			changed := b.Clone().Certified(other)
 			b.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{
-				d.second.Entry(t, d.second.Body(t, changed, nil)),
+				d.Second.Entry(t, d.Second.Body(t, changed, nil)),
 			}
 		}), notThis),
 		"an entry for the key without its certificate": rejected(with(func(b bundletest.Bundle) {
@@ -106,14 +106,14 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 			changed := b.Clone()
 			changed.VerificationMaterial.Content = nil
 			b.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{
-				d.second.Entry(t, d.second.Body(t, changed, key.Public())),
+				d.Second.Entry(t, d.Second.Body(t, changed, key.Public())),
 			}
 		}), notThis),
 		"an entry of another payload": rejected(with(func(b bundletest.Bundle) {
 			changed := b.Clone()
 			changed.GetDsseEnvelope().Payload = []byte("{}")
 			b.VerificationMaterial.TlogEntries = []*rekor.TransparencyLogEntry{
-				d.second.Entry(t, d.second.Body(t, changed, nil)),
+				d.Second.Entry(t, d.Second.Body(t, changed, nil)),
 			}
 		}), notThis),
 		"a log with another origin": rejected(recorded(renamed, bytes.Clone), notThis),
@@ -133,7 +133,7 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 			e.InclusionProof.Checkpoint = again.VerificationMaterial.TlogEntries[0].InclusionProof.Checkpoint
 		}), notThis),
 		"another log's checkpoint": rejected(entry(func(e *rekor.TransparencyLogEntry) {
-			e.InclusionProof.Checkpoint.Envelope = theirs.second.Checkpoint(t, e.InclusionProof.RootHash)
+			e.InclusionProof.Checkpoint.Envelope = theirs.Second.Checkpoint(t, e.InclusionProof.RootHash)
 		}), notThis),
 		"a checkpoint without a signature": rejected(entry(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionProof.Checkpoint.Envelope, _, _ = strings.Cut(e.InclusionProof.Checkpoint.Envelope, "— ")
@@ -166,8 +166,8 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 		"a body with another spec":   rejected(replaced(`"hashedRekordV002"`, `"hashedRekordV003"`), "entry 1: "),
 		"a body without a signature": rejected(replaced(`"signature"`, `"signatures"`), "entry 1: "),
 		"a body that is no JSON": rejected(
-			recorded(d.second, func([]byte) []byte { return []byte("x") }), "its body: "),
-		"a large body": rejected(recorded(d.second, func(body []byte) []byte {
+			recorded(d.Second, func([]byte) []byte { return []byte("x") }), "its body: "),
+		"a large body": rejected(recorded(d.Second, func(body []byte) []byte {
 			return append(body, bytes.Repeat([]byte{' '}, 70_000)...)
 		}), "its body is larger than 65536 bytes"),
 		"nine entries": rejected(with(func(b bundletest.Bundle) {
@@ -178,12 +178,12 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 		"another image":                   rejected(bundleOf(t, d, digest.FromString("x")).JSON(t), "it signs another image"),
 	}
 	stranger := theirs.unseen(t)
-	d.second.Record(t, stranger, nil)
+	d.Second.Record(t, stranger, nil)
 	d.stamp(t, stranger)
 	cases["another authority's certificate, seen by ours"] = rejected(stranger.JSON(t), "signed by unknown authority")
 	changed := d.full(t)
 	changed.GetDsseEnvelope().Payload = bytes.Replace(changed.GetDsseEnvelope().Payload, []byte(":v1"), []byte(":v2"), 1)
-	d.second.Record(t, changed, nil)
+	d.Second.Record(t, changed, nil)
 	changed.VerificationMaterial.TlogEntries = changed.VerificationMaterial.TlogEntries[1:]
 	cases["a changed payload, recorded"] = rejected(changed.JSON(t), "its signature is not by the required signer")
 	refuseAll(t, required(t, d.rooted(t)), good, cases)
@@ -204,7 +204,7 @@ func bundleOf(t *testing.T, d *deployment, image digest.Digest) bundletest.Bundl
 	t.Helper()
 	key, certificate := d.Certify(t, builder)
 	b := bundletest.Sign(t, key, image, tagged).Certified(certificate)
-	d.second.Record(t, b, nil)
+	d.Second.Record(t, b, nil)
 	d.stamp(t, b)
 	return b
 }

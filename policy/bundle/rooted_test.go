@@ -6,9 +6,6 @@ import (
 	"testing"
 	"time"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/bundle/bundletest"
 	"github.com/countersign/countersign/policy/internal/trustedroot/trustedroottest"
@@ -17,23 +14,15 @@ import (
 // deployment is a set of services: an authority and a log of Rekor's first version, a log of the second, and a
 // timestamp authority. sigstore-go's virtual Sigstore stands for Fulcio and Rekor, which need databases or accounts.
 type deployment struct {
-	*bundletest.Sigstore
+	*bundletest.Services
 
-	second  *bundletest.Tiles
-	stamper *trustedroottest.Stamper
-	file    trustedroottest.File
+	file trustedroottest.File
 }
 
 func newDeployment(t testing.TB) *deployment {
 	t.Helper()
-	d := &deployment{
-		bundletest.NewSigstore(t), bundletest.NewTiles(t), trustedroottest.NewStamper(t, trustedroottest.Around()),
-		trustedroottest.File{},
-	}
-	d.file = d.TrustedRoot(t).
-		Log(t, trustedroottest.Around(), d.second.URL(), d.second.Public()).
-		Stamper(trustedroottest.Around(), d.stamper.Leaf, d.stamper.Root)
-	return d
+	services := bundletest.NewServices(t)
+	return &deployment{services, services.File(t)}
 }
 
 // rooted returns a requirement by the deployment's trusted root.
@@ -52,23 +41,14 @@ func (d *deployment) unseen(t testing.TB) bundletest.Bundle {
 // stamp adds a timestamp of a minute after the certificate was issued.
 func (d *deployment) stamp(t testing.TB, b bundletest.Bundle) {
 	t.Helper()
-	addStamp(b, d.stamper.Stamp(t, b.GetDsseEnvelope().Signatures[0].Sig, time.Now().Add(time.Minute)))
-}
-
-func addStamp(b bundletest.Bundle, response []byte) {
-	material := b.VerificationMaterial
-	if material.TimestampVerificationData == nil {
-		material.TimestampVerificationData = new(protobundle.TimestampVerificationData)
-	}
-	material.TimestampVerificationData.Rfc3161Timestamps = append(
-		material.TimestampVerificationData.Rfc3161Timestamps, &common.RFC3161SignedTimestamp{SignedTimestamp: response})
+	b.Stamp(d.Stamper.Stamp(t, b.GetDsseEnvelope().Signatures[0].Sig, time.Now().Add(time.Minute)))
 }
 
 // full signs as cosign does with a timestamp authority and Rekor v2.
 func (d *deployment) full(t testing.TB) bundletest.Bundle {
 	t.Helper()
 	b := d.unseen(t)
-	d.second.Record(t, b, nil)
+	d.Second.Record(t, b, nil)
 	d.stamp(t, b)
 	return b
 }
@@ -100,9 +80,9 @@ func TestBundlesThatATrustedRootAccepts(t *testing.T) {
 		return b
 	}
 	stamped := func(b bundletest.Bundle) { d.stamp(t, b) }
-	second := func(b bundletest.Bundle) { d.second.Record(t, b, key.Public()) }
+	second := func(b bundletest.Bundle) { d.Second.Record(t, b, key.Public()) }
 	foreign := func(b bundletest.Bundle) {
-		addStamp(b, trustedroottest.NewStamper(t, trustedroottest.Around()).
+		b.Stamp(trustedroottest.NewStamper(t, trustedroottest.Around()).
 			Stamp(t, b.GetDsseEnvelope().Signatures[0].Sig, time.Now()))
 	}
 	for name, test := range map[string]struct {
@@ -132,7 +112,7 @@ func TestBundlesThatATrustedRootAccepts(t *testing.T) {
 			d.Record(t, b, key.PEM(t), time.Now())
 		})},
 		"a key on P-384 and Rekor v2": {byP384, with(bundletest.Sign(t, p384, subject, tagged), func(b bundletest.Bundle) {
-			d.second.Record(t, b, p384.Public())
+			d.Second.Record(t, b, p384.Public())
 		})},
 		"a key and a timestamp, where no log is required": {keyUnlogged, keyed(stamped)},
 	} {
@@ -148,7 +128,7 @@ func TestATrustedRootNeedsEveryRequiredParty(t *testing.T) {
 	d, theirs := newDeployment(t), newDeployment(t)
 	full, promised, key := d.full(t), d.Sign(t, builder, subject, tagged), bundletest.NewKey(t)
 	keyed := bundletest.Sign(t, key, subject, tagged)
-	d.second.Record(t, keyed, key.Public())
+	d.Second.Record(t, keyed, key.Public())
 	past := trustedroottest.Period{Start: time.Now().Add(-48 * time.Hour), End: time.Now().Add(-24 * time.Hour)}
 	from := d.file
 	parts := func(authorities, logs, stampers trustedroottest.File) trustedroottest.File {
@@ -158,7 +138,7 @@ func TestATrustedRootNeedsEveryRequiredParty(t *testing.T) {
 		return made
 	}
 	expired := func() trustedroottest.File {
-		return trustedroottest.NewFile().Log(t, past, d.second.URL(), d.second.Public())
+		return trustedroottest.NewFile().Log(t, past, d.Second.URL(), d.Second.Public())
 	}
 	none := func(requirement map[string]any) { requirement["tlog"] = "none" }
 	same := func(map[string]any) {}
@@ -245,10 +225,10 @@ func logsIn(t *testing.T, d *deployment, period trustedroottest.Period) trustedr
 func TestAFindingByAnUndatedEntryExpires(t *testing.T) {
 	d, key := newDeployment(t), bundletest.NewKey(t)
 	keyed := bundletest.Sign(t, key, subject, tagged)
-	d.second.Record(t, keyed, key.Public())
+	d.Second.Record(t, keyed, key.Public())
 	soon := time.Now().Add(30 * time.Minute)
 	file := trustedroottest.NewFile().
-		Log(t, trustedroottest.Period{Start: time.Unix(1, 0), End: soon}, d.second.URL(), d.second.Public())
+		Log(t, trustedroottest.Period{Start: time.Unix(1, 0), End: soon}, d.Second.URL(), d.Second.Public())
 	requirement := bundletest.Rooted(t, file, builder)
 	keyOnly(t, key)(requirement)
 	finding := newSample(t, manifest, keyed.JSON(t)).judge(t, required(t, requirement))

@@ -124,3 +124,13 @@ func (s Statement) JSON(t testing.TB) []byte {
 	}
 	return raw
 }
+
+// Stamp adds a response of a timestamp authority.
+func (b Bundle) Stamp(response []byte) {
+	material := b.VerificationMaterial
+	if material.TimestampVerificationData == nil {
+		material.TimestampVerificationData = new(protobundle.TimestampVerificationData)
+	}
+	material.TimestampVerificationData.Rfc3161Timestamps = append(
+		material.TimestampVerificationData.Rfc3161Timestamps, &common.RFC3161SignedTimestamp{SignedTimestamp: response})
+}
