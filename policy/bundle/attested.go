@@ -164,7 +164,7 @@ func (r *requirement) judgeSubjects(about []subject, image *image) result {
 	var claimed []string
 	for _, subject := range about {
 		name, ok := subject.repository()
-		if ok && r.identity.accepts(image.reference, name) {
+		if ok && r.identity.Accepts(image.reference, name) {
 			return result{met: true}
 		}
 		if ok {
@@ -176,7 +176,7 @@ func (r *requirement) judgeSubjects(about []subject, image *image) result {
 	}
 	return result{cause: policy.OtherName, reason: fmt.Sprintf(
 		"it is a valid attestation by the right %s for %s, which %s does not accept for %s",
-		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
+		r.signers(), strings.Join(claimed, ", "), r.identity.Kind, image.reference)}
 }
 
 // judgeCondition evaluates the condition over a statement. The result is empty if it is true, or if there is none.

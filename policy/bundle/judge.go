@@ -162,7 +162,7 @@ func (r *requirement) wantsName(bundle *signed, image *image) string {
 	return fmt.Sprintf("%s is a valid signature of %s by the right %s, but it names no repository, so nothing ties "+
 		"it to %s: sign again with \"cosign sign -a docker-reference=%s …\", or let the digest suffice with "+
 		"identity = \"digest\" under [bundles] in config.toml, or under [bundles.namespaces] for one namespace",
-		bundle.name, image.manifest.Digest, r.signers(), image.reference, r.identity.wanted(image.reference))
+		bundle.name, image.manifest.Digest, r.signers(), image.reference, r.identity.Wanted(image.reference))
 }
 
 func unmet(reason policy.Reason, format string, args ...any) policy.Finding {

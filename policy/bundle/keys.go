@@ -55,10 +55,22 @@ func publicKeys(one []byte, several [][]byte) ([]crypto.PublicKey, error) {
 	return keys, nil
 }
 
-func parseKeys(one []byte, several [][]byte) ([]*key, error) {
-	publics, err := publicKeys(one, several)
+// parseKeys parses the keys of a requirement. With the field hash, which is an extension, its RSA keys sign with that
+// hash only.
+func parseKeys(d document) ([]*key, error) {
+	publics, err := publicKeys(d.KeyData, d.KeyDatas)
 	if err != nil {
 		return nil, err
+	}
+	var named crypto.Hash
+	switch d.Hash {
+	case "":
+	case "sha384":
+		named = crypto.SHA384
+	case "sha512":
+		named = crypto.SHA512
+	default:
+		return nil, fmt.Errorf("hash is %q", d.Hash)
 	}
 	keys := make([]*key, len(publics))
 	for i, public := range publics {
@@ -68,6 +80,11 @@ func parseKeys(one []byte, several [][]byte) ([]*key, error) {
 		}
 		// A key of an unsupported kind is not an error: containers/image accepts it in addition to a key of Rekor.
 		keys[i] = &key{verifier: newVerifier(public), fingerprint: sha256.Sum256(der)}
+		if one, ok := public.(*rsa.PublicKey); ok && named != 0 {
+			keys[i].verifier = &verifier{public: public}
+			keys[i].add(signature.LoadRSAPKCS1v15Verifier(one, named))
+			keys[i].add(signature.LoadRSAPSSVerifier(one, named, nil))
+		}
 	}
 	return keys, nil
 }

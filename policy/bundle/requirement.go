@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/internal/condition"
 	"github.com/countersign/countersign/policy/internal/fulcio"
+	"github.com/countersign/countersign/policy/internal/signedidentity"
 )
 
 // requirement is a compiled sigstoreSigned or attested requirement. It trusts keys, or an authority.
@@ -24,7 +26,7 @@ type requirement struct {
 	logs map[string]*root.TransparencyLog
 	// trusted, if set, has the logs and the authorities instead.
 	trusted  *trusted
-	identity identity
+	identity signedidentity.Identity
 	// predicateType and where belong to attested requirements: which attestations count, and for which predicates. where
 	// is nil if any predicate will do.
 	predicateType string
@@ -33,18 +35,20 @@ type requirement struct {
 
 // document is a sigstoreSigned or attested requirement as package signature writes it: without paths.
 type document struct {
-	Type                policy.Kind     `json:"type"`
-	KeyData             []byte          `json:"keyData"`
-	KeyDatas            [][]byte        `json:"keyDatas"`
-	RekorPublicKeyData  []byte          `json:"rekorPublicKeyData"`
-	RekorPublicKeyDatas [][]byte        `json:"rekorPublicKeyDatas"`
-	TrustedRootData     []byte          `json:"trustedRootData"`
-	TLog                string          `json:"tlog"`
-	Fulcio              *keyless        `json:"fulcio"`
-	PKI                 *pki            `json:"pki"`
-	SignedIdentity      json.RawMessage `json:"signedIdentity"`
-	PredicateType       string          `json:"predicateType"`
-	Where               string          `json:"where"`
+	Type                policy.Kind `json:"type"`
+	KeyData             []byte      `json:"keyData"`
+	KeyDatas            [][]byte    `json:"keyDatas"`
+	RekorPublicKeyData  []byte      `json:"rekorPublicKeyData"`
+	RekorPublicKeyDatas [][]byte    `json:"rekorPublicKeyDatas"`
+	TrustedRootData     []byte      `json:"trustedRootData"`
+	TLog                string      `json:"tlog"`
+	// Hash is that of RSA keys; see parseKeys.
+	Hash           string          `json:"hash"`
+	Fulcio         *keyless        `json:"fulcio"`
+	PKI            *pki            `json:"pki"`
+	SignedIdentity json.RawMessage `json:"signedIdentity"`
+	PredicateType  string          `json:"predicateType"`
+	Where          string          `json:"where"`
 }
 
 type keyless struct {
@@ -75,6 +79,13 @@ func (j *Judge) requirement(asked *policy.Requirement) (*requirement, error) {
 	return made, nil
 }
 
+// strictly decodes JSON and refuses fields that the value does not have.
+func strictly(raw []byte, value any) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(value)
+}
+
 // newRequirement parses a requirement. containers/image and package signature have parsed it before and found no
 // problem, so an error is a bug: a requirement that is parsed only in part would require less.
 func newRequirement(raw []byte) (*requirement, error) {
@@ -86,7 +97,7 @@ func newRequirement(raw []byte) (*requirement, error) {
 	if err != nil {
 		return nil, err
 	}
-	if made.identity, err = parseIdentity(d.SignedIdentity); err != nil {
+	if made.identity, err = signedidentity.Parse(d.SignedIdentity); err != nil {
 		return nil, err
 	}
 	if made.logs, err = parseLogs(d.RekorPublicKeyData, d.RekorPublicKeyDatas); err != nil {
@@ -124,7 +135,7 @@ func (r *requirement) addSigners(d document) (err error) {
 	hasKeys := d.KeyData != nil || d.KeyDatas != nil
 	switch {
 	case hasKeys && d.Fulcio == nil && d.PKI == nil:
-		r.keys, err = parseKeys(d.KeyData, d.KeyDatas)
+		r.keys, err = parseKeys(d)
 	case !hasKeys && d.Fulcio != nil && d.PKI == nil:
 		r.authority, err = d.Fulcio.authority(r)
 	case !hasKeys && d.Fulcio == nil && d.PKI != nil && r.trusted == nil:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/distribution/reference"
 
+	"github.com/countersign/countersign/policy/internal/signedidentity"
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
@@ -144,7 +145,7 @@ func (s subject) repository() (name string, ok bool) {
 		return s.reference, true
 	}
 	host, _, isPath := strings.Cut(s.name, "/")
-	if !isPath || len(s.name) > maxReference || host != "localhost" && !strings.ContainsAny(host, ".:") {
+	if !isPath || len(s.name) > signedidentity.MaxReference || host != "localhost" && !strings.ContainsAny(host, ".:") {
 		return "", false
 	}
 	if _, err := reference.ParseNormalizedNamed(s.name); err != nil {

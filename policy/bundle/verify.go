@@ -43,7 +43,7 @@ func (r *requirement) judgeOne(bundle *signed, image *image) result {
 		switch {
 		case !subject.named:
 			nameless = true
-		case r.identity.accepts(image.reference, subject.reference):
+		case r.identity.Accepts(image.reference, subject.reference):
 			return result{met: true}
 		default:
 			claimed = append(claimed, fmt.Sprintf("%q", subject.reference))
@@ -55,7 +55,7 @@ func (r *requirement) judgeOne(bundle *signed, image *image) result {
 	}
 	return result{cause: policy.OtherName, reason: fmt.Sprintf(
 		"it is a valid signature by the right %s for %s, which %s does not accept for %s",
-		r.signers(), strings.Join(claimed, ", "), r.identity.kind, image.reference)}
+		r.signers(), strings.Join(claimed, ", "), r.identity.Kind, image.reference)}
 }
 
 // subjectsFor returns the subjects that are the image, and the digest that matches.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/internal/fulcio"
+	"github.com/countersign/countersign/policy/internal/signedidentity"
 )
 
 func adviseReject(*policy.Requirement, policy.Cause, reference.Named) string {
@@ -145,7 +146,12 @@ func (w wanted) name(named reference.Named) string {
 		return identity.DockerReference
 	case "exactRepository":
 		return identity.DockerRepository
-	case "remapIdentity":
+	case signedidentity.RemapRepository:
+		if rest, ok := strings.CutPrefix(named.Name(), identity.Prefix); ok {
+			return identity.SignedPrefix + rest
+		}
+		return named.Name()
+	case signedidentity.RemapIdentity:
 		if rest, ok := strings.CutPrefix(named.String(), identity.Prefix); ok {
 			return identity.SignedPrefix + rest
 		}
@@ -159,8 +165,9 @@ func (w wanted) otherwise() string {
 	case "", "matchRepoDigestOrExact", "matchExact":
 		return "; or use signedIdentity matchRepository: cosign's old format contains the repository without a tag, which " +
 			"no other signedIdentity accepts for the image's own name"
-	case "remapIdentity":
-		return "; remapIdentity requires a tag or a digest in the signed name, which cosign's old format lacks"
+	case signedidentity.RemapIdentity:
+		return "; remapIdentity requires a tag or a digest in the signed name, which cosign's old format lacks: " +
+			"remapRepository, an extension of countersign, does not"
 	default:
 		return ""
 	}

@@ -2,9 +2,6 @@ package signature
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -96,24 +93,8 @@ func publicKeyFingerprints(requirement *policy.Requirement) (all []string) {
 	for _, key := range public {
 		if der, err := x509.MarshalPKIXPublicKey(key); err == nil {
 			sum := sha256.Sum256(der)
-			all = append(all, "sha256:"+hex.EncodeToString(sum[:])+limits(key))
+			all = append(all, "sha256:"+hex.EncodeToString(sum[:]))
 		}
 	}
 	return all
-}
-
-// limits describes whether cosign 3.1.3's signatures with a key in the old format are not accepted: containers/image
-// v5.42.0 verifies each kind of key with SHA-256, and Ed25519 without prehashing (internal/sigstore_payload.go).
-func limits(key crypto.PublicKey) string {
-	switch key := key.(type) {
-	case *ecdsa.PublicKey:
-		if size := key.Curve.Params().BitSize; size == 384 || size == 521 {
-			return fmt.Sprintf(" (ECDSA on P-%d, for which cosign's old format uses another hash than the SHA-256 that "+
-				"containers/image verifies: sign with a bundle)", size)
-		}
-	case ed25519.PublicKey:
-		return " (Ed25519, for which cosign's old format signs a hash, but containers/image verifies the statement: " +
-			"sign with a bundle)"
-	}
-	return ""
 }

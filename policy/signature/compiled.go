@@ -31,6 +31,8 @@ const (
 type compiled struct {
 	policy *signature.Policy
 	own    *own
+	// others, if set, judges signatures with the hash that belongs to their key, which containers/image cannot verify.
+	others *own
 	// expires reports whether the requirement depends on the time of day.
 	expires bool
 	// certificates reports whether it depends on certificates in the signatures; validityBounds are when the requirement's
@@ -70,6 +72,9 @@ func (j *Judge) compile(requirement *policy.Requirement) (*compiled, error) {
 			return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
 		}
 		made.keys = publicKeyFingerprints(requirement)
+		if made.others, err = newOthers(requirement.JSON); err != nil {
+			return nil, fmt.Errorf("requirement %s: %w", requirement.ID, err)
+		}
 	}
 	j.requirements.Add(requirement.ID, made)
 	return made, nil
@@ -84,7 +89,7 @@ func extended(requirement *policy.Requirement) bool {
 	if json.Unmarshal(requirement.JSON, &t) != nil {
 		return false
 	}
-	return t.TrustedRootData != nil || t.Fulcio != nil && t.Fulcio.Extended()
+	return t.TrustedRootData != nil || t.Hash != "" || t.Fulcio != nil && t.Fulcio.Extended()
 }
 
 // addCertificates adds the validity bounds of the certificates of a requirement with "pki".

@@ -2,9 +2,11 @@ package signature
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/countersign/countersign/policy"
+	"github.com/countersign/countersign/policy/internal/signedidentity"
 	"github.com/countersign/countersign/policy/text"
 )
 
@@ -63,7 +65,10 @@ func (w wanted) described() string {
 		return "exactly " + identity.DockerReference
 	case "exactRepository":
 		return "the repository " + identity.DockerRepository + ", with any tag"
-	case "remapIdentity":
+	case signedidentity.RemapRepository:
+		return fmt.Sprintf("the image's repository with %s instead of %s, with any tag",
+			identity.SignedPrefix, identity.Prefix)
+	case signedidentity.RemapIdentity:
 		return strings.Join([]string{"the image's reference with", identity.SignedPrefix, "instead of", identity.Prefix}, " ")
 	default:
 		return "the image's reference, or for a reference by digest its repository with any tag"

@@ -42,6 +42,16 @@ func withoutExtensions(raw []byte) (rest []byte, names []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	hashed, err := checkHash(members)
+	if err != nil {
+		return nil, nil, err
+	}
+	if hashed {
+		names = append(names, hashField)
+	}
+	if standardIdentity(members) {
+		names = append(names, remapExtension)
+	}
 	section, inner := fulcioOf(members)
 	for _, member := range inner {
 		if isExtension(member.name) {

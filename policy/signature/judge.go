@@ -72,6 +72,10 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 	if requirement.Kind == policy.SignedBaseLayer {
 		return unmet(policy.Rejected, "signedBaseLayer is not implemented, so it accepts nothing")
 	}
+	requirement, err := withRemapped(requirement, ref)
+	if err != nil {
+		return unmet(policy.Rejected, "%v", err)
+	}
 	compiled, err := j.compile(requirement)
 	if err != nil {
 		return unmet(policy.Internal, "%v", err)
@@ -91,7 +95,7 @@ func (j *Judge) Judge(ctx context.Context, request policy.JudgeRequest) (finding
 	until := compiled.until(time.Now(), image)
 	finding = compiled.judge(ctx, image)
 	finding.ExpiresAt = until
-	if !finding.Met && compiled.own == nil {
+	if !finding.Met && compiled.own == nil && finding.Cause == "" {
 		finding.Cause = causeOf(finding.Detail)
 		detail := finding.Detail + compiled.describeKeys(finding.Cause) + unnameable(finding.Cause, ref)
 		finding.Detail = text.Shorten(detail, maxDetail)
@@ -129,10 +133,17 @@ func (r *compiled) judge(ctx context.Context, image *image) policy.Finding {
 	if r.own != nil {
 		return r.own.judge(ctx, image)
 	}
-	if err := allowed(ctx, r.policy, image); err != nil {
-		return unmet(policy.Rejected, "%v", err)
+	err := allowed(ctx, r.policy, image)
+	if err == nil {
+		return policy.Finding{Met: true}
 	}
-	return policy.Finding{Met: true}
+	if r.others != nil {
+		// By another key: what containers/image says is as good, and lists the keys.
+		if finding := r.others.judge(ctx, image); finding.Met || finding.Cause != policy.OtherKey {
+			return finding
+		}
+	}
+	return unmet(policy.Rejected, "%v", err)
 }
 
 // allowed returns nil if the policy allows the image. Errors of containers/image do not distinguish a refusal from a

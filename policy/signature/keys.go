@@ -22,6 +22,7 @@ type trust struct {
 	RekorPublicKeyDatas [][]byte `json:"rekorPublicKeyDatas"`
 	TrustedRootData     []byte   `json:"trustedRootData"`
 	TLog                string   `json:"tlog"`
+	Hash                string   `json:"hash"`
 	Fulcio              *struct {
 		fulcio.Identity
 
@@ -54,6 +55,11 @@ func checkKeys(requirement []byte) error {
 	keys, err := publicKeys("", t.KeyData, t.KeyDatas)
 	if err != nil {
 		return err
+	}
+	if t.Hash != "" {
+		if err := checkHashKeys(keys); err != nil {
+			return err
+		}
 	}
 	// With Rekor, only the key in the log's entry is used.
 	for i, key := range keys {

@@ -97,6 +97,9 @@ func parseOne(object []byte, kinds policy.Kinds) (rest []byte, names []string, e
 	switch kind {
 	case policy.SigstoreSigned:
 		return withoutExtensions(object)
+	case policy.SignedBy:
+		rest, names = withoutRemap(object)
+		return rest, names, nil
 	case policy.Attested:
 		return parseAttested(object)
 	default:

@@ -33,6 +33,32 @@ type own struct {
 	root           *trustedroot.Root
 	unlogged       bool
 	signedIdentity json.RawMessage
+	// hash is the hash of RSA keys, or zero. onlyOthers reports whether containers/image has judged already.
+	hash       crypto.Hash
+	onlyOthers bool
+}
+
+// newOthers returns the judge of signatures by those keys of a requirement that sign with another hash than
+// containers/image verifies, or nil if there are none.
+func newOthers(requirement []byte) (*own, error) {
+	var t trust
+	if err := json.Unmarshal(requirement, &t); err != nil {
+		return nil, fmt.Errorf("reading the requirement: %w", err)
+	}
+	keys, err := publicKeys("", t.KeyData, t.KeyDatas)
+	if err != nil {
+		return nil, err
+	}
+	made := &own{signedIdentity: t.SignedIdentity, onlyOthers: true}
+	for _, key := range keys {
+		if _, ok := otherVerifier(key, 0); ok {
+			made.keys = append(made.keys, key)
+		}
+	}
+	if len(made.keys) == 0 {
+		return nil, nil //nolint:nilnil // containers/image judges the requirement alone.
+	}
+	return made, made.addLogs(&t)
 }
 
 // newOwn returns the judge of a requirement that was parsed before: an error is a bug.
@@ -42,6 +68,10 @@ func newOwn(requirement []byte) (*own, error) {
 		return nil, fmt.Errorf("reading the requirement: %w", err)
 	}
 	made := &own{signedIdentity: t.SignedIdentity, unlogged: t.TLog == tlogNone}
+	var err error
+	if made.hash, err = hashOf(t.Hash); err != nil {
+		return nil, fmt.Errorf("hash: %w", err)
+	}
 	if err := made.addSigners(&t); err != nil {
 		return nil, err
 	}
@@ -90,12 +120,11 @@ func (o *own) addRoot(t *trust) (err error) {
 
 // addLogs reads the certificates of Fulcio and the keys of Rekor.
 func (o *own) addLogs(t *trust) error {
-	if o.signer == nil {
-		return errors.New("it needs no judge of its own")
-	}
-	o.authorities = x509.NewCertPool()
-	if !o.authorities.AppendCertsFromPEM(t.Fulcio.CAData) {
-		return errors.New("the Fulcio CA certificates contain no certificate")
+	if o.signer != nil {
+		o.authorities = x509.NewCertPool()
+		if !o.authorities.AppendCertsFromPEM(t.Fulcio.CAData) {
+			return errors.New("the Fulcio CA certificates contain no certificate")
+		}
 	}
 	keys, err := publicKeys(" of Rekor", t.RekorPublicKeyData, t.RekorPublicKeyDatas)
 	if err != nil {
@@ -108,7 +137,8 @@ func (o *own) addLogs(t *trust) error {
 		}
 		o.logs = append(o.logs, log{key: key})
 	}
-	if len(o.logs) == 0 {
+	o.unlogged = t.RekorPublicKeyData == nil && t.RekorPublicKeyDatas == nil
+	if len(o.logs) == 0 && (!o.unlogged || o.signer != nil) {
 		return errors.New("it has no public key of Rekor")
 	}
 	return nil

@@ -36,7 +36,23 @@ func (o *own) verify(ctx context.Context, image *image, number int) *refusal {
 	}
 	one := &candidate{
 		annotations: annotations, signature: signed, payload: signature.UntrustedPayload(),
-		verifyBy: func(key crypto.PublicKey) error { return o.verifyPayload(ctx, image, number, key) },
+	}
+	one.verifyBy = func(key crypto.PublicKey) error {
+		if o.signer != nil {
+			return o.verifyPayload(ctx, image, number, key)
+		}
+		other, ok := otherVerifier(key, o.hash)
+		if ok && (o.onlyOthers || o.hash != 0) {
+			return o.verifyOther(image, one, other)
+		}
+		err := o.verifyPayload(ctx, image, number, key)
+		if err == nil || !ok {
+			return err
+		}
+		if inner := o.verifyOther(image, one, other); inner == nil || causeOf(inner.Error()) != policy.OtherKey {
+			return inner
+		}
+		return err
 	}
 	if o.signer == nil {
 		return o.verifyKeys(one)
@@ -120,7 +136,8 @@ func (o *own) seen(one *candidate, keyOrCertificate []byte) (times []time.Time, 
 	if !ok {
 		return nil, errors.New("it is recorded by no transparency log, and the requirement needs one")
 	}
-	at, err := verifyPromise(o.logs, []byte(promise), logged{one.signature, one.payload, keyOrCertificate})
+	of := logged{one.signature, one.payload, keyOrCertificate, o.signer == nil}
+	at, err := verifyPromise(o.logs, []byte(promise), of)
 	if err != nil {
 		return nil, err
 	}

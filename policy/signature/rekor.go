@@ -5,15 +5,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cyberphone/json-canonicalization/go/src/webpki.org/jsoncanonicalizer"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/policy/internal/strictjson"
 )
@@ -24,6 +25,8 @@ type logged struct {
 	signature   string
 	payload     []byte
 	certificate []byte
+	// anyHash reports whether it may be recorded with another hash than SHA-256, the only one that containers/image knows.
+	anyHash bool
 }
 
 // log is a transparency log of a requirement. valid, if set, returns nil if its key was valid at that time.
@@ -132,7 +135,7 @@ func (r *hashedRekord) records(of logged) error {
 		return errors.New("it has no signature or no certificate")
 	case data == nil || data.Hash == nil || data.Hash.Algorithm == nil || data.Hash.Value == nil:
 		return errors.New("it has no hash")
-	case *data.Hash.Algorithm != "sha256":
+	case !of.knows(*data.Hash.Algorithm):
 		return fmt.Errorf("its hash is of kind %q, not sha256", *data.Hash.Algorithm)
 	}
 	recorded, err := onlyBlock(signature.PublicKey.Content)
@@ -150,11 +153,16 @@ func (r *hashedRekord) records(of logged) error {
 	if err != nil || !bytes.Equal(signature.Content, raw) {
 		return errors.New("it is for another signature")
 	}
-	hash, err := hex.DecodeString(*data.Hash.Value)
-	if is := sha256.Sum256(of.payload); err != nil || !bytes.Equal(hash, is[:]) {
+	is := digest.Algorithm(*data.Hash.Algorithm).FromBytes(of.payload).Encoded()
+	if is != strings.ToLower(*data.Hash.Value) {
 		return errors.New("it is for another payload")
 	}
 	return nil
+}
+
+// knows reports whether the payload may be recorded with a hash of this name.
+func (l *logged) knows(algorithm string) bool {
+	return algorithm == "sha256" || l.anyHash && (algorithm == "sha384" || algorithm == "sha512")
 }
 
 // onlyBlock returns the contents of the only block in PEM.

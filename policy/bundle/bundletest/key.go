@@ -71,6 +71,17 @@ func NewRSA(t testing.TB, bits int, pss bool) *Key {
 	return newKey(t, private, signer, err)
 }
 
+// NewRSAWith creates an RSA key that signs with another hash than SHA-256.
+func NewRSAWith(t testing.TB, hash crypto.Hash) *Key {
+	t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := signature.LoadRSAPKCS1v15Signer(private, hash)
+	return newKey(t, private, signer, err)
+}
+
 func newKey(t testing.TB, private crypto.Signer, signer signature.Signer, err error) *Key {
 	t.Helper()
 	if err != nil {

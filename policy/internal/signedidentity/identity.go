@@ -1,4 +1,4 @@
-package bundle
+package signedidentity
 
 import (
 	"bytes"
@@ -9,14 +9,15 @@ import (
 	"github.com/distribution/reference"
 )
 
-// identity is a signedIdentity of containers-policy.json(5): which names a signature may have. Each of the six kinds
-// accepts what containers/image accepts (policy_reference_match.go, v5.42.0); tests compare the two. References are
-// parsed as in containerd: the grammar of containers/image does not allow IPv6 addresses as hosts.
-type identity struct {
-	kind string
+// Identity says which names a signature may have. Each of the six standard kinds accepts what containers/image accepts
+// (policy_reference_match.go, v5.42.0); tests compare the two. References are parsed as in containerd: the grammar of
+// containers/image does not allow IPv6 addresses as hosts.
+type Identity struct {
+	// Kind is its type.
+	Kind string
 	// named is the reference of exactReference, or the repository of exactRepository.
 	named reference.Named
-	// prefix and signedPrefix belong to remapIdentity.
+	// prefix and signedPrefix belong to RemapIdentity and RemapRepository.
 	prefix, signedPrefix string
 }
 
@@ -27,17 +28,23 @@ const (
 	matchRepository        = "matchRepository"
 	exactReference         = "exactReference"
 	exactRepository        = "exactRepository"
-	remapIdentity          = "remapIdentity"
 )
 
-// maxReference has room for the longest valid reference: 255 bytes of name, 128 of tag and the longest digest. Parsing
-// longer ones would be slow.
-const maxReference = 1024
+// Types of identities whose prefix is replaced. RemapRepository is an extension of countersign: signatures by cosign
+// name only a repository, which remapIdentity does not accept.
+const (
+	RemapIdentity   = "remapIdentity"
+	RemapRepository = "remapRepository"
+)
 
-// parseIdentity parses a signedIdentity. An empty one is the default.
-func parseIdentity(raw []byte) (identity, error) {
+// MaxReference has room for the longest valid reference: 255 bytes of name, 128 of tag and the longest digest. Parsing
+// longer ones would be slow.
+const MaxReference = 1024
+
+// Parse parses a signedIdentity. An empty one is the default.
+func Parse(raw []byte) (Identity, error) {
 	if len(raw) == 0 {
-		return identity{kind: matchRepoDigestOrExact}, nil
+		return Identity{Kind: matchRepoDigestOrExact}, nil
 	}
 	var members struct {
 		Type             string `json:"type"`
@@ -47,9 +54,9 @@ func parseIdentity(raw []byte) (identity, error) {
 		SignedPrefix     string `json:"signedPrefix"`
 	}
 	if err := strictly(raw, &members); err != nil {
-		return identity{}, fmt.Errorf("reading signedIdentity: %w", err)
+		return Identity{}, fmt.Errorf("reading signedIdentity: %w", err)
 	}
-	parsed := identity{kind: members.Type}
+	parsed := Identity{Kind: members.Type}
 	var err error
 	switch members.Type {
 	case matchExact, matchRepoDigestOrExact, matchRepository:
@@ -60,9 +67,9 @@ func parseIdentity(raw []byte) (identity, error) {
 		}
 	case exactRepository:
 		parsed.named, err = reference.ParseNormalizedNamed(members.DockerRepository)
-	case remapIdentity:
+	case RemapIdentity, RemapRepository:
 		if members.Prefix == "" || members.SignedPrefix == "" {
-			return identity{}, fmt.Errorf("signedIdentity remaps %q to %q", members.Prefix, members.SignedPrefix)
+			return Identity{}, fmt.Errorf("signedIdentity remaps %q to %q", members.Prefix, members.SignedPrefix)
 		}
 		parsed.prefix, parsed.signedPrefix = members.Prefix, members.SignedPrefix
 	default:
@@ -78,16 +85,16 @@ func strictly(raw []byte, value any) error {
 	return decoder.Decode(value)
 }
 
-// accepts reports whether a signature with the claimed name is accepted for an image with the intended reference.
-func (i identity) accepts(intended reference.Named, claimed string) bool {
-	if len(claimed) > maxReference {
+// Accepts reports whether a signature with the claimed name is accepted for an image with the intended reference.
+func (i Identity) Accepts(intended reference.Named, claimed string) bool {
+	if len(claimed) > MaxReference {
 		return false
 	}
 	signed, err := reference.ParseNormalizedNamed(claimed)
 	if err != nil {
 		return false
 	}
-	switch i.kind {
+	switch i.Kind {
 	case matchExact:
 		return exactly(intended, signed)
 	case matchRepoDigestOrExact:
@@ -98,9 +105,12 @@ func (i identity) accepts(intended reference.Named, claimed string) bool {
 		return exactly(i.named, signed)
 	case exactRepository:
 		return signed.Name() == i.named.Name()
-	case remapIdentity:
-		remapped, err := i.remap(intended)
+	case RemapIdentity:
+		remapped, err := i.Remap(intended)
 		return err == nil && repositoryByDigestOrExactly(remapped, signed)
+	case RemapRepository:
+		remapped, err := i.Remap(intended)
+		return err == nil && signed.Name() == remapped.Name()
 	default:
 		return false
 	}
@@ -127,8 +137,8 @@ func repositoryByDigestOrExactly(intended, signed reference.Named) bool {
 	}
 }
 
-// remap replaces the prefix of a reference if it matches.
-func (i identity) remap(intended reference.Named) (reference.Named, error) {
+// Remap replaces the prefix of a reference if it matches.
+func (i Identity) Remap(intended reference.Named) (reference.Named, error) {
 	rest, ok := strings.CutPrefix(intended.Name(), i.prefix)
 	if !ok || rest != "" && rest[0] != '/' {
 		return intended, nil
@@ -136,15 +146,20 @@ func (i identity) remap(intended reference.Named) (reference.Named, error) {
 	return reference.ParseNamed(strings.Replace(intended.String(), i.prefix, i.signedPrefix, 1))
 }
 
-// wanted returns a name that a signature may have to be accepted for the image.
-func (i identity) wanted(intended reference.Named) string {
-	switch i.kind {
+// Wanted returns a name that a signature may have to be accepted for the image.
+func (i Identity) Wanted(intended reference.Named) string {
+	switch i.Kind {
 	case matchRepository:
 		return intended.Name()
 	case exactReference, exactRepository:
 		return i.named.String()
-	case remapIdentity:
-		if remapped, err := i.remap(intended); err == nil {
+	case RemapRepository:
+		if remapped, err := i.Remap(intended); err == nil {
+			return remapped.Name()
+		}
+		return "REPOSITORY"
+	case RemapIdentity:
+		if remapped, err := i.Remap(intended); err == nil {
 			return remapped.String()
 		}
 		return "REPOSITORY"
