@@ -77,6 +77,8 @@ type Registry struct {
 	// (kubelet.config.k8s.io/v1), and the directory of its programs. Both are set, or neither.
 	CredentialProviderConfig    string `toml:"credential_provider_config"`
 	CredentialProviderDirectory string `toml:"credential_provider_directory"`
+	// SignatureRepositories are the repositories with signatures of images in others, by prefixes of the names of these.
+	SignatureRepositories map[string]string `toml:"signature_repositories"`
 }
 
 // Pull configures the answers to containerd's image verifier.

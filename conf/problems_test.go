@@ -216,6 +216,25 @@ func TestOneProblem(t *testing.T) {
 		"an exception for a bad namespace": {
 			`[bundles.namespaces]`, "[bundles.namespaces]\nProd = \"digest\"", `"Prod" is not a valid namespace`,
 		},
+		"a prefix of signature repositories that is none": {
+			`[registry.signature_repositories]`, "[registry.signature_repositories]\n\"library\" = \"signatures.example/a\"",
+			`"library" is not a prefix of repositories`,
+		},
+		"a prefix with a slash at its end": {
+			`[registry.signature_repositories]`,
+			"[registry.signature_repositories]\n\"registry.example/\" = \"signatures.example/a\"",
+			`"registry.example/" is not a prefix of repositories`,
+		},
+		"a signature repository with a tag": {
+			`[registry.signature_repositories]`,
+			"[registry.signature_repositories]\n\"registry.example\" = \"signatures.example/a:v1\"",
+			`"signatures.example/a:v1" is not a repository`,
+		},
+		"a signature repository that is a URL": {
+			`[registry.signature_repositories]`,
+			"[registry.signature_repositories]\n\"registry.example\" = \"https://signatures.example/a\"",
+			`"https://signatures.example/a" is not a repository`,
+		},
 		"several tables of one name": {`[log]`, `[[log]]`, "log is an array; it must be a table: [log]"},
 	}
 	for name, test := range tests {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
+
 	"github.com/countersign/countersign/policy"
 )
 
@@ -42,6 +44,7 @@ func (b *binder) validate(c *Config) {
 	b.pathOrNone("registry.lookaside", c.Registry.Lookaside)
 	b.pathOrNone("registry.auth_file", c.Registry.AuthFile)
 	b.credentialProviders(c.Registry)
+	b.signatureRepositories(c.Registry.SignatureRepositories)
 	b.socket("containerd.address", c.Containerd.Address)
 	b.socket("containerd.nri_socket", c.Containerd.NRISocket)
 	b.socket("listen.socket", c.Listen.Socket)
@@ -182,6 +185,23 @@ func (b *binder) metrics(key, address string) {
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		b.problem(key, "%s is %q; its port must be a number from 0 to 65535", key, address)
+	}
+}
+
+// signatureRepositories checks that each prefix can be that of an image, and that each value is a repository.
+func (b *binder) signatureRepositories(repositories map[string]string) {
+	const key = "registry.signature_repositories"
+	for _, prefix := range slices.Sorted(maps.Keys(repositories)) {
+		at := join(key, prefix)
+		// Short names have two spellings, of which only one would match.
+		if below, err := reference.ParseNormalizedNamed(prefix + "/a/b"); err != nil || below.Name() != prefix+"/a/b" {
+			b.problem(at, "%s: %q is not a prefix of repositories; write a host, such as registry.example or docker.io, "+
+				"and perhaps a path", key, prefix)
+		}
+		repository, err := reference.ParseNormalizedNamed(repositories[prefix])
+		if err != nil || !reference.IsNameOnly(repository) || repository.Name() != repositories[prefix] {
+			b.problem(at, "%s: %q is not a repository; write HOST/PATH without a tag", key, repositories[prefix])
+		}
 	}
 }
 

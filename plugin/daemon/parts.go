@@ -107,7 +107,8 @@ func Registries(config *conf.Config, requested func(host string, result registry
 			CredentialProviderDirectory: config.Registry.CredentialProviderDirectory,
 			Requested:                   requested,
 		}),
-		Lookaside: config.Registry.Lookaside,
+		Lookaside:    config.Registry.Lookaside,
+		Repositories: config.Registry.SignatureRepositories,
 	})
 }
 

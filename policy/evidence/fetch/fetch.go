@@ -82,6 +82,10 @@ func (q *request) fetch(ctx context.Context) (*Result, error) {
 		// What is read takes the place of all that was read before.
 		q.force = next.err == nil && !next.unchanged
 	}
+	for _, next := range q.fetchElsewhere(ctx) {
+		results = append(results, next)
+		q.force = q.force || next.err == nil && !next.unchanged
+	}
 	domain := reference.Domain(q.subject)
 	all, err := q.session.Hosts(ctx, domain)
 	if err != nil {

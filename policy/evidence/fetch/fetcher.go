@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
@@ -18,12 +19,19 @@ type Config struct {
 	Registries *registry.Client
 	// Lookaside is containers/image's registries.d, which names where else signatures are. It may be empty.
 	Lookaside string
+	// Repositories are the repositories with signatures of images in others, by prefixes of the names of these: the longest
+	// prefix applies. The node's credentials are used for them.
+	Repositories map[string]string
 }
 
 // Fetcher fetches evidence, and what an image is, from registries.
 type Fetcher struct {
 	*registry.Client
+	// node uses only the node's credentials.
+	node      *registry.Client
 	lookaside string
+	// repositories are those of [Config].
+	repositories map[string]string
 	// attached caches what manifests of referrers contain.
 	attached *lru.Cache[digest.Digest, *attached]
 	// skipped caches which blobs of referrers are no signature of an image: attestations, by a [skippedAttestation], and
@@ -40,7 +48,7 @@ func New(config Config) *Fetcher {
 		config.Registries = registry.New(registry.Config{})
 	}
 	return &Fetcher{
-		Client: config.Registries, lookaside: config.Lookaside,
+		Client: config.Registries, node: config.Registries, lookaside: config.Lookaside, repositories: maps.Clone(config.Repositories),
 		attached: lru.New[digest.Digest, *attached](
 			lru.Bounds{Entries: maxAttached, Weight: maxAttached * maxAttachedBytes, EntryWeight: maxAttachedBytes}),
 		skipped: lru.New[digest.Digest, error](
