@@ -1,9 +1,11 @@
 package main
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/plugin/internal/containerd"
@@ -45,6 +47,54 @@ func TestNamespacesAreDividedByTheVerdictAfterAChange(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, compareVerdicts(before, nil)); diff != "" {
 		t.Errorf("without a change (-want +got):\n%s", diff)
+	}
+}
+
+func TestImagesWithTheSameLayersMustAllBeAccepted(t *testing.T) {
+	one, other := digest.FromString("one"), digest.FromString("other")
+	accepted, rejected, pending := verdictOf(policy.Accepted), verdictOf(policy.Rejected), verdictOf(policy.Pending)
+	verdicts := map[digest.Digest][]policy.InventoryVerdict{
+		one: {{Verdict: accepted, Namespaces: []string{"a", "b", "c"}}, {Verdict: rejected, Namespaces: []string{"d"}}},
+		other: {
+			{Verdict: accepted, Namespaces: []string{"a", "d"}},
+			{Verdict: rejected, Namespaces: []string{"b"}},
+			{Verdict: pending, Namespaces: []string{"c"}},
+		},
+	}
+	var many []digest.Digest
+	for i := range 65 {
+		many = append(many, digest.FromString(strconv.Itoa(i)))
+	}
+	for name, test := range map[string]struct {
+		configs []digest.Digest
+		want    map[string]policy.Reason
+	}{
+		"one image": {[]digest.Digest{one}, map[string]policy.Reason{
+			"a": policy.Accepted, "b": policy.Accepted, "c": policy.Accepted, "d": policy.Rejected,
+		}},
+		"two images": {[]digest.Digest{one, other}, map[string]policy.Reason{
+			"a": policy.Accepted, "b": policy.Rejected, "c": policy.Pending, "d": policy.Rejected,
+		}},
+		"no image": {nil, map[string]policy.Reason{
+			"a": policy.UnknownOrigin, "b": policy.UnknownOrigin, "c": policy.UnknownOrigin, "d": policy.UnknownOrigin,
+		}},
+		"more images than are evaluated": {many, map[string]policy.Reason{
+			"a": policy.UnknownOrigin, "b": policy.UnknownOrigin, "c": policy.UnknownOrigin, "d": policy.UnknownOrigin,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := map[string]policy.Reason{}
+			found := decideAlike(test.configs, []string{"a", "b", "c", "d"},
+				func(config digest.Digest) []policy.InventoryVerdict { return verdicts[config] })
+			for _, verdict := range found {
+				for _, namespace := range verdict.Namespaces {
+					got[namespace] = verdict.Verdict.Reason
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

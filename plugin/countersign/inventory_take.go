@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/countersign/countersign/plugin/daemon"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/origin"
@@ -77,18 +79,28 @@ func (t *taking) all(ctx context.Context) *takenInventory {
 		one := inventoryImage{
 			Reference: image.Reference.String(), Config: image.Config.String(), Running: runs[image.Config.String()],
 		}
-		one.Verdicts = compareVerdicts(decideAll(ctx, before, image), decideAll(ctx, after, image))
+		one.Verdicts = compareVerdicts(t.decide(ctx, before, image), t.decide(ctx, after, image))
 		taken.Images = append(taken.Images, one)
 		t.progress(i+1, len(local))
 	}
 	return taken
 }
 
-func decideAll(ctx context.Context, of *policy.Inventory, image origin.LocalImage) []policy.InventoryVerdict {
+// decide returns the verdicts on an image in all namespaces. If only layers identify the image of a container, these
+// are the verdicts at its creation: every image with these layers must be accepted.
+func (t *taking) decide(ctx context.Context, of *policy.Inventory, image origin.LocalImage) []policy.InventoryVerdict {
 	if of == nil {
 		return nil
 	}
-	return of.Decide(ctx, image.Reference, image.Config)
+	decide := func(config digest.Digest) []policy.InventoryVerdict { return of.Decide(ctx, image.Reference, config) }
+	if t.view.foundBy != policy.FoundByLayers {
+		return decide(image.Config)
+	}
+	configs, err := t.view.images.Alike(ctx, policy.Question{Reference: image.Reference.String(), Config: image.Config})
+	if err != nil {
+		return []policy.InventoryVerdict{{Verdict: policy.Denial(err), Namespaces: t.namespaces()}}
+	}
+	return decideAlike(configs, t.namespaces(), decide)
 }
 
 // namespaces returns the namespaces that run containers or have a document, before or after the change.
