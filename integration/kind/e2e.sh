@@ -8,6 +8,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../.." && pwd)
+mkdir -p "$CACHE"
+CACHE=$(cd "$CACHE" && pwd -P) # runc accepts no path with a symbolic link.
 
 # Debian's Docker is only unpacked: its packages would install a containerd.
 docker=$CACHE/docker
