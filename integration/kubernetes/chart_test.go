@@ -72,7 +72,7 @@ func (l *lab) removesTaint(t *testing.T) {
 	taints := func() (keys []string) {
 		t.Helper()
 		all := kubectl("get", "node", kubernetes.NodeName, "-o", "jsonpath={.spec.taints[*].key}")
-		for _, key := range strings.Fields(all) {
+		for key := range strings.FieldsSeq(all) {
 			if !strings.HasPrefix(key, "node.kubernetes.io/") {
 				keys = append(keys, key)
 			}

@@ -79,12 +79,12 @@ Exit status: 0 stopped; 2 error.`,
 	add(&cobra.Command{
 		Use:   "uninstall",
 		Short: "Remove countersign from the node, and its start-up taint",
-		Long: `uninstall copies the programs to the node and runs countersign uninstall there until it succeeds. Then it
-removes the taint ` + node.Taint + `, and waits to be stopped.
+		Long: `uninstall copies the programs to the node and runs countersign uninstall --keep-data there until it
+succeeds. Then it removes the taint ` + node.Taint + `, and waits to be stopped.
 
 Exit status: 0 stopped; 2 error.`,
 		Example: `  countersign node uninstall --node-name worker-1`,
-	}, func(bool) node.Job { return node.Job{Commands: []node.Command{{Arguments: []string{"uninstall"}}}} })
+	}, func(bool) node.Job { return uninstallJob() })
 	return command
 }
 
@@ -93,6 +93,12 @@ func (f nodeFlags) validate() error {
 		return errors.New("--node-name is empty, and so is the environment variable NODE_NAME")
 	}
 	return installFlags{root: "/", mode: f.mode}.validate()
+}
+
+// uninstallJob returns what is done to uninstall. The agent's documents stay in /etc/countersign, and its list of
+// them stays too: without it, an agent that is installed again would take them for somebody else's.
+func uninstallJob() node.Job {
+	return node.Job{Commands: []node.Command{{Arguments: []string{"uninstall", "--keep-data"}}}}
 }
 
 // installJob returns what is done to install. Without systemd, containerd starts countersign.

@@ -41,6 +41,14 @@ func TestWhatRunsOnANode(t *testing.T) {
 	}
 }
 
+// TestTheAgentsListOutlivesTheRemoval, because its documents do.
+func TestTheAgentsListOutlivesTheRemoval(t *testing.T) {
+	commands := uninstallJob().Commands
+	if len(commands) != 1 || !cmp.Equal(commands[0].Arguments, []string{"uninstall", "--keep-data"}) {
+		t.Errorf("the removal runs %+v", commands)
+	}
+}
+
 func TestTheNodeCommandsRefuseWhatCannotBeDone(t *testing.T) {
 	t.Setenv("NODE_NAME", "")
 	for name, c := range map[string]struct {
