@@ -133,9 +133,12 @@ func TestServicesAreRestartedInTheOrderInWhichContainersCanStart(t *testing.T) {
 		"a plugin: an upgrade": {[]string{"audit plugin", "enforce"}, "same 2", []string{
 			"replace the supervisor", "await required",
 		}},
-		"a plugin: an upgrade of the package": {[]string{"audit plugin installed"}, "same 2", []string{
+		"a plugin: an upgrade of the package": {[]string{"audit plugin installed"}, "same installed2", []string{
 			"replace the supervisor", "await registered",
 		}},
+		"a plugin: after an upgrade of the package": {
+			[]string{"audit plugin installed", "same installed2"}, "same installed2", nil,
+		},
 		"a plugin: nothing changes": {[]string{"audit plugin"}, "same", nil},
 		"a plugin: a removal": {[]string{"audit plugin", "enforce"}, "uninstall", []string{
 			"restart containerd.service", "stop countersign.service", "stop the supervisor", "daemon-reload",

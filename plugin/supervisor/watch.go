@@ -23,10 +23,15 @@ func (n *Node) Watch(ctx context.Context, log *slog.Logger) (stop func(), err er
 }
 
 func (n *Node) watch(ctx context.Context, log *slog.Logger) {
-	for {
+	pause := time.Duration(0)
+	for started := time.Now(); ; started = time.Now() {
 		lock, err := acquire(n.lock(supervisorLock), true)
-		if ctx.Err() != nil {
+		// A supervisor that ends at once, each time, must not keep a processor busy.
+		pause = nextPause(pause, time.Since(started))
+		select {
+		case <-ctx.Done():
 			return
+		case <-time.After(pause):
 		}
 		if err == nil {
 			err = n.startSupervisor(lock)
@@ -36,11 +41,6 @@ func (n *Node) watch(ctx context.Context, log *slog.Logger) {
 			continue
 		}
 		log.ErrorContext(ctx, "no supervisor runs: if this daemon ends, no other one is started", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(maxPause):
-		}
 	}
 }
 
