@@ -26,8 +26,8 @@ func (c *Config) ServesNRI() error {
 		return fmt.Errorf("%s and its imports disable NRI: containers start unchecked", c.path)
 	}
 	if disabled, _ := c.plugin(nriPlugin)["disable_connections"].(bool); disabled {
-		return fmt.Errorf("%s and its imports set disable_connections of NRI: only plugins that containerd starts itself "+
-			"can register", c.path)
+		return fmt.Errorf("%s and its imports set disable_connections of NRI: no plugin can register at its socket, "+
+			"as countersign does", c.path)
 	}
 	return nil
 }
