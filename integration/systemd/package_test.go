@@ -12,39 +12,84 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestTheDebianPackage installs, upgrades and removes the package of a release on an enforcing node.
-func TestTheDebianPackage(t *testing.T) {
+// packager installs and removes packages of releases, by their versions.
+type packager struct {
+	extension                       string
+	install, upgrade, remove, purge func(l *lab, t *testing.T)
+	// version prints the version that is installed.
+	version []string
+}
+
+const (
+	oldRelease = "1.0.0"
+	newRelease = "1.1.0"
+)
+
+// packagers are those of Debian, and of distributions with RPM packages. The machine's own packages are dpkg's, so the
+// database of rpm does not know the shell that the scripts require; and rpm has no purge.
+func packagers() map[string]packager {
+	run := func(program string, arguments ...string) func(*lab, *testing.T) {
+		return func(l *lab, t *testing.T) { t.Helper(); l.run(t, program, arguments...) }
+	}
+	rpm := func(arguments ...string) func(*lab, *testing.T) {
+		return run("rpm", append([]string{"--dbpath", "/root/rpm"}, arguments...)...)
+	}
+	return map[string]packager{
+		"Debian": {
+			".deb", run("dpkg", "--install", "/root/1.0.0.deb"), run("dpkg", "--install", "/root/1.1.0.deb"),
+			run("dpkg", "--remove", "countersign"), run("dpkg", "--purge", "countersign"),
+			[]string{"dpkg-query", "--show", "--showformat", "${Version}", "countersign"},
+		},
+		"RPM": {
+			".rpm", rpm("--install", "--nodeps", "/root/1.0.0.rpm"), rpm("--upgrade", "--nodeps", "/root/1.1.0.rpm"),
+			rpm("--erase", "countersign"), run("rm", "-rf", "/etc/countersign", "/var/lib/countersign"),
+			[]string{"rpm", "--dbpath", "/root/rpm", "--query", "--queryformat", "%{VERSION}", "countersign"},
+		},
+	}
+}
+
+// TestThePackages installs, upgrades and removes the packages of a release on an enforcing node.
+func TestThePackages(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, node.Containerd24)
 	l.save(t, loaded, "/root/image.tar")
 	l.run(t, "ctr", "--namespace", "k8s.io", "images", "import", "/root/image.tar")
 	l.starts(t, "prod", loaded)
 	before := l.tree(t)
-	for _, version := range []string{"1.0.0", "1.1.0"} {
-		l.copy(t, l.release(t, version), "/root/"+version+".deb")
+	for _, version := range []string{oldRelease, newRelease} {
+		release := l.release(t, version)
+		for _, p := range packagers() {
+			l.copy(t, release+p.extension, "/root/"+version+p.extension)
+		}
 	}
+	for name, p := range packagers() {
+		t.Run(name, func(t *testing.T) { l.packaged(t, p); l.unchanged(t, before) })
+	}
+}
 
-	l.run(t, "dpkg", "--install", "/root/1.0.0.deb")
+func (l *lab) packaged(t *testing.T, p packager) {
+	t.Helper()
+	p.install(l, t)
 	l.starts(t, "prod", loaded)
 	l.run(t, "countersign", "install")
 	l.run(t, "countersign", "install", "--mode", "enforce")
 	l.refused(t, loaded, refusal)
 	first := l.property(t, "MainPID")
 
-	l.run(t, "dpkg", "--install", "/root/1.1.0.deb")
-	if version := l.run(t, "dpkg-query", "--show", "--showformat", "${Version}", "countersign"); version != "1.1.0" {
+	p.upgrade(l, t)
+	if version := l.run(t, p.version[0], p.version[1:]...); version != newRelease {
 		t.Errorf("version %s is installed", version)
 	}
 	l.another(t, first)
 	l.refused(t, loaded, refusal)
 
-	l.run(t, "dpkg", "--remove", "countersign")
+	p.remove(l, t)
 	l.starts(t, "prod", loaded)
-	l.run(t, "dpkg", "--purge", "countersign")
-	l.unchanged(t, before)
+	p.purge(l, t)
 }
 
-// release makes a signed release for this machine's architecture, checks it, and returns its Debian package.
+// release makes a signed release for this machine's architecture, checks it, and returns the path of its packages
+// without their extensions.
 func (l *lab) release(t *testing.T, version string) string {
 	t.Helper()
 	repository := rig.Must(node.Repository())(t)
@@ -66,5 +111,5 @@ func (l *lab) release(t *testing.T, version string) string {
 	}
 	rig.Must(l.tools.Cosign(t.Context(), nil, "verify-blob", "--key", key.Public, "--insecure-ignore-tlog",
 		"--bundle", filepath.Join(directory, "SHA256SUMS.sigstore.json"), filepath.Join(directory, "SHA256SUMS")))(t)
-	return filepath.Join(directory, name+".deb")
+	return filepath.Join(directory, name)
 }
