@@ -10,7 +10,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// killsVariable is the environment variable with the number of commands that are killed: 200 take a quarter of an hour.
+// killsVariable is the environment variable with the number of commands that are killed: 200 take half an hour.
 const killsVariable = "COUNTERSIGN_INSTALL_KILLS"
 
 // TestANodeStartsContainersWhereverTheCommandWasKilled kills both commands at the times when they change something on
