@@ -134,6 +134,7 @@ func TestEachLibraryHasOneImporter(t *testing.T) {
 	rules := map[string][]string{
 		"github.com/fsnotify/fsnotify":    {"policy/files"},
 		"go.podman.io/image/v5/signature": {"policy/signature"},
+		"github.com/google/cel-go":        {"policy/internal/condition"},
 		"github.com/sigstore/sigstore-go": {"policy/bundle", "policy/internal/trustedroot"},
 		"github.com/containerd/nri":       {"nri", "integration"},
 		"k8s.io":                          {"plugin/agent", "plugin/cri", "plugin/internal/cri", "integration", "scripts/chart"},

@@ -170,6 +170,7 @@ func (s *shop) carry(directory string, image v1.Image) error {
 func (s *shop) policy(directory string) error {
 	raw, err := json.Marshal(map[string]any{"default": []any{s.new.Requirement(s.t)}})
 	return errors.Join(err, os.WriteFile(filepath.Join(directory, "policy.json"), raw, 0o600),
+		os.WriteFile(filepath.Join(directory, "shop.pub"), s.new.PEM(s.t), 0o600),
 		os.Mkdir(filepath.Join(directory, "policies"), 0o700))
 }
 

@@ -28,7 +28,12 @@ type Claim struct {
 	Key    string `json:"key,omitempty"`
 	Signer string `json:"signer,omitempty"`
 	Issuer string `json:"issuer,omitempty"`
-	Time   string `json:"time,omitempty"`
+	// Extensions are those of Fulcio in the certificate. SubjectKind is the kind of its name: "email", "uri" or "host".
+	Extensions  []Extension `json:"extensions,omitempty"`
+	SubjectKind string      `json:"subject_kind,omitempty"`
+	// LogIndex is the position in a transparency log, or empty if there is none.
+	LogIndex string `json:"log_index,omitempty"`
+	Time     string `json:"time,omitempty"`
 	// Predicate is the predicate type of a bundle's statement.
 	Predicate string `json:"predicate,omitempty"`
 	// Problem is why the file cannot be read.
@@ -92,11 +97,13 @@ func (c *Claim) sigstore(of format.Signature) {
 	}
 	var entry struct {
 		Payload struct {
-			IntegratedTime int64 `json:"integratedTime"`
+			IntegratedTime int64       `json:"integratedTime"`
+			LogIndex       json.Number `json:"logIndex"`
 		}
 	}
 	if json.Unmarshal([]byte(of.Annotations["dev.sigstore.cosign/bundle"]), &entry) == nil {
 		c.integrated(entry.Payload.IntegratedTime)
+		c.LogIndex = entry.Payload.LogIndex.String()
 	}
 }
 
@@ -122,7 +129,16 @@ func (c *Claim) certificate(der []byte) {
 	if len(names) == 0 {
 		names = append(names, certificate.Subject.String())
 	}
-	c.Signer = strings.Join(names, ", ")
+	c.Signer, c.Extensions = strings.Join(names, ", "), extensionsOf(certificate)
+	switch {
+	case len(names) != 1:
+	case len(certificate.EmailAddresses) == 1:
+		c.SubjectKind = "email"
+	case len(certificate.URIs) == 1:
+		c.SubjectKind = "uri"
+	case len(certificate.DNSNames) == 1:
+		c.SubjectKind = "host"
+	}
 	// The OIDC issuer: 1.3.6.1.4.1.57264.1.8, and before 2023 a bare string as .1 (fulcio, docs/oid-info.md).
 	for _, extension := range certificate.Extensions {
 		var value string
@@ -184,12 +200,14 @@ func (c *Claim) bundle(raw []byte) {
 	var logged struct {
 		Material struct {
 			Entries []struct {
-				Time json.Number `json:"integratedTime"`
+				Time  json.Number `json:"integratedTime"`
+				Index json.Number `json:"logIndex"`
 			} `json:"tlogEntries"`
 		} `json:"verificationMaterial"`
 	}
 	if json.Unmarshal(raw, &logged) == nil && len(logged.Material.Entries) > 0 {
 		seconds, _ := logged.Material.Entries[0].Time.Int64()
+		c.LogIndex = logged.Material.Entries[0].Index.String()
 		c.integrated(seconds)
 	}
 }
