@@ -139,8 +139,9 @@ func TestEachLibraryHasOneImporter(t *testing.T) {
 		"github.com/containerd/nri":       {"nri", "integration"},
 		"k8s.io":                          {"plugin/agent", "plugin/cri", "plugin/internal/cri", "integration", "scripts/chart"},
 		module + "/integration":           {"integration"},
-		// A real API server answers package node.
-		module + "/plugin": {"plugin", "integration/kubernetes"},
+		"go.opentelemetry.io":             {"plugin/internal/tracing", "plugin/tracingtest"},
+		// A real API server answers package node, and a collector receives the traces of a node.
+		module + "/plugin": {"plugin", "integration/kubernetes", "integration/monitoring"},
 	}
 	for _, s := range sources(t) {
 		for _, imported := range s.imports {
