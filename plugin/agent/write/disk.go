@@ -15,7 +15,7 @@ const temporaryPrefix = ".countersign-agent-"
 
 // disk changes files. Its zero value is usable.
 type disk struct {
-	// before is called before each change, in tests.
+	// before is called before each change, in tests, by several goroutines.
 	before func(operation string)
 }
 
@@ -23,6 +23,14 @@ func (d disk) about(operation string) {
 	if d.before != nil {
 		d.before(operation)
 	}
+}
+
+// take writes or removes the file of a step.
+func (d disk) take(s step) error {
+	if s.document.JSON == nil {
+		return d.remove(s.path)
+	}
+	return d.replace(s.path, s.document.JSON, s.isNew)
 }
 
 // replace writes a file under another name, makes it durable, and renames it. A new file replaces none.

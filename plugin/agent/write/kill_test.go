@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -107,9 +108,9 @@ func TestAProcessThatIsKilled(t *testing.T) {
 	if err != nil {
 		t.Skip("another test runs it")
 	}
-	writes := 0
+	var writes atomic.Int64
 	w, err := write.OpenWatched(target(os.Getenv(killIn)), func(string) {
-		if writes++; writes == at {
+		if writes.Add(1) == int64(at) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
@@ -123,7 +124,7 @@ func TestAProcessThatIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "complete after %d writes\n", writes)
+	fmt.Fprintf(os.Stderr, "complete after %d writes\n", writes.Load())
 }
 
 // TestAnAgentIsKilledAtEveryWrite: at no time is a namespace governed by anything but what governed it before and what

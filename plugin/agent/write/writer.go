@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Target is where documents are written.
@@ -153,23 +154,25 @@ func (w *Writer) Apply(change Change) ([]Conflict, error) {
 	return conflicts, nil
 }
 
+// parallel is how many files are written at once: what takes the time is waiting for the disk, which makes several files
+// durable as fast as one.
+const parallel = 16
+
 // take writes and removes the files of one phase, and makes it durable.
 func (w *Writer) take(phase []step) error {
-	var failed []error
+	failed := make([]error, len(phase))
 	directories := map[string]bool{}
-	for _, s := range phase {
-		var err error
-		if s.document.JSON == nil {
-			err = w.disk.remove(s.path)
-		} else {
-			err = w.disk.replace(s.path, s.document.JSON, s.isNew)
-		}
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
+	slots := make(chan struct{}, parallel)
+	var running sync.WaitGroup
+	for i, s := range phase {
 		directories[filepath.Dir(s.path)] = true
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			failed[i] = w.disk.take(s)
+		})
 	}
+	running.Wait()
 	for _, directory := range slices.Sorted(maps.Keys(directories)) {
 		failed = append(failed, w.disk.sync(directory))
 	}

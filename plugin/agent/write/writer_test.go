@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,8 +45,13 @@ func TestOnlyWhatChangesIsWritten(t *testing.T) {
 	to := target(t.TempDir())
 	w := newWriter(t, to)
 	apply(t, w, map[string]string{"a": "1", "b": "1"}, &write.Document{JSON: []byte("c")})
+	var mutex sync.Mutex
 	var operations []string
-	w, err := write.OpenWatched(to, func(operation string) { operations = append(operations, operation) })
+	w, err := write.OpenWatched(to, func(operation string) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		operations = append(operations, operation)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
