@@ -220,14 +220,14 @@ func (f *fleet) lockout(t *testing.T) {
 	policy := rejecting("", "lockout")
 	policy["spec"].(object)["scopes"] = []string{image.Repository}
 	f.apply(t, policy)
-	rig.Eventually(t, "the agent of the node to report a lockout", func() error {
-		reasons, err := f.cluster.Kubectl(t.Context(), "get", "nodepolicystatus", kubernetes.NodeName, "-o",
+	rig.OK(t, node.Until(t.Context(), "the agent of the node to report a lockout", func(ctx context.Context) error {
+		reasons, err := f.cluster.Kubectl(ctx, "get", "nodepolicystatus", kubernetes.NodeName, "-o",
 			"jsonpath={.status.problems[*].reason}")
 		if err == nil && !strings.Contains(reasons, "SelfLockout") {
 			err = fmt.Errorf("problems are %q", reasons)
 		}
 		return err
-	})
+	}))
 	for namespace, refuses := range map[string]bool{"kube-system": false, team: true, "other": true} {
 		document := rig.Must(f.agents[0].governing(namespace))(t)
 		if strings.Contains(document, image.Repository) != refuses {
@@ -242,13 +242,15 @@ func (f *fleet) lockout(t *testing.T) {
 func (f *fleet) statuses(t *testing.T) {
 	t.Helper()
 	see := func(what, want string, arguments ...string) {
-		rig.Eventually(t, what, func() error {
-			seen, err := f.cluster.Kubectl(t.Context(), append([]string{"get"}, arguments...)...)
+		t.Helper()
+		// Statuses, reports and leases take up to a minute.
+		rig.OK(t, node.Until(t.Context(), what, func(ctx context.Context) error {
+			seen, err := f.cluster.Kubectl(ctx, append([]string{"get"}, arguments...)...)
 			if err == nil && !strings.Contains(seen, want) {
 				err = fmt.Errorf("it is %q, want %q", seen, want)
 			}
 			return err
-		})
+		}))
 	}
 	const path = `jsonpath={.status.nodes.summary} {.status.conditions[?(@.type=="Ready")].status}`
 	see("the status of a policy", "2/2 True", "clusterimagepolicy", "guard", "-o", path)
@@ -303,9 +305,12 @@ func (f *fleet) refuse(t *testing.T) {
 		}
 		return err
 	})
-	pod := f.run(t, team, image, nil)
-	f.wantStatus(t, team, pod, "(rejected)", "SignatureValidationFailed", "CreateContainerError")
-	f.kubectl(t, "-n", team, "delete", "imagepolicy", "refused")
+	// The image is on the node already, so the refusal is not one of its pull.
+	f.wantRunning(t, dev, f.run(t, dev, image, nil))
+	pod := f.run(t, team, image, kubernetes.Object{"containers": []any{kubernetes.Object{
+		"name": "main", "image": image.Reference, "imagePullPolicy": "Never",
+	}}})
+	f.wantStatus(t, team, pod, "(rejected)", "CreateContainerError")
 }
 
 // faults stops the API server and kills agents.
