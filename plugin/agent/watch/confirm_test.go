@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,7 +52,8 @@ func (o *objects) List(_ context.Context, list client.ObjectList, options ...cli
 		if asked.Continue != "" {
 			name = "last"
 		}
-		into.Items = append(into.Items, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name}})
+		item := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name}}
+		into.Items = append(into.Items, item)
 	}
 	if asked.Continue == "" {
 		into.Continue = "more"
@@ -71,12 +73,8 @@ func TestWhatTheAPIServerConfirms(t *testing.T) {
 	crds := map[string]metav1.ObjectMeta{clusterCRD: {UID: "c"}, policyCRD: {UID: "p"}}
 	both := map[reconcile.Kind]types.UID{reconcile.ClusterKind: "c", reconcile.PolicyKind: "p"}
 	with := func(more map[string]metav1.ObjectMeta) map[string]metav1.ObjectMeta {
-		all := map[string]metav1.ObjectMeta{}
-		for _, from := range []map[string]metav1.ObjectMeta{crds, more} {
-			for key, value := range from {
-				all[key] = value
-			}
-		}
+		all := maps.Clone(crds)
+		maps.Copy(all, more)
 		return all
 	}
 	tests := map[string]struct {

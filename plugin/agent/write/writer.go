@@ -154,8 +154,8 @@ func (w *Writer) Apply(change Change) ([]Conflict, error) {
 	return conflicts, nil
 }
 
-// parallel is how many files are written at once: what takes the time is waiting for the disk, which makes several files
-// durable as fast as one.
+// parallel is how many files are written at once: what takes the time is waiting for the disk, which makes several
+// files durable as fast as one.
 const parallel = 16
 
 // take writes and removes the files of one phase, and makes it durable.
