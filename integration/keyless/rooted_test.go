@@ -3,6 +3,7 @@ package keyless_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,9 +31,7 @@ func TestImagesOfATrustedRootRun(t *testing.T) {
 			"fulcio":         map[string]any{"oidcIssuer": releaser.Issuer, "subjectEmail": releaser.Email},
 			"signedIdentity": map[string]any{"type": "matchRepository"},
 		}
-		for name, value := range more {
-			requirement[name] = value
-		}
+		maps.Copy(requirement, more)
 		document := rig.Must(json.Marshal(map[string]any{"default": []any{requirement}}))(t)
 		rig.OK(t, r.WritePolicy(namespace, string(document)))
 	}

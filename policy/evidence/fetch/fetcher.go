@@ -19,8 +19,8 @@ type Config struct {
 	Registries *registry.Client
 	// Lookaside is containers/image's registries.d, which names where else signatures are. It may be empty.
 	Lookaside string
-	// Repositories are the repositories with signatures of images in others, by prefixes of the names of these: the longest
-	// prefix applies. The node's credentials are used for them.
+	// Repositories are the repositories with signatures of images in others, by prefixes of the names of these: the
+	// longest prefix applies. The node's credentials are used for them.
 	Repositories map[string]string
 }
 
@@ -48,7 +48,8 @@ func New(config Config) *Fetcher {
 		config.Registries = registry.New(registry.Config{})
 	}
 	return &Fetcher{
-		Client: config.Registries, node: config.Registries, lookaside: config.Lookaside, repositories: maps.Clone(config.Repositories),
+		Client: config.Registries, node: config.Registries,
+		lookaside: config.Lookaside, repositories: maps.Clone(config.Repositories),
 		attached: lru.New[digest.Digest, *attached](
 			lru.Bounds{Entries: maxAttached, Weight: maxAttached * maxAttachedBytes, EntryWeight: maxAttachedBytes}),
 		skipped: lru.New[digest.Digest, error](
