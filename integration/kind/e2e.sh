@@ -28,6 +28,8 @@ if [ ! -d "$BASE" ]; then
 fi
 
 work=$(mktemp -d "$CACHE/run.XXXXXX")
+# The bridge of another Docker on this machine, which stays as it is.
+other=$(ip -o link show docker0 2>/dev/null || true)
 program() {
 	local directory
 	for directory in $PROGRAMS; do
@@ -41,6 +43,14 @@ ln -s "$docker/usr/bin/docker" "$work/bin/docker"
 sed "s|REAL_RUNC|$(program runc)|" "$here/runc-wrapper.sh" >"$work/runc"
 chmod 0755 "$work/runc"
 
+forwarding=$(iptables --list-rules FORWARD | head -n 1)
+# Docker leaves its bridge and its rules behind, and denies forwarding to everybody else.
+forget() {
+	iptables-save | grep -vi docker | iptables-restore
+	# shellcheck disable=SC2086 # Several arguments.
+	iptables $forwarding
+	ip link delete docker0
+}
 remove() {
 	status=$?
 	# The containers end with their shims, so they are removed before their daemon is stopped.
@@ -48,6 +58,7 @@ remove() {
 	docker network rm kind >/dev/null 2>&1 || true
 	kill "$(cat "$work/pid")" && while [ -e "$work/pid" ]; do sleep 0.2; done
 	if [ "$status" -ne 0 ]; then tail -n 5 "$work/docker.log"; fi
+	if [ -z "$other" ]; then forget || true; fi
 	rm -rf "$work"
 	exit "$status"
 }
