@@ -109,6 +109,9 @@ func DecideEvery(
 		case i == 0:
 			verdict, config = found, candidate
 		case admitted:
+			if found.WouldDeny == nil {
+				found.WouldDeny = verdict.WouldDeny
+			}
 			verdict, config = found, ""
 		}
 	}

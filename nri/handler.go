@@ -36,7 +36,8 @@ type Report struct {
 	// image volumes; a denied one has a single report, about the image that is denied.
 	Volume  string
 	Verdict policy.Verdict
-	// Audit reports whether the namespace's mode is audit: a denial is reported and not enforced.
+	// Audit reports whether the namespace's mode is audit, or that of the policy that denies: a denial is reported and not
+	// enforced.
 	Audit bool
 	// Took is how long the answer took. It is zero for an admitted volume: the container's report includes it.
 	Took time.Duration
@@ -119,18 +120,29 @@ func (h *Handler) inTime(ctx context.Context, info ContainerInfo, stage Stage, d
 		verdict.Detail = fmt.Sprintf("a denial with the reason %q: %s", verdict.Reason, verdict.Detail)
 		verdict.Reason = policy.Internal
 	}
+	report.audited()
 	report.Took = time.Since(start)
 	return report, more
+}
+
+// audited makes a report of what enforcing every requirement would refuse: the requirements that are only audited are
+// the audit mode of a policy, as [Handler.Audit] is that of a namespace. Nothing is refused because of it.
+func (r *Report) audited() {
+	if would := r.Verdict.WouldDeny; r.Verdict.Admitted() && would != nil {
+		r.Verdict, r.Audit = *would, true
+	}
 }
 
 // report reports the verdict about the container and then about each admitted image volume.
 func (h *Handler) report(ctx context.Context, report Report, more details) {
 	h.Report(ctx, report)
 	for _, volume := range more.admitted {
-		h.Report(ctx, Report{
+		of := Report{
 			ContainerInfo: report.ContainerInfo, Stage: report.Stage, Volume: volume.at, Verdict: volume.verdict,
-			Audit: report.Audit,
-		})
+			Audit: h.Audit(report.Namespace),
+		}
+		of.audited()
+		h.Report(ctx, of)
 	}
 }
 

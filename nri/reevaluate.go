@@ -93,12 +93,13 @@ func (p *Plugin) Reevaluate(ctx context.Context, running []ContainerInfo, report
 	p.auditRunning(ctx, running, handler.runningByRecord)
 }
 
-// Preview is [Plugin.Reevaluate] with the verdicts of another decider.
+// Preview is [Plugin.Reevaluate] with the verdicts of another decider, as if no namespace were in audit mode.
 func (p *Plugin) Preview(
 	ctx context.Context, running []ContainerInfo, by *policy.Decider, report func(context.Context, Report),
 ) {
 	handler := *p.Handler
 	handler.Decide, handler.DecideVolume, handler.Report = by.Decide, by.DecideVolume, report
+	handler.Audit = func(string) bool { return false }
 	p.auditRunning(ctx, running, handler.runningByRecord)
 }
 

@@ -63,6 +63,9 @@ func (h *Handler) start(ctx context.Context, info ContainerInfo, validated *vali
 	if !report.Verdict.Reason.Final() {
 		return true, nil
 	}
+	if validated != nil && validated.denied && report.Audit {
+		return false, nil // As above, by a policy in audit mode.
+	}
 	h.report(ctx, report, more)
 	if report.Audit {
 		return false, nil

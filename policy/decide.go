@@ -115,7 +115,7 @@ func (d *Decider) decide(ctx context.Context, q Question, record *recorder) (ver
 		record.cached()
 		return known
 	}
-	found := d.decision(q, document, record).decide(ctx)
+	found := d.decision(q, document, record).audited(ctx)
 	d.remember(q, document, generations, found)
 	return found.verdict
 }

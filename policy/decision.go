@@ -17,6 +17,8 @@ type decision struct {
 	document *Document
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
+	// onlyEnforced leaves out the requirements that are only audited, and audits reports whether there were any.
+	onlyEnforced, audits bool
 	// recorder collects the steps, or is nil.
 	recorder *recorder
 	// paced has a decision in the background leave the processor to others. It is nil in a callback.
@@ -122,8 +124,10 @@ func (d *decision) under(ctx context.Context, image *Image, ref reference.Named,
 	evaluation := d.evaluation(manifests, ref)
 	evaluation.unknown = &d.unknown
 	evaluation.noIdentity, evaluation.recorder, evaluation.paced = d.noIdentity, d.recorder, d.paced
+	evaluation.onlyEnforced = d.onlyEnforced
 	verdict, expiresAt, sufficient := evaluation.evaluate(ctx, scope, requirements)
 	verdict.Document = d.document.Name
+	d.audits = d.audits || evaluation.audits
 	if verdict.Admitted() {
 		found := evaluation.admitted(verdict, expiresAt)
 		found.rests(image)

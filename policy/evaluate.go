@@ -23,6 +23,8 @@ type evaluation struct {
 	name string
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
+	// onlyEnforced leaves out the requirements that are only audited, and audits reports whether there were any.
+	onlyEnforced, audits bool
 	// manifestsUnknown reports whether the manifests were not read, so that nothing is known about signatures.
 	manifestsUnknown bool
 	// stored is the evidence of the first manifests, in their order, as far as it was needed.
@@ -49,15 +51,17 @@ func (e *evaluation) evaluate(
 	}
 	e.uses = nil
 	e.recorder.scope(scope, verdict.Reference)
-	if len(requirements) == 0 {
-		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty"
+	enforced := countEnforced(requirements)
+	e.audits = enforced < len(requirements)
+	if enforced == 0 {
+		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty, or none of them is enforced"
 		e.recorder.denied(verdict)
 		return verdict, time.Time{}, true
 	}
 	// Requirements that need no evidence come first: if one is not met, no request to the registry is necessary.
 	for _, needsEvidence := range []bool{false, true} {
 		for i, requirement := range requirements {
-			if requirement.needsEvidence() != needsEvidence {
+			if requirement.needsEvidence() != needsEvidence || e.leavesOut(requirement) {
 				continue
 			}
 			e.recorder.requirement(requirement.Kind, i)
@@ -73,9 +77,23 @@ func (e *evaluation) evaluate(
 			expiresAt = earlier(expiresAt, found.ExpiresAt)
 		}
 	}
-	// The only line that admits: every requirement of a list that is not empty is met.
+	// The only line that admits: every enforced requirement of a list is met, and there is one.
 	verdict.Outcome, verdict.Reason = Admit, Accepted
 	return verdict, expiresAt, true
+}
+
+func (e *evaluation) leavesOut(requirement *Requirement) bool {
+	return requirement.Audit && e.onlyEnforced
+}
+
+// countEnforced returns how many requirements of a list are enforced.
+func countEnforced(requirements []*Requirement) (enforced int) {
+	for _, requirement := range requirements {
+		if !requirement.Audit {
+			enforced++
+		}
+	}
+	return enforced
 }
 
 // result is a finding, and its source.

@@ -85,13 +85,17 @@ func (k Kinds) Advice(v Verdict) string {
 
 // Describe returns what the requirement requires, in one line. It is for readers who may see the policy.
 func (k Kinds) Describe(requirement *Requirement) string {
+	audit := ""
+	if requirement.Audit {
+		audit = "not enforced, only reported: "
+	}
 	if requirement.Problem != "" {
-		return "can never be met: " + requirement.Problem
+		return audit + "can never be met: " + requirement.Problem
 	}
 	if describe := k[requirement.Kind].Describe; describe != nil {
-		return describe(requirement)
+		return audit + describe(requirement)
 	}
-	return ""
+	return audit
 }
 
 // validate returns an error unless requirements of every kind can be judged.

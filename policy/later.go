@@ -172,7 +172,7 @@ func (d *Decider) decideImageLater(q Question, document *Document) Verdict {
 			generations := d.generations()
 			decision := d.decision(q, document, nil)
 			decision.paced = &Pacer{}
-			found := decision.decide(ctx)
+			found := decision.audited(ctx)
 			d.remember(q, document, generations, found)
 			return found.verdict
 		},

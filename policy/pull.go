@@ -66,6 +66,7 @@ func (d *Decider) DecidePull(ctx context.Context, q PullQuestion) (verdict Verdi
 	}
 	evaluation := d.evaluation(d.manifestsFor(image, q.Reference), q.Reference)
 	evaluation.noIdentity, evaluation.manifestsUnknown = q.NoIdentity, q.Image == nil
+	evaluation.onlyEnforced = true
 	if q.Namespace != "" {
 		return evaluation.decideIn(ctx, d.sources.Documents(), q)
 	}

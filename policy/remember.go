@@ -111,7 +111,8 @@ func (d *Decider) unchanged(uses []use, ref reference.Named) bool {
 
 // remember caches an admission.
 func (d *Decider) remember(q Question, document *Document, generations [maxGenerations]uint64, found admission) {
-	if !found.verdict.Admitted() || len(d.sources.Generations) == 0 {
+	// What is only reported is decided anew, like a refusal.
+	if !found.verdict.Admitted() || found.verdict.WouldDeny != nil || len(d.sources.Generations) == 0 {
 		return
 	}
 	cached := found

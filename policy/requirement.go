@@ -11,8 +11,8 @@ import (
 // Requirement is one element of a list of policy requirements (containers-policy.json(5), "POLICY REQUIREMENTS"), with
 // the contents of every key file instead of its path.
 type Requirement struct {
-	// ID is the hash of Kind, JSON and Problem: equal requirements of different documents have equal IDs. A requirement
-	// without an ID is never met.
+	// ID is the hash of Kind, JSON, Problem and Audit: equal requirements of different documents have equal IDs. A
+	// requirement without an ID is never met.
 	ID digest.Digest
 	// Kind is the requirement's "type".
 	Kind Kind
@@ -26,6 +26,8 @@ type Requirement struct {
 	KeyFiles []string
 	// Extensions are its fields that only countersign knows, such as fulcio.subjectURI: other tools refuse its document.
 	Extensions []string
+	// Audit says that the requirement is evaluated and reported, and refuses nothing.
+	Audit bool
 	// Problem is why no signature can meet the requirement, such as a key file that cannot be read. It is empty if there
 	// is none. Other scopes of the document are not affected.
 	Problem string

@@ -178,7 +178,7 @@ func (d *Decider) Explain(ctx context.Context, q Question) (explained Explanatio
 		return Explanation{}
 	}
 	record.explained.Document = document
-	record.explained.Verdict = d.decision(q, document, record).decide(ctx).verdict
+	record.explained.Verdict = d.decision(q, document, record).audited(ctx).verdict
 	// What admitted the image before may admit it again, before the image is looked up.
 	if record.explained.Image == nil && record.explained.ImageErr == nil && q.Validate() == nil {
 		record.lap()

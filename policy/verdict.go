@@ -91,6 +91,9 @@ type Verdict struct {
 	NoIdentity bool
 	// Detail is for the operator: it may contain references and keys that the pod's author must not see.
 	Detail string
+	// WouldDeny is the verdict if the requirements were enforced that are only audited, where that one denies and this one
+	// admits. It is nil otherwise.
+	WouldDeny *Verdict
 	// Cached reports whether the answer came from a cache, so that no judge was called.
 	Cached bool
 }

@@ -151,7 +151,7 @@ func (d *Decider) decideAll(ctx context.Context, namespace string, volume Volume
 				continue
 			}
 			generations := d.generations()
-			found := decision.decide(ctx)
+			found := decision.audited(ctx)
 			if found.verdict.Admitted() {
 				d.remember(q, document, generations, found)
 				d.rememberVolume(namespace, volume, config)

@@ -36,6 +36,7 @@ func (k Kinds) listWarnings(at Warning, list []*Requirement) (warnings []Warning
 		at.Text = fmt.Sprintf(format, arguments...)
 		warnings = append(warnings, at)
 	}
+	enforced := countEnforced(list)
 	for i, requirement := range list {
 		name := fmt.Sprintf("requirement %d (%s)", i+1, requirement.Kind)
 		switch {
@@ -43,9 +44,9 @@ func (k Kinds) listWarnings(at Warning, list []*Requirement) (warnings []Warning
 			add("%s can never be met: %s", name, requirement.Problem)
 		case requirement.Kind == SignedBaseLayer:
 			add("%s can never be met: no tool implements it; use sigstoreSigned or signedBy", name)
-		case requirement.Kind == Reject && len(list) > 1:
+		case requirement.Kind == Reject && !requirement.Audit && len(list) > 1:
 			add("%s refuses every image, so that the other requirements have no effect", name)
-		case requirement.Kind == InsecureAcceptAnything && len(list) > 1:
+		case requirement.Kind == InsecureAcceptAnything && (enforced > 1 || requirement.Audit):
 			add("%s has no effect, because an image must meet every requirement of the list", name)
 		}
 		if spec := k[requirement.Kind]; spec.Parse != nil || spec.Extension {

@@ -61,6 +61,12 @@ func exactly(repository string) object {
 	return identified("ExactRepository", "exactRepository", object{"repository": repository})
 }
 
+func inMode(mode string) object {
+	made := imagePolicy(withKey(), "example.com")
+	made["spec"].(object)["mode"] = mode
+	return made
+}
+
 func clusterPolicy(policy, selector object) object {
 	made := imagePolicy(policy, "example.com")
 	made["kind"], made["metadata"] = "ClusterImagePolicy", object{"name": "policy"}
@@ -113,6 +119,8 @@ func acceptedPolicies() map[string]object {
 		"localhost":                   imagePolicy(key, "localhost/foo/bar"),
 		"a host of one label":         imagePolicy(key, "registry:5000/a"),
 		"an IPv6 address":             imagePolicy(key, "[::1]:5000/a"),
+		"a policy in audit mode":      inMode("audit"),
+		"a policy that is enforced":   inMode("enforce"),
 		"several scopes":              imagePolicy(key, "example.com", "quay.io/a", "docker.io/library/busybox:1"),
 		"several keys":                imagePolicy(rooted("PublicKey", "publicKey", keys), "example.com"),
 		"an identity of Fulcio":       imagePolicy(fulcio("https://oidc.localhost", "dev@example.com"), "example.com"),
@@ -141,6 +149,7 @@ func refusedPolicies() map[string]refusedPolicy {
 		return refusedPolicy{imagePolicy(policy, "example.com"), message}
 	}
 	return map[string]refusedPolicy{
+		"another mode":             {inMode("warn"), "spec.mode"},
 		"no scope at all":          {imagePolicy(key), "spec.scopes"},
 		"the same scope twice":     {imagePolicy(key, "example.com", "example.com"), "Duplicate value"},
 		"an empty scope":           scope("", "spec.scopes[0]"),

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -65,6 +66,9 @@ type Basis struct {
 
 // VerdictOf converts a verdict of package policy.
 func VerdictOf(verdict policy.Verdict) Verdict {
+	if would := verdict.WouldDeny; verdict.Admitted() && would != nil {
+		verdict.Detail = fmt.Sprintf("a policy in audit mode would refuse it (%s): %s", would.Reason, would.Detail)
+	}
 	return Verdict{
 		Outcome{Allowed: verdict.Admitted(), Reason: string(verdict.Reason)},
 		Basis{

@@ -147,10 +147,10 @@ func (p *previewed) infos() []nri.ContainerInfo {
 }
 
 // report records a verdict. A container that is denied has one report; one that is admitted has others for its image
-// volumes.
+// volumes. What only a policy in audit mode denies is admitted.
 func (p *previewed) report(_ context.Context, report nri.Report) {
 	p.known[report.ID] = true
-	if report.Verdict.Admitted() {
+	if report.Verdict.Admitted() || report.Audit {
 		delete(p.denied, report.ID)
 	} else {
 		p.denied[report.ID] = report

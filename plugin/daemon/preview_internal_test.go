@@ -51,6 +51,13 @@ func TestAPreviewEvaluatesRunningContainers(t *testing.T) {
 			[]string{"own/pod/app rejected"},
 			nil,
 		},
+		"a document that only audits": {
+			previewNode{namespaces: []string{"prod"}},
+			map[string]string{"prod": `{"default":[{"type":"insecureAcceptAnything"},{"type":"reject","enforcement":"audit"}]}`},
+			1,
+			nil,
+			nil,
+		},
 		"there is no signature": {
 			previewNode{namespaces: []string{"prod"}, state: policy.None},
 			map[string]string{"prod": signed},

@@ -28,6 +28,8 @@ type element struct {
 	predicateType string
 	// extensions are the fields that only countersign knows.
 	extensions []string
+	// audit says that it is not enforced.
+	audit bool
 }
 
 func newElement(raw []byte, kinds policy.Kinds) (element, error) {
@@ -65,6 +67,7 @@ func (e element) requirement(files *keyFiles) *policy.Requirement {
 		KeyFiles:      e.paths,
 		Extensions:    e.extensions,
 		PredicateType: e.predicateType,
+		Audit:         e.audit,
 	}
 	raw, err := e.resolve(files)
 	if err != nil {
@@ -185,7 +188,11 @@ func inlinePaths(value json.RawMessage, read func(path string) ([]byte, error)) 
 
 // identify returns the hash of a requirement.
 func identify(requirement *policy.Requirement) digest.Digest {
-	raw, err := json.Marshal([]any{requirement.Kind, string(requirement.JSON), requirement.Problem})
+	parts := []any{requirement.Kind, string(requirement.JSON), requirement.Problem}
+	if requirement.Audit {
+		parts = append(parts, onlyAudited)
+	}
+	raw, err := json.Marshal(parts)
 	if err != nil {
 		panic(fmt.Sprintf("strings that cannot be written as JSON: %v", err))
 	}

@@ -25,6 +25,10 @@ type list struct {
 // parseList checks a list, and splits it into requirements. Kinds with a Parse function check their requirements, and
 // containers/image the others, without the fields that it does not know.
 func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
+	raw, enforcement, err := withoutEnforcement(raw)
+	if err != nil {
+		return nil, err
+	}
 	standard, extensions, err := parseOwn(raw, kinds)
 	if err != nil {
 		return nil, err
@@ -46,6 +50,10 @@ func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
 			return nil, fmt.Errorf("requirement %d: %w", i+1, err)
 		}
 		parsed.elements[i].extensions = extensions[i]
+		parsed.elements[i].audit = enforcement.audited[i]
+		if enforcement.given[i] {
+			parsed.elements[i].extensions = append([]string{enforcementField}, extensions[i]...)
+		}
 	}
 	return parsed, nil
 }

@@ -3,9 +3,7 @@ package compile
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -76,7 +74,8 @@ func New(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) (*Compiler
 		}
 	}
 	if len(c.cluster) > 0 {
-		if c.document, err = c.system.with(c.strictest()); err != nil {
+		strict := layer{enforced: c.strictest(), audited: c.clusterLayer(c.cluster).audited}
+		if c.document, err = c.system.with(c.system.merged(strict, newLayer())); err != nil {
 			return nil, err
 		}
 	}
@@ -105,34 +104,33 @@ func (c *Compiler) Namespace(namespace Namespace, policies []v1alpha1.ImagePolic
 	selected := slices.DeleteFunc(slices.Clone(c.cluster), func(p clusterPolicy) bool {
 		return !p.selector.Matches(labels.Set(namespace.Labels))
 	})
-	scopes := c.clusterScopes(selected)
-	own, problems := c.namespaceScopes(scopes, policies)
+	cluster := c.clusterLayer(selected)
+	own, problems := c.namespaceLayer(cluster.enforced, policies)
 	document := Document{Problems: problems}
-	if len(own) == 0 && len(c.cluster) == 0 {
+	if own.empty() && len(c.cluster) == 0 {
 		return document, nil
 	}
-	maps.Copy(scopes, own)
-	made, err := c.system.with(scopes)
+	made, err := c.system.with(c.system.merged(cluster, own))
 	if err == nil && !bytes.Equal(made, c.document) {
 		document.JSON = made
 	}
 	return document, err
 }
 
-// clusterScopes returns the requirements of each scope. Policies with the same scope are all required.
-func (c *Compiler) clusterScopes(policies []clusterPolicy) scopes {
-	all := scopes{}
+// clusterLayer returns the requirements of each scope. Policies with the same scope are all required.
+func (c *Compiler) clusterLayer(policies []clusterPolicy) layer {
+	all := newLayer()
 	for _, policy := range policies {
 		all.add(policy.compiled)
 	}
 	return all
 }
 
-// namespaceScopes returns the requirements of each scope of the policies of a namespace that takes effect.
-func (c *Compiler) namespaceScopes(
+// namespaceLayer returns the requirements of each scope of the policies of a namespace that takes effect.
+func (c *Compiler) namespaceLayer(
 	governed scopes, policies []v1alpha1.ImagePolicy,
-) (own scopes, problems map[string][]Problem) {
-	own, problems = scopes{}, map[string][]Problem{}
+) (own layer, problems map[string][]Problem) {
+	own, problems = newLayer(), map[string][]Problem{}
 	sorted := slices.SortedFunc(slices.Values(policies), func(a, b v1alpha1.ImagePolicy) int {
 		return cmp.Compare(a.Name, b.Name)
 	})
@@ -180,18 +178,5 @@ func (c *Compiler) dropped(scope string, governed scopes, of compiled) (Problem,
 		}, true
 	default:
 		return Problem{}, false
-	}
-}
-
-// scopes are the requirements of each scope.
-type scopes map[string][]json.RawMessage
-
-// add adds a policy. A requirement that a scope has already is not repeated.
-func (s scopes) add(policy compiled) {
-	for _, scope := range policy.scopes {
-		same := func(known json.RawMessage) bool { return bytes.Equal(known, policy.requirement) }
-		if !slices.ContainsFunc(s[scope], same) {
-			s[scope] = append(s[scope], policy.requirement)
-		}
 	}
 }

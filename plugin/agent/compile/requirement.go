@@ -17,12 +17,17 @@ const (
 	typeSigstoreSigned = "sigstoreSigned"
 )
 
+// audit is the enforcement of a requirement that is only reported.
+const audit = "audit"
+
 // compiled is a policy whose requirement was made and checked.
 type compiled struct {
 	scopes      []string
 	requirement json.RawMessage
 	// accepts reports whether no signature is needed.
 	accepts bool
+	// audit reports whether the policy is only reported.
+	audit bool
 }
 
 // requirement is a requirement of containers-policy.json(5).
@@ -36,6 +41,7 @@ type requirement struct {
 	RekorPublicKeyData  []byte          `json:"rekorPublicKeyData,omitempty"`
 	RekorPublicKeyDatas [][]byte        `json:"rekorPublicKeyDatas,omitempty"`
 	SignedIdentity      *signedIdentity `json:"signedIdentity,omitempty"`
+	Enforcement         string          `json:"enforcement,omitempty"`
 }
 
 type fulcio struct {
@@ -63,18 +69,24 @@ type signedIdentity struct {
 func (c *Compiler) read(name string, spec v1alpha1.ImagePolicySpec) (compiled, []Problem) {
 	var problems []Problem
 	made, err := requirementOf(spec.Policy)
-	raw := encode(made)
 	if err == nil {
-		err = c.check(raw)
+		err = c.check(encode(made))
+	}
+	isAudit, effect := spec.Mode == v1alpha1.AuditMode, "is refused"
+	if isAudit {
+		effect = "is reported"
 	}
 	if err != nil {
 		problems = append(problems, Problem{
-			Reason: InvalidPolicy, Detail: fmt.Sprintf("%v; every image of the scopes of policy %s is refused", err, name),
+			Reason: InvalidPolicy, Detail: fmt.Sprintf("%v; every image of the scopes of policy %s %s", err, name, effect),
 		})
 		made = requirement{Type: typeReject}
-		raw = encode(made)
 	}
-	read := compiled{requirement: raw, accepts: made.Type == typeAccept}
+	read := compiled{accepts: made.Type == typeAccept, audit: isAudit}
+	if isAudit {
+		made.Enforcement = audit
+	}
+	read.requirement = encode(made)
 	for _, scope := range spec.Scopes {
 		if dead := policy.CheckScope(string(scope)); dead != nil || scope == "" {
 			problem := Problem{Reason: UnmatchableScopes, Scope: string(scope), Detail: unmatchable(scope, dead)}

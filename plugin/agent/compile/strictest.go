@@ -10,12 +10,12 @@ import (
 
 // strictest returns the requirements of each scope for a namespace whose labels are not known. Policies that select
 // namespaces may apply there or not, so an image has to meet both: what such a policy requires, and what applies
-// without it.
+// without it. Requirements that are only audited are not among them.
 func (c *Compiler) strictest() scopes {
-	all := c.clusterScopes(c.cluster)
-	everywhere := c.clusterScopes(slices.DeleteFunc(slices.Clone(c.cluster), func(p clusterPolicy) bool {
+	all := c.clusterLayer(c.cluster).enforced
+	everywhere := c.clusterLayer(slices.DeleteFunc(slices.Clone(c.cluster), func(p clusterPolicy) bool {
 		return p.selects
-	}))
+	})).enforced
 	strict := scopes{}
 	for scope := range all {
 		strict[scope] = withoutAccept(c.strict(scope, all, everywhere))
@@ -27,6 +27,9 @@ func (c *Compiler) strictest() scopes {
 func (c *Compiler) strict(scope string, all, everywhere scopes) (list []json.RawMessage) {
 	add := func(more []json.RawMessage) {
 		for _, requirement := range more {
+			if isAudited(requirement) {
+				continue
+			}
 			if !slices.ContainsFunc(list, func(known json.RawMessage) bool { return bytes.Equal(known, requirement) }) {
 				list = append(list, requirement)
 			}

@@ -16,7 +16,7 @@ const transport = "docker"
 
 // system is the system policy of a node.
 type system struct {
-	defaults   json.RawMessage
+	defaults   []json.RawMessage
 	transports map[string]scopes
 }
 
@@ -28,7 +28,7 @@ func readSystem(raw []byte, parser *signature.Parser) (system, error) {
 		return system{}, err
 	}
 	var document struct {
-		Default    json.RawMessage   `json:"default"`
+		Default    []json.RawMessage `json:"default"`
 		Transports map[string]scopes `json:"transports"`
 	}
 	if err := json.Unmarshal(raw, &document); err != nil {
@@ -55,7 +55,7 @@ func (s system) with(added scopes) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(struct {
-		Default    json.RawMessage   `json:"default"`
+		Default    []json.RawMessage `json:"default"`
 		Transports map[string]scopes `json:"transports"`
 	}{s.defaults, transports})
 	if err != nil {
@@ -83,14 +83,11 @@ func (s system) governing(scope string) (demand, string) {
 }
 
 // rest returns the requirements of images that no scope of the system policy matches.
-func (s system) rest() (list []json.RawMessage) {
+func (s system) rest() []json.RawMessage {
 	if list, ok := s.transports[transport][""]; ok {
 		return list
 	}
-	if err := json.Unmarshal(s.defaults, &list); err != nil {
-		return nil // The system policy was parsed before: this cannot happen, and an empty list accepts nothing.
-	}
-	return list
+	return s.defaults
 }
 
 func demandOf(list []json.RawMessage) demand {
@@ -102,8 +99,19 @@ func demandOf(list []json.RawMessage) demand {
 		if err := json.Unmarshal(raw, &requirement); err != nil {
 			return demand{}
 		}
+		if isAudited(raw) {
+			continue
+		}
 		d.accepts = d.accepts && requirement.Type == typeAccept
 		d.rejects = d.rejects || requirement.Type == typeReject
 	}
 	return d
+}
+
+// isAudited reports whether a requirement is not enforced.
+func isAudited(raw json.RawMessage) bool {
+	var requirement struct {
+		Enforcement string `json:"enforcement"`
+	}
+	return json.Unmarshal(raw, &requirement) == nil && requirement.Enforcement == audit
 }

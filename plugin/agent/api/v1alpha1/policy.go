@@ -10,6 +10,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:path=imagepolicies,scope=Namespaced,categories=policies
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.policy.rootOfTrust.policyType`
 // +kubebuilder:printcolumn:name="Scopes",type=string,JSONPath=`.spec.scopes`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
 // +kubebuilder:printcolumn:name="Nodes",type=string,JSONPath=`.status.nodes.summary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -42,6 +43,7 @@ type ImagePolicyList struct {
 // +kubebuilder:resource:path=clusterimagepolicies,scope=Cluster,categories=policies
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.policy.rootOfTrust.policyType`
 // +kubebuilder:printcolumn:name="Scopes",type=string,JSONPath=`.spec.scopes`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.spec.mode`
 // +kubebuilder:printcolumn:name="Nodes",type=string,JSONPath=`.status.nodes.summary`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -79,7 +81,23 @@ type ImagePolicySpec struct {
 	// policy is what the images need.
 	// +required
 	Policy Policy `json:"policy"`
+	// mode is enforce, or audit: then the policy refuses nothing, and what it would refuse is reported. Whatever applies
+	// to the scopes without the policy still applies.
+	// +optional
+	// +kubebuilder:default=enforce
+	Mode Mode `json:"mode,omitempty"`
 }
+
+// Mode is whether a policy is enforced.
+//
+// +kubebuilder:validation:Enum=enforce;audit
+type Mode string
+
+// The modes. Every value other than AuditMode, including the empty one, means EnforceMode.
+const (
+	EnforceMode Mode = "enforce"
+	AuditMode   Mode = "audit"
+)
 
 // ClusterImagePolicySpec is what a policy requires of which images in which namespaces.
 type ClusterImagePolicySpec struct {

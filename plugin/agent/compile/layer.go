@@ -1,0 +1,99 @@
+package compile
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// scopes are the requirements of each scope.
+type scopes map[string][]json.RawMessage
+
+// add adds a requirement to a scope that does not have it.
+func (s scopes) add(scope string, requirements ...json.RawMessage) {
+	for _, requirement := range requirements {
+		same := func(known json.RawMessage) bool { return bytes.Equal(known, requirement) }
+		if !slices.ContainsFunc(s[scope], same) {
+			s[scope] = append(slices.Clip(s[scope]), requirement)
+		}
+	}
+}
+
+// layer are the requirements of the policies of a cluster, or of those of a namespace.
+type layer struct {
+	enforced scopes
+	// audited are those of policies in audit mode.
+	audited scopes
+}
+
+func newLayer() layer { return layer{enforced: scopes{}, audited: scopes{}} }
+
+func (l layer) empty() bool { return len(l.enforced)+len(l.audited) == 0 }
+
+// add adds a policy. One that accepts every image has no effect in audit mode.
+func (l layer) add(policy compiled) {
+	if policy.audit && policy.accepts {
+		return
+	}
+	to := l.enforced
+	if policy.audit {
+		to = l.audited
+	}
+	for _, scope := range policy.scopes {
+		to.add(scope, policy.requirement)
+	}
+}
+
+// governing returns the requirements in audit mode of the policies that would govern a scope if they were enforced. A
+// scope that is governed by others has none.
+func (l layer) governing(scope string) []json.RawMessage {
+	for _, governor := range policy.ScopesFrom(scope) {
+		audited, isAudited := l.audited[governor]
+		_, isEnforced := l.enforced[governor]
+		if isAudited || isEnforced {
+			return audited
+		}
+	}
+	return nil
+}
+
+// merged returns the requirements of each scope of two layers. To a scope with policies in audit mode only, whatever
+// applies to it without them still applies, because the most specific scope of a document replaces all others. A policy
+// of the cluster in audit mode also audits the scopes of the namespace that it would govern.
+func (s system) merged(cluster, own layer) scopes {
+	enforced := maps.Clone(cluster.enforced)
+	maps.Copy(enforced, own.enforced)
+	audited := maps.Clone(cluster.audited)
+	for _, of := range []scopes{own.enforced, own.audited} {
+		for scope := range of {
+			if requirements := cluster.governing(scope); len(requirements) > 0 {
+				audited[scope] = slices.Clone(requirements)
+			}
+		}
+	}
+	for scope, requirements := range own.audited {
+		audited.add(scope, requirements...)
+	}
+	all := maps.Clone(enforced)
+	for scope, requirements := range audited {
+		all[scope] = slices.Clone(s.applying(scope, enforced))
+		all.add(scope, requirements...)
+	}
+	return all
+}
+
+// applying returns the requirements that apply to a scope by the system policy and the scopes that are added to it.
+func (s system) applying(scope string, added scopes) []json.RawMessage {
+	for _, governor := range policy.ScopesFrom(scope) {
+		if list, ok := added[governor]; ok {
+			return list
+		}
+		if list, ok := s.transports[transport][governor]; ok {
+			return list
+		}
+	}
+	return s.rest()
+}

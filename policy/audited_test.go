@@ -1,0 +1,122 @@
+package policy_test
+
+import (
+	"testing"
+
+	"github.com/countersign/countersign/policy"
+)
+
+// audited returns a requirement in audit mode.
+func audited(requirement *policy.Requirement) *policy.Requirement {
+	made := *requirement
+	made.Audit, made.ID = true, digestOf("audited "+string(requirement.ID))
+	return &made
+}
+
+// TestAnAuditedRequirementIsReportedAndRefusesNothing: the verdict is that of the enforced requirements, and WouldDeny
+// is what enforcing all of them would refuse.
+func TestAnAuditedRequirementIsReportedAndRefusesNothing(t *testing.T) {
+	type list = []*policy.Requirement
+	alice, bob, anything := signedBy("alice"), signedBy("bob"), acceptAnything()
+	for name, test := range map[string]struct {
+		list   list
+		signed string
+		want   policy.Reason
+		would  policy.Reason
+	}{
+		"it is met":                      {list{anything, audited(bob)}, "bob", policy.Accepted, ""},
+		"it is not met":                  {list{anything, audited(bob)}, "", policy.Accepted, policy.Unsigned},
+		"another has signed":             {list{anything, audited(bob)}, "alice", policy.Accepted, policy.Rejected},
+		"both have signed":               {list{alice, audited(bob)}, "alice bob", policy.Accepted, ""},
+		"the enforced one is met":        {list{alice, audited(bob)}, "alice", policy.Accepted, policy.Rejected},
+		"it comes first":                 {list{audited(bob), alice}, "alice", policy.Accepted, policy.Rejected},
+		"the enforced one is not met":    {list{alice, audited(bob)}, "bob", policy.Rejected, ""},
+		"none is met":                    {list{audited(bob), alice}, "mallory", policy.Rejected, ""},
+		"it rejects all":                 {list{alice, audited(rejectAll())}, "alice", policy.Accepted, policy.Rejected},
+		"it is not known yet":            {list{anything, audited(bob)}, "?", policy.Accepted, policy.Pending},
+		"it cannot be known":             {list{anything, audited(bob)}, "!", policy.Accepted, policy.Unavailable},
+		"nothing can meet it":            {list{alice, audited(problem())}, "alice", policy.Accepted, policy.InvalidPolicy},
+		"an enforced one rejects":        {list{rejectAll(), audited(bob)}, "bob", policy.Rejected, ""},
+		"no requirement is enforced":     {list{audited(bob)}, "bob", policy.InvalidPolicy, ""},
+		"none is, and anything is met":   {list{audited(acceptAnything())}, "", policy.InvalidPolicy, ""},
+		"the list is empty nevertheless": {list{}, "", policy.InvalidPolicy, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, test.list...)
+			if test.signed != "" {
+				n.signed(map[string]string{tagged: test.signed})
+			}
+			decider := n.decider(t)
+			for range 2 { // The second time, what can be cached is.
+				check := func(verdict policy.Verdict) {
+					t.Helper()
+					wantReason(t, verdict, test.want)
+					var would policy.Reason
+					if verdict.WouldDeny != nil {
+						would = verdict.WouldDeny.Reason
+					}
+					if would != test.would {
+						t.Errorf("enforcing would give %q, want %q", would, test.would)
+					}
+				}
+				check(decider.Decide(t.Context(), ask(tagged)))
+				check(decider.Explain(t.Context(), ask(tagged)).Verdict)
+			}
+		})
+	}
+}
+
+// TestTheReportOfAnAuditedRequirementFollowsTheEvidence: an image that is admitted in any case is not remembered with
+// an old report.
+func TestTheReportOfAnAuditedRequirementFollowsTheEvidence(t *testing.T) {
+	n := newNode(t, acceptAnything(), audited(signedBy("bob")))
+	decider := n.decider(t)
+	for _, test := range []struct {
+		signed string
+		would  policy.Reason
+	}{{"?", policy.Pending}, {"!", policy.Unavailable}, {"bob", ""}, {"bob", ""}} {
+		n.signed(map[string]string{tagged: test.signed})
+		n.generation.Add(1)
+		verdict := decider.Decide(t.Context(), ask(tagged))
+		wantReason(t, verdict, policy.Accepted)
+		var would policy.Reason
+		if verdict.WouldDeny != nil {
+			would = verdict.WouldDeny.Reason
+		}
+		if would != test.would {
+			t.Errorf("signed by %q: enforcing would give %q, want %q", test.signed, would, test.would)
+		}
+	}
+}
+
+// TestTheStepsAreThoseOfTheVerdict: they show the audited requirement if only that one is not met.
+func TestTheStepsAreThoseOfTheVerdict(t *testing.T) {
+	last := func(list ...*policy.Requirement) int {
+		n := newNode(t, list...)
+		n.signed(map[string]string{tagged: "alice"})
+		steps := n.decider(t).Explain(t.Context(), ask(tagged)).Steps
+		return steps[len(steps)-1].Index
+	}
+	if got := last(signedBy("alice"), audited(signedBy("bob"))); got != 1 {
+		t.Errorf("the last step is about requirement %d, want the audited one", got)
+	}
+	if got := last(audited(signedBy("bob")), signedBy("carol")); got != 1 {
+		t.Errorf("the last step is about requirement %d, want the enforced one", got)
+	}
+}
+
+func TestAnAuditedRequirementRefusesNoPull(t *testing.T) {
+	n := newNode(t, acceptAnything(), audited(rejectAll()))
+	wantReason(t, decidePull(t, n, false), policy.Accepted)
+}
+
+func TestAnAdmissionWithAnAuditedRequirementAllocatesNothing(t *testing.T) {
+	n := newNode(t, signedBy("alice"), audited(signedBy("bob")))
+	n.signed(map[string]string{tagged: "alice bob"})
+	decider := n.decider(t)
+	q, ctx := ask(tagged), t.Context()
+	wantReason(t, decider.Decide(ctx, q), policy.Accepted)
+	if allocated := testing.AllocsPerRun(1000, func() { decider.Decide(ctx, q) }); allocated != 0 {
+		t.Errorf("a cached decision allocates %v times, want 0", allocated)
+	}
+}
