@@ -137,11 +137,13 @@ func TestEachLibraryHasOneImporter(t *testing.T) {
 		"github.com/google/cel-go":        {"policy/internal/condition"},
 		"github.com/sigstore/sigstore-go": {"policy/bundle", "policy/internal/trustedroot"},
 		"github.com/containerd/nri":       {"nri", "integration"},
-		"k8s.io":                          {"plugin/agent", "plugin/cri", "plugin/internal/cri", "integration", "scripts/chart"},
-		"k8s.io/client-go":                {"plugin/agent/program", "plugin/agent/watch", "plugin/agent/report"},
-		"sigs.k8s.io/controller-runtime":  {"plugin/agent/program", "plugin/agent/watch", "plugin/agent/report"},
-		module + "/integration":           {"integration"},
-		"go.opentelemetry.io":             {"plugin/internal/tracing", "plugin/tracingtest"},
+		"k8s.io": {
+			"plugin/agent", "plugin/cri", "plugin/internal/cri", "integration", "scripts/chart",
+		},
+		"k8s.io/client-go":               {"plugin/agent/program", "plugin/agent/watch", "plugin/agent/report"},
+		"sigs.k8s.io/controller-runtime": {"plugin/agent/program", "plugin/agent/watch", "plugin/agent/report"},
+		module + "/integration":          {"integration"},
+		"go.opentelemetry.io":            {"plugin/internal/tracing", "plugin/tracingtest"},
 		// A real API server answers package node, and a collector receives the traces of a node.
 		module + "/plugin": {"plugin", "integration/kubernetes", "integration/monitoring"},
 	}

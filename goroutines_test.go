@@ -26,7 +26,7 @@ func unguarded() map[string]string {
 		"plugin/countersign/evidence_local.go:list":    "a command's own process, and the parts of origin are guarded",
 		"plugin/countersign/node_view.go:openNode":     "as above",
 		"plugin/countersign/node.go:serveWhile":        "net/http recovers in its handlers, and the kubelet restarts the pod",
-		"plugin/node/host.go:Do":                       "it enters namespaces and copies files, and the kubelet restarts the pod",
+		"plugin/node/host.go:Do":                       "it enters namespaces, and the kubelet restarts the pod",
 		"plugin/doctor/node.go:Read":                   "a command's own process",
 		"plugin/daemon/image_service.go:serveKubelet":  "the proxy guards each call",
 		"plugin/daemon/recorder.go:start":              "writes records, and parses nothing",

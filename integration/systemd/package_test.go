@@ -15,7 +15,7 @@ import (
 // packager installs and removes packages of releases, by their versions.
 type packager struct {
 	extension                       string
-	install, upgrade, remove, purge func(l *lab, t *testing.T)
+	install, upgrade, remove, purge func(t *testing.T, l *lab)
 	// version prints the version that is installed.
 	version []string
 }
@@ -28,10 +28,10 @@ const (
 // packagers are those of Debian, and of distributions with RPM packages. The machine's own packages are dpkg's, so the
 // database of rpm does not know the shell that the scripts require; and rpm has no purge.
 func packagers() map[string]packager {
-	run := func(program string, arguments ...string) func(*lab, *testing.T) {
-		return func(l *lab, t *testing.T) { t.Helper(); l.run(t, program, arguments...) }
+	run := func(program string, arguments ...string) func(*testing.T, *lab) {
+		return func(t *testing.T, l *lab) { t.Helper(); l.run(t, program, arguments...) }
 	}
-	rpm := func(arguments ...string) func(*lab, *testing.T) {
+	rpm := func(arguments ...string) func(*testing.T, *lab) {
 		return run("rpm", append([]string{"--dbpath", "/root/rpm"}, arguments...)...)
 	}
 	return map[string]packager{
@@ -69,23 +69,23 @@ func TestThePackages(t *testing.T) {
 
 func (l *lab) packaged(t *testing.T, p packager) {
 	t.Helper()
-	p.install(l, t)
+	p.install(t, l)
 	l.starts(t, "prod", loaded)
 	l.run(t, "countersign", "install")
 	l.run(t, "countersign", "install", "--mode", "enforce")
 	l.refused(t, loaded, refusal)
 	first := l.property(t, "MainPID")
 
-	p.upgrade(l, t)
+	p.upgrade(t, l)
 	if version := l.run(t, p.version[0], p.version[1:]...); version != newRelease {
 		t.Errorf("version %s is installed", version)
 	}
 	l.another(t, first)
 	l.refused(t, loaded, refusal)
 
-	p.remove(l, t)
+	p.remove(t, l)
 	l.starts(t, "prod", loaded)
-	p.purge(l, t)
+	p.purge(t, l)
 }
 
 // release makes a signed release for this machine's architecture, checks it, and returns the path of its packages

@@ -78,8 +78,8 @@ func run(ctx context.Context, operation string, host *journal.Host) error {
 }
 
 // optionsOf returns the options of an operation such as "audit" or "enforce 2", whose number is a version. "same" has
-// no mode. "enforce plugin 2" is for an NRI plugin, and "audit service 2" for a service. With a version like "installed",
-// the programs are those of an earlier installation.
+// no mode. "enforce plugin 2" is for an NRI plugin, and "audit service 2" for a service. With a version like
+// "installed", the programs are those of an earlier installation.
 func optionsOf(operation string) install.Options {
 	mode, version := install.Mode(""), "1"
 	runner := install.Runner("")

@@ -163,8 +163,8 @@ func mentioned(raw []byte) (scopes []string) {
 }
 
 // base returns the URL of a repository's signatures, from the most specific scope that has one. byDefault reports that
-// no scope has one, and the URL is the default of containers/image. Scopes with a tag or a digest, which containers/image
-// also reads, are ignored, because evidence belongs to a repository.
+// no scope has one, and the URL is the default of containers/image. Scopes with a tag or a digest, which
+// containers/image also reads, are ignored, because evidence belongs to a repository.
 func (l *lookasides) base(repository reference.Named) (at *url.URL, byDefault bool, err error) {
 	base := ""
 	for _, scope := range append(policy.RepositoryScopes(repository), "") {
