@@ -10,7 +10,7 @@ import (
 func TestTheProgramsHaveOneDirection(t *testing.T) {
 	rules := map[string][]string{
 		"plugin/countersign": {
-			"conf", "nri", "plugin/daemon", "plugin/doctor", "plugin/install", "plugin/internal/audit",
+			"conf", "nri", "plugin/convert", "plugin/daemon", "plugin/doctor", "plugin/install", "plugin/internal/audit",
 			"plugin/internal/claim", "plugin/internal/containerd", "plugin/internal/cri", "plugin/internal/fetch",
 			"plugin/internal/socket", "plugin/node", "plugin/supervisor",
 			"policy", "policy/evidence", "policy/files", "policy/origin", "policy/signature", "policy/text",
@@ -19,6 +19,7 @@ func TestTheProgramsHaveOneDirection(t *testing.T) {
 			"conf", "nri", "plugin/daemon", "plugin/cri", "plugin/pull", "plugin/internal", "policy", "policy/bundle",
 			"policy/evidence", "policy/files", "policy/origin", "policy/registry", "policy/signature", "policy/text",
 		},
+		"plugin/convert":  {},
 		"plugin/pull":     {"nri", "plugin/internal", "policy", "policy/registry"},
 		"plugin/cri":      {"plugin/cri", "policy"},
 		"plugin/verifier": {"conf", "plugin/internal/socket", "plugin/verifier"},

@@ -15,14 +15,15 @@ import (
 func newPolicyCommand(stdout io.Writer) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "policy",
-		Short: "Check, show, compare, test and write policy documents",
+		Short: "Check, show, compare, test, write and convert policies",
 		Long: `policy works with policy documents, as the daemon reads them. It needs neither the daemon nor a
 node, so that it can run where policies are written and reviewed.`,
 		Args: onlyCommands,
 		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(newPolicyCheckCommand(stdout), newPolicyShowCommand(stdout),
-		newPolicyDiffCommand(stdout), newPolicyTestCommand(stdout), newShowSignersCommand(stdout))
+		newPolicyDiffCommand(stdout), newPolicyTestCommand(stdout), newShowSignersCommand(stdout),
+		newPolicyConvertCommand(stdout))
 	return command
 }
 
