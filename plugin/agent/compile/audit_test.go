@@ -155,7 +155,8 @@ func TestAddingAPolicyInAuditModeLeavesWhatIsEnforced(t *testing.T) {
 	}
 	systems := []string{
 		acceptAll, `{"default":[{"type":"reject"}],"transports":{"docker":{
-			"corp.example/a":[{"type":"insecureAcceptAnything"}],"":[{"type":"insecureAcceptAnything"}],"*.corp.example":[{"type":"reject"}]}}}`,
+			"corp.example/a":[{"type":"insecureAcceptAnything"}],"":[{"type":"insecureAcceptAnything"}],
+			"*.corp.example":[{"type":"reject"}]}}}`,
 	}
 	for _, system := range systems {
 		for _, enforced := range scopes {
