@@ -126,6 +126,10 @@ func faultsOfTheDaemon() map[string]fault {
 			make: "systemctl stop countersign", undo: "systemctl start countersign",
 			check: "daemon", cause: "no daemon listens",
 		},
+		"the service is disabled": {
+			make: "systemctl disable countersign", undo: "systemctl enable countersign",
+			check: "supervisor", cause: "countersign.service is disabled",
+		},
 		"the daemon hangs": {
 			make: "systemctl kill --signal STOP countersign", undo: "systemctl kill --signal CONT countersign",
 			check: "daemon", cause: "deadline",

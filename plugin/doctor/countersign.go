@@ -23,8 +23,8 @@ func countersignChecks() []Check {
 			"systemctl start countersign; journalctl -u countersign has the cause if it does not start", daemonAnswers,
 		},
 		{
-			"supervisor", "the daemon is started again when it ends",
-			"systemctl restart containerd: it starts the supervisor; countersign install does so too", supervised,
+			"supervisor", "the daemon is started again when it ends, and when the node boots",
+			"countersign install: it enables the service, or starts the supervisor", supervised,
 		},
 		{
 			"reloaded", "the daemon uses the configuration in the file",

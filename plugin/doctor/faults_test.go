@@ -78,6 +78,14 @@ func processFaults() map[string]fault {
 			processes: func(n *doctor.Node) { n.Supervisor.Value.Installed = true },
 			check:     "supervisor", cause: "no supervisor runs", others: alone(),
 		},
+		"the service is disabled": {
+			processes: func(n *doctor.Node) { n.Supervisor.Value.Unit = "disabled" },
+			check:     "supervisor", cause: "countersign.service is disabled", others: alone(),
+		},
+		"systemd has no service": {
+			processes: func(n *doctor.Node) { n.Supervisor.Value.Unit = "not-found" },
+			check:     "supervisor", cause: "countersign.service is not-found", others: alone(),
+		},
 		"it is not known whether a supervisor runs": {
 			processes: func(n *doctor.Node) { n.Supervisor.Err = errors.New("permission denied") },
 			check:     "supervisor", cause: "permission denied", unknown: true, others: alone(),

@@ -39,7 +39,7 @@ type Node struct {
 	Policies Policies
 	// Hosts and Lookasides are the problems with hosts.toml files and with registries.d.
 	Hosts, Lookasides []error
-	// Supervisor is what runs the daemon on a node without its service.
+	// Supervisor is what runs the daemon.
 	Supervisor Known[Supervisor]
 	// Disk is the file system of the evidence.
 	Disk  Known[Disk]
@@ -76,7 +76,7 @@ type Options struct {
 func Read(ctx context.Context, options Options) *Node {
 	node := &Node{}
 	node.Config.Value, node.Config.Err = conf.Read(options.Config)
-	node.Supervisor = readSupervisor()
+	node.Supervisor = readSupervisor(ctx)
 	node.Clock = readClock(node.Config.Value)
 	if node.Config.Err != nil {
 		return node
