@@ -35,11 +35,17 @@ func TestAttestations(t *testing.T) {
 	l.require(t, hosted,
 		attested(l.Key, slsa, "predicate.runDetails.builder.id == 'https://ci.example/builder'"),
 		attested(l.Key, vex, "!predicate.statements.exists(s, s.status == 'affected')"))
+	examples := documentedRequirements(t, l.Key)
+	if len(examples) != 5 {
+		t.Errorf("docs/policy.md has %d examples of attested requirements, want 5", len(examples))
+	}
+	l.require(t, documented, examples...)
 	l.startDaemon(t, nil)
 	s := l.site(t, node.RegistryConfig{InProcess: true})
 	t.Run("an image has the attestations", s.withAttestations)
 	t.Run("an attestation says something else", s.withFalseCondition)
 	t.Run("attestations are missing, or by another key", s.withoutAttestations)
+	t.Run("the examples of the documentation", s.documentedExamples)
 	t.Run("somebody attaches 64 large attestations", s.withLargeAttestations)
 }
 
