@@ -53,7 +53,7 @@ func auditSource(place auditPlace, file string, stdin io.Reader) (auditLog, erro
 	if config.Audit.File != "" {
 		return fileLog(config.Audit.File, config.Audit.MaxFiles, place.follow), nil
 	}
-	if _, err := os.Stat(supervisor.LogFile); err == nil && !systemdRuns() {
+	if _, err := os.Stat(supervisor.LogFile); err == nil && !supervisor.SystemdRuns() {
 		return fileLog(supervisor.LogFile, supervisor.LogFiles, place.follow), nil
 	}
 	return journalLog(place), nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign/countersign/plugin/install"
 	"github.com/countersign/countersign/plugin/install/journal"
+	"github.com/countersign/countersign/plugin/supervisor"
 )
 
 // installFlags are the flags of install.
@@ -203,7 +204,7 @@ func (t *target) recover(ctx context.Context) error {
 // openTarget opens the host whose root is a directory.
 func openTarget(root string, stdout io.Writer) (*target, error) {
 	t := &target{root: root, live: root == "/", stdout: stdout}
-	if t.live && systemdRuns() {
+	if t.live && supervisor.SystemdRuns() {
 		t.system = t.newSystem()
 	}
 	var err error

@@ -110,11 +110,6 @@ func (t *target) program(path string) (install.Program, error) {
 	return install.Program{Contents: contents}, err
 }
 
-func systemdRuns() bool {
-	info, err := os.Stat("/run/systemd/system")
-	return err == nil && info.IsDir()
-}
-
 func (t *target) newSystem() *install.System {
 	return &install.System{
 		Systemctl: func(ctx context.Context, arguments ...string) (string, error) {

@@ -46,7 +46,7 @@ func readSupervisor(ctx context.Context) (found Known[Supervisor]) {
 
 // unitState returns the state of the daemon's unit, or an empty string if systemd does not run.
 func unitState(ctx context.Context) (string, error) {
-	if info, err := os.Stat("/run/systemd/system"); err != nil || !info.IsDir() {
+	if !supervisor.SystemdRuns() {
 		return "", nil
 	}
 	// The exit status is that of the state: 1 for a unit that is disabled or absent.

@@ -11,6 +11,12 @@ import (
 // standardPath is where programs are, as systemd has it for services: containerd starts plugins without an environment.
 const standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// SystemdRuns reports whether systemd manages the services of this host (sd_booted(3)). Then it can run the daemon.
+func SystemdRuns() bool {
+	info, err := os.Stat("/run/systemd/system")
+	return err == nil && info.IsDir()
+}
+
 // environment returns the environment of the daemon: the lines NAME=value of the settings. Other lines are reported,
 // and ignored: a typing error must not stop the node.
 func (n *Node) environment() (environment []string, problem error) {
