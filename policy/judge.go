@@ -52,7 +52,7 @@ func (e *evaluation) evaluateEvidence(
 	}
 	cacheable := !requirement.NeedsEvidence || evidence.Generation != 0
 	if found, ok := e.cachedFinding(key, cacheable); ok {
-		return e.judged(requirement.Kind, manifest.Digest, found, true)
+		return e.judged(requirement.Kind, manifest.Digest, evidence.asFarAsRead(found), true)
 	}
 	if requirement.NeedsEvidence {
 		release := e.limiter.acquire(ctx, manifest, evidence)
@@ -64,15 +64,16 @@ func (e *evaluation) evaluateEvidence(
 		defer release()
 		// The previous holder of the limiter may have answered the same question.
 		if found, ok := e.cachedFinding(key, cacheable); ok {
-			return e.judged(requirement.Kind, manifest.Digest, found, true)
+			return e.judged(requirement.Kind, manifest.Digest, evidence.asFarAsRead(found), true)
 		}
 	}
 	found := e.askJudges(ctx, requirement, manifest, evidence)
-	found.Finding = evidence.orUnavailableIfPartial(found.Finding)
+	// What was read is judged once, also if not all could be read: otherwise an image with many large files would be judged
+	// again by every attempt, and none would be answered in time.
 	if cacheable && (found.Met || found.Reason == Rejected || found.Reason == Unsigned) {
 		e.findings.put(key, found)
 	}
-	return e.judged(requirement.Kind, manifest.Digest, found, false)
+	return e.judged(requirement.Kind, manifest.Digest, evidence.asFarAsRead(found), false)
 }
 
 func (e *evaluation) cachedFinding(key findingKey, cacheable bool) (found judgement, ok bool) {
@@ -143,6 +144,12 @@ func (e Evidence) notUsableFor(manifest Manifest) Finding {
 		return Finding{Reason: Internal, Detail: detail}
 	}
 	return Finding{}
+}
+
+// asFarAsRead returns a judgement of the evidence that was read. Its finding is final only if all was read.
+func (e Evidence) asFarAsRead(found judgement) judgement {
+	found.Finding = e.orUnavailableIfPartial(found.Finding)
+	return found
 }
 
 // orUnavailableIfPartial returns a finding, or [Unavailable] if not all signatures could be read: a sufficient one may

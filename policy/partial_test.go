@@ -38,3 +38,24 @@ func TestPartialEvidenceDoesNotCauseARefusal(t *testing.T) {
 		})
 	}
 }
+
+// TestPartialEvidenceIsJudgedOnce: an attempt is answered in time although the judges took longer than that before.
+func TestPartialEvidenceIsJudgedOnce(t *testing.T) {
+	n := newNode(t, signedBy("alice"))
+	n.signed(map[string]string{tagged: "mallory"})
+	whole := n.kept
+	n.kept = func(manifests []policy.Manifest, ref reference.Named) policy.StoredEvidence {
+		kept := whole(manifests, ref)
+		for i := range kept {
+			kept[i].Partial, kept[i].Detail = true, "the registry failed"
+		}
+		return kept
+	}
+	decider := n.decider(t)
+	for range 3 {
+		wantReason(t, decider.Decide(t.Context(), ask(tagged)), policy.Unavailable)
+	}
+	if judged := n.judged.Load(); judged != 1 {
+		t.Errorf("the evidence was judged %d times, want once", judged)
+	}
+}
