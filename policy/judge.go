@@ -68,8 +68,8 @@ func (e *evaluation) evaluateEvidence(
 		}
 	}
 	found := e.askJudges(ctx, requirement, manifest, evidence)
-	// What was read is judged once, also if not all could be read: otherwise an image with many large files would be judged
-	// again by every attempt, and none would be answered in time.
+	// What was read is judged once, also if not all could be read: otherwise every attempt would judge an image with many
+	// large files again, and none would be answered in time.
 	if cacheable && (found.Met || found.Reason == Rejected || found.Reason == Unsigned) {
 		e.findings.put(key, found)
 	}
