@@ -67,29 +67,29 @@ type answer struct {
 	generations [maxGenerations]uint64
 }
 
-// recall returns the cached answer to a question, if all that it rests on is unchanged. If nothing at all has changed
-// on the node, that is known from the generations. Otherwise the image has to be obtained as it was, and the evidence
-// that met the requirements has to be the same: what else changes, changes other answers. That a manifest has a
-// configuration cannot change, because both are known by their hashes.
-func (d *Decider) recall(q Question, document *Document, generations [maxGenerations]uint64) (Verdict, bool) {
-	known, ok := d.answers.get(q)
+// recall returns the cached answer to a question if all that it rests on is unchanged, and nil otherwise. If nothing at
+// all has changed on the node, that is known from the generations. Otherwise the image has to be obtained as it was, and
+// the evidence that met the requirements has to be the same: what else changes, changes other answers. That a manifest
+// has a configuration cannot change, because both are known by their hashes.
+func (d *Decider) recall(q *Question, document *Document, generations [maxGenerations]uint64) *admission {
+	known, ok := d.answers.get(*q)
 	if !ok || known.document != document || !notExpired(known.expiresAt) || !d.stillNameless(q, known.uses) {
-		return Verdict{}, false
+		return nil
 	}
 	if known.generations == generations {
-		return known.verdict, true
+		return known.admission
 	}
 	if known.holds == nil || !known.holds() || !d.unchanged(known.uses, known.reference) {
-		return Verdict{}, false
+		return nil
 	}
 	// The generations were read before what was compared, so that they are not too new for it.
 	known.generations = generations
-	d.answers.put(q, known)
-	return known.verdict, true
+	d.answers.put(*q, known)
+	return known.admission
 }
 
 // stillNameless reports whether evidence that names no repository, if such was used, is still enough.
-func (d *Decider) stillNameless(q Question, uses []use) bool {
+func (d *Decider) stillNameless(q *Question, uses []use) bool {
 	for i := range uses {
 		if uses[i].byNoIdentity {
 			return d.sources.NoIdentity != nil && d.sources.NoIdentity(q.Namespace)

@@ -152,7 +152,8 @@ func (r *recorder) denied(verdict Verdict) {
 // DecideWithSteps decides exactly like [Decider.Decide], and also returns how.
 func (d *Decider) DecideWithSteps(ctx context.Context, q Question) Explanation {
 	record := &recorder{since: time.Now()}
-	verdict := d.decide(ctx, q, record)
+	var verdict Verdict
+	d.decide(ctx, &q, record, &verdict)
 	explained := record.explained
 	explained.Verdict, explained.Steps = verdict, record.steps
 	return explained
