@@ -68,9 +68,9 @@ type answer struct {
 }
 
 // recall returns the cached answer to a question if all that it rests on is unchanged, and nil otherwise. If nothing at
-// all has changed on the node, that is known from the generations. Otherwise the image has to be obtained as it was, and
-// the evidence that met the requirements has to be the same: what else changes, changes other answers. That a manifest
-// has a configuration cannot change, because both are known by their hashes.
+// all has changed on the node, that is known from the generations. Otherwise the image has to be obtained as it was,
+// and the evidence that met the requirements has to be the same: what else changes, changes other answers. That a
+// manifest has a configuration cannot change, because both are known by their hashes.
 func (d *Decider) recall(q *Question, document *Document, generations [maxGenerations]uint64) *admission {
 	known, ok := d.answers.get(*q)
 	if !ok || known.document != document || !notExpired(known.expiresAt) || !d.stillNameless(q, known.uses) {
