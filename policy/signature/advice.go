@@ -105,16 +105,22 @@ func (w wanted) adviseLog(sign string) string {
 	}
 }
 
-// command returns a command that creates a signature which the requirement accepts.
-func (w wanted) command(named reference.Named) string {
-	options := "--key cosign.key "
+// signerOptions returns the options of cosign sign and cosign attest that name the signer, with a space after the last.
+func (w wanted) signerOptions() string {
 	switch {
 	case w.Fulcio != nil:
-		options = ""
+		return ""
 	case w.PKI != nil:
-		options = "--key KEY --certificate CERTIFICATE --certificate-chain CHAIN "
+		return "--key KEY --certificate CERTIFICATE --certificate-chain CHAIN "
+	default:
+		return "--key cosign.key "
 	}
-	command := fmt.Sprintf("cosign sign %s-a docker-reference=%s %s@DIGEST", options, w.name(named), named.Name())
+}
+
+// command returns a command that creates a signature which the requirement accepts.
+func (w wanted) command(named reference.Named) string {
+	command := fmt.Sprintf("cosign sign %s-a docker-reference=%s %s@DIGEST",
+		w.signerOptions(), w.name(named), named.Name())
 	if w.Fulcio != nil {
 		command += " as " + w.signer()
 	}

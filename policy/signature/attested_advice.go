@@ -68,15 +68,8 @@ func shortenedWhere(where string) string { return text.OneLine(text.Shorten(wher
 
 // attestCommand returns a command that makes an attestation of a predicate type.
 func (w wanted) attestCommand(predicateType string, named reference.Named) string {
-	options := "--key cosign.key "
-	switch {
-	case w.Fulcio != nil:
-		options = ""
-	case w.PKI != nil:
-		options = "--key KEY --certificate CERTIFICATE --certificate-chain CHAIN "
-	}
 	command := fmt.Sprintf("cosign attest %s--type %s --predicate FILE %s@DIGEST",
-		options, cosignType(predicateType), named.Name())
+		w.signerOptions(), cosignType(predicateType), named.Name())
 	if w.Fulcio != nil {
 		command += " as " + w.signer()
 	}
