@@ -16,7 +16,7 @@ import (
 
 const (
 	installedName   = "10-countersign"
-	installedReason = "it registers by itself"
+	installedReason = "it registers through the socket"
 )
 
 // TestTheInstalledPluginIsNotTheRequiredOne: containerd starts the program, which declines. Containers are refused

@@ -63,7 +63,7 @@ func (c *Cluster) StartControlPlane(ctx context.Context, name string) error {
 	return c.apiServerReady(ctx)
 }
 
-// SaveEtcd copies etcd's data, which [Cluster.RestoreEtcd] restores. The API server is away meanwhile.
+// SaveEtcd copies etcd's data, which [Cluster.RestoreEtcd] restores. The API server is stopped meanwhile.
 func (c *Cluster) SaveEtcd(ctx context.Context) error {
 	return c.offline(ctx, func() error {
 		return errors.Join(os.RemoveAll(c.path("etcd-saved")), os.CopyFS(c.path("etcd-saved"), os.DirFS(c.path(Etcd))))

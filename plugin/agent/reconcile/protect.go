@@ -13,7 +13,7 @@ import (
 // protect asks the daemon whether the documents that shall govern protected namespaces refuse what runs there. These
 // namespaces then stay governed by what governs them now, by documents of their own; all other namespaces are not
 // concerned. If the daemon does not answer, everything is written: a node without its daemon starts no container, and
-// documents that are looser than what is asked for must not last as long as the daemon is away.
+// documents that are looser than what is asked for must not last until the daemon answers.
 func (p *pass) protect(policies map[string][]ID) error {
 	p.pinned = map[string]write.Document{}
 	if p.config.Preview == nil {
