@@ -38,7 +38,7 @@ func (s *signed) entries() *entries {
 			return
 		}
 		for i, raw := range s.log {
-			read, problems := readEntry, &s.read.problems
+			read, problems := s.readEntry, &s.read.problems
 			if isRekorV2(raw) {
 				s.read.rekorV2 = true
 				read, problems = readRekorV2, &s.read.problemsV2
@@ -62,9 +62,15 @@ func isRekorV2(entry *rekor.TransparencyLogEntry) bool {
 }
 
 // readEntry parses an entry of Rekor v1 that records an envelope.
-func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
+func (s *signed) readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 	if err := checkSize(raw); err != nil {
 		return nil, err
+	}
+	switch promised := len(raw.GetInclusionPromise().GetSignedEntryTimestamp()) > 0; {
+	case s.old && !promised:
+		return nil, fmt.Errorf("it has no inclusion promise, which a bundle %s must have", oldVersion)
+	case !s.old && raw.GetInclusionProof() == nil:
+		return nil, errors.New("it has no inclusion proof, which a bundle v0.3 must have")
 	}
 	kind, version := raw.GetKindVersion().GetKind(), raw.GetKindVersion().GetVersion()
 	if (kind != "dsse" || version != "0.0.1") && (kind != "intoto" || version != "0.0.2") {
@@ -80,6 +86,9 @@ func readEntry(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 func readRekorV2(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 	if err := checkSize(raw); err != nil {
 		return nil, err
+	}
+	if raw.GetInclusionProof() == nil {
+		return nil, errors.New("it has no inclusion proof, which an entry of Rekor v2 must have")
 	}
 	kind, version := raw.GetKindVersion().GetKind(), raw.GetKindVersion().GetVersion()
 	if kind != "hashedrekord" {
@@ -101,15 +110,12 @@ func readRekorV2(raw *rekor.TransparencyLogEntry) (*tlog.Entry, error) {
 	return entry, err
 }
 
-// checkSize returns an error if the parts of an entry are too large, or if it has no inclusion proof.
+// checkSize returns an error if the parts of an entry are too large.
 func checkSize(raw *rekor.TransparencyLogEntry) error {
 	if len(raw.GetCanonicalizedBody()) > maxBody {
 		return fmt.Errorf("its body is larger than %d bytes", maxBody)
 	}
 	proof := raw.GetInclusionProof()
-	if proof == nil {
-		return errors.New("it has no inclusion proof, which a bundle v0.3 must have")
-	}
 	if len(proof.GetCheckpoint().GetEnvelope()) > maxCheckpoint || len(proof.GetHashes()) > maxHashes {
 		return fmt.Errorf("its proof has more than %d hashes, or its checkpoint is larger than %d bytes",
 			maxHashes, maxCheckpoint)

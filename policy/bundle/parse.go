@@ -20,8 +20,12 @@ import (
 	"github.com/countersign/countersign/policy/text"
 )
 
-// version is the version of the bundle format that cosign 3 writes.
-const version = "v0.3"
+// version is the version of the bundle format that cosign 3 writes. In oldVersion, a log entry may have a promise
+// instead of a proof: attestations of cosign's old format are stored so.
+const (
+	version    = "v0.3"
+	oldVersion = "v0.1"
+)
 
 // Limits of a bundle. cosign's have about sixty elements and one or two certificates.
 const (
@@ -38,6 +42,8 @@ type signed struct {
 	attestation string
 	// problem, if set, is why it meets no requirement.
 	problem string
+	// old reports whether it has oldVersion.
+	old bool
 
 	statement statement
 	content   verify.SignatureContent
@@ -58,7 +64,11 @@ type signed struct {
 // parse parses a bundle that should be a signature.
 func parse(name string, raw []byte) *signed {
 	s := &signed{name: name}
-	if err := s.parse(raw, s.addSignature); err != nil {
+	err := s.parse(raw, s.addSignature)
+	if err == nil && s.old {
+		err = fmt.Errorf("it is a bundle %s, and a signature is one of %s", oldVersion, version)
+	}
+	if err != nil {
 		s.problem = err.Error()
 	}
 	return s
@@ -95,6 +105,7 @@ func (s *signed) parse(raw []byte, addStatement func(*protodsse.Envelope) error)
 	if err != nil {
 		return err
 	}
+	s.old = isOld(message)
 	if err := s.addEnvelope(checked, addStatement); err != nil || s.attestation != "" {
 		return err
 	}
@@ -113,6 +124,9 @@ func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 			return nil, fmt.Errorf("a certificate is larger than %d bytes", maxCertificate)
 		}
 	}
+	if isOld(message) {
+		return bundle.NewBundle(message)
+	}
 	// cosign writes a chain if the user provides one.
 	checked, err := bundle.NewBundle(message, bundle.AllowCertificateChain())
 	if err != nil {
@@ -122,6 +136,12 @@ func check(message *protobundle.Bundle) (*bundle.Bundle, error) {
 		return nil, fmt.Errorf("media type %q is not that of a bundle %s", message.GetMediaType(), version)
 	}
 	return checked, nil
+}
+
+// isOld reports whether a bundle has the oldVersion.
+func isOld(message *protobundle.Bundle) bool {
+	is, err := (&bundle.Bundle{Bundle: message}).Version()
+	return err == nil && is == oldVersion
 }
 
 // addEnvelope parses the envelope and its statement.
@@ -183,10 +203,29 @@ func (s *signed) addSigner(checked *bundle.Bundle) error {
 		return nil
 	}
 	s.certificate, s.certificates = content.Certificate(), content.Intermediates()
+	if s.old {
+		// sigstore-go ignores those of such bundles.
+		if s.certificates, err = intermediates(checked); err != nil {
+			return err
+		}
+	}
 	for _, certificate := range slices.Concat(s.certificates, []*x509.Certificate{s.certificate}) {
 		if public, ok := certificate.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > maxRSA {
 			return fmt.Errorf("a certificate's RSA key has more than %d bits", maxRSA)
 		}
 	}
 	return nil
+}
+
+// intermediates returns the certificates above the signer's.
+func intermediates(of *bundle.Bundle) (above []*x509.Certificate, err error) {
+	chain := of.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
+	for _, one := range chain[min(1, len(chain)):] {
+		certificate, err := x509.ParseCertificate(one.GetRawBytes())
+		if err != nil {
+			return nil, fmt.Errorf("parsing a certificate above the signer's: %w", err)
+		}
+		above = append(above, certificate)
+	}
+	return above, nil
 }

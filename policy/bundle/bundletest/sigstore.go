@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"slices"
 	"testing"
 	"time"
 
@@ -142,18 +143,24 @@ func (s *Sigstore) RecordSecond(t testing.TB, bundle Bundle) {
 	material.TlogEntries = append(material.TlogEntries, entries[0].TransparencyLogEntry())
 }
 
-// Requirement returns a requirement for a signature with this identity, made for the image's repository. A bundle
-// contains no intermediate certificate, so the requirement has it next to the root.
-func (s *Sigstore) Requirement(t testing.TB, identity Identity) map[string]any {
+// Authorities returns the certificates of the authority: the intermediates, and then the root.
+func (s *Sigstore) Authorities(t testing.TB) []*x509.Certificate {
 	t.Helper()
 	authority, ok := s.FulcioCertificateAuthorities()[0].(*root.FulcioCertificateAuthority)
 	if !ok {
 		t.Fatal("the authority is of an unexpected type")
 	}
+	return append(slices.Clip(authority.Intermediates), authority.Root)
+}
+
+// Requirement returns a requirement for a signature with this identity, made for the image's repository. A bundle
+// contains no intermediate certificate, so the requirement has it next to the root.
+func (s *Sigstore) Requirement(t testing.TB, identity Identity) map[string]any {
+	t.Helper()
 	return map[string]any{
 		"type": "sigstoreSigned",
 		"fulcio": map[string]any{
-			"caData":     CertificatePEM(append(authority.Intermediates, authority.Root)...),
+			"caData":     CertificatePEM(s.Authorities(t)...),
 			"oidcIssuer": identity.Issuer, "subjectEmail": identity.Email,
 		},
 		"rekorPublicKeyData": s.LogPEM(t),
@@ -189,8 +196,8 @@ func CertificatePEM(certificates ...*x509.Certificate) []byte {
 	return all.Bytes()
 }
 
-// recorded returns the body of the log's entry, created by Rekor's own code.
-func recorded(t testing.TB, bundle Bundle, signer []byte) []byte {
+// envelopeOf returns the envelope of a bundle in JSON, the same bytes each time.
+func envelopeOf(t testing.TB, bundle Bundle) []byte {
 	t.Helper()
 	envelope, err := protojson.Marshal(bundle.GetDsseEnvelope())
 	if err != nil {
@@ -200,8 +207,14 @@ func recorded(t testing.TB, bundle Bundle, signer []byte) []byte {
 	if err := json.Compact(&compact, envelope); err != nil {
 		t.Fatal(err)
 	}
+	return compact.Bytes()
+}
+
+// recorded returns the body of the log's entry, created by Rekor's own code.
+func recorded(t testing.TB, bundle Bundle, signer []byte) []byte {
+	t.Helper()
 	proposed, err := types.NewProposedEntry(context.Background(), rekordsse.KIND, "0.0.1", types.ArtifactProperties{
-		ArtifactBytes: compact.Bytes(), PublicKeyBytes: [][]byte{signer}, PKIFormat: "x509",
+		ArtifactBytes: envelopeOf(t, bundle), PublicKeyBytes: [][]byte{signer}, PKIFormat: "x509",
 	})
 	if err != nil {
 		t.Fatal(err)
