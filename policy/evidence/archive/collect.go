@@ -8,6 +8,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/countersign/countersign/policy/evidence/format"
 )
 
 // place is a manifest in a repository; the repository is empty where nothing names it.
@@ -63,17 +65,19 @@ func (c *collection) collect() {
 }
 
 // subjectOf returns the manifest that an entry of index.json is about in ways other than its own subject: as cosign
-// saved it, or as a copy of a signatures' tag.
+// saved it, or as a copy of a tag with signatures or attestations.
 func (c *collection) subjectOf(of ocispec.Descriptor) digest.Digest {
-	if of.Annotations[savedKind] == savedSigs {
+	if kind := of.Annotations[savedKind]; kind == savedSigs || kind == savedAtts {
 		return c.image
 	}
 	name := of.Annotations[ocispec.AnnotationRefName]
-	tag, ok := strings.CutSuffix(name[strings.LastIndexByte(name, ':')+1:], ".sig")
-	if !ok {
+	tag := name[strings.LastIndexByte(name, ':')+1:]
+	hash, isSignatures := strings.CutSuffix(tag, ".sig")
+	hash, isAttestations := strings.CutSuffix(hash, ".att")
+	if isSignatures == isAttestations {
 		return ""
 	}
-	subject := digest.Digest(strings.Replace(tag, "-", ":", 1))
+	subject := digest.Digest(strings.Replace(hash, "-", ":", 1))
 	if subject.Validate() != nil {
 		return ""
 	}
@@ -82,7 +86,7 @@ func (c *collection) subjectOf(of ocispec.Descriptor) digest.Digest {
 
 // visit reads a possible artifact. A missing blob is not an error: a layout may lack other platforms.
 func (c *collection) visit(of ocispec.Descriptor, subject digest.Digest) {
-	if c.seen[of.Digest] || of.Annotations[savedKind] == savedAtts {
+	if c.seen[of.Digest] {
 		return
 	}
 	c.seen[of.Digest] = true
@@ -156,6 +160,8 @@ func kindOf(kind, mediaType string) string {
 		return kindBundle
 	case mediaType == simpleSigningType:
 		return kindSignatures
+	case mediaType == format.EnvelopeType:
+		return kindEnvelope
 	default:
 		return ""
 	}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -69,32 +70,59 @@ func newest(files []format.File, kind format.Kind) []format.File {
 
 // readPart reads one part. read counts the bytes of attestations, and of everything else as signatures.
 func (l *Layout) readPart(p part, found *Found, read map[format.Kind]int64) error {
+	isBundle := p.kind == kindBundle || p.kind == kindEnvelope
 	limit := int64(format.MaxFile)
-	if p.kind == kindBundle {
+	if isBundle {
 		limit = format.MaxAttestation
 	}
 	content, err := l.Blob(p.layer.Digest, limit)
+	if p.kind == kindEnvelope && errors.Is(err, errTooLarge) {
+		// cosign saves all attestations of an image, whether anybody needs them or not.
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	var bundle format.Bundle
-	if p.kind == kindBundle {
-		if bundle, err = format.ParseBundle(content); err != nil {
+	if isBundle {
+		return p.addBundle(content, found, read)
+	}
+	if read[format.KindSignature] += int64(len(content)); read[format.KindSignature] > format.MaxTotal {
+		return errTooMany
+	}
+	return p.addSignature(content, found)
+}
+
+// errTooMany reports that the evidence of one manifest is larger than what is stored.
+var errTooMany = fmt.Errorf("it has more than %d bytes together", format.MaxTotal)
+
+// addBundle adds a bundle, or an attestation of cosign's old format as a bundle.
+func (p part) addBundle(content []byte, found *Found, read map[format.Kind]int64) (err error) {
+	if p.kind == kindEnvelope {
+		if content, err = format.AttestationFile(content, p.layer.Annotations); err != nil {
 			return fmt.Errorf("%s: %w", p.layer.Digest, err)
 		}
+	}
+	bundle, err := format.ParseBundle(content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.layer.Digest, err)
 	}
 	of := format.KindSignature
 	if bundle.Attestation() {
 		of = format.KindAttestation
 	}
-	if read[of] += int64(len(content)); read[of] > format.MaxTotal {
-		return fmt.Errorf("it has more than %d bytes together", format.MaxTotal)
-	}
-	if p.kind == kindBundle {
-		found.Add(bundle.Kind(), content)
+	if p.kind == kindEnvelope && of != format.KindAttestation {
 		return nil
 	}
-	signature := format.Signature{Payload: content}
+	if read[of] += int64(len(content)); read[of] > format.MaxTotal {
+		return errTooMany
+	}
+	found.Add(bundle.Kind(), content)
+	return nil
+}
+
+// addSignature adds a signature with that payload.
+func (p part) addSignature(payload []byte, found *Found) error {
+	signature := format.Signature{Payload: payload}
 	if p.kind == kindSignatures {
 		signature.MediaType, signature.Annotations = p.layer.MediaType, p.layer.Annotations
 	}

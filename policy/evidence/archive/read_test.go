@@ -36,7 +36,7 @@ func TestWhatCosignSavedIsRead(t *testing.T) {
 		signatures, bundles, attestations int
 	}{
 		"testdata/cosign-save": {
-			"sha256:fad8cce45038fd90926eb171a9a8b778b4f8e3b6ca014ec11d8350246059e604", 1, 2, 1,
+			"sha256:fad8cce45038fd90926eb171a9a8b778b4f8e3b6ca014ec11d8350246059e604", 1, 2, 2,
 		},
 		"testdata/cosign-save-index": {
 			"sha256:ca9e604c37b3cdbeb9895d60ff398891dcf4c6d2a56e8ce7975fedb41453f488", 1, 1, 0,

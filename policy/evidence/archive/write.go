@@ -25,6 +25,8 @@ const (
 	kindSignatures    = "signatures"
 	kindSimpleSigning = "simple-signing"
 	kindBundle        = "bundle"
+	// kindEnvelope is never written: an attestation of cosign's old format becomes a bundle.
+	kindEnvelope = "envelope"
 )
 
 const (

@@ -51,7 +51,7 @@ func (q *request) fetchElsewhere(ctx context.Context) []*sourceResult {
 	if repository == nil {
 		return nil
 	}
-	other, err := newRequest(Request{Repository: repository, Manifest: q.subject.Digest()})
+	other, err := newRequest(Request{Repository: repository, Manifest: q.subject.Digest(), Predicates: q.predicates})
 	if err != nil {
 		return []*sourceResult{{state: format.SourceState{Reference: repository.Name()}, err: err}}
 	}
@@ -74,8 +74,9 @@ func (q *request) fetchElsewhere(ctx context.Context) []*sourceResult {
 		err = fmt.Errorf("reading how containerd reaches %s: %w", domain, err)
 		return []*sourceResult{{state: format.SourceState{Reference: repository.Name()}, err: err}}
 	}
-	other.room = q.room / 2
+	other.room, other.attestationRoom = q.room/2, q.attestationRoom/2
 	results := other.ask(ctx, hosts)
 	q.room -= q.room/2 - other.room
+	q.attestationRoom -= q.attestationRoom/2 - other.attestationRoom
 	return results
 }

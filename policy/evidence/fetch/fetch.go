@@ -20,10 +20,10 @@ type request struct {
 	fetcher *Fetcher
 	client  *registry.Client
 	session *registry.Session
-	// tag names the signatures in cosign's old format, fallback names the list of referrers in a registry without the
-	// referrers API, and subject is the descriptor that referrers refer to.
-	tag, fallback reference.NamedTagged
-	subject       reference.Canonical
+	// tag names the signatures in cosign's old format, and attestations the attestations. fallback names the list of
+	// referrers in a registry without the referrers API, and subject is the descriptor that referrers refer to.
+	tag, attestations, fallback reference.NamedTagged
+	subject                     reference.Canonical
 	// known are the digests of what was read in full before, by what was asked for.
 	known map[string]digest.Digest
 	// force rereads all sources, because the lookaside has changed.
@@ -65,7 +65,7 @@ func (f *Fetcher) Fetch(ctx context.Context, of Request) (*Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout())
 	defer cancel()
-	q.fetcher, q.client, q.wanted, q.predicates = f, f.Client, of.Wanted, of.Predicates
+	q.fetcher, q.client, q.wanted = f, f.Client, of.Wanted
 	if of.Credentials != nil {
 		q.client = f.WithCredentials(of.Credentials)
 	}
@@ -109,6 +109,10 @@ func newRequest(of Request) (*request, error) {
 	if err != nil {
 		return nil, errors.New("digests of this length have no signatures' tag")
 	}
+	attestations, err := reference.WithTag(name, list+".att")
+	if err != nil {
+		return nil, fmt.Errorf("naming the attestations of %s: %w", manifest, err)
+	}
 	fallback, err := reference.WithTag(name, list)
 	if err != nil {
 		return nil, fmt.Errorf("naming the referrers of %s: %w", manifest, err)
@@ -117,7 +121,10 @@ func newRequest(of Request) (*request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("naming %s: %w", manifest, err)
 	}
-	q := &request{tag: tag, fallback: fallback, subject: subject, known: map[string]digest.Digest{}}
+	q := &request{
+		tag: tag, attestations: attestations, fallback: fallback, subject: subject, known: map[string]digest.Digest{},
+		predicates: of.Predicates,
+	}
 	q.room, q.attestationRoom = format.MaxTotal, format.MaxTotal
 	for _, s := range of.Known {
 		q.known[s.Reference] = s.Digest

@@ -26,6 +26,9 @@ func (h *hostRequest) sources() (all []Source) {
 	if h.canResolve() {
 		all = append(all, &cosignTag{hostRequest: h})
 	}
+	if h.canResolve() && len(h.predicates) > 0 {
+		all = append(all, &attestationTag{hostRequest: h})
+	}
 	return append(all, &referrers{hostRequest: h})
 }
 

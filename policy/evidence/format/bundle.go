@@ -32,6 +32,11 @@ func ParseBundle(raw []byte) (Bundle, error) {
 	return bundle, err
 }
 
+// certificateJSON is a certificate in a bundle, in DER.
+type certificateJSON struct {
+	RawBytes []byte `json:"rawBytes"`
+}
+
 func parseBundle(raw []byte) (Bundle, error) {
 	if len(raw) > MaxAttestation {
 		return Bundle{}, fmt.Errorf("it has %d bytes, and a bundle has at most %d", len(raw), MaxAttestation)
@@ -42,9 +47,10 @@ func parseBundle(raw []byte) (Bundle, error) {
 			PublicKey struct {
 				Hint string `json:"hint"`
 			} `json:"publicKey"`
-			Certificate struct {
-				RawBytes []byte `json:"rawBytes"`
-			} `json:"certificate"`
+			Certificate certificateJSON `json:"certificate"`
+			Chain       struct {
+				Certificates []certificateJSON `json:"certificates"`
+			} `json:"x509CertificateChain"`
 		} `json:"verificationMaterial"`
 		Envelope struct {
 			Payload []byte `json:"payload"`
@@ -61,6 +67,9 @@ func parseBundle(raw []byte) (Bundle, error) {
 		Payload:     document.Envelope.Payload,
 		Hint:        document.Verification.PublicKey.Hint,
 		Certificate: document.Verification.Certificate.RawBytes,
+	}
+	if chain := document.Verification.Chain.Certificates; len(chain) > 0 && bundle.Certificate == nil {
+		bundle.Certificate = chain[0].RawBytes
 	}
 	var statement struct {
 		PredicateType string `json:"predicateType"`
