@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/client"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/countersign/countersign/integration/node"
@@ -74,7 +75,14 @@ func (l *lab) canariesProve(t *testing.T) {
 // killedCanaries kills doctor as soon as it has created something. The next run removes it.
 func (l *lab) killedCanaries(t *testing.T) {
 	before := l.left(t)
+	containerd, err := client.New(l.ContainerdSocket(), client.WithDefaultNamespace("k8s.io"))
+	rig.OK(t, err)
+	defer containerd.Close()
 	for name, created := range map[string]func() bool{
+		"when the image has a lease and no name": func() bool {
+			held := rig.Must(containerd.LeasesService().List(t.Context(), "id==countersign-canary"))(t)
+			return len(held) > 0
+		},
 		"when the image exists": func() bool {
 			return strings.Contains(rig.Must(l.Ctr(t.Context(), "images", "ls", "-q"))(t), policy.CanaryImages)
 		},

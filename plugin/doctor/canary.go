@@ -197,8 +197,11 @@ func isDeadline(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded
 }
 
-// remove removes all pods and images of canaries.
+// remove removes all pods and images of canaries, and the lease of an image that was being stored.
 func (c *canary) remove(ctx context.Context) error {
+	if err := removeLease(ctx, c.containerd); err != nil {
+		return err
+	}
 	if err := c.cri.RemovePods(ctx, policy.CanaryNamespace); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -132,8 +133,21 @@ func exitProgram(architecture string) []byte {
 	return program.Bytes()
 }
 
-// imageLease is how long containerd keeps the parts of an image that has no name yet, if this process is killed.
-const imageLease = 10 * time.Minute
+// The lease of the parts of an image that has no name yet. If this process is killed, containerd keeps them until the
+// lease expires or the next run removes it.
+const (
+	imageLease        = "countersign-canary"
+	imageLeaseExpires = 10 * time.Minute
+)
+
+// removeLease removes the lease that a killed process has left.
+func removeLease(ctx context.Context, containerd *client.Client) error {
+	err := containerd.LeasesService().Delete(ctx, leases.Lease{ID: imageLease})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("removing lease %s: %w", imageLease, err)
+	}
+	return nil
+}
 
 // importImage stores an image in containerd under names, and returns the digest of its config.
 func importImage(ctx context.Context, containerd *client.Client, names []string) (digest.Digest, error) {
@@ -141,11 +155,11 @@ func importImage(ctx context.Context, containerd *client.Client, names []string)
 	if err != nil {
 		return "", fmt.Errorf("making an image: %w", err)
 	}
-	ctx, done, err := containerd.WithLease(ctx, leases.WithRandomID(), leases.WithExpiration(imageLease))
+	ctx, done, err := containerd.WithLease(ctx, leases.WithID(imageLease), leases.WithExpiration(imageLeaseExpires))
 	if err != nil {
 		return "", fmt.Errorf("creating a lease: %w", err)
 	}
-	defer func() { _ = done(context.WithoutCancel(ctx)) }() // It expires.
+	defer func() { _ = done(context.WithoutCancel(ctx)) }() // What it fails to remove, removeLease does.
 	for _, part := range parts {
 		reader := bytes.NewReader(part.contents)
 		err := content.WriteBlob(ctx, containerd.ContentStore(), part.Digest.String(), reader, part.Descriptor,
