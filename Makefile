@@ -13,7 +13,8 @@ export GOFLAGS     := -tags=containers_image_openpgp $(GOFLAGS)
 TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools/go.sum | sha256sum | cut -c1-16)
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
-	integration/tools/containerd23 integration/tools/kind integration/tools/cluster integration/tools/prometheus scripts/tools \
+	integration/tools/containerd23 integration/tools/kind integration/tools/cluster integration/tools/prometheus \
+	integration/tools/sigstore scripts/tools \
 	scripts/packages scripts/mutation scripts/chart
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
