@@ -1,9 +1,12 @@
-// Package keyless signs images in a registry without a key, with Fulcio and Rekor: with a certificate for an e-mail
-// address and an entry in a log. It attaches the signature under the tag sha256-<hex>.sig, as cosign did before version
-// 3, or as a Sigstore bundle that refers to the image, as cosign does now.
+// Package keyless signs images in a registry without a key, with a certificate for an e-mail address or a workflow. It
+// attaches the signature under the tag sha256-<hex>.sig, as cosign did before version 3, or as a Sigstore bundle that
+// refers to the image, as cosign does now.
 //
-// For such signatures the real cosign needs servers that issue certificates and keep a log, which tests cannot reach.
-// Therefore packages [github.com/countersign/countersign/policy/signature/signaturetest] and
-// [github.com/countersign/countersign/policy/bundle/bundletest] make the responses of these servers, and this package
-// attaches the result.
+// A [Deployment] has real servers of Rekor v2 and of a timestamp authority, with which the real cosign signs. Its
+// certificates are issued by package [github.com/countersign/countersign/policy/signature/signaturetest], not by
+// Fulcio: the tests of Fulcio need a module that a module proxy may refuse to serve, and go mod tidy fails without it.
+//
+// Rekor v1 needs a database. For its signatures, and where a test changes what only the key of a log can sign, packages
+// signaturetest and [github.com/countersign/countersign/policy/bundle/bundletest] make the responses of the servers,
+// with sigstore-go's virtual Sigstore, and this package attaches the result.
 package keyless

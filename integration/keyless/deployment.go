@@ -1,0 +1,128 @@
+package keyless
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	trustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/countersign/countersign/integration/node"
+	"github.com/countersign/countersign/integration/rig"
+	"github.com/countersign/countersign/policy/bundle/bundletest"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
+)
+
+// since is when the services of a deployment become valid, as an RFC 3339 time.
+const since = "2024-01-01T00:00:00Z"
+
+// Deployment is a Sigstore that uses Rekor v2: the real servers of a log and of a timestamp authority, and certificates
+// of an authority as Fulcio issues them.
+type Deployment struct {
+	Log     *Log
+	Stamper *Stamper
+
+	tools     *node.Tools
+	authority *signaturetest.Sigstore
+}
+
+// NewDeployment starts the servers, which run until the test ends.
+func NewDeployment(t testing.TB, tools *node.Tools) *Deployment {
+	t.Helper()
+	programs := BuildServers(t)
+	return &Deployment{
+		Log: StartLog(t, programs), Stamper: StartStamper(t, programs),
+		tools: tools, authority: signaturetest.NewSigstore(t),
+	}
+}
+
+// With returns a deployment with the same certificate authority, and with another log and timestamp authority.
+func (d *Deployment) With(log *Log, stamper *Stamper) *Deployment {
+	with := *d
+	with.Log, with.Stamper = log, stamper
+	return &with
+}
+
+// TrustedRoot returns the deployment's trusted root, as cosign trusted-root create writes it.
+func (d *Deployment) TrustedRoot(t testing.TB) *trustroot.TrustedRoot {
+	t.Helper()
+	path := d.writeTrustedRoot(t)
+	parsed := new(trustroot.TrustedRoot)
+	rig.OK(t, protojson.Unmarshal(rig.Must(os.ReadFile(path))(t), parsed))
+	return parsed
+}
+
+func (d *Deployment) writeTrustedRoot(t testing.TB) string {
+	t.Helper()
+	directory := t.TempDir()
+	chain, path := filepath.Join(directory, "chain.pem"), filepath.Join(directory, "trusted_root.json")
+	authorities := bytes.Join([][]byte{d.authority.Intermediate.PEM, d.authority.Root.PEM}, nil)
+	rig.OK(t, os.WriteFile(chain, authorities, 0o600))
+	rig.Must(d.tools.Cosign(t.Context(), nil, "trusted-root", "create",
+		"--fulcio", "url=https://fulcio.example,certificate-chain="+chain,
+		"--rekor", fmt.Sprintf("url=https://%s,public-key=%s,start-time=%s,origin=%[1]s", origin, d.Log.Public, since),
+		"--tsa", fmt.Sprintf("url=%s,certificate-chain=%s", d.Stamper.URL, d.Stamper.Chain),
+		"--out", path))(t)
+	return path
+}
+
+// Seen says which servers see a signature.
+type Seen struct{ Log, Stamper bool }
+
+// signer returns the arguments with which cosign signs as an identity, by a key with a certificate for ten minutes.
+func (d *Deployment) signer(t testing.TB, identity signaturetest.Identity, seen Seen) []string {
+	t.Helper()
+	directory, from := t.TempDir(), time.Now().Add(-time.Minute)
+	signer := signaturetest.IssueIdentity(t, d.authority.Intermediate, from, from.Add(10*time.Minute), identity)
+	prefix := filepath.Join(directory, "signer")
+	writePEM(t, prefix+".pem", "PRIVATE KEY", rig.Must(x509.MarshalPKCS8PrivateKey(signer.Key))(t))
+	rig.OK(t, os.WriteFile(prefix+".crt", signer.PEM, 0o600))
+	rig.Must(d.tools.Cosign(t.Context(), nil, "import-key-pair", "--key", prefix+".pem",
+		"--output-key-prefix", prefix))(t)
+	config := filepath.Join(directory, "signing_config.json")
+	create := []string{"signing-config", "create", "--out", config}
+	service := ",operator=us,start-time=" + since
+	if seen.Log {
+		create = append(create, "--rekor", "url="+d.Log.URL+",api-version=2"+service, "--rekor-config", "ANY")
+	}
+	if seen.Stamper {
+		create = append(create, "--tsa", "url="+d.Stamper.URL+",api-version=1"+service, "--tsa-config", "ANY")
+	}
+	rig.Must(d.tools.Cosign(t.Context(), nil, create...))(t)
+	return []string{
+		"--key", prefix + ".key", "--certificate", prefix + ".crt", "--signing-config", config,
+		"--trusted-root", d.writeTrustedRoot(t), "--allow-insecure-registry", "--allow-http-registry", "-y",
+	}
+}
+
+// Sign signs an image with cosign, for its repository, and attaches the bundle.
+func (d *Deployment) Sign(t testing.TB, image node.Pushed, identity signaturetest.Identity, seen Seen) {
+	t.Helper()
+	arguments := append([]string{"sign", "-a", "docker-reference=" + image.Repository}, d.signer(t, identity, seen)...)
+	rig.Must(d.tools.Cosign(t.Context(), nil, append(arguments, image.ByDigest())...))(t)
+}
+
+// Attest attests a predicate of SLSA's provenance for an image with cosign, and attaches the attestation.
+func (d *Deployment) Attest(t testing.TB, image node.Pushed, identity signaturetest.Identity, predicate any) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "predicate.json")
+	rig.OK(t, os.WriteFile(path, rig.Must(json.Marshal(predicate))(t), 0o600))
+	arguments := append([]string{"attest", "--type", "slsaprovenance1", "--predicate", path},
+		d.signer(t, identity, Seen{Log: true, Stamper: true})...)
+	rig.Must(d.tools.Cosign(t.Context(), nil, append(arguments, image.ByDigest())...))(t)
+}
+
+// ParseBundle parses a bundle, so that tests can change it.
+func ParseBundle(t testing.TB, raw []byte) bundletest.Bundle {
+	t.Helper()
+	parsed := new(protobundle.Bundle)
+	rig.OK(t, protojson.Unmarshal(raw, parsed))
+	return bundletest.Bundle{Bundle: parsed}
+}
