@@ -12,7 +12,6 @@ import (
 
 	"github.com/countersign/countersign/conf"
 	"github.com/countersign/countersign/plugin/daemon"
-	"github.com/countersign/countersign/plugin/internal/fetch"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/files"
 	"github.com/countersign/countersign/policy/text"
@@ -24,8 +23,8 @@ type checkFlags struct {
 
 	image, output string
 	timeout       time.Duration
-	// progress is called while a registry needs more than one attempt.
-	progress fetch.ProgressFunc
+	// fetch is how signatures are fetched, if they are read from a registry.
+	fetch registryFetch
 	// all is set to check every running container.
 	all bool
 }
@@ -70,7 +69,7 @@ Exit status: 0 admitted; 1 denied; 2 unknown.`,
 			if flags.all {
 				return checkAll(command.Context(), flags, stdout)
 			}
-			flags.progress = func(read, of int) {
+			flags.fetch.progress = func(read, of int) {
 				fmt.Fprintf(command.ErrOrStderr(), "countersign: %s: %s\n", text.OneLine(args[0]), referrersRead(read, of))
 			}
 			return check(command.Context(), flags, args[0], stdout)
@@ -157,15 +156,16 @@ func checkVerdict(ctx context.Context, config *conf.Config, flags checkFlags, re
 		return decided{verdict: policy.Denial(
 			policy.Refuse(policy.BadRequest, "namespace %q is not a DNS label", flags.namespace))}
 	}
+	kinds := daemon.RequirementKinds(nil)
+	where := daemon.Documents(config, kinds)
+	where.Parse = below(flags.root, where.Parse)
+	documents := files.Open(where)
+	flags.fetch.predicates = documents.Current().Predicates
 	source, err := openSource(ctx, config, flags, ref)
 	if err != nil {
 		return decided{verdict: policy.Denial(err)}
 	}
 	defer source.close()
-	kinds := daemon.RequirementKinds(nil)
-	where := daemon.Documents(config, kinds)
-	where.Parse = below(flags.root, where.Parse)
-	documents := files.Open(where)
 	decider, err := policy.NewDecider(policy.Sources{
 		Documents:  documents.Current,
 		Image:      source.image,
@@ -208,7 +208,7 @@ func openSource(ctx context.Context, config *conf.Config, flags checkFlags, ref 
 	case "registry":
 		ctx, cancel := context.WithTimeout(ctx, flags.timeout)
 		defer cancel()
-		return openRegistry(ctx, config, ref, flags.progress)
+		return openRegistry(ctx, config, ref, flags.fetch)
 	case "dir":
 		return openDirectory(path, ref)
 	case "oci":

@@ -93,7 +93,7 @@ func topOf(images []ocispec.Descriptor, tag string) (digest.Digest, error) {
 // keepLayout copies a layout's evidence of one repository into memory until the returned function is called. Nothing is
 // fetched.
 func keepLayout(opened *archive.Layout, named reference.Named) (policy.LookupFunc, func(), error) {
-	store, err := openPassing(nil)
+	store, err := openPassing(nil, nil)
 	if err != nil {
 		return nil, nil, err
 	}

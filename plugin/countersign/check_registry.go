@@ -16,10 +16,18 @@ import (
 	evidencefetch "github.com/countersign/countersign/policy/evidence/fetch"
 )
 
+// registryFetch is how signatures are fetched from a registry.
+type registryFetch struct {
+	// progress is called while a registry needs more than one attempt; it may be nil.
+	progress fetch.ProgressFunc
+	// predicates returns the predicate types of the attestations that are fetched of images of a repository.
+	predicates func(reference.Named) policy.Predicates
+}
+
 // openRegistry fetches an image and its signatures from the registry, as the node would, and stores them for the time
 // of one check. The node's own store is neither read nor changed.
 func openRegistry(
-	ctx context.Context, config *conf.Config, ref string, progress fetch.ProgressFunc,
+	ctx context.Context, config *conf.Config, ref string, how registryFetch,
 ) (*source, error) {
 	named, err := policy.Normalize(ref)
 	if err != nil {
@@ -34,12 +42,12 @@ func openRegistry(
 	if err != nil {
 		return nil, policy.Refuse(policy.Unavailable, "%v", err)
 	}
-	store, err := openPassing(reached)
+	store, err := openPassing(reached, how.predicates)
 	if err != nil {
 		return nil, err
 	}
 	// A failure needs no handling here: the store records it.
-	_ = fetch.Func(store.Fetch).All(ctx, fetch.Limit(image.Manifests), named, progress)
+	_ = fetch.Func(store.Fetch).All(ctx, fetch.Limit(image.Manifests), named, how.progress)
 	return carriedSource(image, store.Lookup, store.end), nil
 }
 
@@ -52,14 +60,16 @@ type passing struct {
 // passingSize limits what is stored for one check, in bytes.
 const passingSize = 1 << 30
 
-func openPassing(reached *evidencefetch.Fetcher) (*passing, error) {
+func openPassing(
+	reached *evidencefetch.Fetcher, predicates func(reference.Named) policy.Predicates,
+) (*passing, error) {
 	directory, err := os.MkdirTemp("", "countersign-check-")
 	if err != nil {
 		return nil, fmt.Errorf("storing signatures: %w", err)
 	}
 	keeper, err := evidence.Open(evidence.Config{
 		Directory: directory, MaxSize: passingSize, Exclusive: true, Fetcher: reached,
-		Predicates: func(reference.Named) policy.Predicates { return policy.AllPredicates },
+		Predicates: predicates,
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))

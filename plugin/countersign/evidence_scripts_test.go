@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -34,18 +36,40 @@ type shop struct {
 	host string
 	old  func(repository string, of digest.Digest) signaturetest.Signature
 	new  *bundletest.Key
+
+	mu sync.Mutex
+	// asked are the paths that were asked for.
+	asked []string
+}
+
+// record returns a handler that records requests.
+func (s *shop) record(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.asked = append(s.asked, r.URL.Path)
+		s.mu.Unlock()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// take returns the paths that were asked for since it was last called.
+func (s *shop) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked
+	s.asked = nil
+	return asked
 }
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
 	silent := slog.NewLogLogger(slog.DiscardHandler, 0)
-	server := httptest.NewServer(registry.New(registry.Logger(silent), registry.WithReferrersSupport(true)))
+	key := signaturetest.NewKey(t)
+	s := &shop{t: t, new: bundletest.KeyOf(t, key)}
+	server := httptest.NewServer(s.record(registry.New(registry.Logger(silent), registry.WithReferrersSupport(true))))
 	server.Config.ErrorLog = silent
 	t.Cleanup(server.Close)
-	key := signaturetest.NewKey(t)
-	s := &shop{
-		t: t, host: strings.TrimPrefix(server.URL, "http://"), new: bundletest.KeyOf(t, key),
-	}
+	s.host = strings.TrimPrefix(server.URL, "http://")
 	s.old = func(repository string, of digest.Digest) signaturetest.Signature {
 		return signaturetest.Sign(t, key, repository, of)
 	}

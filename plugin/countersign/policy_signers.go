@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,8 +25,8 @@ import (
 type signersFlags struct {
 	config, output string
 	timeout        time.Duration
-	// number is the signer of whom a requirement is printed; zero: none is.
-	number int
+	// number is the signer of whom a requirement is printed, or onlySigner.
+	number string
 	// key and trustedRoot are the paths in that requirement.
 	key, trustedRoot string
 }
@@ -40,17 +41,19 @@ that skopeo or podman wrote, or an OCI image layout (cosign save --dir PATH REFE
 them, with every extension of a certificate of Fulcio. Nothing of it is verified: anybody who can push
 to the repository can write it.
 
-With --as-policy N, it prints a requirement instead that accepts what number N was signed by, ready to be
-put into the list of a scope. It names the key or the trusted root by a path: put the file there.
+With --as-policy, it prints a requirement instead that accepts who made the only signature, ready to be put
+into the list of a scope. If there are several, choose one: --as-policy=N. The requirement names the key or
+the trusted root by a path: put the file there.
 
 Exit status: 0; 2 if nothing was found, or for a failure.`,
 		Example: `  countersign policy show-signers registry.example/app:v1
-  countersign policy show-signers --as-policy 1 ghcr.io/org/app:v1
+  countersign policy show-signers --as-policy ghcr.io/org/app:v1
+  countersign policy show-signers --as-policy=2 ghcr.io/org/app:v1
   countersign policy show-signers -o json oci:./saved | jq -r '.[].signers[].signer'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("policy show-signers takes one image, not %d: "+
-					"countersign policy show-signers [flags] REFERENCE", len(args))
+					"countersign policy show-signers [--as-policy[=N]] REFERENCE", len(args))
 			}
 			return nil
 		},
@@ -61,13 +64,30 @@ Exit status: 0; 2 if nothing was found, or for a failure.`,
 	}
 	set := command.Flags()
 	set.StringVar(&flags.config, "config", "", "configuration `file` (default "+conf.DefaultPath+")")
-	set.IntVar(&flags.number, "as-policy", 0, "print a requirement that accepts the signer with this number")
+	set.StringVar(&flags.number, "as-policy", "",
+		"print a requirement that accepts the only signer, or the one with this `number`")
+	set.Lookup("as-policy").NoOptDefVal = onlySigner
 	set.StringVar(&flags.key, "key", "/etc/countersign/keys/cosign.pub", "the key file in the requirement")
 	set.StringVar(&flags.trustedRoot, "trusted-root", "/etc/countersign/trusted_root.json",
 		"the trusted root in the requirement")
 	set.DurationVar(&flags.timeout, "timeout", fetchTimeout, "how long the registry may take")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
+}
+
+// onlySigner is the value of --as-policy without a number.
+const onlySigner = "only"
+
+// chosenNumber returns the number of the signer of whom a requirement is printed; zero: of the only one.
+func (f signersFlags) chosenNumber() (int, error) {
+	if f.number == onlySigner {
+		return 0, nil
+	}
+	number, err := strconv.Atoi(f.number)
+	if err != nil || number < 1 {
+		return 0, fmt.Errorf("--as-policy=%s is not the number of a signer: they are numbered from 1", text.OneLine(f.number))
+	}
+	return number, nil
 }
 
 // signersOutput is where results and notes go. chosen reports whether one signer was chosen.
@@ -98,8 +118,9 @@ func showSigners(ctx context.Context, flags signersFlags, image string, output s
 	if flags.timeout <= 0 {
 		return fmt.Errorf("--timeout %s is not a positive duration", flags.timeout)
 	}
-	if output.chosen && flags.number < 1 {
-		return fmt.Errorf("--as-policy %d is not the number of a signer: they are numbered from 1", flags.number)
+	number, err := flags.chosenNumber()
+	if output.chosen && err != nil {
+		return err
 	}
 	items, err := flags.items(ctx, image)
 	if err != nil {
@@ -110,7 +131,7 @@ func showSigners(ctx context.Context, flags signersFlags, image string, output s
 		return fmt.Errorf("%s has no signature and no attestation", text.OneLine(image))
 	}
 	if output.chosen {
-		return flags.writeRequirement(all, count, output)
+		return flags.writeRequirement(all, number, output)
 	}
 	if flags.output == "json" {
 		return writeJSON(output.stdout, all)
@@ -157,7 +178,9 @@ func (f signersFlags) items(ctx context.Context, image string) ([]format.Item, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	opened, err := openRegistry(ctx, config, image, nil)
+	opened, err := openRegistry(ctx, config, image, registryFetch{
+		predicates: func(reference.Named) policy.Predicates { return policy.AllPredicates },
+	})
 	if refusal, ok := errors.AsType[*policy.Refusal](err); ok {
 		return nil, errors.New(text.OneLine(refusal.Detail))
 	}

@@ -68,26 +68,61 @@ func keyOf(of claim.Claim) string {
 	return of.Key
 }
 
-// writeRequirement writes a requirement that accepts the chosen signer, and what to do with it.
-func (f signersFlags) writeRequirement(all []shownSigners, count int, output signersOutput) error {
-	for _, shown := range all {
-		i := slices.IndexFunc(shown.Signers, func(s shownSigner) bool { return s.Number == f.number })
-		if i < 0 {
-			continue
-		}
-		requirement, notes, err := f.requirement(shown.Repository, shown.Signers[i].Claim)
-		if err != nil {
-			return fmt.Errorf("number %d: %w", f.number, err)
-		}
-		for _, note := range notes {
-			fmt.Fprintln(output.stderr, "countersign: "+text.OneLine(note))
-		}
-		encoder := json.NewEncoder(output.stdout)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(requirement)
+// writeRequirement writes a requirement that accepts the signer with a number, or the only one if the number is zero,
+// and what to do with it.
+func (f signersFlags) writeRequirement(all []shownSigners, number int, output signersOutput) error {
+	shown, chosen, err := choose(all, number)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("there is no number %d: %s", f.number, fmt.Sprintf("the last is %d", count))
+	requirement, notes, err := f.requirement(shown.Repository, chosen.Claim)
+	if err != nil {
+		return fmt.Errorf("number %d: %w", chosen.Number, err)
+	}
+	for _, note := range notes {
+		fmt.Fprintln(output.stderr, "countersign: "+text.OneLine(note))
+	}
+	encoder := json.NewEncoder(output.stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(requirement)
+}
+
+// mostSigners is how many signers an error lists.
+const mostSigners = 8
+
+// choose returns the signer with a number, or the only one if the number is zero, and what it is listed in.
+func choose(all []shownSigners, number int) (of shownSigners, chosen shownSigner, err error) {
+	var listed []string
+	for _, shown := range all {
+		for _, signer := range shown.Signers {
+			if signer.Number == number {
+				return shown, signer, nil
+			}
+			listed = append(listed, signer.summary())
+		}
+	}
+	switch {
+	case number > 0:
+		return of, chosen, fmt.Errorf("there is no number %d: the last is %d", number, len(listed))
+	case len(listed) > 1:
+		return of, chosen, fmt.Errorf("there are %d signers: choose one with --as-policy=N: %s",
+			len(listed), text.List(listed, mostSigners))
+	default:
+		return all[0], all[0].Signers[0], nil
+	}
+}
+
+// summary describes a signer in some words.
+func (s shownSigner) summary() string {
+	words := []string{fmt.Sprint(s.Number), s.Kind, predicateOf(s.Claim)}
+	if s.Signer != "" {
+		words = append(words, "by", s.Signer)
+	} else if key := keyOf(s.Claim); key != "" {
+		words = append(words, "by", key)
+	}
+	words = slices.DeleteFunc(words, func(word string) bool { return word == "" })
+	return text.OneLine(strings.Join(words, " "))
 }
 
 // requirement returns a requirement that accepts what a signer made, in a repository, and notes about it.
