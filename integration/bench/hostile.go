@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
-	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/countersign/countersign/integration/node"
 )
@@ -24,8 +24,8 @@ const (
 // phase is what was measured while containers of the signed image were created.
 type phase struct {
 	callback histogram
-	// stats are the durations of one snapshot Stat, in seconds, requested between two creations: what everybody who talks
-	// to containerd has to wait.
+	// stats are the durations, in seconds, of the snapshot Stat that another plugin requests for the same containers:
+	// what everybody has to wait who asks containerd during a creation.
 	stats []float64
 }
 
@@ -75,86 +75,97 @@ type hostileNode struct {
 	images int
 }
 
-// compareHostile measures the three phases.
-func (b *bench) compareHostile(ctx context.Context, n *hostileNode) (err error) {
+// compareHostile measures the three phases. countersign and a plugin that does nothing but the Stat that countersign
+// needs validate the same containers, one after the other.
+func (b *bench) compareHostile(ctx context.Context, n *hostileNode) error {
 	creator, err := newCreator(ctx, n.Node, n.signed.Reference)
 	if err != nil {
 		return err
 	}
-	quiet, err := b.phase(ctx, n, creator)
+	file := filepath.Join(b.directory, "stats-hostile.json")
+	stopStats, err := startIdlePlugin(ctx, n.NRISocket(), n.ContainerdSocket(), file)
 	if err != nil {
 		return err
 	}
+	phases, rate, err := b.phases(ctx, n, creator)
+	if err := errors.Join(err, stopStats()); err != nil {
+		return err
+	}
+	stats, err := readStats(file)
+	if err != nil {
+		return err
+	}
+	each := warmUp + b.creations()
+	for i := range phases {
+		phases[i].stats = stats[i*each+warmUp : (i+1)*each]
+	}
+	return b.reportHostile(n, phases, rate)
+}
+
+// phases measures the callback in the three phases, and returns how many images a second were added in the last.
+func (b *bench) phases(
+	ctx context.Context, n *hostileNode, creator *creator,
+) (phases [3]phase, rate float64, err error) {
+	if phases[0].callback, err = b.phase(ctx, n, creator); err != nil {
+		return phases, 0, err
+	}
 	containerd, err := client.New(n.ContainerdSocket(), client.WithDefaultNamespace("k8s.io"))
 	if err != nil {
-		return fmt.Errorf("connecting to containerd: %w", err)
+		return phases, 0, fmt.Errorf("connecting to containerd: %w", err)
 	}
 	defer func() { closing(&err, containerd.Close) }()
 	attacker, err := newAttacker(ctx, containerd, n.signed)
 	if err != nil {
-		return err
+		return phases, 0, err
 	}
 	fmt.Fprintf(b.progress, "bench: adding %d hostile images\n", n.images)
 	for i := range n.images {
 		if err := attacker.add(ctx, i); err != nil {
-			return err
+			return phases, 0, err
 		}
 	}
 	// Until the last of them are read.
 	if err := wait(ctx, 5*time.Second); err != nil {
-		return err
+		return phases, 0, err
 	}
-	full, err := b.phase(ctx, n, creator)
-	if err != nil {
-		return err
+	if phases[1].callback, err = b.phase(ctx, n, creator); err != nil {
+		return phases, 0, err
 	}
 	attacking, end := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	var added int
 	running.Go(func() { added = attacker.keepAdding(attacking, n.images) })
 	began := time.Now()
-	attacked, err := b.phase(ctx, n, creator)
+	phases[2].callback, err = b.phase(ctx, n, creator)
 	end()
 	running.Wait()
-	if err != nil {
-		return err
-	}
-	return b.reportHostile(n, [3]phase{quiet, full, attacked}, float64(added)/time.Since(began).Seconds())
+	return phases, float64(added) / time.Since(began).Seconds(), err
 }
 
-// phase creates containers, and returns what that took.
-func (b *bench) phase(ctx context.Context, n *hostileNode, creator *creator) (p phase, err error) {
-	stats, err := newStats(n.ContainerdSocket())
-	if err != nil {
-		return p, err
-	}
-	defer func() { closing(&err, stats.close) }()
-	running, err := n.CRI.Runtime.ListContainers(ctx, &cri.ListContainersRequest{})
-	if err != nil || len(running.GetContainers()) == 0 {
-		return p, fmt.Errorf("looking for a container on the node: %w", err)
-	}
+// creations returns how many containers are created in each phase, after those that warm the node up.
+func (b *bench) creations() int { return min(b.pairs, mostCreations) }
+
+// phase creates containers, and returns the durations of the callbacks.
+func (b *bench) phase(ctx context.Context, n *hostileNode, creator *creator) (histogram, error) {
 	for range warmUp {
 		if _, err := creator.create(ctx); err != nil {
-			return p, err
+			return nil, err
 		}
 	}
 	before, err := callbacks(n.daemon)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
-	for range min(b.pairs, mostCreations) {
+	for range b.creations() {
 		if _, err := creator.create(ctx); err != nil {
-			return p, err
-		}
-		if err := stats.take(ctx, running.GetContainers()[0].GetId()); err != nil {
-			return p, err
+			return nil, err
 		}
 	}
 	after, err := callbacks(n.daemon)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
-	return phase{after.since(before), stats.seconds}, nil
+	return after.since(before), nil
 }
 
 func (b *bench) reportHostile(n *hostileNode, phases [3]phase, rate float64) error {
@@ -166,7 +177,10 @@ func (b *bench) reportHostile(n *hostileNode, phases [3]phase, rate float64) err
 	} {
 		for _, q := range []float64{0.5, 0.99} {
 			b.report.note(fmt.Sprintf("the callback %s, p%g", name, 100*q), 1e3*phases[i].callback.quantile(q), "ms")
-			b.report.note(fmt.Sprintf("one snapshot Stat %s, p%g", name, 100*q), 1e3*quantile(phases[i].stats, q), "ms")
+			stat := quantile(phases[i].stats, q)
+			b.report.note(fmt.Sprintf("one snapshot Stat %s, p%g", name, 100*q), 1e3*stat, "ms")
+			b.report.note(fmt.Sprintf("the callback over that Stat %s, p%g", name, 100*q),
+				phases[i].callback.quantile(q)/stat, "")
 		}
 		if i > 0 {
 			b.report.atMost("the callback "+name+", p99, over its quiet value",
