@@ -36,7 +36,7 @@ type node struct {
 	outcome reconcile.Outcome
 }
 
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	directory := t.TempDir()
 	n := &node{
@@ -53,7 +53,7 @@ func newNode(t *testing.T) *node {
 }
 
 // start starts another process of the agent.
-func (n *node) start(t *testing.T) {
+func (n *node) start(t testing.TB) {
 	t.Helper()
 	writer, err := write.Open(n.Target)
 	if err != nil {
@@ -83,7 +83,7 @@ func (n *node) confirm(_ context.Context, absent []reconcile.ID) (reconcile.Conf
 	return c, nil
 }
 
-func (n *node) reconcile(t *testing.T) {
+func (n *node) reconcile(t testing.TB) {
 	t.Helper()
 	var err error
 	if n.outcome, err = n.reconciler.Reconcile(t.Context(), n.objects); err != nil {

@@ -15,9 +15,6 @@ import (
 	"github.com/countersign/countersign/plugin/agent/write"
 )
 
-// batch is how many documents are written at once. A node with thousands of them has not all of them in memory.
-const batch = 256
-
 // pass is one run over all objects.
 type pass struct {
 	*Reconciler
@@ -30,9 +27,10 @@ type pass struct {
 	// pinned are the documents of protected namespaces that would refuse what runs there.
 	pinned          map[string]write.Document
 	clusterDocument write.Document
-	pending         map[string]write.Document
-	removals        map[string]write.Document
-	problems        []Problem
+	// staged are the namespaces whose documents are being written.
+	staged   []string
+	removals map[string]write.Document
+	problems []Problem
 }
 
 // byNamespace returns the policies of each namespace, in order. Those of the cluster have no namespace.
@@ -75,9 +73,9 @@ func uids(policies map[ID]obeyed, ids []ID) string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// writeNamespaces compiles and writes the documents of namespaces. It removes none yet.
-func (p *pass) writeNamespaces(policies map[string][]ID) error {
-	p.pending, p.removals = map[string]write.Document{}, map[string]write.Document{}
+// stageNamespaces compiles the documents of namespaces, which are written meanwhile, and put in place by apply.
+func (p *pass) stageNamespaces(policies map[string][]ID) {
+	p.staged, p.removals = nil, map[string]write.Document{}
 	for _, name := range slices.Sorted(maps.Keys(p.current)) {
 		if p.frozen[name] {
 			p.problem(name, heldReason, "a policy or the namespace is not there, and not confirmed to be deleted, and it is "+
@@ -88,11 +86,6 @@ func (p *pass) writeNamespaces(policies map[string][]ID) error {
 			p.problem(name, "NotCompiled", err.Error())
 			continue
 		}
-		if len(p.pending) >= batch {
-			if err := p.apply(nil, nil); err != nil {
-				return err
-			}
-		}
 	}
 	for name := range p.namespaces {
 		if _, ok := p.current[name]; !ok {
@@ -101,10 +94,9 @@ func (p *pass) writeNamespaces(policies map[string][]ID) error {
 		}
 	}
 	p.namespaces = p.current
-	return p.apply(nil, nil)
 }
 
-// compileNamespace compiles a document and notes it to be written, if what it is made from has changed.
+// compileNamespace compiles a document and has it written, if what it is made from has changed.
 func (p *pass) compileNamespace(namespace Namespace, policies []ID) error {
 	known := p.documents[namespace.Name]
 	key := string(namespace.UID) + labels.Set(namespace.Labels).String() + uids(p.held.policies, policies)
@@ -125,7 +117,7 @@ func (p *pass) compileNamespace(namespace Namespace, policies []ID) error {
 		p.removals[namespace.Name] = write.Document{}
 		return nil
 	}
-	p.pending[namespace.Name] = document
+	p.stage(namespace.Name, document)
 	return nil
 }
 
@@ -137,17 +129,19 @@ func documentOf(key string, d write.Document, problems map[string][]compile.Prob
 	return made
 }
 
-// apply writes what is pending, and then the cluster's document and what is to be removed.
-func (p *pass) apply(cluster *write.Document, removals map[string]write.Document) error {
-	namespaces := p.pending
-	p.pending = map[string]write.Document{}
-	maps.Copy(namespaces, removals)
-	conflicts, err := p.config.Writer.Apply(write.Change{Namespaces: namespaces, Cluster: cluster})
+func (p *pass) stage(namespace string, document write.Document) {
+	p.config.Writer.Stage(namespace, document)
+	p.staged = append(p.staged, namespace)
+}
+
+// apply puts in place what is staged, and then the cluster's document, and removes what is to be removed.
+func (p *pass) apply() error {
+	conflicts, err := p.config.Writer.Apply(write.Change{Namespaces: p.removals, Cluster: &p.clusterDocument})
 	if err != nil {
 		p.problem(everywhere, "NotWritten", err.Error())
 		return err
 	}
-	for name := range namespaces {
+	for _, name := range slices.Concat(p.staged, slices.Collect(maps.Keys(p.removals))) {
 		if document, ok := p.documents[name]; ok {
 			document.written = true
 			p.documents[name] = document
@@ -178,6 +172,6 @@ func (p *pass) neverEmpty() {
 		document.JSON = p.system
 	}
 	delete(p.removals, kubeSystem)
-	p.pending[kubeSystem] = document
+	p.stage(kubeSystem, document)
 	p.placeholder = true
 }

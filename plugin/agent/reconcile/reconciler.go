@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/countersign/countersign/plugin/agent/compile"
 	"github.com/countersign/countersign/plugin/agent/write"
@@ -155,11 +154,9 @@ func (p *pass) run() error {
 	if err := p.protect(policies); err != nil {
 		return err
 	}
-	if err := p.writeNamespaces(policies); err != nil {
-		return err
-	}
+	p.stageNamespaces(policies)
 	p.neverEmpty()
-	return p.apply(&p.clusterDocument, maps.Clone(p.removals))
+	return p.apply()
 }
 
 // rewriteMissing notes documents to be written that somebody has removed.

@@ -25,34 +25,52 @@ func (d disk) about(operation string) {
 	}
 }
 
-// take writes or removes the file of a step.
+// take puts the file of a step in place, or removes it. A file that somebody else has changed since it was compared
+// stays, and a new one replaces none.
 func (d disk) take(s step) error {
-	if s.document.JSON == nil {
-		return d.remove(s.path)
+	if !s.before.isStill(s.path) {
+		return fmt.Errorf("%s: %w", s.path, errChanged)
 	}
-	return d.replace(s.path, s.document.JSON, s.isNew)
+	switch {
+	case s.removes():
+		return d.remove(s.path)
+	case s.before.exists():
+		d.about("rename " + s.path)
+		return os.Rename(s.temporary(), s.path)
+	default:
+		return d.link(s.temporary(), s.path)
+	}
 }
 
-// replace writes a file under another name, makes it durable, and renames it. A new file replaces none.
-func (d disk) replace(path string, content []byte, isNew bool) error {
-	temporary := filepath.Join(filepath.Dir(path), temporaryPrefix+filepath.Base(path))
-	if err := d.create(temporary, content); err != nil {
-		return errors.Join(err, ignoreMissing(os.Remove(temporary)))
-	}
-	if !isNew {
-		d.about("rename " + path)
-		return os.Rename(temporary, path)
-	}
+func (d disk) link(temporary, path string) error {
 	d.about("link " + path)
 	err := os.Link(temporary, path)
 	if errors.Is(err, fs.ErrExist) {
-		err = fmt.Errorf("somebody else has created %s in this moment: %w", path, err)
+		err = fmt.Errorf("%s: %w", path, errors.Join(errChanged, err))
 	}
 	d.about("unlink " + temporary)
 	return errors.Join(err, os.Remove(temporary))
 }
 
+// replace writes a file under another name, makes it durable, and renames it.
+func (d disk) replace(path string, content []byte) error {
+	temporary := filepath.Join(filepath.Dir(path), temporaryPrefix+filepath.Base(path))
+	if err := d.create(temporary, content); err != nil {
+		return err
+	}
+	d.about("rename " + path)
+	return os.Rename(temporary, path)
+}
+
+// create writes a file and makes it durable. After an error there is none.
 func (d disk) create(path string, content []byte) error {
+	if err := d.write(path, content); err != nil {
+		return errors.Join(err, ignoreMissing(os.Remove(path)))
+	}
+	return nil
+}
+
+func (d disk) write(path string, content []byte) error {
 	d.about("create " + path)
 	// A name that is left over may be a second one of a document, so it is not written to.
 	if err := ignoreMissing(os.Remove(path)); err != nil {

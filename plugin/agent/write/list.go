@@ -50,14 +50,14 @@ func readList(path string) (list, error) {
 func (w *Writer) intend(all []step) error {
 	files := maps.Clone(w.list.Files)
 	for _, s := range all {
-		entry := file{Origin: s.document.Origin}
-		if s.before != "" {
-			entry.Hashes = append(entry.Hashes, s.before)
+		entry := file{Origin: s.origin}
+		if s.before.exists() {
+			entry.Hashes = append(entry.Hashes, s.before.hash)
 		}
-		if s.document.JSON == nil {
+		if s.removes() {
 			entry.Origin = w.list.Files[s.path].Origin
-		} else if hash := Hash(s.document.JSON); hash != s.before {
-			entry.Hashes = append(entry.Hashes, hash)
+		} else if s.hash != s.before.hash {
+			entry.Hashes = append(entry.Hashes, s.hash)
 		}
 		files[s.path] = entry
 	}
@@ -68,11 +68,11 @@ func (w *Writer) intend(all []step) error {
 func (w *Writer) finish(all []step) error {
 	files := maps.Clone(w.list.Files)
 	for _, s := range all {
-		if s.document.JSON == nil {
+		if s.removes() {
 			delete(files, s.path)
 			continue
 		}
-		files[s.path] = file{Hashes: []string{Hash(s.document.JSON)}, Origin: s.document.Origin}
+		files[s.path] = file{Hashes: []string{s.hash}, Origin: s.origin}
 	}
 	return w.record(files)
 }
@@ -85,7 +85,7 @@ func (w *Writer) record(files map[string]file) error {
 	}
 	// The list counts from now on: if writing it fails, it may be on disk all the same, and it has both hashes.
 	path := w.listPath()
-	if err := w.disk.replace(path, raw, false); err != nil {
+	if err := w.disk.replace(path, raw); err != nil {
 		return err
 	}
 	w.list = next

@@ -1,6 +1,7 @@
 package write
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Target is where documents are written.
@@ -57,6 +57,7 @@ type Writer struct {
 	target Target
 	disk   disk
 	list   list
+	staged *staged
 }
 
 // Open reads the list of files that earlier processes have written. It changes no document. There must be one writer
@@ -64,7 +65,7 @@ type Writer struct {
 func Open(target Target) (*Writer, error) { return open(target, disk{}) }
 
 func open(target Target, disk disk) (*Writer, error) {
-	w := &Writer{target: target, disk: disk}
+	w := &Writer{target: target, disk: disk, staged: newStaged()}
 	for _, directory := range []string{target.Directory, filepath.Dir(target.Cluster)} {
 		if err := os.MkdirAll(directory, 0o755); err != nil {
 			return nil, err
@@ -131,48 +132,60 @@ func (w *Writer) Read(namespace string) ([]byte, error) {
 	return nil, nil
 }
 
-// Apply writes and removes documents. Conflicts are no error: everything else is written.
+// Apply puts documents in place that were staged, and writes and removes those of the change. Conflicts are no error:
+// everything else is written. After an error about a document of a namespace the others are in place, and nothing is
+// removed.
 func (w *Writer) Apply(change Change) ([]Conflict, error) {
-	steps, conflicts, err := w.plan(change)
+	for namespace, document := range change.Namespaces {
+		w.Stage(namespace, document)
+	}
+	if change.Cluster != nil {
+		w.Stage("", *change.Cluster)
+	}
+	staged := w.staged
+	w.staged = newStaged()
+	ready, failed := staged.wait()
+	slices.SortFunc(staged.conflicts, func(a, b Conflict) int { return cmp.Compare(a.Namespace, b.Namespace) })
+	if failed != nil {
+		failed = fmt.Errorf("writing documents: %w", failed)
+		ready.cluster, ready.remove = nil, nil
+	}
+	err := errors.Join(failed, w.takeAll(ready))
 	if err != nil {
-		return nil, fmt.Errorf("comparing documents with those on disk: %w", err)
+		staged.discard()
 	}
-	if len(steps.all()) == 0 {
-		return conflicts, nil
-	}
-	if err := w.intend(steps.all()); err != nil {
-		return nil, fmt.Errorf("recording which files the agent is about to write: %w", err)
-	}
-	for _, phase := range [][]step{steps.write, steps.cluster, steps.remove} {
-		if err := w.take(phase); err != nil {
-			return conflicts, fmt.Errorf("writing documents: %w", err)
-		}
-	}
-	if err := w.finish(steps.all()); err != nil {
-		return conflicts, fmt.Errorf("recording which files the agent has written: %w", err)
-	}
-	return conflicts, nil
+	return staged.conflicts, err
 }
 
-// parallel is how many files are written at once: what takes the time is waiting for the disk, which makes several
-// files durable as fast as one.
-const parallel = 16
-
-// take writes and removes the files of one phase, and makes it durable.
-func (w *Writer) take(phase []step) error {
-	failed := make([]error, len(phase))
-	directories := map[string]bool{}
-	slots := make(chan struct{}, parallel)
-	var running sync.WaitGroup
-	for i, s := range phase {
-		directories[filepath.Dir(s.path)] = true
-		slots <- struct{}{}
-		running.Go(func() {
-			defer func() { <-slots }()
-			failed[i] = w.disk.take(s)
-		})
+// takeAll puts documents in place and removes others. The list of files is on disk before, and after.
+func (w *Writer) takeAll(ready steps) error {
+	if len(ready.all()) == 0 {
+		return nil
 	}
-	running.Wait()
+	if err := w.intend(ready.all()); err != nil {
+		return fmt.Errorf("recording which files the agent is about to write: %w", err)
+	}
+	for _, phase := range [][]step{ready.write, ready.cluster, ready.remove} {
+		if err := w.take(phase); err != nil {
+			return fmt.Errorf("writing documents: %w", err)
+		}
+	}
+	if err := w.finish(ready.all()); err != nil {
+		return fmt.Errorf("recording which files the agent has written: %w", err)
+	}
+	return nil
+}
+
+// take puts in place or removes the files of one phase, and makes that durable.
+func (w *Writer) take(phase []step) error {
+	var failed []error
+	directories := map[string]bool{}
+	for _, s := range phase {
+		directories[filepath.Dir(s.path)] = true
+		if err := w.disk.take(s); err != nil {
+			failed = append(failed, err)
+		}
+	}
 	for _, directory := range slices.Sorted(maps.Keys(directories)) {
 		failed = append(failed, w.disk.sync(directory))
 	}

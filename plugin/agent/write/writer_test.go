@@ -195,3 +195,42 @@ func TestAStepThatFailsEndsTheChange(t *testing.T) {
 		t.Errorf("documents (-want +got):\n%s", diff)
 	}
 }
+
+// TestAFileThatChangesWhileItsDocumentIsWrittenStays: somebody else has written it after it was compared.
+func TestAFileThatChangesWhileItsDocumentIsWrittenStays(t *testing.T) {
+	for name, path := range map[string]string{"a file that is replaced": "a.json", "a file that is new": "b.json"} {
+		t.Run(name, func(t *testing.T) {
+			to := target(t.TempDir())
+			edited := filepath.Join(to.Directory, path)
+			apply(t, newWriter(t, to), map[string]string{"a": "1", "old": "1"}, &write.Document{JSON: []byte("c")})
+			w, err := write.OpenWatched(to, editOnce(edited, to.State))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Stage("a", write.Document{JSON: []byte("2")})
+			w.Stage("b", write.Document{JSON: []byte("2")})
+			_, err = w.Apply(write.Change{Namespaces: map[string]write.Document{"old": {}}, Cluster: &write.Document{}})
+			if err == nil || !strings.Contains(err.Error(), path) {
+				t.Errorf("the error is %v, want one about %s", err, path)
+			}
+			want := map[string]string{"a": "2", "b": "2", "old": "1", "": "c"}
+			want[strings.TrimSuffix(path, ".json")] = "edited"
+			if diff := cmp.Diff(want, onDisk(t, to)); diff != "" {
+				t.Errorf("documents (-want +got):\n%s", diff)
+			}
+			if left, err := filepath.Glob(filepath.Join(to.Directory, ".*")); err != nil || left != nil {
+				t.Errorf("these files are left over: %q, %v", left, err)
+			}
+		})
+	}
+}
+
+// editOnce writes a file when the list of files is recorded: then every document was compared.
+func editOnce(path, state string) func(string) {
+	var once sync.Once
+	return func(operation string) {
+		if operation == "fsync "+state {
+			once.Do(func() { _ = put(path, "edited") })
+		}
+	}
+}
