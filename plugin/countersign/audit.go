@@ -41,7 +41,7 @@ Exit status: 0; 2 if the audit log cannot be read.`,
   countersign audit --denied --namespace prod
   countersign audit --follow --denied
   countersign audit --since 24h -o json | jq -r .reason | sort | uniq -c
-  kubectl logs -n countersign countersign-7x2kf | countersign audit -`,
+  ssh NODE journalctl -u countersign -o cat | countersign audit -`,
 		Args: atMostOneLog,
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGINT, syscall.SIGTERM)
