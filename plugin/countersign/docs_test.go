@@ -2,41 +2,64 @@ package main
 
 import (
 	"io"
-	"os"
-	"path/filepath"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/countersign/countersign/docs/commands"
 )
 
 // documented is a command line in a page.
 type documented struct{ page, line string }
 
-// documentedCommands returns the command lines of countersign in the blocks of shell commands of all pages.
+// invocation matches countersign and its arguments in a command line.
+var invocation = regexp.MustCompile(`(?:^|[;&|(]|\bsudo)\s*countersign\s+((?:[^;&|)#'"]|'[^']*'|"[^"]*")*)`)
+
+// documentedCommands returns the command lines of countersign in all pages, and in the examples of the help.
 func documentedCommands(t *testing.T) (found []documented) {
 	t.Helper()
-	pages, err := filepath.Glob("../../docs/*.md")
+	for _, page := range pages(t) {
+		found = append(found, invocations(page.Name, page.Lines()...)...)
+	}
+	for name, command := range subcommands() {
+		found = append(found, invocations("the help of "+name, strings.Split(command.Example, "\n")...)...)
+	}
+	return found
+}
+
+func pages(t *testing.T) []commands.Page {
+	t.Helper()
+	pages, err := commands.Pages("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := regexp.MustCompile("(?s)```(?:sh|bash|console)\n(.*?)```")
-	command := regexp.MustCompile(`(?:^|[;&|(]|\bsudo|\$)\s*countersign\s+(?:[^;&|)#'"]|'[^']*'|"[^"]*")*`)
-	for _, page := range append(pages, "../../README.md") {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, match := range block.FindAllStringSubmatch(string(text), -1) {
-			for line := range strings.Lines(strings.ReplaceAll(match[1], "\\\n", " ")) {
-				for _, one := range command.FindAllString(strings.TrimSpace(line), -1) {
-					_, arguments, _ := strings.Cut(one, "countersign")
-					found = append(found, documented{filepath.Base(page), strings.TrimSpace(arguments)})
-				}
-			}
+	return pages
+}
+
+func invocations(page string, lines ...string) (found []documented) {
+	for _, line := range lines {
+		for _, match := range invocation.FindAllStringSubmatch(strings.TrimSpace(line), -1) {
+			found = append(found, documented{page, strings.TrimSpace(match[1])})
 		}
 	}
+	return found
+}
+
+// subcommands returns all commands by their names, such as "evidence fetch".
+func subcommands() map[string]*cobra.Command {
+	found := map[string]*cobra.Command{}
+	var walk func(*cobra.Command)
+	walk = func(command *cobra.Command) {
+		for _, one := range command.Commands() {
+			found[strings.TrimPrefix(one.CommandPath(), "countersign ")] = one
+			walk(one)
+		}
+	}
+	walk(newCommand(io.Discard, io.Discard))
 	return found
 }
 
@@ -65,6 +88,25 @@ func TestEveryDocumentedCommandIsValid(t *testing.T) {
 	}
 }
 
+// TestEveryCommandInTheTextExists: inline code may name a command without its arguments, or one with them.
+func TestEveryCommandInTheTextExists(t *testing.T) {
+	names, found := slices.Sorted(maps.Keys(subcommands())), 0
+	for _, page := range pages(t) {
+		for _, one := range invocations(page.Name, page.Spans(names)...) {
+			found++
+			if subcommands()[one.line] != nil {
+				continue
+			}
+			if err := validCommand(words(one.line)); err != nil {
+				t.Errorf("%s: countersign %s: %v", one.page, one.line, err)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d commands were found in the text", found)
+	}
+}
+
 // validCommand returns why a command line would be refused before anything is done.
 func validCommand(arguments []string) error {
 	command, rest, err := newCommand(io.Discard, io.Discard).Find(arguments)
@@ -90,7 +132,7 @@ func requiredFlags(command *cobra.Command) error {
 func TestWrongCommandLinesAreFound(t *testing.T) {
 	for _, line := range []string{
 		"check --no-such-flag registry.example/app:v1", "explain", "no-such-command", "inventory registry.example/app:v1",
-		"audit --since soon",
+		"audit --since soon", "evidence no-such-command",
 	} {
 		if validCommand(words(line)) == nil {
 			t.Errorf("countersign %s is taken for valid", line)
