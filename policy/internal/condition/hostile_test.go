@@ -1,13 +1,10 @@
 package condition_test
 
 import (
+	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/countersign/countersign/policy/internal/condition"
 )
@@ -20,8 +17,10 @@ func hostile(t testing.TB) map[string]struct {
 	t.Helper()
 	numbers := `{"predicate":{"a":[` + strings.Repeat("1,", 500_000) + `1],"b":[` + strings.Repeat("1,", 1000) + `1]}}`
 	many := strings.Repeat("[[]],", 100_000) + `[]]`
-	lists := `{"predicate":{"a":[` + many + `,"b":[` + many + `}}`
-	text := `{"predicate":{"n":[` + strings.Repeat("1,", 10_000) + `1],"s":"` + strings.Repeat("a", 1<<20) + `"}}`
+	// Loops over these few end at the limit only if each step costs as much as its operands are large.
+	few := strings.Repeat("[1],", 1000) + `[1]]`
+	lists := `{"predicate":{"few":[` + few + `,"a":[` + many + `,"b":[` + many + `}}`
+	text := `{"predicate":{"n":[` + strings.Repeat("1,", 1000) + `1],"s":"` + strings.Repeat("a", 1<<20) + `"}}`
 	texts := `{"predicate":{"n":["` + strings.Repeat(strings.Repeat("a", 400)+`","`, 2500) + `"]}}`
 	names := &strings.Builder{}
 	for i := range 60_000 {
@@ -41,8 +40,8 @@ func hostile(t testing.TB) map[string]struct {
 		"a filter":                      made(`predicate.a.filter(a, a > 0).size() > 1`, numbers),
 		"a map of maps":                 made(`predicate.a.map(a, predicate.a.map(b, a + b)).size() > 1`, numbers),
 		"equal lists":                   made(`predicate.a == predicate.b`, lists),
-		"equal lists in a loop":         made(`predicate.b.all(x, predicate.a == predicate.b)`, lists),
-		"contained lists":               made(`predicate.a.all(x, x in predicate.b)`, lists),
+		"equal lists in a loop":         made(`predicate.few.all(x, predicate.a == predicate.b)`, lists),
+		"contained lists":               made(`predicate.few.all(x, !(x in predicate.b))`, lists),
 		"deep lists":                    made(`predicate.a == predicate.b`, deep),
 		"the size of a text in a loop":  made(`predicate.n.all(x, size(predicate.s) > 0)`, text),
 		"conversions of a text":         made(`predicate.n.all(x, bytes(predicate.s) == bytes(predicate.s))`, text),
@@ -58,49 +57,20 @@ func hostile(t testing.TB) map[string]struct {
 	}
 }
 
-// TestNothingCostsMoreThanItsBound measures the processor time of the thread, because the machine may be busy; and the
-// best of several evaluations, because memory is collected.
+// TestNothingCostsMoreThanItsBound: each evaluation ends at the limit of the cost. BenchmarkHostile shows the time that
+// this takes.
 func TestNothingCostsMoreThanItsBound(t *testing.T) {
-	// The bound is 5 ms on a machine of our size; a slower one takes more.
-	bound := 15 * time.Millisecond
-	if raceEnabled {
-		bound *= 20
-	}
 	for name, test := range hostile(t) {
 		t.Run(name, func(t *testing.T) {
 			compiled, err := condition.Compile(test.expression)
 			if err != nil {
 				t.Fatal(err)
 			}
-			best := time.Hour
-			for range 20 {
-				best = min(best, processorTime(t, func() { _, err = compiled.Holds(test.statement) }))
-				if best <= bound {
-					break
-				}
-			}
-			t.Logf("%v, %v", best, err)
-			if best > bound {
-				t.Errorf("it took %v, and the bound is %v: %v", best, bound, err)
+			if holds, err := compiled.Holds(test.statement); holds || !errors.Is(err, condition.ErrTooCostly) {
+				t.Errorf("holds: %t, error: %v", holds, err)
 			}
 		})
 	}
-}
-
-func processorTime(t *testing.T, run func()) time.Duration {
-	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	used := func() time.Duration {
-		var now unix.Timespec
-		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
-			t.Fatal(err)
-		}
-		return time.Duration(now.Nano())
-	}
-	before := used()
-	run()
-	return used() - before
 }
 
 // TestOrdinaryConditionsAreWithinTheBounds with an SBOM of five thousand packages.
