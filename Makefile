@@ -14,8 +14,7 @@ TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
 	integration/tools/containerd23 integration/tools/kind integration/tools/cluster integration/tools/prometheus \
-	integration/tools/sigstore scripts/tools \
-	scripts/packages scripts/mutation scripts/chart
+	integration/tools/sigstore integration/tools/openshift scripts/tools scripts/packages scripts/mutation scripts/chart
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
 FUZZTIME ?= 30s
