@@ -37,6 +37,7 @@ type Compiler struct {
 	cluster []clusterPolicy
 	// document is that of the cluster.
 	document []byte
+	reads    *reads
 	// problems are those of the ClusterImagePolicies.
 	problems map[string][]Problem
 }
@@ -52,10 +53,27 @@ type clusterPolicy struct {
 // New reads a system policy, which is the content of a policy.json, and the policies of a cluster. The error is about
 // the system policy: a policy of the cluster that cannot be used is a problem in the document.
 func New(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) (*Compiler, error) {
-	c := &Compiler{parser: signature.NewParser(signature.Kinds(nil)), problems: map[string][]Problem{}}
+	return (*Compiler)(nil).With(systemPolicy, policies)
+}
+
+// With is like [New], and does not read again the ImagePolicies that the compiler has read, which have a UID.
+func (c *Compiler) With(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) (*Compiler, error) {
+	made := &Compiler{
+		parser: signature.NewParser(signature.Kinds(nil)), problems: map[string][]Problem{}, reads: newReads(),
+	}
+	if c != nil {
+		made.reads = c.reads.next()
+	}
+	if err := made.load(systemPolicy, policies); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+func (c *Compiler) load(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) error {
 	var err error
 	if c.system, err = readSystem(systemPolicy, c.parser); err != nil {
-		return nil, fmt.Errorf("reading the system policy: %w", err)
+		return fmt.Errorf("reading the system policy: %w", err)
 	}
 	sorted := slices.SortedFunc(slices.Values(policies), func(a, b v1alpha1.ClusterImagePolicy) int {
 		return cmp.Compare(a.Name, b.Name)
@@ -76,10 +94,10 @@ func New(systemPolicy []byte, policies []v1alpha1.ClusterImagePolicy) (*Compiler
 	if len(c.cluster) > 0 {
 		strict := layer{enforced: c.strictest(), audited: c.clusterLayer(c.cluster).audited}
 		if c.document, err = c.system.with(c.system.merged(strict, newLayer())); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 func selectorOf(selector *metav1.LabelSelector) (labels.Selector, error) { //nolint:ireturn // It is the library's.
@@ -135,7 +153,7 @@ func (c *Compiler) namespaceLayer(
 		return cmp.Compare(a.Name, b.Name)
 	})
 	for _, policy := range sorted {
-		read, found := c.read(policy.Name, policy.Spec)
+		read, found := c.readOnce(policy)
 		effective := read
 		effective.scopes = nil
 		for _, scope := range read.scopes {

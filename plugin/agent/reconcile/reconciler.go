@@ -117,7 +117,7 @@ func (r *Reconciler) prepare(cluster []ID) error {
 	if r.compiler != nil && key == r.compiled && bytes.Equal(raw, r.system) {
 		return nil
 	}
-	compiler, err := compile.New(raw, r.held.clusterPolicies(cluster))
+	compiler, err := r.compiler.With(raw, r.held.clusterPolicies(cluster))
 	if err != nil {
 		return err
 	}
