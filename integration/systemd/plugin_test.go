@@ -62,6 +62,9 @@ func (l *lab) survives(t *testing.T) {
 	t.Run("a killed daemon is back, and enforces", func(t *testing.T) {
 		l.replaced(t, "daemon", func(pid string) { l.kill(t, "KILL", pid) })
 	})
+	t.Run("explain and audit know the decisions before a restart", func(t *testing.T) {
+		l.remembers(t, func() { l.replaced(t, "daemon", func(pid string) { l.kill(t, "KILL", pid) }) })
+	})
 	t.Run("a killed supervisor is back, and runs the daemon", func(t *testing.T) {
 		l.replaced(t, "supervisor", func(pid string) { l.kill(t, "KILL", pid) })
 		l.replaced(t, "daemon", func(pid string) { l.kill(t, "KILL", pid) })

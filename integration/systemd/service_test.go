@@ -55,6 +55,14 @@ func TestTheServiceOfAnEnforcingNode(t *testing.T) {
 		l.refused(t, loaded, refusal)
 		l.starts(t, "open", loaded)
 	})
+	t.Run("explain and audit know the decisions before a restart", func(t *testing.T) {
+		l.remembers(t, func() {
+			before := l.property(t, "MainPID")
+			l.run(t, "systemctl", "restart", "countersign")
+			l.another(t, before)
+			l.run(t, "countersign", "status", "--wait")
+		})
+	})
 	t.Run("a reload applies a changed mode", func(t *testing.T) {
 		before := l.property(t, "MainPID")
 		l.run(t, "sed", "-i", `s/^mode = "enforce"/mode = "audit"/`, "/etc/countersign/config.toml")
