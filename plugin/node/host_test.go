@@ -3,6 +3,8 @@ package node_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,5 +171,56 @@ func TestProgramsAreReadFromTheContainer(t *testing.T) {
 	}
 	if _, err := node.Programs(directory, filepath.Join(directory, "none")); err == nil {
 		t.Error("Programs returned no error without the policy")
+	}
+}
+
+// TestTheFilesOfAKilledPodAreReplaced: what it has copied may be of another version, or incomplete.
+func TestTheFilesOfAKilledPodAreReplaced(t *testing.T) {
+	host := openHost(t, newHost(t, "mode=755"))
+	copyFiles := func(names ...string) {
+		t.Helper()
+		var files []node.File
+		for _, name := range names {
+			files = append(files, node.File{Name: name, Mode: 0o600, Contents: []byte(name)})
+		}
+		if err := host.Copy(stage, files); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyFiles("countersign", node.PolicyName)
+	copyFiles("countersign")
+	var names []string
+	err := host.Do(func() error {
+		entries, err := os.ReadDir(stage)
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return err
+	})
+	if err != nil || len(names) != 1 || names[0] != "countersign" {
+		t.Errorf("the stage has %q, %v", names, err)
+	}
+}
+
+func TestWhatCannotBeCopiedLeavesNothing(t *testing.T) {
+	host := openHost(t, newHost(t, "mode=755,size=8k"))
+	program := node.File{Name: "countersign", Mode: 0o700, Contents: make([]byte, 64<<10)}
+	if err := host.Copy(stage, []node.File{program}); err == nil || !strings.Contains(err.Error(), "copying programs") {
+		t.Errorf("Copy returned %v", err)
+	}
+	if err := host.Do(func() error { _, err := os.Stat(stage); return err }); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Stat returned %v after a copy to a full file system", err)
+	}
+}
+
+// TestAFailureOnTheHostIsReturned, also for a program that is not there.
+func TestAFailureOnTheHostIsReturned(t *testing.T) {
+	host := openHost(t, newHost(t, "mode=755"))
+	failure := errors.New("a failure")
+	if err := host.Do(func() error { return failure }); !errors.Is(err, failure) {
+		t.Errorf("Do returned %v", err)
+	}
+	if err := host.Run(exec.CommandContext(t.Context(), stage+"/countersign")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Run returned %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,4 +108,41 @@ func TestAWorkerThatIsStoppedRemovesNoTaint(t *testing.T) {
 	if diff := cmp.Diff([]string{"install"}, calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
+}
+
+// TestThePodThatContinuesInstallsOnce: the first one was stopped before its job was done.
+func TestThePodThatContinuesInstallsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		var calls []string
+		stopping := true
+		newWorker := func() *node.Worker {
+			return &node.Worker{
+				Run: func(_ context.Context, arguments ...string) error {
+					calls = append(calls, arguments[0])
+					if stopping {
+						time.AfterFunc(job.Retry/2, stop) // While it waits to try again.
+						return errors.New("signal: killed")
+					}
+					return nil
+				},
+				RemoveTaint: func(context.Context, string) (bool, error) { return false, nil },
+				Log:         slog.New(slog.DiscardHandler),
+			}
+		}
+		first, second := newWorker(), newWorker()
+		if err := first.Do(ctx, job); !errors.Is(err, context.Canceled) {
+			t.Errorf("Do returned %v", err)
+		}
+		if code, text := probe(first); code != http.StatusServiceUnavailable || !strings.Contains(text, "signal: killed") {
+			t.Errorf("the probe of the stopped pod answers %d %q", code, text)
+		}
+		stopping = false
+		if err := second.Do(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"install", "install", "doctor"}, calls); diff != "" {
+			t.Errorf("calls (-want +got):\n%s", diff)
+		}
+	})
 }
