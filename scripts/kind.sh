@@ -6,8 +6,9 @@
 #   KEEP=true scripts/kind.sh    leaves the cluster: kubectl --context kind-countersign
 #
 # NODE_IMAGE, REGISTRY_IMAGE and APP_IMAGE replace images, for machines that cannot pull them; APP_IMAGE has to run without
-# arguments. CONFIG names a file with more of kind's configuration, VALUES one with more values of the chart, and WITH_NODES
-# a program that is run once the nodes exist. WAIT is how long a step may take.
+# arguments. CONFIG names a file with more of kind's configuration, VALUES one with more values of the chart. WITH_NODES is
+# a program that is run once the nodes exist, and AFTER_STORY one that is run before the removal. WAIT is how long a step
+# may take.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -66,11 +67,6 @@ TOML
 cat >"$work/cluster.yaml" <<-YAML
 	kind: Cluster
 	apiVersion: kind.x-k8s.io/v1alpha4
-	containerdConfigPatches:
-	  - |
-	    imports = ["/etc/containerd/conf.d/*.toml"]
-	    [plugins."io.containerd.grpc.v1.cri".registry]
-	      config_path = "/etc/containerd/certs.d"
 	nodes:
 	  - role: control-plane
 	    extraMounts: [{hostPath: "$work/certs.d", containerPath: /etc/containerd/certs.d}]
@@ -198,6 +194,7 @@ for node in "${nodes[@]}"; do
 	for suffix in signed; do runs prod "$suffix-on-$node"; done
 done
 story -later
+if [ -n "${AFTER_STORY-}" ]; then "$AFTER_STORY" --values "$work/values.yaml" ${VALUES:+--values "$VALUES"}; fi
 
 say "countersign is removed from the nodes, and then the chart"
 show chart --set uninstall=true

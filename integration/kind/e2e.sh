@@ -56,13 +56,15 @@ remove() {
 	# The containers end with their shims, so they are removed before their daemon is stopped.
 	docker ps --all --quiet | xargs -r docker rm --force --volumes >/dev/null 2>&1 || true
 	docker network rm kind >/dev/null 2>&1 || true
-	kill "$(cat "$work/pid")" && while [ -e "$work/pid" ]; do sleep 0.2; done
+	if [ -e "$work/pid" ]; then kill "$(cat "$work/pid")" && while [ -e "$work/pid" ]; do sleep 0.2; done; fi
 	if [ "$status" -ne 0 ]; then tail -n 5 "$work/docker.log"; fi
 	if [ -z "$other" ]; then forget || true; fi
+	umount --recursive "$work/data" 2>/dev/null || true # A dockerd that does not start leaves it mounted.
 	rm -rf "$work"
 	exit "$status"
 }
-PATH=$docker/usr/bin:$docker/usr/sbin:$PATH dockerd --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" \
+# dockerd looks for a runc in PATH, whichever runtime is its default.
+PATH=$work:$docker/usr/bin:$docker/usr/sbin:$PATH dockerd --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" \
 	--host "unix://$work/docker.sock" --storage-driver overlay2 --add-runtime "own=$work/runc" --default-runtime own \
 	>"$work/docker.log" 2>&1 &
 export DOCKER_HOST=unix://$work/docker.sock DOCKER_BUILDKIT=0 DOCKER_CONFIG=$work/home
@@ -110,10 +112,38 @@ cat >"$work/on-failure" <<-'SCRIPT'
 	done
 SCRIPT
 chmod +x "$work/with-nodes" "$work/on-failure"
+# The previous version: the newest tag before this commit. Without a tag, it is this commit with the version 0.0.0-0.
+previous=$work/previous
+git clone --quiet "$repository" "$previous"
+tag=$(git -C "$repository" describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null || true)
+if [ -n "$tag" ]; then
+	git -C "$previous" checkout --quiet "$tag"
+else
+	tag=v0.0.0-0
+	sed -i "s/^\(version\|appVersion\): .*/\1: ${tag#v}/" "$previous/conf/chart/Chart.yaml"
+	git -C "$previous" -c user.name=e2e -c user.email=e2e@localhost commit --quiet --all --message "$tag"
+	git -C "$previous" tag "$tag"
+fi
+echo "the previous version is $tag"
+cat >"$work/after-story" <<-SCRIPT
+	#!/usr/bin/env bash
+	set -euo pipefail
+	for node in \$(kind get nodes --name countersign); do
+		docker exec -i "\$node" ctr --namespace k8s.io images import --all-platforms - <"$work/previous.tar" >/dev/null
+	done
+	exec "$work/bin/upgrade" --previous "$previous/conf/chart" "\$@"
+SCRIPT
+chmod +x "$work/after-story"
 # cosign and helm have files of their own; Go has its caches where it always has them.
 GOCACHE=$(go env GOCACHE) GOPATH=$(go env GOPATH) GOENV=$(go env GOENV)
 export GOCACHE GOPATH GOENV HOME=$work/home
+# The build of a release would compile every package again.
+export BUILD_FLAGS=
+go build -C "$repository" -o "$work/bin/upgrade" ./integration/kind/upgrade
+(cd "$previous" && IMAGE=$work/previous-image NAME=localhost/countersign:previous ARCHITECTURES=$(go env GOARCH) scripts/image.sh)
+tar -C "$work/previous-image" -cf "$work/previous.tar" .
 export CONFIG=$work/config.yaml VALUES=$work/values.yaml WITH_NODES=$work/with-nodes ON_FAILURE=$work/on-failure
+export AFTER_STORY=$work/after-story
 export NODE_IMAGE=countersign/node REGISTRY_IMAGE=registry:own APP_IMAGE=$pause
 cd "$repository"
 scripts/kind.sh

@@ -22,10 +22,8 @@ mkdir -p "$root"/{usr/local/bin,usr/local/sbin,usr/bin,kind/images,opt/cni/bin,e
 cp -r "$KIND_FILES"/files/. "$root/"
 chmod -R u+w,a+rX "$root"
 chmod 0755 "$root"/usr/local/bin/* "$root"/kind/bin/*
-for name in containerd containerd-shim-runc-v2 ctr crictl kubelet kubeadm kubectl; do
-	cp "$(program "$name")" "$root/usr/local/bin/$name"
-done
-for name in kubelet kubeadm kubectl; do ln -s "/usr/local/bin/$name" "$root/usr/bin/$name"; done
+for name in containerd containerd-shim-runc-v2 ctr crictl; do cp "$(program "$name")" "$root/usr/local/bin/$name"; done
+for name in kubelet kubeadm kubectl; do cp "$(program "$name")" "$root/usr/bin/$name"; done
 cp "$(program runc)" "$root/usr/local/sbin/runc.real"
 sed 's|REAL_RUNC|/usr/local/sbin/runc.real|' "$here/runc-wrapper.sh" >"$root/usr/local/sbin/runc"
 chmod 0755 "$root/usr/local/sbin/runc"
@@ -34,10 +32,11 @@ sed -i 's/restrict_oom_score_adj = false/restrict_oom_score_adj = true/' "$root/
 for name in bridge host-local loopback; do cp "$(program "$name")" "$root/opt/cni/bin/$name"; done
 version=$("$(program kubeadm)" version -o short)
 echo "$version" >"$root/kind/version"
-# The build of the image has no containerd: each start imports the images of the control plane.
+# The build of the image has no containerd: each start imports the images of the control plane, as kind's build does.
 cat >"$root/etc/systemd/system/containerd.service.d/images.conf" <<-'UNIT'
 	[Service]
-	ExecStartPost=/bin/sh -c 'for i in /kind/images/*.tar; do ctr -n k8s.io images import "$i" >/dev/null; done'
+	ExecStartPost=/bin/sh -c 'for i in /kind/images/*.tar; do ctr -n k8s.io images import --all-platforms --no-unpack \
+		--digests --label=io.cri-containerd.pinned=pinned "$i" >/dev/null; done'
 UNIT
 
 # single NAME PROGRAM ENTRYPOINT…: makes an image of one static program. The entrypoint is JSON.
@@ -56,8 +55,9 @@ while read -r image; do
 		single "$image" "$(program "$name")" "[\"/usr/local/bin/$name\"]"
 		;;
 	*/pause:*)
-		single "$image" "$(program pause)" '["/usr/local/bin/pause"]'
-		sed -i "s|^\( *sandbox_image = \).*|\1\"$image\"|" "$root/etc/containerd/config.toml"
+		# kind's configuration names the sandbox image, whichever release kubeadm lists.
+		sandbox=$(sed -n 's/^ *sandbox_image = "\(.*\)"/\1/p' "$root/etc/containerd/config.toml")
+		single "$sandbox" "$(program pause)" '["/usr/local/bin/pause"]'
 		;;
 	esac
 done < <("$(program kubeadm)" config images list --kubernetes-version "$version" 2>/dev/null)

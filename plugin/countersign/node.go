@@ -122,7 +122,8 @@ func installJob(flags nodeFlags, systemd bool) node.Job {
 	}
 	return node.Job{Commands: []node.Command{
 		{Arguments: arguments, Failure: "not enforced: the policy would refuse what the node needs, see the log"},
-		{Arguments: examination, Failure: "doctor finds a fault, see the log"},
+		{Arguments: examination, Failure: "doctor finds a fault: do what the log above says, or leave the " +
+			"check out with --doctor-skip (the chart's value installer.doctorSkip)"},
 	}}
 }
 
