@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/json"
@@ -207,7 +208,8 @@ func (c *Claim) bundle(raw []byte) {
 	}
 	if json.Unmarshal(raw, &logged) == nil && len(logged.Material.Entries) > 0 {
 		seconds, _ := logged.Material.Entries[0].Time.Int64()
-		c.LogIndex = logged.Material.Entries[0].Index.String()
+		// JSON of protocol buffers leaves out a zero: the index of a log's first entry.
+		c.LogIndex = cmp.Or(logged.Material.Entries[0].Index.String(), "0")
 		c.integrated(seconds)
 	}
 }
