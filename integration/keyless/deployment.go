@@ -31,31 +31,31 @@ type Deployment struct {
 
 	tools     *node.Tools
 	authority *signaturetest.Sigstore
+	root      string // The path of the trusted root.
 }
 
 // NewDeployment starts the servers, which run until the test ends.
 func NewDeployment(t testing.TB, tools *node.Tools) *Deployment {
 	t.Helper()
 	programs := BuildServers(t)
-	return &Deployment{
-		Log: StartLog(t, programs), Stamper: StartStamper(t, programs),
-		tools: tools, authority: signaturetest.NewSigstore(t),
-	}
+	made := &Deployment{tools: tools, authority: signaturetest.NewSigstore(t)}
+	return made.With(t, StartLog(t, programs), StartStamper(t, programs))
 }
 
 // With returns a deployment with the same certificate authority, and with another log and timestamp authority.
-func (d *Deployment) With(log *Log, stamper *Stamper) *Deployment {
+func (d *Deployment) With(t testing.TB, log *Log, stamper *Stamper) *Deployment {
+	t.Helper()
 	with := *d
 	with.Log, with.Stamper = log, stamper
+	with.root = with.writeTrustedRoot(t)
 	return &with
 }
 
 // TrustedRoot returns the deployment's trusted root, as cosign trusted-root create writes it.
 func (d *Deployment) TrustedRoot(t testing.TB) *trustroot.TrustedRoot {
 	t.Helper()
-	path := d.writeTrustedRoot(t)
 	parsed := new(trustroot.TrustedRoot)
-	rig.OK(t, protojson.Unmarshal(rig.Must(os.ReadFile(path))(t), parsed))
+	rig.OK(t, protojson.Unmarshal(rig.Must(os.ReadFile(d.root))(t), parsed))
 	return parsed
 }
 
@@ -98,7 +98,7 @@ func (d *Deployment) signer(t testing.TB, identity signaturetest.Identity, seen 
 	rig.Must(d.tools.Cosign(t.Context(), nil, create...))(t)
 	return []string{
 		"--key", prefix + ".key", "--certificate", prefix + ".crt", "--signing-config", config,
-		"--trusted-root", d.writeTrustedRoot(t), "--allow-insecure-registry", "--allow-http-registry", "-y",
+		"--trusted-root", d.root, "--allow-insecure-registry", "--allow-http-registry", "-y",
 	}
 }
 

@@ -91,7 +91,7 @@ func TestBundlesOfRealServers(t *testing.T) {
 	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true})
 	programs := keyless.BuildServers(t)
 	ours := keyless.NewDeployment(t, tools)
-	theirs := ours.With(keyless.StartLog(t, programs), keyless.StartStamper(t, programs))
+	theirs := ours.With(t, keyless.StartLog(t, programs), keyless.StartStamper(t, programs))
 	sign := func(by *keyless.Deployment, name string, seen keyless.Seen) fetched {
 		image := rig.Must(registry.Push(t.Context(), "real/"+name+":v1", rig.Must(tools.Image(name))(t)))(t)
 		by.Sign(t, image, maker, seen)
