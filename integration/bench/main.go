@@ -3,8 +3,8 @@
 // Results that depend on the speed of the machine are ratios, and both sides of a ratio are measured in the same run.
 // If a limit is exceeded, the output reports it and the exit status is 1. With the argument proxy it measures only the
 // image service, with the argument releases only containerd 2.3 compared with 2.4, with the argument hostile only the
-// callback among hostile images, with the argument explain only the command explain, and with the argument pods only how
-// long many pods take to start on a kubelet.
+// callback among hostile images, with the argument explain only the command explain, and with the argument pods only
+// how long many pods take to start on a kubelet.
 package main
 
 import (

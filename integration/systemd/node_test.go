@@ -13,8 +13,8 @@ import (
 // absent is why containerd creates no container while the daemon is not connected.
 const absent = `required plugin "countersign" not present`
 
-// TestTheInstallerOfANode runs on an enforcing node what the pod of the chart's DaemonSet runs there: with mounts of its
-// own, and in a cgroup that is killed as a whole. There is no API server, so the pod does not become ready.
+// TestTheInstallerOfANode runs on an enforcing node what the pod of the chart's DaemonSet runs there: with mounts of
+// its own, and in a cgroup that is killed as a whole. There is no API server, so the pod does not become ready.
 func TestTheInstallerOfANode(t *testing.T) {
 	t.Parallel()
 	l := installed(t, node.Containerd24, "enforce")

@@ -1,6 +1,6 @@
-// Upgrade changes the chart of a kind cluster again and again: to the previous version, to this one, back, and without a
-// new version. Meanwhile, pods with a signed and with an unsigned image are created on each node. It prints a table, and
-// fails unless every node enforced at each moment: make e2e-kind.
+// Upgrade changes the chart of a kind cluster again and again: to the previous version, to this one, back, and without
+// a new version. Meanwhile, pods with a signed and with an unsigned image are created on each node. It prints a table,
+// and fails unless every node enforced at each moment: make e2e-kind.
 package main
 
 import (
@@ -34,7 +34,7 @@ type release struct {
 	values []string
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context) (failed error) {
 	r := release{current: chart{"conf/chart", "kind"}}
 	flag.StringVar(&r.previous.directory, "previous", "", "`directory` with the previous version of the chart")
 	flag.StringVar(&r.previous.tag, "previous-tag", "previous", "`tag` of the previous version's image")
@@ -52,7 +52,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeNodes(nodes)
+	defer func() { failed = errors.Join(failed, closeNodes(nodes)) }()
 	images := images{repository: *repository}
 	for _, node := range nodes {
 		if err := node.prepare(ctx, images); err != nil {
@@ -116,7 +116,8 @@ func (r release) restartInstaller(ctx context.Context) error {
 	return errors.Join(err, rolledOut(ctx))
 }
 
-// killInstaller installs the older version, kills the installer of each node while it runs, and lets the next one finish.
+// killInstaller installs the older version, kills the installer of each node while it runs, and lets the next one
+// finish.
 func (r release) killInstaller(nodes []*machine) func(context.Context) error {
 	return func(ctx context.Context) error {
 		stop, stopped := make(chan struct{}), make(chan error, len(nodes))

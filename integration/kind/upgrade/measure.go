@@ -56,7 +56,9 @@ func measure(ctx context.Context, label string, step step, c churn) (row, error)
 		return r, failed
 	}
 	r.took = time.Since(begin)
-	failed = node.Until(ctx, "the end of all pods of "+label, func(ctx context.Context) error { return settled(ctx, label) })
+	failed = node.Until(ctx, "the end of all pods of "+label, func(ctx context.Context) error {
+		return settled(ctx, label)
+	})
 	return r, errors.Join(failed, r.count(ctx, label, begin, c.nodes))
 }
 
@@ -98,8 +100,8 @@ func podsOf(ctx context.Context, step string) ([]pod, error) {
 	return list.Items, json.Unmarshal([]byte(text), &list)
 }
 
-// inProgress returns the pods that have not come to their end: a signed one runs, and an unsigned one is refused because it
-// is unsigned.
+// inProgress returns the pods that have not come to their end: a signed one runs, and an unsigned one is refused
+// because it is unsigned.
 func inProgress(pods []pod) []pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(p pod) bool {
 		return p.runs() || p.Metadata.Labels["image"] == unsigned && strings.Contains(p.waits(), "(unsigned)")
