@@ -90,8 +90,10 @@ func TestAPublicBundleIsVerifiedByItsRealRoots(t *testing.T) {
 func TestPublicBundlesAreNotSignatures(t *testing.T) {
 	for name, want := range map[string]struct{ attestation, problem string }{
 		"oci-attestation.sigstore.json": {`has predicate "https://cosign.sigstore.dev/attestation/v1"`, ""},
-		"dsse.sigstore.json":            {"", "only supported for bundle v0.3"},
-		"othername.sigstore.json":       {"", "it contains a message signature"},
+		"dsse.sigstore.json": {
+			`has predicate "https://slsa.dev/provenance/v0.2"`, "it is a bundle v0.1, and a signature is one of v0.3",
+		},
+		"othername.sigstore.json": {"", "it contains a message signature"},
 	} {
 		bundle := parse(name, publicFile(t, name))
 		if !strings.Contains(bundle.attestation, want.attestation) || !strings.Contains(bundle.problem, want.problem) ||
