@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -222,31 +221,4 @@ func (r *row) events(ctx context.Context, label string) error {
 func final(message string) bool {
 	word := regexp.MustCompile(`SignatureValidationFailed: .*\((\S+)\)`).FindStringSubmatch(message)
 	return word != nil && policy.Reason(word[1]).Final()
-}
-
-// judge returns an error that names the numbers that are wrong.
-func judge(rows []row) (failed error) {
-	for _, r := range rows {
-		wrong := map[string]int{
-			"unsigned containers ran":                r.ran[unsigned],
-			"unsigned containers were created":       r.tried.admitted,
-			"unsigned images were admitted":          r.admitted,
-			"containers run without a decision":      r.unchecked,
-			"unsigned pods were not refused":         r.pods[unsigned] - r.refused,
-			"signed pods do not run":                 r.pods[signed] - r.ran[signed],
-			"kinds of final refusals of signed pods": len(r.wrong),
-			"pods are missing":                       max(0, 4*least-r.pods[signed]-r.pods[unsigned]),
-		}
-		for node, starts := range r.starts {
-			if r.step.starts < 0 {
-				continue
-			}
-			wrong["starts of the daemon too many or too few on "+node] = starts - r.step.starts
-		}
-		maps.DeleteFunc(wrong, func(_ string, count int) bool { return count == 0 })
-		for what, count := range wrong {
-			failed = errors.Join(failed, fmt.Errorf("%s: %d %s", r.step.what, count, what))
-		}
-	}
-	return failed
 }

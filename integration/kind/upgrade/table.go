@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -44,4 +45,31 @@ func sum(counts map[string]int) (total int) {
 		total += count
 	}
 	return total
+}
+
+// judge returns an error that names the numbers that are wrong.
+func judge(rows []row) (failed error) {
+	for _, r := range rows {
+		wrong := map[string]int{
+			"unsigned containers ran":                r.ran[unsigned],
+			"unsigned containers were created":       r.tried.admitted,
+			"unsigned images were admitted":          r.admitted,
+			"containers run without a decision":      r.unchecked,
+			"unsigned pods were not refused":         r.pods[unsigned] - r.refused,
+			"signed pods do not run":                 r.pods[signed] - r.ran[signed],
+			"kinds of final refusals of signed pods": len(r.wrong),
+			"pods are missing":                       max(0, 4*least-r.pods[signed]-r.pods[unsigned]),
+		}
+		for node, starts := range r.starts {
+			if r.step.starts < 0 {
+				continue
+			}
+			wrong["starts of the daemon too many or too few on "+node] = starts - r.step.starts
+		}
+		maps.DeleteFunc(wrong, func(_ string, count int) bool { return count == 0 })
+		for what, count := range wrong {
+			failed = errors.Join(failed, fmt.Errorf("%s: %d %s", r.step.what, count, what))
+		}
+	}
+	return failed
 }
