@@ -71,5 +71,5 @@ func (d *Deadline) guarded(ctx context.Context, decide func(context.Context) Ver
 // panicked returns the verdict of a decision that panicked. It is called while the panic unwinds.
 func panicked(report PanicFunc, cause any) Verdict {
 	failure := report.report("a decision", cause)
-	return Verdict{Reason: Internal, Detail: fmt.Sprintf("panic: %v\n%s", cause, failure.Stack)}
+	return Verdict{Reason: Internal, Detail: failure.Error()}
 }

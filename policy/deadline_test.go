@@ -142,7 +142,7 @@ func TestADecisionThatPanicsDenies(t *testing.T) {
 		deadline := policy.NewDeadline(within)
 		answer := deadline.Answer(t.Context(), func(context.Context) policy.Verdict { panic("here") })
 		wantReason(t, answer, policy.Internal)
-		if !strings.Contains(answer.Detail, "panic: here") {
+		if answer.Detail != "panic in a decision: here" {
 			t.Errorf("detail = %q, want the panic's value", answer.Detail)
 		}
 		for range 65 { // more than maxInFlight: each must be released

@@ -55,8 +55,8 @@ const maxPanicDetail = 4096
 // library, defers it.
 func RecoverFinding(part string, panicked PanicFunc, finding *Finding) {
 	if cause := recover(); cause != nil {
-		failure := panicked.report(part, cause)
-		detail := failure.Error() + "\n" + failure.Stack
+		// The stack is for the log: a detail is one line that the operator reads.
+		detail := panicked.report(part, cause).Error()
 		detail = strings.ToValidUTF8(detail[:min(len(detail), maxPanicDetail)], "")
 		*finding = Finding{Reason: Internal, Detail: detail}
 	}
