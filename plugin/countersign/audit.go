@@ -130,6 +130,10 @@ type auditReader struct {
 }
 
 func (r *auditReader) line(line []byte) error {
+	// Parsing takes a hundred times longer than the search. Until there is a record, lines tell the format of the log.
+	if r.records > 0 && !r.filter.Mentions(line) {
+		return nil
+	}
 	entry, isRecord := audit.Parse(line)
 	if !isRecord {
 		if audit.IsText(line) {

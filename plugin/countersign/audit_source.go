@@ -90,7 +90,7 @@ func (b *begunLine) end(line lineFunc) error {
 
 // readLines calls line for each complete line. The last one may lack the line break.
 func readLines(from io.Reader, line lineFunc) error {
-	reader, begun := bufio.NewReader(from), begunLine{}
+	reader, begun := bufio.NewReaderSize(from, 64<<10), begunLine{}
 	for {
 		part, err := reader.ReadSlice('\n')
 		begun.add(part)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/countersign/countersign/plugin/daemon"
@@ -24,7 +25,8 @@ const (
 func loggedDecisions(ctx context.Context, log auditLog, about daemon.Subject) (found []daemon.PastDecision, err error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
-	err = log.records(ctx, audit.Filter{Namespace: about.Namespace}, func(entry audit.Entry) error {
+	filter := audit.Filter{Namespace: about.Namespace, Mention: mentionOf(about)}
+	err = log.records(ctx, filter, func(entry audit.Entry) error {
 		past := daemon.PastDecision{}
 		if entry.Message != audit.DecisionMessage || json.Unmarshal(entry.Line, &past) != nil {
 			return ctx.Err()
@@ -45,4 +47,16 @@ func loggedDecisions(ctx context.Context, log auditLog, about daemon.Subject) (f
 	}
 	daemon.NewestFirst(found)
 	return found[:min(len(found), maxLogged)], nil
+}
+
+// mentionOf returns JSON that is in each record about a subject, or "" if JSON may escape its name: the whole name of a
+// pod, because other pods have names that contain it, or the beginning of a container's ID.
+func mentionOf(about daemon.Subject) string {
+	if strings.Trim(about.ContainerID+about.Pod, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
+		return ""
+	}
+	if about.ContainerID != "" {
+		return `"` + about.ContainerID
+	}
+	return `"` + about.Pod + `"`
 }

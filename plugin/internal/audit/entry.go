@@ -59,11 +59,17 @@ type Filter struct {
 	Denied bool
 	// Namespace selects the namespace of a pod; empty: all.
 	Namespace string
+	// Mention selects records that contain this text; empty: all. A reader may skip other lines before it parses them.
+	Mention string
 }
+
+// Mentions reports whether a line contains what the filter's records contain.
+func (f Filter) Mentions(line []byte) bool { return bytes.Contains(line, []byte(f.Mention)) }
 
 // Selects reports whether the filter selects an entry.
 func (f Filter) Selects(e Entry) bool {
 	return !e.Time.Before(f.Since) &&
 		(!f.Denied || e.Outcome == "deny" || e.WouldDeny) &&
-		(f.Namespace == "" || e.Namespace == f.Namespace)
+		(f.Namespace == "" || e.Namespace == f.Namespace) &&
+		f.Mentions(e.Line)
 }

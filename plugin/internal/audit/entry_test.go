@@ -66,19 +66,20 @@ func TestRecordsAsTextAreRecognised(t *testing.T) {
 
 func TestAFilterSelects(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	denied := audit.Entry{Time: at, Outcome: "deny", Namespace: "prod"}
+	denied := audit.Entry{Time: at, Outcome: "deny", Namespace: "prod", Line: []byte(`{"pod":"web-1"}`)}
 	audited := audit.Entry{Time: at, Outcome: "admit", WouldDeny: true, Namespace: "dev"}
 	admitted := audit.Entry{Time: at, Outcome: "admit"}
 	for name, test := range map[string]struct {
 		filter audit.Filter
 		want   [3]bool
 	}{
-		"everything":                {audit.Filter{}, [3]bool{true, true, true}},
-		"refusals, also in audit":   {audit.Filter{Denied: true}, [3]bool{true, true, false}},
-		"a namespace":               {audit.Filter{Namespace: "prod"}, [3]bool{true, false, false}},
-		"since the time":            {audit.Filter{Since: at}, [3]bool{true, true, true}},
-		"since a later time":        {audit.Filter{Since: at.Add(1)}, [3]bool{}},
-		"refusals of one namespace": {audit.Filter{Denied: true, Namespace: "dev"}, [3]bool{false, true, false}},
+		"everything":                  {audit.Filter{}, [3]bool{true, true, true}},
+		"refusals, also in audit":     {audit.Filter{Denied: true}, [3]bool{true, true, false}},
+		"a namespace":                 {audit.Filter{Namespace: "prod"}, [3]bool{true, false, false}},
+		"since the time":              {audit.Filter{Since: at}, [3]bool{true, true, true}},
+		"since a later time":          {audit.Filter{Since: at.Add(1)}, [3]bool{}},
+		"records that mention a text": {audit.Filter{Mention: "web-1"}, [3]bool{true, false, false}},
+		"refusals of one namespace":   {audit.Filter{Denied: true, Namespace: "dev"}, [3]bool{false, true, false}},
 	} {
 		for i, entry := range []audit.Entry{denied, audited, admitted} {
 			if got := test.filter.Selects(entry); got != test.want[i] {
