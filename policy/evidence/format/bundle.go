@@ -56,7 +56,7 @@ func parseBundle(raw []byte) (Bundle, error) {
 			Payload []byte `json:"payload"`
 		} `json:"dsseEnvelope"`
 	}
-	if err := json.Unmarshal(raw, &document); err != nil {
+	if err := unmarshal(raw, &document); err != nil {
 		return Bundle{}, fmt.Errorf("it is not a Sigstore bundle: %w", err)
 	}
 	if !strings.HasPrefix(document.MediaType, BundlePrefix) {
