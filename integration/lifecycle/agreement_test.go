@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -35,7 +36,16 @@ func (l *lab) agreement(t *testing.T) {
 	rig.OK(t, l.RemovePolicy("agree-vanished"))
 	rig.OK(t, os.Remove(key))
 	// The last of the changes is in force once the requirement with the key cannot be satisfied any more.
-	l.Refused(t, "agree-key", signed, "invalid-policy")
+	rig.Eventually(t, "agree-key to be refused", func() error {
+		running, err := l.RunPodUntil(t.Context(), l.Pod("agree-key", signed))
+		if err == nil {
+			return errors.Join(errors.New("it runs"), running.Remove(t.Context()))
+		}
+		if !rig.IsRefused(err, "invalid-policy") {
+			return err
+		}
+		return nil
+	})
 
 	asked := 0
 	for _, namespace := range []string{
