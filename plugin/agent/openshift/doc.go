@@ -1,4 +1,4 @@
-// Package openshift has tests only. They compare ImagePolicies and ClusterImagePolicies with those of OpenShift: what
-// the API server accepts, with the test cases of OpenShift's API, and the documents, with those that the functions of
-// its machine config operator make. integration/tools/openshift pins both.
+// Package openshift has tests only. They compare the documents of ImagePolicies and ClusterImagePolicies with those
+// that the functions of OpenShift's machine config operator make, for the objects that OpenShift's API tests accept and
+// for the operator's own. integration/tools/openshift pins both.
 package openshift
