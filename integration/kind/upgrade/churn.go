@@ -68,7 +68,7 @@ const (
 
 // tried counts attempts without the kubelet.
 type tried struct {
-	admitted, refused, away int
+	admitted, refused, absent int
 	// others are other errors, by their text.
 	others map[string]int
 }
@@ -117,7 +117,7 @@ func (c churn) round(step string, number int) (pods []map[string]any) {
 func (t *tried) add(other tried) {
 	t.admitted += other.admitted
 	t.refused += other.refused
-	t.away += other.away
+	t.absent += other.absent
 	for text, count := range other.others {
 		t.others[text] += count
 	}
@@ -136,7 +136,7 @@ func (c churn) try(ctx, until context.Context, node *machine) tried {
 		case strings.Contains(err.Error(), "SignatureValidationFailed"):
 			t.refused++
 		case strings.Contains(err.Error(), absent):
-			t.away++
+			t.absent++
 		default:
 			t.others[err.Error()]++
 		}

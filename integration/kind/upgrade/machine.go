@@ -163,9 +163,10 @@ func (m *machine) killInstaller(ctx context.Context, stop <-chan struct{}) error
 	}
 }
 
-// untilBothWait waits until two pods with both images that are created there are refused because the daemon is away.
+// untilBothWait waits until two pods with both images that are created there are refused because the daemon does not
+// run.
 func (m *machine) untilBothWait(ctx context.Context) error {
-	return node.Until(ctx, "refusals while the daemon is away on "+m.name, func(ctx context.Context) error {
+	return node.Until(ctx, "refusals while the daemon does not run on "+m.name, func(ctx context.Context) error {
 		pods, err := podsOf(ctx, m.step)
 		if err != nil {
 			return err

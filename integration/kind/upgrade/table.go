@@ -15,17 +15,17 @@ import (
 func print(w io.Writer, rows []row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "while\ttook\tstarts of the daemons\tsigned pods\trefused for a time\trefused finally\t"+
-		"unsigned pods\tran\trefused\tcontainers unchecked\tattempts\tcreated\trefused\tdaemon away\tother errors")
+		"unsigned pods\tran\trefused\tcontainers unchecked\tattempts\tcreated\trefused\tno daemon\tother errors")
 	for _, r := range rows {
 		var starts []string
 		for _, node := range slices.Sorted(maps.Keys(r.starts)) {
 			starts = append(starts, fmt.Sprint(r.starts[node]))
 		}
 		final, others := sum(r.wrong), sum(r.tried.others)
-		attempts := r.tried.admitted + r.tried.refused + r.tried.away + others
+		attempts := r.tried.admitted + r.tried.refused + r.tried.absent + others
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.step.what,
 			r.took.Round(time.Second), strings.Join(starts, " "), r.pods[signed], r.temporary, final, r.pods[unsigned],
-			r.ran[unsigned], r.refused, r.unchecked, attempts, r.tried.admitted, r.tried.refused, r.tried.away, others)
+			r.ran[unsigned], r.refused, r.unchecked, attempts, r.tried.admitted, r.tried.refused, r.tried.absent, others)
 	}
 	if err := table.Flush(); err != nil {
 		return err
