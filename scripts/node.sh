@@ -39,10 +39,11 @@ go test -c -o "$built/" "${packages[@]/#/./integration/}"
 
 # one RELEASE PACKAGE prints the output only if a test has failed or printed something worth reading.
 one() {
-	local log="$1/$3-$2.log" started=$SECONDS status=0 skip=''
+	# Go names a test program by the last element of its package's path.
+	local program="$1/${3##*/}.test" log="$1/${3//\//-}-$2.log" started=$SECONDS status=0 skip=''
 	if [ "$2 $3" = "2.3 attack" ] && [ -z "${ALL-}" ]; then skip=$skip23; fi
 	(cd "integration/$3" &&
-		COUNTERSIGN_CONTAINERD=$2 "$1/$3.test" -test.timeout=30m -test.paniconexit0 -test.skip="$skip") >"$log" 2>&1 ||
+		COUNTERSIGN_CONTAINERD=$2 "$program" -test.timeout=30m -test.paniconexit0 -test.skip="$skip") >"$log" 2>&1 ||
 		status=$?
 	if [ "$status" -ne 0 ]; then cat "$log"; fi
 	echo "== $3 on containerd $2: $([ "$status" -eq 0 ] && echo passed || echo FAILED) after $((SECONDS - started)) s"
