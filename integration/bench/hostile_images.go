@@ -61,13 +61,18 @@ func (a *attacker) read(ctx context.Context, blob digest.Digest, into any) error
 	return json.Unmarshal(raw, into)
 }
 
-// add adds the i-th image.
-func (a *attacker) add(ctx context.Context, i int) error {
+// add adds the i-th image. As during a pull, a lease keeps containerd from removing its parts until it has a name.
+func (a *attacker) add(ctx context.Context, i int) (err error) {
+	ctx, release, err := a.containerd.WithLease(ctx)
+	if err != nil {
+		return fmt.Errorf("adding an image: %w", err)
+	}
+	defer func() { closing(&err, func() error { return release(ctx) }) }()
 	target, err := a.make(ctx, i)
 	if err != nil {
 		return err
 	}
-	image := images.Image{Name: fmt.Sprintf("aaa%d.example/team/app-%d:v1", i%20, i), Target: target}
+	image := images.Image{Name: a.name(i), Target: target}
 	if _, err = a.containerd.ImageService().Create(ctx, image); errdefs.IsAlreadyExists(err) {
 		// An image that is pulled again.
 		_, err = a.containerd.ImageService().Update(ctx, image)
@@ -77,6 +82,9 @@ func (a *attacker) add(ctx context.Context, i int) error {
 	}
 	return nil
 }
+
+// name returns the name of the i-th image.
+func (a *attacker) name(i int) string { return fmt.Sprintf("aaa%d.example/team/app-%d:v1", i%20, i) }
 
 // make writes the manifests of the i-th image. One in a hundred is a wide index.
 func (a *attacker) make(ctx context.Context, i int) (v1.Descriptor, error) {

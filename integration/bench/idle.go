@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
@@ -43,22 +44,26 @@ func (i idle) ValidateContainerAdjustment(
 	return i.stat(ctx, request.GetContainer().GetId())
 }
 
-// runIdlePlugin registers with NRI, closes its standard output afterwards, and serves until the context ends. With
-// containerd's socket and a file as arguments, it requests each container's snapshot, and finally writes the durations
-// in seconds to the file.
-func runIdlePlugin(ctx context.Context, socket, containerd, file string) error {
+// runIdlePlugin registers with NRI, whose socket is its first argument, closes its standard output afterwards, and
+// serves until the context ends. With containerd's socket and a file as further arguments, it requests each container's
+// snapshot when the container is validated, or with aroundValidation before and after that, and finally writes
+// the durations in seconds to the file.
+func runIdlePlugin(ctx context.Context, arguments []string) error {
 	registered := make(chan struct{})
-	doing := idle{registered: registered}
-	if containerd != "" {
-		stats, err := newStats(containerd)
+	var handler any = idle{registered: registered}
+	if len(arguments) > 1 {
+		stats, err := newStats(arguments[1])
 		if err != nil {
 			return err
 		}
-		defer stats.write(file)
-		doing.stat = stats.take
+		defer stats.write(arguments[2])
+		handler = idle{registered, stats.take}
+		if slices.Contains(arguments, aroundValidation) {
+			handler = around{registered, stats.take}
+		}
 	}
-	plugin, err := stub.New(doing, stub.WithPluginName("idle"), stub.WithPluginIdx("10"),
-		stub.WithSocketPath(socket), stub.WithOnClose(func() {}))
+	plugin, err := stub.New(handler, stub.WithPluginName("idle"), stub.WithPluginIdx("10"),
+		stub.WithSocketPath(arguments[0]), stub.WithOnClose(func() {}))
 	if err != nil {
 		return fmt.Errorf("preparing the idle plugin: %w", err)
 	}

@@ -31,7 +31,7 @@ func main() {
 	var err error
 	switch flag.Arg(0) {
 	case idlePlugin:
-		err = runIdlePlugin(ctx, flag.Arg(1), flag.Arg(2), flag.Arg(3))
+		err = runIdlePlugin(ctx, flag.Args()[1:])
 	case "pods":
 		err = measure(ctx, *pairs, func(b *bench) []part {
 			return []part{func(ctx context.Context) error { return b.podsAtOnce(ctx, *pods, *rounds) }}
