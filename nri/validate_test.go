@@ -104,21 +104,37 @@ func TestAnswerThatNeverComesRefuses(t *testing.T) {
 	}
 }
 
+// TestAnswerComesBeforeTheRuntimeGivesUp although the layers cannot be looked at, or the image's evidence takes long to
+// judge: neither happens in the callback.
 func TestAnswerComesBeforeTheRuntimeGivesUp(t *testing.T) {
-	handler, _ := newHandler()
-	handler.Deadline = policy.NewDeadline(20 * time.Millisecond)
-	release := make(chan struct{})
-	defer close(release)
-	handler.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
-		<-release
-		return content(ctx, container)
-	}
-	c, _ := registered(t, handler)
-	for range 2 {
-		err := c.create(request())
-		if err == nil || !strings.HasSuffix(err.Error(), "(pending)") {
-			t.Fatalf("err = %v, want a refusal that ends in (pending)", err)
-		}
+	for name, hang := range map[string]func(handler *nri.Handler, release <-chan struct{}){
+		"while the content hangs": func(handler *nri.Handler, release <-chan struct{}) {
+			handler.Content = func(ctx context.Context, container policy.Container) ([]digestOf, error) {
+				<-release
+				return content(ctx, container)
+			}
+		},
+		"while the judgement hangs": func(handler *nri.Handler, release <-chan struct{}) {
+			handler.Decide = func(ctx context.Context, q policy.Question) policy.Verdict {
+				<-release
+				return accept(ctx, q)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handler, _ := newHandler()
+			handler.Deadline = policy.NewDeadline(20 * time.Millisecond)
+			release := make(chan struct{})
+			defer close(release)
+			hang(handler, release)
+			c, _ := registered(t, handler)
+			for range 2 {
+				err := c.create(request())
+				if err == nil || !strings.HasSuffix(err.Error(), "(pending)") {
+					t.Fatalf("err = %v, want a refusal that ends in (pending)", err)
+				}
+			}
+		})
 	}
 }
 

@@ -4,19 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/countersign/countersign/integration/node"
 	"github.com/countersign/countersign/integration/rig"
-	"github.com/countersign/countersign/policy/bundle/bundletest"
 )
 
 // slsa is the predicate type of provenance, vex that of OpenVEX, and hosted the namespace that requires both.
@@ -40,13 +31,19 @@ func TestAttestations(t *testing.T) {
 		t.Errorf("docs/policy.md has %d examples of attested requirements, want 5", len(examples))
 	}
 	l.require(t, documented, examples...)
-	l.startDaemon(t, nil)
-	s := l.site(t, node.RegistryConfig{InProcess: true})
+	registry := node.NewRegistry(t, node.RegistryConfig{InProcess: true})
+	l.startDaemon(t, map[string]map[string]any{"registry.signature_repositories": {
+		registry.Host + "/elsewhere": registry.Host + "/signatures",
+	}})
+	s := &site{*l}
+	s.Rig = l.With(registry)
 	t.Run("an image has the attestations", s.withAttestations)
 	t.Run("an attestation says something else", s.withFalseCondition)
 	t.Run("attestations are missing, or by another key", s.withoutAttestations)
 	t.Run("the examples of the documentation", s.documentedExamples)
 	t.Run("somebody attaches 64 large attestations", s.withLargeAttestations)
+	t.Run("signatures are in another repository", s.signedElsewhere)
+	t.Run("the node is cut off from the registry", s.withCarriedAttestations)
 }
 
 func attested(key node.Key, predicateType, where string) node.Requirement {
@@ -56,11 +53,19 @@ func attested(key node.Key, predicateType, where string) node.Requirement {
 // attest makes an attestation with cosign attest.
 func (s *site) attest(t *testing.T, image node.Pushed, key node.Key, kind, predicate string) {
 	t.Helper()
+	s.attestAs(t, image, key, attestation{kind, predicate})
+}
+
+// attestAs makes an attestation with cosign attest and more arguments.
+func (s *site) attestAs(t *testing.T, image node.Pushed, key node.Key, what attestation, more ...string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "predicate.json")
-	rig.OK(t, os.WriteFile(path, []byte(predicate), 0o600))
-	_, err := s.Tools.Cosign(t.Context(), s.Registry.DockerConfig(), "attest", "--key", key.Private, "--type", kind,
-		"--predicate", path, "--tlog-upload=false", "--use-signing-config=false", "--allow-insecure-registry",
-		"--allow-http-registry", "-y", image.ByDigest())
+	rig.OK(t, os.WriteFile(path, []byte(what.predicate), 0o600))
+	arguments := append([]string{
+		"attest", "--key", key.Private, "--type", what.kind, "--predicate", path, "--tlog-upload=false",
+		"--use-signing-config=false", "--allow-insecure-registry", "--allow-http-registry", "-y",
+	}, more...)
+	_, err := s.Tools.Cosign(t.Context(), s.Registry.DockerConfig(), append(arguments, image.ByDigest())...)
 	rig.OK(t, err)
 }
 
@@ -98,52 +103,4 @@ func (s *site) withoutAttestations(t *testing.T) {
 	s.attest(t, byOther, s.other, "slsaprovenance1", provenance("https://ci.example/builder"))
 	s.attest(t, byOther, s.other, "openvex", notAffected())
 	s.Refused(t, hosted, byOther, "rejected")
-}
-
-// withLargeAttestations has somebody without the key attach attestations of a mebibyte. Containers of other images
-// start as before, and those of the image do when the right ones are attached.
-func (s *site) withLargeAttestations(t *testing.T) {
-	signed := s.Push(t, "shop/other:v1")
-	s.named(t, signed)
-	s.runs(t, prod, signed)
-	image := s.Push(t, "shop/large:v1")
-	key := bundletest.NewKey(t)
-	for i := range 64 {
-		s.attach(t, image, key, i)
-	}
-	begun := time.Now()
-	if _, err := s.RunPodUntil(t.Context(), s.Pod(hosted, image)); err == nil {
-		t.Fatal("an image with attestations by another key runs")
-	}
-	t.Logf("its pod is refused after %v", time.Since(begun))
-	begun = time.Now()
-	s.runs(t, prod, signed)
-	t.Logf("a pod of another image runs after %v", time.Since(begun))
-	s.attest(t, image, s.Key, "slsaprovenance1", provenance("https://ci.example/builder"))
-	s.attest(t, image, s.Key, "openvex", notAffected())
-	s.BecomesRunnable(t, hosted, image)
-}
-
-// attach attaches an attestation with a predicate of a mebibyte.
-func (s *site) attach(t *testing.T, to node.Pushed, key *bundletest.Key, number int) {
-	t.Helper()
-	raw := bundletest.SignStatement(t, key, bundletest.Statement{
-		Type: bundletest.StatementType, PredicateType: slsa,
-		Subject:   []bundletest.Subject{{Name: to.Repository, Digest: map[string]string{"sha256": to.Digest.Encoded()}}},
-		Predicate: map[string]any{"number": number, "padding": strings.Repeat("x", 1<<20)},
-	}.JSON(t)).JSON(t)
-	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), bundletest.MediaType)
-	attached, err := mutate.AppendLayers(image, static.NewLayer(raw, bundletest.MediaType))
-	rig.OK(t, err)
-	described, _ := mutate.Annotations(attached, map[string]string{
-		"dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": slsa,
-	}).(v1.Image)
-	subject := v1.Descriptor{
-		MediaType: types.OCIManifestSchema1, Size: 1,
-		Digest: v1.Hash{Algorithm: to.Digest.Algorithm().String(), Hex: to.Digest.Encoded()},
-	}
-	referrer, _ := mutate.Subject(described, subject).(v1.Image)
-	repository := strings.TrimPrefix(to.Repository, s.Registry.Host+"/")
-	_, err = s.Registry.Push(t.Context(), fmt.Sprintf("%s:attestation-%d", repository, number), referrer)
-	rig.OK(t, err)
 }

@@ -41,12 +41,15 @@ type Signing struct {
 	// Identity, if set, is the docker-reference in a signature of the old format; the default is the repository
 	// (--sign-container-identity).
 	Identity string
+	// Repository, if set, is where the signature is attached instead of the image's repository (COSIGN_REPOSITORY).
+	Repository string
 	// DockerConfig, if set, is a config.json with credentials: see [Registry.DockerConfig].
 	DockerConfig []byte
 }
 
 // Sign signs an image with cosign, and attaches the signature in the image's repository.
 func (t *Tools) Sign(ctx context.Context, signing Signing) error {
+	var environment []string
 	arguments := []string{
 		"sign", "--key", signing.Key.Private, "--tlog-upload=false", "--use-signing-config=false",
 		"--allow-insecure-registry", "--allow-http-registry", "-y",
@@ -54,7 +57,12 @@ func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 		fmt.Sprintf("--recursive=%t", signing.Recursive),
 	}
 	if signing.Referrer {
-		arguments = append(arguments, referrersMode)
+		// cosign accepts this only with the variable.
+		arguments = append(arguments, "--registry-referrers-mode=oci-1-1")
+		environment = append(environment, "COSIGN_EXPERIMENTAL=1")
+	}
+	if signing.Repository != "" {
+		environment = append(environment, "COSIGN_REPOSITORY="+signing.Repository)
 	}
 	if signing.Identity != "" {
 		arguments = append(arguments, "--sign-container-identity", signing.Identity)
@@ -62,12 +70,9 @@ func (t *Tools) Sign(ctx context.Context, signing Signing) error {
 	for key, value := range signing.Annotations {
 		arguments = append(arguments, "-a", key+"="+value)
 	}
-	_, err := t.Cosign(ctx, signing.DockerConfig, append(arguments, signing.Image.ByDigest())...)
+	_, err := t.cosign(ctx, signing.DockerConfig, environment, append(arguments, signing.Image.ByDigest())...)
 	return err
 }
-
-// referrersMode attaches signatures of the old format as referrers. cosign accepts it only with COSIGN_EXPERIMENTAL.
-const referrersMode = "--registry-referrers-mode=oci-1-1"
 
 // Save runs cosign save, which writes an image with its signatures to a directory as an OCI layout.
 func (t *Tools) Save(ctx context.Context, image Pushed, directory string, dockerConfig []byte) error {
@@ -89,6 +94,13 @@ func SignatureTag(manifest digest.Digest) string {
 
 // Cosign runs cosign without the user's home and settings, and returns its standard output.
 func (t *Tools) Cosign(ctx context.Context, dockerConfig []byte, arguments ...string) (string, error) {
+	return t.cosign(ctx, dockerConfig, nil, arguments...)
+}
+
+// cosign is Cosign with variables in addition to the environment.
+func (t *Tools) cosign(
+	ctx context.Context, dockerConfig []byte, environment []string, arguments ...string,
+) (string, error) {
 	home, err := os.MkdirTemp("", "cosign-")
 	if err != nil {
 		return "", fmt.Errorf("running cosign: %w", err)
@@ -105,8 +117,6 @@ func (t *Tools) Cosign(ctx context.Context, dockerConfig []byte, arguments ...st
 		return strings.HasPrefix(variable, "COSIGN_") || strings.HasPrefix(variable, "SIGSTORE_")
 	})
 	command.Env = append(inherited, "HOME="+home, "DOCKER_CONFIG="+home, "COSIGN_PASSWORD=")
-	if slices.Contains(arguments, referrersMode) {
-		command.Env = append(command.Env, "COSIGN_EXPERIMENTAL=1")
-	}
+	command.Env = append(command.Env, environment...)
 	return runCommand(command)
 }
