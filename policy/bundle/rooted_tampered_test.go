@@ -116,9 +116,12 @@ func TestTamperedTimestampsAndSecondEntriesAreRefused(t *testing.T) {
 				d.Second.Entry(t, d.Second.Body(t, changed, nil)),
 			}
 		}), notThis),
-		"a log with another origin": rejected(recorded(renamed, bytes.Clone), notThis),
-		"another index":             rejected(entry(func(e *rekor.TransparencyLogEntry) { e.LogIndex++ }), notThis),
-		"a negative index":          rejected(entry(func(e *rekor.TransparencyLogEntry) { e.LogIndex = -1 }), "nil value"),
+		"a log with another origin": rejected(with(func(b bundletest.Bundle) {
+			b.VerificationMaterial.TlogEntries[0].InclusionProof = renamed.Entry(t, d.Second.Body(t, b, nil)).InclusionProof
+		}), notThis),
+		"a log with another origin, and so another ID": rejected(recorded(renamed, bytes.Clone), "by another log than"),
+		"another index":    rejected(entry(func(e *rekor.TransparencyLogEntry) { e.LogIndex++ }), notThis),
+		"a negative index": rejected(entry(func(e *rekor.TransparencyLogEntry) { e.LogIndex = -1 }), "nil value"),
 		"a hash too many": rejected(entry(func(e *rekor.TransparencyLogEntry) {
 			e.InclusionProof.Hashes = [][]byte{make([]byte, 32)}
 		}), notThis),

@@ -3,7 +3,6 @@ package bundletest
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"testing"
 
@@ -22,7 +21,7 @@ import (
 )
 
 // Tiles is a log like Rekor v2, whose entries have no signed time. It stands for the server: each of its trees has one
-// entry.
+// entry. As the public log, it signs with an Ed25519 key.
 type Tiles struct {
 	*Key
 
@@ -33,7 +32,7 @@ type Tiles struct {
 // NewTiles creates a log with a new key.
 func NewTiles(t testing.TB) *Tiles {
 	t.Helper()
-	return &Tiles{Key: NewKey(t), Origin: "log2.example"}
+	return &Tiles{Key: NewEd25519(t, false), Origin: "log2.example"}
 }
 
 // URL returns the URL of the log, as a trusted root names it.
@@ -92,14 +91,13 @@ func (l *Tiles) Body(t testing.TB, bundle Bundle, key crypto.PublicKey) []byte {
 // Entry returns an entry with this body, with an inclusion proof and a checkpoint.
 func (l *Tiles) Entry(t testing.TB, body []byte) *protorekor.TransparencyLogEntry {
 	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(l.Public())
+	_, id, err := tilesnote.KeyHash(l.Origin, l.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := sha256.Sum256(der)
 	root := rfc6962.DefaultHasher.HashLeaf(body)
 	return &protorekor.TransparencyLogEntry{
-		LogId: &common.LogId{KeyId: id[:]}, CanonicalizedBody: body,
+		LogId: &common.LogId{KeyId: id}, CanonicalizedBody: body,
 		KindVersion: &protorekor.KindVersion{Kind: "hashedrekord", Version: "0.0.2"},
 		InclusionProof: &protorekor.InclusionProof{
 			TreeSize: 1, RootHash: root, Checkpoint: &protorekor.Checkpoint{Envelope: l.Checkpoint(t, root)},

@@ -5,13 +5,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/sha256"
 	"crypto/x509"
+	neturl "net/url"
 	"testing"
 	"time"
 
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	trustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"github.com/sigstore/rekor-tiles/v2/pkg/note"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -56,7 +57,8 @@ func authority(period Period, certificates []*x509.Certificate) *trustroot.Certi
 	return made
 }
 
-// Log adds a transparency log, whose checkpoints have the URL's host as origin.
+// Log adds a transparency log, whose checkpoints have the URL's host as origin. Its ID is the one that Rekor v2 writes
+// into entries (rekor-tiles, internal/server): a hash of the key, and unless it is an ECDSA key, of the origin too.
 func (f File) Log(t testing.TB, period Period, url string, public crypto.PublicKey) File {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -72,9 +74,16 @@ func (f File) Log(t testing.TB, period Period, url string, public crypto.PublicK
 			details = common.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384
 		}
 	}
-	id := sha256.Sum256(der)
+	parsed, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, id, err := note.KeyHash(parsed.Host, public)
+	if err != nil {
+		t.Fatal(err)
+	}
 	f.Tlogs = append(f.Tlogs, &trustroot.TransparencyLogInstance{
-		BaseUrl: url, HashAlgorithm: common.HashAlgorithm_SHA2_256, LogId: &common.LogId{KeyId: id[:]},
+		BaseUrl: url, HashAlgorithm: common.HashAlgorithm_SHA2_256, LogId: &common.LogId{KeyId: id},
 		PublicKey: &common.PublicKey{RawBytes: der, KeyDetails: details, ValidFor: period.protobuf()},
 	})
 	return f
