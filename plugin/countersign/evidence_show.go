@@ -112,6 +112,9 @@ func writeClaim(c claim.Claim, line func(name, value string)) {
 	line("  signer", c.Signer)
 	line("  issuer", c.Issuer)
 	line("  time", c.Time)
+	for _, stamp := range c.Timestamps {
+		line("  timestamp", stamp.String())
+	}
 	line("  predicate", c.Predicate)
 	line("  problem", c.Problem)
 }

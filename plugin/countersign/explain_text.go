@@ -189,7 +189,8 @@ func (w *explanationWriter) try(try *daemon.Try) {
 // claims describes what a file claims, in one line.
 func claims(c claim.Claim) string {
 	parts := []string{c.Kind}
-	for _, part := range []struct{ name, value string }{
+	type part struct{ name, value string }
+	said := []part{
 		{"identity", c.Identity},
 		{"manifest", c.Manifest},
 		{"key", c.Key},
@@ -198,7 +199,11 @@ func claims(c claim.Claim) string {
 		{"time", c.Time},
 		{"predicate", c.Predicate},
 		{"problem", c.Problem},
-	} {
+	}
+	for _, stamp := range c.Timestamps {
+		said = append(said, part{"timestamp", stamp.String()})
+	}
+	for _, part := range said {
 		if part.value != "" {
 			parts = append(parts, part.name+" "+part.value)
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign/countersign/conf"
-	"github.com/countersign/countersign/plugin/internal/claim"
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/evidence/archive"
 	"github.com/countersign/countersign/policy/evidence/format"
@@ -29,6 +28,8 @@ type signersFlags struct {
 	number string
 	// key and trustedRoot are the paths in that requirement.
 	key, trustedRoot string
+	// verifies reports whether the trusted root was given: then it verifies timestamps.
+	verifies bool
 }
 
 func newShowSignersCommand(stdout io.Writer) *cobra.Command {
@@ -39,7 +40,8 @@ func newShowSignersCommand(stdout io.Writer) *cobra.Command {
 		Long: `show-signers prints what a registry has of signatures and attestations of an image, or a directory
 that skopeo or podman wrote, or an OCI image layout (cosign save --dir PATH REFERENCE): who made each of
 them, with every extension of a certificate of Fulcio. Nothing of it is verified: anybody who can push
-to the repository can write it.
+to the repository can write it. With --trusted-root, only the timestamps (RFC 3161) are verified, by the
+timestamp authorities in that file: entries of Rekor v2 have no time of their own.
 
 With --as-policy, it prints a requirement instead that accepts who made the only signature, ready to be put
 into the list of a scope. If there are several, choose one: --as-policy=N. The requirement names the key or
@@ -47,6 +49,7 @@ the trusted root by a path: put the file there.
 
 Exit status: 0; 2 if nothing was found, or for a failure.`,
 		Example: `  countersign policy show-signers registry.example/app:v1
+  countersign policy show-signers --trusted-root trusted_root.json ghcr.io/org/app:v1
   countersign policy show-signers --as-policy ghcr.io/org/app:v1
   countersign policy show-signers --as-policy=2 ghcr.io/org/app:v1
   countersign policy show-signers -o json oci:./saved | jq -r '.[].signers[].signer'`,
@@ -59,6 +62,7 @@ Exit status: 0; 2 if nothing was found, or for a failure.`,
 		},
 		RunE: func(command *cobra.Command, args []string) error {
 			chosen := command.Flags().Changed("as-policy")
+			flags.verifies = command.Flags().Changed("trusted-root") && !chosen
 			return showSigners(command.Context(), flags, args[0], signersOutput{stdout, command.ErrOrStderr(), chosen})
 		},
 	}
@@ -69,7 +73,7 @@ Exit status: 0; 2 if nothing was found, or for a failure.`,
 	set.Lookup("as-policy").NoOptDefVal = onlySigner
 	set.StringVar(&flags.key, "key", "/etc/countersign/keys/cosign.pub", "the key file in the requirement")
 	set.StringVar(&flags.trustedRoot, "trusted-root", "/etc/countersign/trusted_root.json",
-		"the trusted root in the requirement")
+		"the trusted root in the requirement; without --as-policy, the `file` that verifies timestamps")
 	set.DurationVar(&flags.timeout, "timeout", fetchTimeout, "how long the registry may take")
 	set.StringVarP(&flags.output, "output", "o", "text", "text or json")
 	return command
@@ -96,21 +100,6 @@ type signersOutput struct {
 	chosen         bool
 }
 
-// shownSigners are the signers of one manifest. Its JSON is a public interface.
-type shownSigners struct {
-	Repository string `json:"repository,omitempty"`
-	Manifest   string `json:"manifest"`
-	// Unverified is always true. It reminds the reader that claims are not verified.
-	Unverified bool          `json:"unverified"`
-	Signers    []shownSigner `json:"signers"`
-}
-
-// shownSigner is one signature or attestation, with the number by which --as-policy chooses it.
-type shownSigner struct {
-	Number int `json:"number"`
-	claim.Claim
-}
-
 func showSigners(ctx context.Context, flags signersFlags, image string, output signersOutput) error {
 	if err := checkOutput(flags.output); err != nil {
 		return err
@@ -133,32 +122,16 @@ func showSigners(ctx context.Context, flags signersFlags, image string, output s
 	if output.chosen {
 		return flags.writeRequirement(all, number, output)
 	}
+	if flags.verifies {
+		if err := verifyTimestamps(all, flags.trustedRoot); err != nil {
+			return err
+		}
+	}
 	if flags.output == "json" {
 		return writeJSON(output.stdout, all)
 	}
 	return writeSigners(output.stdout, all)
 }
-
-// signersOf numbers the files of items.
-func signersOf(items []format.Item) (all []shownSigners, count int) {
-	for _, item := range items {
-		shown := shownSigners{Repository: item.Repository, Manifest: item.Manifest.String(), Unverified: true}
-		if shown.Repository == unnamed {
-			shown.Repository = ""
-		}
-		for _, one := range claim.Of(item.Files) {
-			count++
-			shown.Signers = append(shown.Signers, shownSigner{count, one})
-		}
-		if len(shown.Signers) > 0 {
-			all = append(all, shown)
-		}
-	}
-	return all, count
-}
-
-// unnamed stands for the repository of what names none.
-const unnamed = "unnamed.invalid/image"
 
 // items returns the evidence of an image, from its registry or from files.
 func (f signersFlags) items(ctx context.Context, image string) ([]format.Item, error) {

@@ -42,6 +42,9 @@ func writeSigners(to io.Writer, all []shownSigners) error {
 			}
 			line("  log index", signer.LogIndex)
 			line("  time", signer.Time)
+			for _, stamp := range signer.Timestamps {
+				line("  timestamp", stamp.String())
+			}
 			line("  problem", signer.Problem)
 		}
 	}

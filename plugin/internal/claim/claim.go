@@ -34,11 +34,15 @@ type Claim struct {
 	SubjectKind string      `json:"subject_kind,omitempty"`
 	// LogIndex is the position in a transparency log, or empty if there is none.
 	LogIndex string `json:"log_index,omitempty"`
-	Time     string `json:"time,omitempty"`
+	// Time is when the signature was made, as its creator or a transparency log says. Entries of Rekor v2 have no time.
+	Time       string      `json:"time,omitempty"`
+	Timestamps []Timestamp `json:"timestamps,omitempty"`
 	// Predicate is the predicate type of a bundle's statement.
 	Predicate string `json:"predicate,omitempty"`
 	// Problem is why the file cannot be read.
 	Problem string `json:"problem,omitempty"`
+
+	stamped stamped
 }
 
 // Of returns the claims of files, signatures first.
@@ -106,6 +110,7 @@ func (c *Claim) sigstore(of format.Signature) {
 		c.integrated(entry.Payload.IntegratedTime)
 		c.LogIndex = entry.Payload.LogIndex.String()
 	}
+	c.stampOld(of)
 }
 
 // integrated sets the time at which a transparency log claims to have recorded the signature.
@@ -212,6 +217,7 @@ func (c *Claim) bundle(raw []byte) {
 		c.LogIndex = cmp.Or(logged.Material.Entries[0].Index.String(), "0")
 		c.integrated(seconds)
 	}
+	c.stampBundle(raw)
 }
 
 func formatTime(t time.Time) string {

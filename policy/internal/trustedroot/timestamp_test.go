@@ -105,6 +105,24 @@ func TestOneTimestampDoesNotAffectAnother(t *testing.T) {
 	}
 }
 
+// TestTheClaimedTimeIsTheOneThatIsVerified, whoever has signed it.
+func TestTheClaimedTimeIsTheOneThatIsVerified(t *testing.T) {
+	stamper, at := trustedroottest.NewStamper(t, trustedroottest.Around()), time.Unix(1_700_000_000, 0)
+	for _, hash := range []crypto.Hash{crypto.SHA256, crypto.SHA512} {
+		claimed, err := trustedroot.ClaimedTime(stamper.StampAs(t, []byte("any"), at, hash, true))
+		if err != nil || !claimed.Equal(at) {
+			t.Errorf("%v, %v", claimed, err)
+		}
+	}
+	for name, response := range map[string][]byte{
+		"nothing": nil, "no response": []byte("x"), "much": make([]byte, 1<<20),
+	} {
+		if claimed, err := trustedroot.ClaimedTime(response); err == nil {
+			t.Errorf("%s claims %v", name, claimed)
+		}
+	}
+}
+
 func FuzzTimes(f *testing.F) {
 	around, signature := trustedroottest.Around(), []byte("signature")
 	ours := trustedroottest.NewStamper(f, around)
@@ -115,8 +133,13 @@ func FuzzTimes(f *testing.F) {
 	f.Add(ours.Stamp(f, signature, time.Now()))
 	f.Add(ours.StampAs(f, signature, time.Now(), crypto.SHA256, true))
 	f.Fuzz(func(t *testing.T, response []byte) {
-		if times, problems := root.Times(signature, [][]byte{response}); len(times)+len(problems) != 1 {
+		times, problems := root.Times(signature, [][]byte{response})
+		if len(times)+len(problems) != 1 {
 			t.Errorf("%v, %v", times, problems)
+		}
+		claimed, err := trustedroot.ClaimedTime(response)
+		if len(times) == 1 && (err != nil || !claimed.Equal(times[0])) {
+			t.Errorf("verified %v, claimed %v, %v", times, claimed, err)
 		}
 	})
 }
