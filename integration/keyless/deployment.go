@@ -1,14 +1,11 @@
 package keyless
 
 import (
-	"bytes"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	trustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
@@ -23,22 +20,22 @@ import (
 // since is when the services of a deployment become valid, as an RFC 3339 time.
 const since = "2024-01-01T00:00:00Z"
 
-// Deployment is a Sigstore that uses Rekor v2: the real servers of a log and of a timestamp authority, and certificates
-// of an authority as Fulcio issues them.
+// Deployment is a Sigstore that uses Rekor v2: the real servers of a certificate authority, of a log and of a timestamp
+// authority.
 type Deployment struct {
+	Fulcio  *Fulcio
 	Log     *Log
 	Stamper *Stamper
 
-	tools     *node.Tools
-	authority *signaturetest.Sigstore
-	root      string // The path of the trusted root.
+	tools *node.Tools
+	root  string // The path of the trusted root.
 }
 
 // NewDeployment starts the servers, which run until the test ends.
 func NewDeployment(t testing.TB, tools *node.Tools) *Deployment {
 	t.Helper()
 	programs := BuildServers(t)
-	made := &Deployment{tools: tools, authority: signaturetest.NewSigstore(t)}
+	made := &Deployment{Fulcio: StartFulcio(t, programs), tools: tools}
 	return made.With(t, StartLog(t, programs), StartStamper(t, programs))
 }
 
@@ -61,12 +58,9 @@ func (d *Deployment) TrustedRoot(t testing.TB) *trustroot.TrustedRoot {
 
 func (d *Deployment) writeTrustedRoot(t testing.TB) string {
 	t.Helper()
-	directory := t.TempDir()
-	chain, path := filepath.Join(directory, "chain.pem"), filepath.Join(directory, "trusted_root.json")
-	authorities := bytes.Join([][]byte{d.authority.Intermediate.PEM, d.authority.Root.PEM}, nil)
-	rig.OK(t, os.WriteFile(chain, authorities, 0o600))
+	path := filepath.Join(t.TempDir(), "trusted_root.json")
 	rig.Must(d.tools.Cosign(t.Context(), nil, "trusted-root", "create",
-		"--fulcio", "url=https://fulcio.example,certificate-chain="+chain,
+		"--fulcio", "url="+d.Fulcio.URL+",certificate-chain="+d.Fulcio.Chain,
 		"--rekor", fmt.Sprintf("url=https://%s,public-key=%s,start-time=%s,origin=%[1]s", origin, d.Log.Public, since),
 		"--tsa", fmt.Sprintf("url=%s,certificate-chain=%s", d.Stamper.URL, d.Stamper.Chain),
 		"--out", path))(t)
@@ -76,19 +70,16 @@ func (d *Deployment) writeTrustedRoot(t testing.TB) string {
 // Seen says which servers see a signature.
 type Seen struct{ Log, Stamper bool }
 
-// signer returns the arguments with which cosign signs as an identity, by a key with a certificate for ten minutes.
-func (d *Deployment) signer(t testing.TB, identity signaturetest.Identity, seen Seen) []string {
+// signer returns the arguments with which cosign signs as the holder of a token of the issuer, by a new key.
+func (d *Deployment) signer(t testing.TB, token string, seen Seen) []string {
 	t.Helper()
-	directory, from := t.TempDir(), time.Now().Add(-time.Minute)
-	signer := signaturetest.IssueIdentity(t, d.authority.Intermediate, from, from.Add(10*time.Minute), identity)
-	prefix := filepath.Join(directory, "signer")
-	writePEM(t, prefix+".pem", "PRIVATE KEY", rig.Must(x509.MarshalPKCS8PrivateKey(signer.Key))(t))
-	rig.OK(t, os.WriteFile(prefix+".crt", signer.PEM, 0o600))
-	rig.Must(d.tools.Cosign(t.Context(), nil, "import-key-pair", "--key", prefix+".pem",
-		"--output-key-prefix", prefix))(t)
-	config := filepath.Join(directory, "signing_config.json")
-	create := []string{"signing-config", "create", "--out", config}
+	directory := t.TempDir()
+	config, identity := filepath.Join(directory, "signing_config.json"), filepath.Join(directory, "token")
+	rig.OK(t, os.WriteFile(identity, []byte(token), 0o600))
 	service := ",operator=us,start-time=" + since
+	create := []string{
+		"signing-config", "create", "--out", config, "--fulcio", "url=" + d.Fulcio.URL + ",api-version=1" + service,
+	}
 	if seen.Log {
 		create = append(create, "--rekor", "url="+d.Log.URL+",api-version=2"+service, "--rekor-config", "ANY")
 	}
@@ -97,15 +88,26 @@ func (d *Deployment) signer(t testing.TB, identity signaturetest.Identity, seen 
 	}
 	rig.Must(d.tools.Cosign(t.Context(), nil, create...))(t)
 	return []string{
-		"--key", prefix + ".key", "--certificate", prefix + ".crt", "--signing-config", config,
-		"--trusted-root", d.root, "--allow-insecure-registry", "--allow-http-registry", "-y",
+		"--identity-token", identity, "--signing-config", config, "--trusted-root", d.root,
+		"--allow-insecure-registry", "--allow-http-registry", "-y",
 	}
 }
 
 // Sign signs an image with cosign, for its repository, and attaches the bundle.
 func (d *Deployment) Sign(t testing.TB, image node.Pushed, identity signaturetest.Identity, seen Seen) {
 	t.Helper()
-	arguments := append([]string{"sign", "-a", "docker-reference=" + image.Repository}, d.signer(t, identity, seen)...)
+	d.sign(t, image, d.signer(t, d.Fulcio.issuer.person(t, identity), seen))
+}
+
+// SignAs signs an image as a workflow, whose issuer is that of the deployment.
+func (d *Deployment) SignAs(t testing.TB, image node.Pushed, workflow signaturetest.Workflow) {
+	t.Helper()
+	d.sign(t, image, d.signer(t, d.Fulcio.issuer.workflow(t, workflow), Seen{Log: true, Stamper: true}))
+}
+
+func (d *Deployment) sign(t testing.TB, image node.Pushed, signer []string) {
+	t.Helper()
+	arguments := append([]string{"sign", "-a", "docker-reference=" + image.Repository}, signer...)
 	rig.Must(d.tools.Cosign(t.Context(), nil, append(arguments, image.ByDigest())...))(t)
 }
 
@@ -115,7 +117,7 @@ func (d *Deployment) Attest(t testing.TB, image node.Pushed, identity signaturet
 	path := filepath.Join(t.TempDir(), "predicate.json")
 	rig.OK(t, os.WriteFile(path, rig.Must(json.Marshal(predicate))(t), 0o600))
 	arguments := append([]string{"attest", "--type", "slsaprovenance1", "--predicate", path},
-		d.signer(t, identity, Seen{Log: true, Stamper: true})...)
+		d.signer(t, d.Fulcio.issuer.person(t, identity), Seen{Log: true, Stamper: true})...)
 	rig.Must(d.tools.Cosign(t.Context(), nil, append(arguments, image.ByDigest())...))(t)
 }
 

@@ -2,9 +2,8 @@
 // attaches the signature under the tag sha256-<hex>.sig, as cosign did before version 3, or as a Sigstore bundle that
 // refers to the image, as cosign does now.
 //
-// A [Deployment] has real servers of Rekor v2 and of a timestamp authority, with which the real cosign signs. Its
-// certificates are issued by package [github.com/countersign/countersign/policy/signature/signaturetest], not by
-// Fulcio: the tests of Fulcio need a module that a module proxy may refuse to serve, and go mod tidy fails without it.
+// A [Deployment] has real servers of Fulcio, Rekor v2 and a timestamp authority, with which the real cosign signs. Only
+// the OIDC issuer that vouches for signers is this package's own.
 //
 // Rekor v1 needs a database. For its signatures, and where a test changes what only the key of a log can sign, packages
 // signaturetest and [github.com/countersign/countersign/policy/bundle/bundletest] make the responses of the servers,

@@ -14,6 +14,7 @@ import (
 	"github.com/countersign/countersign/integration/keyless"
 	"github.com/countersign/countersign/integration/node"
 	"github.com/countersign/countersign/integration/rig"
+	"github.com/countersign/countersign/policy/signature/signaturetest"
 )
 
 // TestImagesOfRealServersRun runs images that cosign signed and attested with real servers, and no others, under the
@@ -40,6 +41,11 @@ func TestImagesOfRealServersRun(t *testing.T) {
 	rig.OK(t, r.WritePolicy("", `{"default": [{"type": "reject"}]}`))
 	write("prod", nil)
 	write("unlogged", map[string]any{"tlog": "none"})
+	write("released", map[string]any{"fulcio": map[string]any{
+		"oidcIssuer":        ours.Fulcio.Workflows,
+		"subjectURIPattern": `https://github\.com/acme/app/\.github/workflows/release\.yml@refs/tags/v[0-9.]+`,
+		"runnerEnvironment": "github-hosted", "sourceRepositoryOwnerURI": "https://github.com/acme", "buildTrigger": "push",
+	}})
 	write("proven", map[string]any{"type": "attested", "predicateType": slsa, "where": builtHere})
 	r.Daemon = r.PrepareDaemon(t, node.DaemonConfig{})
 	r.Start(t)
@@ -59,7 +65,32 @@ func TestImagesOfRealServersRun(t *testing.T) {
 	r.Refused(t, "proven", elsewhere, "rejected")
 	r.Refused(t, "proven", full, "unsigned")
 	r.Refused(t, "prod", proven, "unsigned")
-	t.Run("show-signers", func(t *testing.T) { showsSigners(t, r, full, proven) })
+	t.Run("workflows", func(t *testing.T) { runsWorkflows(t, r, ours) })
+	t.Run("show-signers", func(t *testing.T) { showsSigners(t, r, full, proven, file) })
+}
+
+// runsWorkflows signs images as workflows to whom Fulcio has issued certificates. Only the one of the release runs.
+func runsWorkflows(t *testing.T, r *rig.Rig, ours *keyless.Deployment) {
+	t.Helper()
+	for name, by := range map[string]signaturetest.Workflow{
+		"release": signaturetest.NewWorkflow("acme", "app", "refs/tags/v1.2"),
+		"branch":  signaturetest.NewWorkflow("acme", "app", "refs/heads/main"),
+		"fork":    signaturetest.NewWorkflow("mallory", "app", "refs/tags/v1.2"),
+		"prefix":  signaturetest.NewWorkflow("acme-evil", "app", "refs/tags/v1.2"),
+		"suffix":  signaturetest.NewWorkflow("evil-acme", "app", "refs/tags/v1.2"),
+	} {
+		image := r.Push(t, "workflow/"+name+":v1")
+		ours.SignAs(t, image, by)
+		r.Refused(t, "prod", image, "rejected")
+		if name == "release" {
+			wantRuns(t, r, "released", image)
+			continue
+		}
+		refusal := r.Refused(t, "released", image, "rejected")
+		if !strings.Contains(refusal.Detail, "does not match") {
+			t.Errorf("%s: %s", name, refusal.Detail)
+		}
+	}
 }
 
 func provenance(builder string) map[string]any {
@@ -70,8 +101,8 @@ func provenance(builder string) map[string]any {
 }
 
 // showsSigners compares what policy show-signers prints of a signed and of an attested image, and the requirements that
-// accept them. The signed image is the first in the log.
-func showsSigners(t *testing.T, r *rig.Rig, signed, attested node.Pushed) {
+// accept them. The signed image is the first in the log. The trusted root in a file verifies timestamps.
+func showsSigners(t *testing.T, r *rig.Rig, signed, attested node.Pushed, root string) {
 	t.Helper()
 	show := func(arguments ...string) string {
 		t.Helper()
@@ -93,7 +124,8 @@ func showsSigners(t *testing.T, r *rig.Rig, signed, attested node.Pushed) {
 	}
 	wants(show(signed.Reference), "repository: "+signed.Repository, "1: bundle", "name: "+signed.Repository,
 		"of: "+signed.Digest.String(), "signer: "+maker.Email, "issuer: "+maker.Issuer,
-		`1.3.6.1.4.1.57264.1.8: Issuer (V2) "`+maker.Issuer+`"`, "log index: 0")
+		`1.3.6.1.4.1.57264.1.8: Issuer (V2) "`+maker.Issuer+`"`, "log index: 0", "Z, unverified")
+	wants(show("--trusted-root", root, signed.Reference), "Z, verified: a timestamp authority of the trusted root")
 	wants(show(attested.Reference), "1: attestation", "predicate: "+slsa, "signer: "+maker.Email)
 	wants(show("--as-policy=1", "--trusted-root", "/root.json", signed.Reference),
 		`"type": "sigstoreSigned"`, `"trustedRootPath": "/root.json"`, `"subjectEmail": "`+maker.Email+`"`)

@@ -26,11 +26,12 @@ import (
 // origin is the name of each log in its checkpoints, and the host of its URL in a trusted root.
 const origin = "rekor.example"
 
-// BuildServers builds the servers of Rekor v2 and of a timestamp authority.
+// BuildServers builds the servers of Fulcio, of Rekor v2 and of a timestamp authority.
 func BuildServers(t testing.TB) *node.Tools {
 	t.Helper()
 	const module, of = "integration/tools/sigstore", "github.com/sigstore/"
 	return rig.Must(node.BuildPrograms(t.Context(), []node.Recipe{
+		{Name: "fulcio", Package: of + "fulcio", Module: module},
 		{Name: "rekor", Package: of + "rekor-tiles/v2/cmd/rekor-server/posix", Module: module},
 		{Name: "timestamp-server", Package: of + "timestamp-authority/v2/cmd/timestamp-server", Module: module},
 	}, os.Stderr))(t)
