@@ -82,15 +82,15 @@ func TestTheServiceMayWriteWhereTheConfigurationSays(t *testing.T) {
 }
 
 // TestTheServiceIsLimited: the garbage collector works harder before the kernel slows the daemon down, and the kernel
-// slows it down before it ends it. A daemon on a large node needs none of that: docs/decisions/0063.
+// slows it down before it ends it: docs/decisions/0063.
 func TestTheServiceIsLimited(t *testing.T) {
-	const large = 200 // MiB
+	const collector = 1024 * 3 / 8 // MiB, of MemoryMax: plugin/daemon.
 	unit := string(file(t, "countersign.service"))
-	last, lastName := large, "what a daemon on a large node uses"
+	last, lastName := collector, "what the garbage collector aims at"
 	for _, limit := range []struct {
 		line string
 		mib  int
-	}{{"Environment=GOMEMLIMIT=384MiB", 384}, {"MemoryHigh=768M", 768}, {"MemoryMax=1G", 1024}} {
+	}{{"MemoryHigh=768M", 768}, {"MemoryMax=1G", 1024}} {
 		if !strings.Contains(unit, "\n"+limit.line+"\n") {
 			t.Errorf("the service has no line %s", limit.line)
 		}
@@ -98,6 +98,9 @@ func TestTheServiceIsLimited(t *testing.T) {
 			t.Errorf("%s is too near to %s", limit.line, lastName)
 		}
 		last, lastName = limit.mib, limit.line
+	}
+	if strings.Contains(unit, "GOMEMLIMIT=") {
+		t.Error("the service sets GOMEMLIMIT, which then does not follow MemoryMax")
 	}
 	for _, line := range []string{"TasksMax=512", "OOMScoreAdjust=-998"} {
 		if !strings.Contains(unit, "\n"+line+"\n") {

@@ -48,6 +48,14 @@ func TestTheServiceOfAnEnforcingNode(t *testing.T) {
 		}
 	})
 	t.Run("the sandboxing is in force", func(t *testing.T) { l.sandboxed(t) })
+	t.Run("the limits are in force", func(t *testing.T) { l.limited(t, 1<<30) })
+	t.Run("what the garbage collector aims at follows MemoryMax", func(t *testing.T) {
+		l.write(t, "/etc/systemd/system/countersign.service.d/memory.conf", "[Service]\nMemoryMax=512M\n")
+		l.run(t, "systemctl", "daemon-reload")
+		l.run(t, "systemctl", "restart", "countersign")
+		l.limited(t, 512<<20)
+		l.refused(t, loaded, refusal)
+	})
 	t.Run("a killed daemon is back, and enforces", func(t *testing.T) {
 		before := l.property(t, "MainPID")
 		l.run(t, "systemctl", "kill", "--signal", "KILL", "countersign")

@@ -84,6 +84,7 @@ type daemon struct {
 // Run runs a daemon until the context ends or a part fails. The package documentation describes the order of the parts.
 func Run(ctx context.Context, options Options) error {
 	d := newDaemon(options)
+	limitMemory(d.log)
 	stopTracing, err := d.startTracing(ctx)
 	if err != nil {
 		return err
