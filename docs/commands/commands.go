@@ -10,7 +10,8 @@ import (
 )
 
 // programs are the programs that documented command lines run on a node or on the machine of its operator.
-const programs = `countersign|ctr|jq|curl|cosign`
+const programs = `countersign|cosign|cp|ctr|curl|dpkg|helm|install|journalctl|jq|kill|kubectl|make|openssl|rm|` +
+	`sha256sum|systemctl`
 
 // Page is a page of the documentation.
 type Page struct {
@@ -37,9 +38,9 @@ func Pages(repository string) ([]Page, error) {
 	return pages, nil
 }
 
-// Lines returns the shell command lines that run countersign, ctr, jq, curl or cosign: those in fenced blocks of sh,
-// bash or console, and those in indented blocks that begin with one of these programs. Continued lines are joined, and
-// comments are removed.
+// Lines returns the shell command lines that run countersign, or a program such as cosign, ctr, kubectl or systemctl:
+// those in fenced blocks of sh, bash or console, and those in indented blocks that begin with one of these programs.
+// Continued lines are joined, and comments are removed.
 func (p Page) Lines() (lines []string) {
 	runs := regexp.MustCompile(`(?:^|[;&|(]\s*|\bsudo\s+)(?:` + programs + `)\s`)
 	begins := regexp.MustCompile(`^(?:sudo\s+)?(?:` + programs + `)\s`)

@@ -13,9 +13,9 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// packages are in the root besides the essential ones. strace kills processes at a chosen system call, and rpm installs
-// packages of other distributions.
-const packages = "systemd,systemd-sysv,strace,rpm"
+// packages are in the root besides the essential ones. strace kills processes at a chosen system call, rpm installs
+// packages of other distributions, and the others are what documented commands run.
+const packages = "systemd,systemd-sysv,strace,rpm,curl,jq,openssl"
 
 // Root returns the directory of a root filesystem, which machines share and do not change. It is in the cache,
 // .cache/debian in the repository, and is made if it is not there yet, which takes about a minute. It has the
