@@ -51,7 +51,7 @@ func (b *bench) explanations(ctx context.Context) (err error) {
 	}
 	fmt.Fprintf(b.report.out, "\nthe command explain, from its start to its end, %d times\n", explainRuns)
 	for _, s := range subjects {
-		if err := b.explain(ctx, daemon, s); err != nil {
+		if err := b.explain(ctx, daemon.ConfigFile(), s); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,10 @@ func (b *bench) explanations(ctx context.Context) (err error) {
 	}
 	refused := subjects[len(subjects)-1]
 	refused.what = fmt.Sprintf("%s, after a restart of the daemon, from %d records", refused.what, explainRecords)
-	return b.explain(ctx, daemon, refused)
+	if err := b.explain(ctx, daemon.ConfigFile(), refused); err != nil {
+		return err
+	}
+	return b.explainFromJournal(ctx, daemon, log, refused)
 }
 
 // explainSubject is what explain is asked about.
@@ -69,6 +72,8 @@ type explainSubject struct {
 	arguments []string
 	// says is in the output.
 	says string
+	// environment is added to that of this process.
+	environment []string
 }
 
 // explained runs a signed and an unsigned image, and returns what can be asked about them.
@@ -91,18 +96,19 @@ func (b *bench) explained(ctx context.Context, n *node.Node, image signedImage) 
 		return nil, fmt.Errorf("the unsigned image is not refused as unsigned: %w", err)
 	}
 	return []explainSubject{
-		{"a container that runs, by its ID", []string{running.Containers["main"]}, "(accepted)"},
-		{"an image", []string{"-n", "default", image.Reference}, "(accepted)"},
-		{"a container that was refused, by its pod", []string{"default/refused"}, "main: deny (unsigned)"},
+		{"a container that runs, by its ID", []string{running.Containers["main"]}, "(accepted)", nil},
+		{"an image", []string{"-n", "default", image.Reference}, "(accepted)", nil},
+		{"a container that was refused, by its pod", []string{"default/refused"}, "main: deny (unsigned)", nil},
 	}, nil
 }
 
 // explain measures explanations of one subject.
-func (b *bench) explain(ctx context.Context, daemon *node.Daemon, s explainSubject) error {
-	arguments := append([]string{"explain", "--config", daemon.ConfigFile()}, s.arguments...)
+func (b *bench) explain(ctx context.Context, config string, s explainSubject) error {
+	arguments := append([]string{"explain", "--config", config}, s.arguments...)
 	took := make([]float64, 0, explainRuns)
 	for range explainRuns {
 		command := exec.CommandContext(ctx, b.program, arguments...)
+		command.Env = append(os.Environ(), s.environment...)
 		start := time.Now()
 		output, err := command.Output()
 		took = append(took, time.Since(start).Seconds())

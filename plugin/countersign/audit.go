@@ -115,11 +115,26 @@ func (l auditLog) records(ctx context.Context, filter audit.Filter, show func(au
 	if err := l.read(ctx, filter.Since, reader.line); err != nil {
 		return err
 	}
-	if reader.records == 0 && reader.text > 0 {
-		return fmt.Errorf("%s has records as text, which cannot be read: set log.format = \"json\", or audit.file", l.name)
-	}
-	return nil
+	return reader.readable(l.name)
 }
+
+// readable returns an error if a log that can be searched has no records except as text.
+func (l auditLog) readable(ctx context.Context) error {
+	lines, reader := 0, auditReader{show: func(audit.Entry) error { return errEnough }}
+	err := l.search(ctx, "", func(line []byte) error {
+		if lines++; lines > formatLines {
+			return errEnough
+		}
+		return reader.line(line)
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
+	}
+	return reader.readable(l.name)
+}
+
+// formatLines is how many of the last lines of a log tell its format.
+const formatLines = 1000
 
 // auditReader shows the records among the lines of a log.
 type auditReader struct {
@@ -147,6 +162,14 @@ func (r *auditReader) line(line []byte) error {
 	}
 	if err := r.show(entry); err != nil {
 		return fmt.Errorf("writing a record: %w", err)
+	}
+	return nil
+}
+
+// readable returns an error if there were no records except as text.
+func (r *auditReader) readable(name string) error {
+	if r.records == 0 && r.text > 0 {
+		return fmt.Errorf("%s has records as text, which cannot be read: set log.format = \"json\", or audit.file", name)
 	}
 	return nil
 }

@@ -14,11 +14,22 @@ import (
 	"github.com/countersign/countersign/policy/text"
 )
 
+// searchedEntries is how many entries of the journal are searched at most: journalctl takes some seconds for so many.
+const searchedEntries = 100_000
+
 // journalLog is the journal of a systemd unit.
 func journalLog(place auditPlace) auditLog {
-	return auditLog{"the journal of " + place.unit, func(ctx context.Context, since time.Time, line lineFunc) error {
-		return readJournal(ctx, journalArguments(place, since), line)
-	}}
+	return auditLog{
+		name: "the journal of " + place.unit,
+		read: func(ctx context.Context, since time.Time, line lineFunc) error {
+			return readJournal(ctx, journalArguments(place, since), line)
+		},
+		// journalctl takes as long to look for a text as to print everything.
+		search: func(ctx context.Context, _ string, line lineFunc) error {
+			newest := []string{"--reverse", "--lines=" + strconv.Itoa(searchedEntries)}
+			return readJournal(ctx, append(newest, journalArguments(place, time.Time{})...), line)
+		},
+	}
 }
 
 // journalArguments selects what the processes of the unit have written; --unit would add what systemd says about it.
@@ -31,8 +42,6 @@ func journalArguments(place auditPlace, since time.Time) []string {
 		arguments = append(arguments, fmt.Sprintf("--since=@%d", since.Unix()), "--lines=all")
 	case place.follow:
 		arguments = append(arguments, "--lines=0")
-	case place.newest > 0:
-		arguments = append(arguments, "--lines="+strconv.Itoa(place.newest))
 	}
 	if place.follow {
 		arguments = append(arguments, "--follow")

@@ -22,6 +22,9 @@ type auditLog struct {
 	// read calls line for each line. Lines before that time may be missing. Without a time and with --follow, it starts at
 	// the end.
 	read func(ctx context.Context, since time.Time, line lineFunc) error
+	// search calls line for the lines that contain a text, and perhaps others, the newest first; nil: the log can only be
+	// read.
+	search func(ctx context.Context, text string, line lineFunc) error
 }
 
 // lineFunc receives a line of a log, without those that are too long. An error ends the reading.
@@ -32,14 +35,12 @@ type auditPlace struct {
 	// config is the path of the configuration, and unit the systemd unit whose journal is read if it names no file.
 	config, unit string
 	follow       bool
-	// newest is how many entries of the journal are read at most; zero: all.
-	newest int
 }
 
 // auditSource returns the place that the command line or the configuration names.
 func auditSource(place auditPlace, file string, stdin io.Reader) (auditLog, error) {
 	if file == "-" {
-		return auditLog{"standard input", func(_ context.Context, _ time.Time, line lineFunc) error {
+		return auditLog{name: "standard input", read: func(_ context.Context, _ time.Time, line lineFunc) error {
 			return readLines(stdin, line)
 		}}, nil
 	}
@@ -106,7 +107,7 @@ func readLines(from io.Reader, line lineFunc) error {
 
 // fileLog is a file, and at most that many rotated files.
 func fileLog(path string, rotated int, follow bool) auditLog {
-	return auditLog{"the audit log " + path, func(ctx context.Context, since time.Time, line lineFunc) error {
+	read := func(ctx context.Context, since time.Time, line lineFunc) error {
 		if follow && since.IsZero() {
 			return followFile(ctx, path, line, true)
 		}
@@ -119,7 +120,8 @@ func fileLog(path string, rotated int, follow bool) auditLog {
 			return followFile(ctx, path, line, false)
 		}
 		return readFile(path, line)
-	}}
+	}
+	return auditLog{name: "the audit log " + path, read: read, search: searchFiles(path, rotated)}
 }
 
 func readFile(path string, line lineFunc) error {

@@ -84,8 +84,7 @@ func explain(ctx context.Context, flags explainFlags, argument string, stdout io
 	if request.Reference != "" {
 		request.Config, request.Absent = configOnNode(ctx, config, request.Reference)
 	}
-	log, err := auditSource(
-		auditPlace{config: flags.config, unit: daemonUnit, newest: logEntries}, flags.auditLog, os.Stdin)
+	log, err := auditSource(auditPlace{config: flags.config, unit: daemonUnit}, flags.auditLog, os.Stdin)
 	if err != nil {
 		return err
 	}

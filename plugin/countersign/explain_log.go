@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,37 +18,81 @@ const (
 	daemonUnit = "countersign.service"
 	// maxLogged limits the decisions about one subject that are shown.
 	maxLogged = 10
-	// logTimeout limits how long explain reads an audit log, and logEntries how many entries of the journal.
+	// maxMore limits the lines that are read after the newest decision about a subject was found.
+	maxMore = 1000
+	// logTimeout limits how long explain reads an audit log.
 	logTimeout = 20 * time.Second
-	logEntries = 100_000
 )
 
 // loggedDecisions returns the last decisions about a subject in an audit log, the newest first.
-func loggedDecisions(ctx context.Context, log auditLog, about daemon.Subject) (found []daemon.PastDecision, err error) {
+func loggedDecisions(ctx context.Context, log auditLog, about daemon.Subject) ([]daemon.PastDecision, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
-	filter := audit.Filter{Namespace: about.Namespace, Mention: mentionOf(about)}
-	err = log.records(ctx, filter, func(entry audit.Entry) error {
-		past := daemon.PastDecision{}
-		if entry.Message != audit.DecisionMessage || json.Unmarshal(entry.Line, &past) != nil {
-			return ctx.Err()
+	found := newestDecisions{about: about}
+	var err error
+	if log.search != nil {
+		err = found.search(ctx, log)
+	} else {
+		filter := audit.Filter{Namespace: about.Namespace, Mention: mentionOf(about)}
+		err = log.records(ctx, filter, func(entry audit.Entry) error { found.add(entry); return ctx.Err() })
+	}
+	if ctx.Err() != nil && len(found.list) == 0 {
+		return nil, fmt.Errorf("reading %s: %w", log.name, ctx.Err())
+	}
+	if err != nil && ctx.Err() == nil {
+		return nil, err
+	}
+	return found.newest(), nil
+}
+
+// newestDecisions collects the last decisions about a subject, in whatever order they are found. Records are not quite
+// in the order of their times, so it collects more than are shown.
+type newestDecisions struct {
+	about daemon.Subject
+	list  []daemon.PastDecision
+}
+
+func (n *newestDecisions) add(entry audit.Entry) {
+	past := daemon.PastDecision{}
+	if entry.Message != audit.DecisionMessage || json.Unmarshal(entry.Line, &past) != nil || !n.about.Matches(past) {
+		return
+	}
+	n.list = append(n.list, past)
+	if len(n.list) > 2*maxLogged {
+		n.list = n.newest()
+	}
+}
+
+func (n *newestDecisions) newest() []daemon.PastDecision {
+	daemon.NewestFirst(n.list)
+	return n.list[:min(len(n.list), maxLogged)]
+}
+
+// search reads a log from its end, until there are enough decisions. After the newest one, it reads only some lines
+// more, because the journal is slow: a pod's decisions are close together, as the kubelet repeats its attempts.
+func (n *newestDecisions) search(ctx context.Context, log auditLog) error {
+	mention, more := mentionOf(n.about), 0
+	err := log.search(ctx, mention, func(line []byte) error {
+		if bytes.Contains(line, []byte(mention)) {
+			if entry, isRecord := audit.Parse(line); isRecord {
+				n.add(entry)
+			}
 		}
-		if about.Matches(past) {
-			found = append(found, past)
+		if len(n.list) > 0 {
+			more++
 		}
-		if len(found) > 2*maxLogged {
-			found = append(found[:0], found[maxLogged:]...)
+		if len(n.list) >= 2*maxLogged || more > maxMore {
+			return errEnough
 		}
 		return ctx.Err()
 	})
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("reading %s: %w", log.name, ctx.Err())
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	if len(n.list) > 0 {
+		return nil
 	}
-	daemon.NewestFirst(found)
-	return found[:min(len(found), maxLogged)], nil
+	return log.readable(ctx)
 }
 
 // mentionOf returns JSON that is in each record about a subject, or "" if JSON may escape its name: the whole name of a
