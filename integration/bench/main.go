@@ -23,7 +23,7 @@ import (
 func main() {
 	pairs := flag.Int("pairs", 5000, "how many pairs of containers to create")
 	pods := flag.Int("pods", 110, "how many pods to start at once, with the argument pods")
-	rounds := flag.Int("rounds", 6, "how often to start them on each node")
+	rounds := flag.Int("rounds", 6, "how often to start them on each node, at least 2")
 	hostile := flag.Int("hostile", 10_000, "how many hostile images to add, with the argument hostile")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
