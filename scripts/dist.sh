@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# dist.sh: writes a release to dist/: for each architecture an archive, a Debian and an RPM package, an SBOM, and the
-# checksums of all. If COSIGN_KEY names a private key (a file, or env://VARIABLE), cosign signs the checksums; its
+# dist.sh: writes a release to dist/: for each architecture an archive, a Debian and an RPM package and an SBOM of what
+# nodes need, an archive and an SBOM of countersign-agent, and the checksums of all. If COSIGN_KEY names a private key (a file, or env://VARIABLE), cosign signs the checksums; its
 # password is COSIGN_PASSWORD. COSIGN is the program; by default the pinned one is built. ARCHITECTURES and DIST select
 # architectures and another directory; VERSION replaces the version, which comes from the newest tag. BUILD_FLAGS
 # replaces -trimpath: a test uses what is compiled already.
@@ -22,6 +22,14 @@ if [ ! -x "$tools/nfpm" ]; then
 	(cd scripts/packages && GOFLAGS='' go build -trimpath -o "$tools/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm)
 fi
 
+# archive NAME: writes the SBOM and the archive of the programs in $work/NAME.
+archive() {
+	go run ./scripts/sbom -version "$VERSION" -created "$SOURCE_DATE_EPOCH" "$work/$1"/countersign* >"$dist/$1.spdx.json"
+	cp LICENSE README.md CHANGELOG.md "$work/$1/"
+	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$work" -c "$1" |
+		gzip -9n >"$dist/$1.tar.gz"
+}
+
 for ARCHITECTURE in $architectures; do
 	name=countersign-$VERSION-linux-$ARCHITECTURE
 	BUILT=$work/$name
@@ -35,17 +43,21 @@ for ARCHITECTURE in $architectures; do
 		echo "countersign for $ARCHITECTURE has $size bytes, more than $limit" >&2
 		exit 1
 	fi
-	go run ./scripts/sbom -version "$VERSION" -created "$SOURCE_DATE_EPOCH" "$BUILT"/countersign* >"$dist/$name.spdx.json"
-	cp LICENSE README.md CHANGELOG.md "$BUILT/"
-	tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$work" -c "$name" |
-		gzip -9n >"$dist/$name.tar.gz"
+	archive "$name"
 	for packager in deb rpm; do
 		"$tools/nfpm" package --config scripts/packages/nfpm.yaml --packager "$packager" --target "$dist/$name.$packager"
 	done
 	echo "$name: program of $((size >> 20)) MiB"
+
+	# The agent is a module of its own. It runs in the cluster's pods, and no package has it.
+	agent=countersign-agent-$VERSION-linux-$ARCHITECTURE
+	# shellcheck disable=SC2086 # Several flags.
+	GOOS=linux GOARCH=$ARCHITECTURE go -C plugin/agent build ${BUILD_FLAGS--trimpath} -ldflags='-s -w' \
+		-o "$work/$agent/" ./countersign-agent
+	archive "$agent"
 done
 
-(cd "$dist" && sha256sum "countersign-$VERSION"-* >SHA256SUMS)
+(cd "$dist" && sha256sum "countersign-$VERSION"-* "countersign-agent-$VERSION"-* >SHA256SUMS)
 if [ -n "${COSIGN_KEY-}" ]; then
 	cosign=${COSIGN-}
 	if [ -z "$cosign" ]; then

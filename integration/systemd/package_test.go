@@ -102,14 +102,37 @@ func (l *lab) release(t *testing.T, version string) string {
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	name := "countersign-" + version + "-linux-" + runtime.GOARCH
+	platform := version + "-linux-" + runtime.GOARCH
+	name, agent := "countersign-"+platform, "countersign-agent-"+platform
 	sums := string(rig.Must(os.ReadFile(filepath.Join(directory, "SHA256SUMS")))(t))
-	for _, extension := range []string{".tar.gz", ".deb", ".rpm", ".spdx.json"} {
-		if !strings.Contains(sums, "  "+name+extension+"\n") {
-			t.Errorf("the checksums do not have %s:\n%s", name+extension, sums)
+	for _, file := range []string{
+		name + ".tar.gz", name + ".deb", name + ".rpm", name + ".spdx.json", agent + ".tar.gz", agent + ".spdx.json",
+	} {
+		if !strings.Contains(sums, "  "+file+"\n") {
+			t.Errorf("the checksums do not have %s:\n%s", file, sums)
 		}
 	}
+	runsAgent(t, directory, agent)
 	rig.Must(l.tools.Cosign(t.Context(), nil, "verify-blob", "--key", key.Public, "--insecure-ignore-tlog",
 		"--bundle", filepath.Join(directory, "SHA256SUMS.sigstore.json"), filepath.Join(directory, "SHA256SUMS")))(t)
 	return filepath.Join(directory, name)
+}
+
+// runsAgent runs the agent of a release's archive, and looks for its libraries in the SBOM.
+func runsAgent(t *testing.T, directory, name string) {
+	t.Helper()
+	unpacked := t.TempDir()
+	archive := filepath.Join(directory, name)
+	for _, arguments := range [][]string{
+		{"tar", "-C", unpacked, "-xzf", archive + ".tar.gz"},
+		{filepath.Join(unpacked, name, "countersign-agent"), "-help"},
+	} {
+		if output, err := exec.CommandContext(t.Context(), arguments[0], arguments[1:]...).CombinedOutput(); err != nil {
+			t.Errorf("%q: %v\n%s", arguments, err, output)
+		}
+	}
+	sbom := string(rig.Must(os.ReadFile(archive + ".spdx.json"))(t))
+	if !strings.Contains(sbom, `"name": "sigs.k8s.io/controller-runtime"`) || strings.Contains(sbom, `"name": "..`) {
+		t.Errorf("the SBOM of %s is\n%s", name, sbom)
+	}
 }

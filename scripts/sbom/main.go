@@ -97,7 +97,8 @@ func write(w io.Writer, version string, created time.Time, programs []string) er
 	return encoder.Encode(d)
 }
 
-// linked returns the version of each module in the programs, and that of Go's standard library.
+// linked returns the version of each module in the programs, and that of Go's standard library. A module in a directory
+// of the repository is a part of what the document describes.
 func linked(programs []string) (map[string]string, error) {
 	if len(programs) == 0 {
 		return nil, fmt.Errorf("no program is given")
@@ -110,7 +111,9 @@ func linked(programs []string) (map[string]string, error) {
 		}
 		modules["stdlib"] = strings.TrimPrefix(info.GoVersion, "go")
 		for _, module := range info.Deps {
-			module = cmp.Or(module.Replace, module)
+			if module = cmp.Or(module.Replace, module); module.Version == "(devel)" {
+				continue
+			}
 			modules[module.Path] = module.Version
 		}
 	}
