@@ -18,8 +18,9 @@ type state struct {
 	// namespaces are the records of the namespaces' documents.
 	namespaces map[string]*record
 	keys       keys
-	ignored    []string
-	marker     marker
+	// ignored are the names in the directory that were reported.
+	ignored map[string]bool
+	marker  marker
 	// clusterMarker records that there was a cluster document.
 	clusterMarker marker
 }
@@ -84,12 +85,14 @@ func (s *state) list(r *result) map[string]bool {
 		}
 		return nil
 	}
+	ignored := make(map[string]bool, len(found.ignored))
 	for _, name := range found.ignored {
-		if !slices.Contains(s.ignored, name) {
+		ignored[name] = true
+		if !s.ignored[name] {
 			r.ignored = append(r.ignored, name)
 		}
 	}
-	s.ignored = found.ignored
+	s.ignored = ignored
 	return found.namespaces
 }
 

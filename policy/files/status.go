@@ -41,36 +41,35 @@ type KeyProblem struct {
 
 // DocumentProblems returns the problems without those that Keys explains.
 func (s *Status) DocumentProblems() []Problem {
+	keys := s.keysByCause()
 	return slices.DeleteFunc(slices.Clone(s.Problems), func(problem Problem) bool {
-		ofKey := func(key KeyProblem) bool { return problem.Path == "" && key.Cause == problem.Text }
-		return slices.ContainsFunc(s.Keys, ofKey)
+		return problem.Path == "" && len(keys[problem.Text]) > 0
 	})
 }
 
-// uses returns the document and scope of a problem with a key, and how many more requirements have it.
-func (s *Status) uses(p Problem) []any {
-	if p.Path != "" {
-		return nil
-	}
-	var first *KeyProblem
-	others := 0
+// keysByCause returns the numbers of the elements of Keys by their causes. Thousands of documents may have one each.
+func (s *Status) keysByCause() map[string][]int {
+	keys := make(map[string][]int)
 	for i := range s.Keys {
-		switch {
-		case s.Keys[i].Cause != p.Text:
-		case first == nil:
-			first = &s.Keys[i]
-		default:
-			others++
-		}
+		keys[s.Keys[i].Cause] = append(keys[s.Keys[i].Cause], i)
 	}
-	if first == nil {
+	return keys
+}
+
+// uses returns the document and scope of a problem with a key, and how many more requirements have it.
+func (s *Status) uses(p Problem, keys map[string][]int) []any {
+	named := keys[p.Text]
+	if p.Path != "" || len(named) == 0 {
 		return nil
 	}
+	first := s.Keys[named[0]]
 	scope := first.Scope
 	if first.IsDefault {
 		scope = "default"
 	}
-	return []any{slog.String("document", first.Document), slog.String("scope", scope), slog.Int("others", others)}
+	return []any{
+		slog.String("document", first.Document), slog.String("scope", scope), slog.Int("others", len(named)-1),
+	}
 }
 
 // Problem is one problem. It is comparable.
@@ -166,9 +165,10 @@ func (c *Config) logChanges(old, status *Status, r result) {
 	if old == nil {
 		old = &Status{}
 	}
+	keys := status.keysByCause()
 	for _, p := range without(old.Problems, status.Problems, Problem.same) {
 		attributes := []any{slog.String("problem", p.Text), slog.Bool("earlier_version_kept", p.Kept)}
-		c.Logger.Error("policy problem", append(attributes, status.uses(p)...)...)
+		c.Logger.Error("policy problem", append(attributes, status.uses(p, keys)...)...)
 	}
 	for _, p := range without(status.Problems, old.Problems, Problem.subject) {
 		c.Logger.Info("policy problem resolved", slog.String("problem", p.Text))
