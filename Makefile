@@ -14,7 +14,7 @@ TOOLS    := $(CURDIR)/.cache/lint/$(shell cat scripts/tools/go.mod scripts/tools
 LINT     := $(TOOLS)/golangci-lint
 MODULES  := . plugin/agent integration/tools integration/tools/kubernetes integration/tools/containerd22 \
 	integration/tools/containerd23 integration/tools/kind integration/tools/cluster integration/tools/prometheus \
-	integration/tools/sigstore integration/tools/openshift scripts/tools scripts/packages scripts/mutation scripts/chart
+	integration/tools/sigstore integration/tools/openshift integration/tools/dashboard scripts/tools scripts/packages scripts/mutation scripts/chart
 # The race detector is slow, so it runs only for packages that share state between goroutines.
 RACE     := ./policy/... ./nri/... ./plugin/...
 FUZZTIME ?= 30s
@@ -52,6 +52,7 @@ unit: ## run the tests that need no node
 	@packages=$$(go list ./... | grep -v /integration); scripts/step.sh unit go test $$packages
 	$(STEP) agent go -C plugin/agent test ./...
 	$(STEP) chart go -C scripts/chart test ./...
+	$(STEP) dashboard go -C integration/tools/dashboard test ./...
 
 race: ## run the tests of concurrent packages with the race detector (needs a C compiler)
 	$(STEP) compiler scripts/compiler.sh
@@ -64,6 +65,7 @@ lint: $(LINT) ## lint
 	$(STEP) lint $(LINT) run ./...
 	$(STEP) lint-agent env -C plugin/agent $(LINT) run ./...
 	$(STEP) lint-chart env -C scripts/chart $(LINT) run ./...
+	$(STEP) lint-dashboard env -C integration/tools/dashboard $(LINT) run ./...
 
 fmt: $(LINT) ## format
 	$(LINT) fmt
@@ -73,6 +75,9 @@ chart: ## test the Helm chart with Helm, and write the kustomize base that follo
 
 reference: ## write the generated parts of docs/reference.md
 	COUNTERSIGN_UPDATE=1 go test -count=1 -run TestTheReferenceIsGenerated ./plugin/countersign
+
+dashboard: ## write docs/dashboard.svg, the dashboard of a node that works for five minutes (root, ten minutes)
+	COUNTERSIGN_UPDATE_DOCS=1 CI=true go test -count=1 -timeout 30m -run TestQueries ./integration/monitoring
 
 fmt-check: $(LINT) ## fail if fmt would change anything, and show the changes
 	$(STEP) format $(LINT) fmt --diff
@@ -132,4 +137,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods bench-hostile chart dist e2e-kind image tools clean reference pages generate generate-check
+.PHONY: bench-pods bench-hostile chart dashboard dist e2e-kind image tools clean reference pages generate generate-check

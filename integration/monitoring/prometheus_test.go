@@ -42,7 +42,7 @@ func startPrometheus(t *testing.T, target string) *prometheus {
 global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [%q]
 scrape_configs:
-  - {job_name: countersign, static_configs: [{targets: [%q]}]}
+  - {job_name: countersign, static_configs: [{targets: [%q], labels: {instance: node-1}}]}
 `, rules, target)
 	rig.OK(t, os.WriteFile(filepath.Join(path, "prometheus.yml"), []byte(config), 0o600))
 	log := rig.Must(os.Create(filepath.Join(path, "log")))(t)

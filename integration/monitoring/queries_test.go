@@ -24,7 +24,9 @@ func TestQueries(t *testing.T) {
 	r.Write(t, "", node.Policy{Default: node.Cosign(w.Key.Public)})
 	// A pull without a pod is refused only if no document accepts the image.
 	r.Write(t, "loose", node.Policy{Default: node.Accept()})
-	r.Daemon = r.PrepareDaemon(t, node.DaemonConfig{})
+	r.Daemon = r.PrepareDaemon(t, node.DaemonConfig{
+		Settings: map[string]map[string]any{"enforce.namespaces": {"staging": "audit"}},
+	})
 	rig.OK(t, r.InstallVerifier(w.Build(t, "./plugin/verifier/countersign-verifier"), r.Daemon))
 	r.Start(t)
 	server := startPrometheus(t, r.Daemon.MetricsAddress)
@@ -58,6 +60,7 @@ func TestQueries(t *testing.T) {
 			return server.alerted(t, "CountersignPolicyInvalid")
 		})
 	})
+	t.Run("are drawn", func(t *testing.T) { server.drawn(t, &work{Rig: r, signed: signed, unsigned: unsigned}) })
 }
 
 // has returns an error unless a query has a result.
