@@ -21,12 +21,14 @@ func hostile(t testing.TB) map[string]struct {
 	few := strings.Repeat("[1],", 1000) + `[1]]`
 	lists := `{"predicate":{"few":[` + few + `,"a":[` + many + `,"b":[` + many + `}}`
 	text := `{"predicate":{"n":[` + strings.Repeat("1,", 1000) + `1],"s":"` + strings.Repeat("a", 1<<20) + `"}}`
+	digits := strings.ReplaceAll(text, "aa", "11")
 	texts := `{"predicate":{"n":["` + strings.Repeat(strings.Repeat("a", 400)+`","`, 2500) + `"]}}`
 	names := &strings.Builder{}
 	for i := range 60_000 {
 		fmt.Fprintf(names, `"name-%d":%d,`, i, i)
 	}
 	object := `{"predicate":{` + names.String() + `"z":1}}`
+	half, _, _ := strings.Cut(names.String(), `"name-30000"`)
 	deep := `{"predicate":{"a":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"b":` +
 		strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`
 	type hostile = struct {
@@ -46,12 +48,14 @@ func hostile(t testing.TB) map[string]struct {
 		"the size of a text in a loop":  made(`predicate.n.all(x, size(predicate.s) > 0)`, text),
 		"conversions of a text":         made(`predicate.n.all(x, bytes(predicate.s) == bytes(predicate.s))`, text),
 		"a number from a text":          made(`predicate.n.all(x, double(predicate.s) > 0.0)`, text),
+		"a number from many digits":     made(`predicate.n.all(x, double(predicate.s) > 0.0)`, digits),
 		"a text in a text":              made(`predicate.n.all(x, !predicate.s.contains("aaaaaaaaaaaaaaaab"))`, text),
 		"the end of a text":             made(`predicate.n.all(x, predicate.s.endsWith(predicate.s))`, text),
 		"texts joined":                  made(`predicate.n.all(x, predicate.s + predicate.s != "")`, text),
 		"a pattern of a large text":     made(`predicate.s.matches("(a*)*b")`, text),
 		"a pattern of many texts":       made(`predicate.n.all(x, !x.matches("(a|a?)*(a|aa)*(a|a)+b"))`, texts),
 		"a large pattern of many texts": made(`predicate.n.all(x, !x.matches("(a?){60}b$"))`, texts),
+		"half of the names":             made(`predicate.all(k, predicate[k] >= 0)`, `{"predicate":{`+half+`"z":1}}`),
 		"all names":                     made(`predicate.all(k, predicate[k] >= 0)`, object),
 		"an object":                     made(`predicate == predicate && statement == statement`, object),
 	}
@@ -73,10 +77,11 @@ func TestNothingCostsMoreThanItsBound(t *testing.T) {
 	}
 }
 
-// TestOrdinaryConditionsAreWithinTheBounds with an SBOM of five thousand packages.
+// TestOrdinaryConditionsAreWithinTheBounds with an SBOM of ten thousand packages, which is twice as many as large images
+// have.
 func TestOrdinaryConditionsAreWithinTheBounds(t *testing.T) {
 	packages := &strings.Builder{}
-	for i := range 5000 {
+	for i := range 10_000 {
 		fmt.Fprintf(packages, `{"name":"package-%d","versionInfo":"1.2.%d","licenseDeclared":"MIT"},`, i, i)
 	}
 	packages.WriteString(`{"name":"last","licenseDeclared":"MIT"}`)

@@ -10,9 +10,12 @@ import (
 
 const (
 	// bytesPerUnit is how many bytes of a text cost as much as one step.
-	bytesPerUnit = 32
-	// keysPerUnit is how many keys of a map cost as much: to go through a map, its keys are collected first.
-	keysPerUnit = 2
+	bytesPerUnit = 16
+	// costPerKey is how many steps a key of a map costs as much as: to go through a map, its keys are collected first.
+	costPerKey = 3
+	// newList is how many steps it costs in addition to make a list, or to join two: filter and map do both for each
+	// element.
+	newList = 6
 	// comparedElement is how many steps the comparison of an element costs as much as: it is counted first.
 	comparedElement = 12
 )
@@ -44,7 +47,7 @@ func (m *meter) result(value ref.Val) ref.Val {
 	case types.Bytes:
 		m.spend(1 + uint64(len(value))/bytesPerUnit)
 	case traits.Mapper:
-		m.spend(1 + sizeOf(value)/keysPerUnit)
+		m.spend(1 + sizeOf(value)*costPerKey)
 	default:
 		m.spend(1)
 	}
@@ -63,6 +66,8 @@ func (m *meter) decorate(step interpreter.InterpretableV2) (interpreter.Interpre
 			return &meteredComparison{step, step.Args()[0], step.Args()[1], compare}, nil
 		}
 		return &meteredCall{step, m}, nil
+	case interpreter.InterpretableConstructor:
+		return &meteredConstructor{step, m}, nil
 	default:
 		return &meteredStep{step, m}, nil
 	}
@@ -110,6 +115,22 @@ func (s *meteredStep) Eval(vars interpreter.Activation) ref.Val {
 	return s.Exec(interpreter.AsFrame(vars))
 }
 
+// meteredConstructor makes a list or a map.
+type meteredConstructor struct {
+	interpreter.InterpretableConstructor
+
+	meter *meter
+}
+
+func (c *meteredConstructor) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	c.meter.spend(newList)
+	return c.meter.result(c.InterpretableConstructor.Exec(frame))
+}
+
+func (c *meteredConstructor) Eval(vars interpreter.Activation) ref.Val {
+	return c.Exec(interpreter.AsFrame(vars))
+}
+
 type meteredAttribute struct {
 	interpreter.InterpretableAttribute
 
@@ -135,7 +156,11 @@ func (c *meteredCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	if c.Function() == operators.In && len(c.Args()) == 2 {
 		c.meter.spend(weight(c.Args()[1].Exec(frame), c.meter.left/comparedElement+1) * comparedElement)
 	}
-	return c.meter.result(c.InterpretableCall.Exec(frame))
+	value := c.InterpretableCall.Exec(frame)
+	if _, ok := value.(traits.Lister); ok && c.Function() == operators.Add {
+		c.meter.spend(newList)
+	}
+	return c.meter.result(value)
 }
 
 func (c *meteredCall) Eval(vars interpreter.Activation) ref.Val {
