@@ -43,6 +43,10 @@ func signing() []phase {
 			after: "cmp rekor.pub cosign.pub",
 		},
 		{
+			line:   "countersign policy show-signers --trusted-root trusted_root.json ghcr.io/org/app:v1",
+			before: "cp root.json trusted_root.json", says: []string{"  key:         sha256:"},
+		},
+		{
 			line: "openssl pkey -pubin -in cosign.pub -outform DER | sha256sum", says: []string{"  -"},
 			after: "countersign policy show-signers " + public + " | " +
 				"grep sha256:$(openssl pkey -pubin -in cosign.pub -outform DER | sha256sum | cut -d' ' -f1)",
