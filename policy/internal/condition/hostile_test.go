@@ -77,8 +77,7 @@ func TestNothingCostsMoreThanItsBound(t *testing.T) {
 	}
 }
 
-// TestOrdinaryConditionsAreWithinTheBounds with an SBOM of ten thousand packages, which is twice as many as large images
-// have.
+// TestOrdinaryConditionsAreWithinTheBounds with an SBOM of ten thousand packages, twice as many as large images have.
 func TestOrdinaryConditionsAreWithinTheBounds(t *testing.T) {
 	packages := &strings.Builder{}
 	for i := range 10_000 {
