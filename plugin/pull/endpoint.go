@@ -27,9 +27,8 @@ func (e *VerifierEndpoint) Answer(ctx context.Context, request socket.PullReques
 	return answer(record), nil
 }
 
-// timeout returns how long a decision may take: less than the verifier waits, in milliseconds. The verifier has to
-// start, and the answer has to reach it, on a node that may be busy; containerd may refuse the pull if the answer is
-// late.
+// timeout returns how long a decision may take, which is less than waits, the milliseconds that the verifier waits. On
+// a busy node it takes time until the answer reaches the verifier; containerd may refuse the pull if it is late.
 func (e *VerifierEndpoint) timeout(waits int64) time.Duration {
 	timeout := e.Timeout()
 	if waits > 0 && waits < timeout.Milliseconds() {

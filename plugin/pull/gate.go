@@ -27,9 +27,8 @@ type Config struct {
 	FindImage func(context.Context, digest.Digest, reference.Named) *policy.Image
 	// Image returns the manifests that this node has of an image, by its config digest.
 	Image policy.ImageFunc
-	// Registry reads images from their registries with the credentials of a request, and with none but those; with nil, it
-	// uses the node's. Fetch fetches the evidence of one manifest now, with the credentials of a request, which may be
-	// nil, or else the node's.
+	// Registry reads images from their registries with these credentials only, or with the node's if they are nil. Fetch
+	// fetches the evidence of one manifest with these credentials, or else with the node's.
 	Registry func(registry.CredentialFunc) fetch.Registry
 	Fetch    func(registry.CredentialFunc) fetch.Func
 	// Lookup returns the evidence that this node stores.
@@ -41,8 +40,8 @@ type Config struct {
 	// Audit reports whether the namespace, or some namespace, is in audit mode, and NoIdentity whether it accepts
 	// signatures that name no repository: the gate must not refuse what one namespace admits.
 	Audit, NoIdentity func(namespace string) bool
-	// Trace is called at the beginning of each decision, and the function that it returns at its end. The context is that
-	// of the other functions, some of which may continue after the end. It may be nil.
+	// Trace is called at the beginning of each decision, and the function that it returns at the end. The context that it
+	// returns is passed to the other functions, of which some may continue after the end. Trace may be nil.
 	Trace func(context.Context, Request) (context.Context, func(audit.Pull))
 	// Panicked is called for each panic. A panic never refuses a pull.
 	Panicked policy.PanicFunc

@@ -66,7 +66,7 @@ const (
 	unsettled = 8
 )
 
-// tried counts attempts without the kubelet.
+// tried counts the containers that were created through the CRI, without the kubelet, by their result.
 type tried struct {
 	admitted, refused, absent int
 	// others are other errors, by their text.

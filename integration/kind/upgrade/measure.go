@@ -21,19 +21,20 @@ type row struct {
 	step   step
 	took   time.Duration
 	starts map[string]int
-	// pods are the ones of each image, and ran the signed ones that run, and the containers of unsigned ones that ran.
+	// pods counts the pods of each image. ran counts the signed pods that run, and the containers of unsigned pods that
+	// ran.
 	pods, ran map[string]int
-	// temporary are refusals of signed pods that ended, and wrong the final ones, by their text.
+	// temporary counts refusals of signed pods that a retry ended, and wrong those that stayed, by their text.
 	temporary int
 	wrong     map[string]int
-	// refused are unsigned pods that were refused because they are unsigned.
+	// refused counts the unsigned pods that were refused as unsigned.
 	refused int
-	// unchecked are containers that run without a decision, and admitted are decisions to admit the unsigned image.
+	// unchecked counts containers that run without a decision, and admitted decisions that admit the unsigned image.
 	unchecked, admitted int
 	tried               tried
 }
 
-// measure makes a change while pods are created, and counts what became of them.
+// measure changes the cluster while pods are created, and counts how many of them ran, were refused, and waited.
 func measure(ctx context.Context, label string, step step, c churn) (row, error) {
 	r := row{
 		step: step, starts: map[string]int{}, pods: map[string]int{}, ran: map[string]int{}, wrong: map[string]int{},
@@ -99,8 +100,8 @@ func podsOf(ctx context.Context, step string) ([]pod, error) {
 	return list.Items, json.Unmarshal([]byte(text), &list)
 }
 
-// inProgress returns the pods that have not come to their end: a signed one runs, and an unsigned one is refused
-// because it is unsigned.
+// inProgress returns the pods that are not in their final state: a signed pod runs, and an unsigned pod is refused as
+// unsigned.
 func inProgress(pods []pod) []pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(p pod) bool {
 		return p.runs() || p.Metadata.Labels["image"] == unsigned && strings.Contains(p.waits(), "(unsigned)")

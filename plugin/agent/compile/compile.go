@@ -25,7 +25,7 @@ type Document struct {
 	// JSON is the document in the format of containers-policy.json(5). It is nil if none is needed: another document
 	// says the same.
 	JSON []byte
-	// Problems are what is not in force as it is written, by the name of the policy.
+	// Problems describe the parts of policies that are not in force as written, by the name of the policy.
 	Problems map[string][]Problem
 }
 

@@ -1,6 +1,6 @@
 package compile
 
-// Reason is why a policy is not in force as it is written. It is the reason of the condition in the policy's status.
+// Reason says why a policy is not in force as written. It is the reason of the condition in the policy's status.
 type Reason string
 
 // The reasons.
@@ -15,7 +15,7 @@ const (
 	InvalidSelector Reason = "InvalidSelector"
 )
 
-// Problem is what is not in force as it is written.
+// Problem describes a part of a policy that is not in force as written.
 type Problem struct {
 	Reason Reason
 	// Scope is the scope that the problem is about. It is empty if it is about the whole policy.

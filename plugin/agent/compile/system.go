@@ -59,12 +59,12 @@ func (s system) with(added scopes) ([]byte, error) {
 		Transports map[string]scopes `json:"transports"`
 	}{s.defaults, transports})
 	if err != nil {
-		return nil, fmt.Errorf("writing a document: %w", err)
+		return nil, fmt.Errorf("encoding a document: %w", err)
 	}
 	return document.Bytes(), nil
 }
 
-// demand is what a list of requirements comes to.
+// demand summarizes a list of requirements.
 type demand struct {
 	// accepts: no signature is needed. rejects: no image is admitted.
 	accepts, rejects bool

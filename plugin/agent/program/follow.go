@@ -65,7 +65,7 @@ func (f *follower) pass(ctx context.Context) {
 		outcome, err = f.reconciler.Reconcile(ctx, objects)
 	}
 	if err != nil && ctx.Err() == nil {
-		f.log.ErrorContext(ctx, "documents are not all written", "error", err)
+		f.log.ErrorContext(ctx, "some documents could not be written", "error", err)
 	}
 	f.logProblems(ctx, outcome.Problems)
 	f.ready.Store(err == nil)
@@ -80,7 +80,7 @@ func (f *follower) logProblems(ctx context.Context, problems []reconcile.Problem
 	for _, problem := range problems {
 		now[problem] = true
 		if !f.said[problem] {
-			f.log.WarnContext(ctx, "a document is not the one that the policies ask for",
+			f.log.WarnContext(ctx, "a document differs from what the policies require",
 				"namespace", problem.Namespace, "reason", problem.Reason, "message", problem.Message)
 			f.event(problem.Reason, problem.Message)
 		}
@@ -88,7 +88,7 @@ func (f *follower) logProblems(ctx context.Context, problems []reconcile.Problem
 	f.said = now
 }
 
-var errNotReady = errors.New("documents are not all written; the log says why")
+var errNotReady = errors.New("some documents could not be written; the log says why")
 
 // check answers /readyz.
 func (f *follower) check(*http.Request) error {

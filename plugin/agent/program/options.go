@@ -69,7 +69,7 @@ func (o options) check() error {
 		all = append(all, fmt.Errorf("--node-name %q: %s", o.nodeName, strings.Join(wrong, "; ")))
 	}
 	if o.namespace == "" {
-		all = append(all, errors.New("--leader-election-namespace is not set, and there is no pod to take it from"))
+		all = append(all, errors.New("--leader-election-namespace is not set, and the agent does not run in a pod"))
 	}
 	for name, path := range map[string]string{
 		"directory": o.directory, "cluster-document": o.clusterDocument, "system-policy": o.systemPolicy,

@@ -126,7 +126,7 @@ func reporters(to manager.Manager, o options, documents *follower, log *slog.Log
 	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, o.namespace, "countersign-agent",
 		resourcelock.ResourceLockConfig{Identity: o.nodeName}, configuration, renewTimeout)
 	if err != nil {
-		return statuses{}, fmt.Errorf("preparing the lease: %w", err)
+		return statuses{}, fmt.Errorf("preparing the leader election lease: %w", err)
 	}
 	s := statuses{
 		node: report.NewNode(o.nodeName, api, api, log),

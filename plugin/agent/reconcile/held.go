@@ -24,12 +24,13 @@ type held struct {
 	crds map[Kind]types.UID
 }
 
-// update takes the policies of a cache. What is there counts; what is not is held unless it is confirmed to be deleted.
+// update replaces the held policies by those of a cache. A policy that is not in the cache is held until the API server
+// confirms that it is deleted.
 func (h *held) update(ctx context.Context, present map[ID]obeyed, namespaces []ID, confirm Confirm) {
 	absent := slices.Concat(namespaces, h.missing(present))
 	h.absent = map[ID]string{}
 	var confirmed Confirmation
-	// A CRD that is created again has no policies at first. So only the first one of a kind costs a request.
+	// A CRD that is created again has no policies at first, so the first policy of a kind is the time to look for it.
 	if len(absent) > 0 || len(h.crds) == 0 || h.firstOfKind(present) {
 		var err error
 		if confirmed, err = confirm(ctx, absent); err != nil {

@@ -18,7 +18,7 @@ const (
 	notPreviewed = "NotPreviewed"
 )
 
-// Problem is why a document is not the one that the policies ask for.
+// Problem is a reason why a document differs from what the policies require.
 type Problem struct {
 	// Namespace is that of the document. It is empty for the cluster's document, and for what concerns all documents.
 	Namespace, Reason, Message string
@@ -66,7 +66,7 @@ func (p *pass) outcome(present map[ID]obeyed) Outcome {
 	return o
 }
 
-// wrong returns the namespaces whose documents are not those that the policies ask for.
+// wrong returns the namespaces whose documents differ from what the policies require.
 func (p *pass) wrong() map[string]bool {
 	wrong := maps.Clone(p.frozen)
 	for _, problem := range p.problems {

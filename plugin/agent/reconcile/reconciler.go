@@ -39,7 +39,7 @@ type Reconciler struct {
 	// documents are those of the namespaces, as they were last compiled.
 	documents  map[string]document
 	namespaces map[string]Namespace
-	// placeholder: kube-system has a document only because otherwise the directory would be empty.
+	// placeholder reports that kube-system has a document only because the directory would be empty otherwise.
 	placeholder bool
 	// generations are those of the policies that are obeyed.
 	generations map[ID]int64
@@ -52,7 +52,7 @@ type document struct {
 	// hash is that of the content, or "" if the namespace needs no document.
 	hash     string
 	problems map[string][]compile.Problem
-	// written: the document on disk is this one.
+	// written reports whether this document is the one on disk.
 	written bool
 }
 
@@ -72,8 +72,8 @@ func New(config Config) *Reconciler {
 	return r
 }
 
-// Reconcile writes what the objects ask for. After an error the documents on disk are those of before, or in part those
-// asked for, and the caller tries again.
+// Reconcile writes the documents that the objects require. After an error, each document on disk is the earlier one or
+// the required one, and the caller retries.
 func (r *Reconciler) Reconcile(ctx context.Context, objects Objects) (Outcome, error) {
 	present := objects.present()
 	namespaces := map[string]Namespace{}
@@ -103,7 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, objects Objects) (Outcome, e
 	return p.outcome(present), err
 }
 
-// prepare makes a compiler, unless the system policy and the policies of the cluster are those of before.
+// prepare makes a compiler if the system policy or the policies of the cluster have changed.
 func (r *Reconciler) prepare(cluster []ID) error {
 	raw, err := r.config.SystemPolicy()
 	if err != nil {
@@ -133,7 +133,7 @@ func (r *Reconciler) prepare(cluster []ID) error {
 	return nil
 }
 
-var errFrozen = errors.New("policies of the cluster are not there, and it is not known what they said")
+var errFrozen = errors.New("policies of the cluster are missing, and their content is not known")
 
 // run writes documents.
 func (p *pass) run() error {

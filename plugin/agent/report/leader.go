@@ -77,7 +77,7 @@ func (l *Leader) Start(ctx context.Context) error {
 			Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: l.lead, OnStoppedLeading: func() {}},
 		})
 		if err != nil {
-			return fmt.Errorf("being a candidate: %w", err)
+			return fmt.Errorf("taking part in the leader election: %w", err)
 		}
 		elector.Run(ctx)
 	}
@@ -89,7 +89,7 @@ func (l *Leader) lead(ctx context.Context) {
 	l.log.InfoContext(ctx, "this agent writes the statuses of policies")
 	for {
 		if err := l.sum(ctx); err != nil && ctx.Err() == nil {
-			l.log.WarnContext(ctx, "the statuses of policies are not all written", "error", err)
+			l.log.WarnContext(ctx, "some statuses of policies could not be written", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -18,8 +18,8 @@ import (
 	"github.com/countersign/countersign/policy/text"
 )
 
-// interval is the shortest time between two statuses of a node. As much again is added at random, so that the nodes of
-// a cluster do not write at once.
+// interval is the minimum time between two writes of a node's status. A random part of the same length is added, so
+// that the nodes of a cluster do not all write at the same moment.
 const interval = 10 * time.Second
 
 // Limits of a node's status, which are those of its CRD.
@@ -42,7 +42,7 @@ type Node struct {
 	written *v1alpha1.NodePolicyReport
 }
 
-// NewNode returns what writes the status of a node.
+// NewNode returns a Node that writes the status of the node with that name.
 func NewNode(name string, reader client.Reader, writer client.Writer, log *slog.Logger) *Node {
 	return &Node{name: name, reader: reader, writer: writer, log: log}
 }
@@ -69,7 +69,7 @@ func (n *Node) Start(ctx context.Context) error {
 			continue
 		}
 		if err := n.write(ctx, Status(*outcome)); err != nil && ctx.Err() == nil {
-			n.log.WarnContext(ctx, "the status of this node is not written", "error", err)
+			n.log.WarnContext(ctx, "the status of this node could not be written", "error", err)
 		}
 	}
 }

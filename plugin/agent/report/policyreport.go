@@ -97,7 +97,7 @@ func (r *Reports) Start(ctx context.Context) error {
 				continue // The kind is not installed, or the namespace is gone.
 			}
 			if err != nil && ctx.Err() == nil {
-				r.log.WarnContext(ctx, "a report is not written", "namespace", namespace, "error", err)
+				r.log.WarnContext(ctx, "a policy report could not be written", "namespace", namespace, "error", err)
 			}
 		}
 	}

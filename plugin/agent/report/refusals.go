@@ -16,16 +16,16 @@ import (
 const (
 	// retryFeed is how long the agent waits when the daemon does not answer.
 	retryFeed = 5 * time.Second
-	// repeat is how often the same refusal becomes an event again.
+	// repeat is the minimum time between two events about the same refusal.
 	repeat = 10 * time.Minute
-	// perNamespace is how many events a namespace gets in that time, and maxRemembered how many of all are remembered.
+	// perNamespace limits the events of a namespace in that time, and maxRemembered the refusals that are remembered.
 	perNamespace  = 50
 	maxRemembered = 10000
 	// maxNote limits the text of an event.
 	maxNote = 300
 )
 
-// Refusals makes events of pods of what the daemon refuses, and passes it on.
+// Refusals creates an event on the pod for each refusal that the daemon reports, and passes the refusal on.
 type Refusals struct {
 	next     func(context.Context) ([]socket.DeniedRequest, error)
 	recorder events.EventRecorder
@@ -34,7 +34,7 @@ type Refusals struct {
 	limiter  limiter
 }
 
-// NewRefusals returns what makes events. next waits for refusals; also takes each one.
+// NewRefusals returns a Refusals. next waits for new refusals; also is called with each of them.
 func NewRefusals(
 	next func(context.Context) ([]socket.DeniedRequest, error), recorder events.EventRecorder,
 	also func(socket.DeniedRequest), log *slog.Logger,
@@ -45,7 +45,7 @@ func NewRefusals(
 // NeedLeaderElection reports that every agent runs it.
 func (r *Refusals) NeedLeaderElection() bool { return false }
 
-// Start makes events until the context ends.
+// Start creates events until the context ends.
 func (r *Refusals) Start(ctx context.Context) error {
 	answers := true
 	for ctx.Err() == nil {
@@ -68,7 +68,7 @@ func (r *Refusals) Start(ctx context.Context) error {
 	return nil
 }
 
-// event makes an event. Its text is the daemon's for the pod's author.
+// event creates the event of a refusal. Its text is what the daemon tells the author of the pod.
 func (r *Refusals) event(refusal socket.DeniedRequest) {
 	if refusal.PodUID == "" || !r.limiter.allow(refusal, time.Now()) {
 		return
@@ -83,7 +83,7 @@ func (r *Refusals) event(refusal socket.DeniedRequest) {
 	r.recorder.Eventf(pod, nil, kind, reason, "CreateContainer", "%s", text.Shorten(refusal.Message, maxNote))
 }
 
-// limiter limits events: the kubelet tries again and again, and tenants make as many pods as they like. Its zero value
+// limiter limits events: the kubelet retries refused containers, and tenants can create many pods. Its zero value
 // is usable.
 type limiter struct {
 	since   time.Time

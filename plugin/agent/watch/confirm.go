@@ -72,7 +72,7 @@ func gone(
 		object.SetGroupVersionKind(kindOf(kind))
 		err := api.Get(ctx, client.ObjectKey{Namespace: id.Namespace, Name: id.Name}, object)
 		if err != nil && !apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("asking for %s %s: %w", kind, id.Name, err)
+			return nil, fmt.Errorf("getting %s %s: %w", kind, id.Name, err)
 		}
 		absent[id] = err != nil
 	}
@@ -116,7 +116,7 @@ func crd(ctx context.Context, api client.Reader, name string) (types.UID, error)
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("asking for the CRD %s: %w", name, err)
+		return "", fmt.Errorf("getting the CRD %s: %w", name, err)
 	}
 	return object.UID, nil
 }

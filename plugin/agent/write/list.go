@@ -41,7 +41,7 @@ func readList(path string) (list, error) {
 		return list{}, fmt.Errorf("%s: %w", path, err)
 	}
 	if read.Version != listVersion || read.Files == nil {
-		return list{}, fmt.Errorf("%s has version %d, and this agent knows version %d", path, read.Version, listVersion)
+		return list{}, fmt.Errorf("%s has format version %d; this agent reads version %d", path, read.Version, listVersion)
 	}
 	return read, nil
 }

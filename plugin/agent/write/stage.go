@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// parallel is how many files are written at once: what takes the time is waiting for the disk, which makes several
-// files durable as fast as one.
+// parallel is how many files are written at a time. Most of the time is spent in fsync, and a disk syncs several files
+// in the time of one.
 const parallel = 16
 
-// staged are documents that are being written under other names.
+// staged are documents that are being written to temporary files.
 type staged struct {
 	slots   chan struct{}
 	running sync.WaitGroup
@@ -26,9 +26,9 @@ type staged struct {
 
 func newStaged() *staged { return &staged{slots: make(chan struct{}, parallel)} }
 
-// Stage begins to write the document of a namespace, under another name. [Writer.Apply] waits until it is durable, and
-// puts it in place together with all that were staged. Few of them are in memory at a time. A namespace is
-// staged once.
+// Stage starts to write the document of a namespace to a temporary file. [Writer.Apply] waits until all staged files
+// are synced, and then renames them. Stage waits while many files are being written, so that few documents are in
+// memory. Before an Apply, a namespace is staged at most once.
 func (w *Writer) Stage(namespace string, document Document) {
 	s := w.staged
 	s.slots <- struct{}{}
@@ -60,7 +60,8 @@ func (s *staged) add(planned *step, conflict *Conflict, err error) {
 	}
 }
 
-// wait returns the steps to take when all documents are durable. The error is about those that are not.
+// wait waits until all files are synced, and returns the steps that put them in place. The error is about those that
+// could not be written.
 func (s *staged) wait() (steps, error) {
 	s.running.Wait()
 	if s.more > 0 {
@@ -78,4 +79,4 @@ func (s *staged) discard() {
 	}
 }
 
-var errChanged = errors.New("somebody else has changed it in this moment")
+var errChanged = errors.New("another process has just changed it")

@@ -132,9 +132,9 @@ func (w *Writer) Read(namespace string) ([]byte, error) {
 	return nil, nil
 }
 
-// Apply puts documents in place that were staged, and writes and removes those of the change. Conflicts are no error:
-// everything else is written. After an error about a document of a namespace the others are in place, and nothing is
-// removed.
+// Apply puts the staged documents in place, and writes and removes those of the change. A conflict is not an error: the
+// other documents are written. After an error about the document of a namespace, those of other namespaces are in
+// place, and nothing is removed.
 func (w *Writer) Apply(change Change) ([]Conflict, error) {
 	for namespace, document := range change.Namespaces {
 		w.Stage(namespace, document)
@@ -157,7 +157,8 @@ func (w *Writer) Apply(change Change) ([]Conflict, error) {
 	return staged.conflicts, err
 }
 
-// takeAll puts documents in place and removes others. The list of files is on disk before, and after.
+// takeAll puts documents in place and removes others. It writes the list of files before, with the old and the new
+// hashes, and after, with the new ones.
 func (w *Writer) takeAll(ready steps) error {
 	if len(ready.all()) == 0 {
 		return nil
@@ -176,7 +177,7 @@ func (w *Writer) takeAll(ready steps) error {
 	return nil
 }
 
-// take puts in place or removes the files of one phase, and makes that durable.
+// take renames into place or removes the files of one phase, and syncs their directories.
 func (w *Writer) take(phase []step) error {
 	var failed []error
 	directories := map[string]bool{}

@@ -225,7 +225,8 @@ func TestAFileThatChangesWhileItsDocumentIsWrittenStays(t *testing.T) {
 	}
 }
 
-// editOnce writes a file when the list of files is recorded: then every document was compared.
+// editOnce returns a hook that writes a file once, when the list of files is recorded: every document has been compared
+// by then.
 func editOnce(path, state string) func(string) {
 	var once sync.Once
 	return func(operation string) {

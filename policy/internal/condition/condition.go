@@ -35,7 +35,7 @@ type Condition struct {
 
 // Error is an error in an expression.
 type Error struct {
-	// Line is counted from 1, and Column in characters from 1.
+	// Line and Column are counted from 1; columns are characters.
 	Line, Column int
 	Problem      string
 }

@@ -139,7 +139,7 @@ func optionalText(leaf *x509.Certificate, number int) (string, error) {
 		}
 		// x509 refuses certificates that have an extension twice, but not every caller may have parsed the certificate.
 		if text != "" {
-			return "", errors.New("it is there twice")
+			return "", errors.New("it occurs twice")
 		}
 		var err error
 		if text, err = parseText(extension.Value); err != nil {

@@ -2,9 +2,9 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// NodePolicyStatus is which policies one node obeys. Its name is the name of the node, whose agent writes it; nobody
-// else edits it. From these objects, one agent sums up the status of each policy: if every node wrote the status of
-// every policy, each change would cost the API server as many writes as there are nodes, on one object.
+// NodePolicyStatus reports which policies one node obeys. It has the name of the node, and only the agent of that node
+// writes it. From these objects, one agent sums up the status of each policy: if every node wrote the status of every
+// policy, each change would cost the API server as many writes as there are nodes, on one object.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=nodepolicystatuses,scope=Cluster
@@ -16,7 +16,7 @@ type NodePolicyStatus struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// status is which policies the node obeys.
+	// status reports which policies the node obeys.
 	// +optional
 	Status NodePolicyReport `json:"status,omitempty"`
 }
@@ -30,16 +30,16 @@ type NodePolicyStatusList struct {
 	Items           []NodePolicyStatus `json:"items"`
 }
 
-// NodePolicyReport is which policies a node obeys. It changes only with the policies, so an agent that has nothing new
-// to say writes nothing.
+// NodePolicyReport lists the policies that a node obeys. It changes only with the policies, so an agent without news
+// writes nothing.
 type NodePolicyReport struct {
 	// policies is a hash of the policies that the node obeys, with their generations. It equals the hash of the policies
-	// of the cluster if the node obeys all of them as they are now.
+	// of the cluster if the node obeys the current generation of each.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Policies string `json:"policies,omitempty"`
-	// behind are the policies that the node does not obey as they are now, or a part of them if there are many; truncated
-	// is true then.
+	// behind are the policies of which the node does not obey the current generation. If there are too many, some are
+	// left out, and truncated is true.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -53,7 +53,7 @@ type NodePolicyReport struct {
 	// problemCount is the number of problems, of which the first are listed.
 	// +optional
 	ProblemCount int32 `json:"problemCount,omitempty"`
-	// problems are why documents on the node are not those that the policies ask for.
+	// problems are the reasons why documents on the node differ from what the policies require.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
@@ -75,13 +75,13 @@ type PolicyGeneration struct {
 	Generation int64 `json:"generation,omitempty"`
 }
 
-// NodePolicyProblem is why a document on a node is not the one that the policies ask for.
+// NodePolicyProblem is a reason why a document on a node differs from what the policies require.
 type NodePolicyProblem struct {
 	// namespace is the namespace of the document. It is empty for the document of namespaces without one of their own.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
-	// reason is why, in one word.
+	// reason is the kind of the problem, in one word.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`

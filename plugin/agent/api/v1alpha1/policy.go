@@ -21,7 +21,7 @@ type ImagePolicy struct {
 	// spec is what the policy requires of which images.
 	// +required
 	Spec ImagePolicySpec `json:"spec"`
-	// status is what became of the policy.
+	// status is the observed state of the policy.
 	// +optional
 	Status PolicyStatus `json:"status,omitempty"`
 }
@@ -54,7 +54,7 @@ type ClusterImagePolicy struct {
 	// spec is what the policy requires of which images in which namespaces.
 	// +required
 	Spec ClusterImagePolicySpec `json:"spec"`
-	// status is what became of the policy.
+	// status is the observed state of the policy.
 	// +optional
 	Status PolicyStatus `json:"status,omitempty"`
 }
@@ -119,21 +119,21 @@ type ClusterImagePolicySpec struct {
 // +kubebuilder:validation:XValidation:rule="!self.contains('/') || self.matches('^[^/]+(/[a-z0-9]+((\\\\.|_|__|-+)[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[a-z0-9]+:[a-f0-9]+)?$')",message="a repository is in lower case, with path elements of letters, digits and single separators"
 type ImageScope string
 
-// PolicyStatus is what became of a policy.
+// PolicyStatus is the observed state of a policy.
 type PolicyStatus struct {
 	// conditions: Ready is True if the policy is in force as written; else its message says what is not.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// nodes is how many nodes obey the policy as it is now.
+	// nodes counts the nodes that obey the current generation of the policy.
 	// +optional
 	Nodes *PolicyNodes `json:"nodes,omitempty"`
 }
 
-// PolicyNodes is how many nodes obey a policy.
+// PolicyNodes counts the nodes that obey a policy.
 type PolicyNodes struct {
-	// current is the number of nodes that obey the policy as it is now.
+	// current is the number of nodes that obey the current generation of the policy.
 	// +optional
 	Current int32 `json:"current,omitempty"`
 	// total is the number of nodes that report which policies they obey.
