@@ -57,6 +57,7 @@ func textsOf(t *testing.T, path string) (texts []string) {
 
 // drawn draws the dashboard while a node works: for a few rounds, or five minutes of them for the docs.
 func (p *prometheus) drawn(t *testing.T, on *work) {
+	t.Helper()
 	path, began := filepath.Join(t.TempDir(), "dashboard.svg"), time.Now()
 	more := func(round int) bool { return round < 2 }
 	if os.Getenv("COUNTERSIGN_UPDATE_DOCS") != "" {
