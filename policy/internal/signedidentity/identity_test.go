@@ -71,7 +71,7 @@ func accepted() map[string]struct {
 		},
 		"a mirrored repository":        {mirrored, "mirror.example/hub/library/app:v1", "docker.io/library/app", true},
 		"the mirror's own name":        {mirrored, "mirror.example/hub/app:v1", "mirror.example/hub/app", false},
-		"a name that only begins so":   {mirrored, "mirror.example/hubs/app:v1", "docker.io/s/app", false},
+		"a name that only begins so":   {mirrored, "mirror.example/hubs/app:v1", "docker.ios/app", false},
 		"an image that is no mirror's": {mirrored, "a.example/app:v1", "a.example/app", true},
 		"a mirror whose name is invalid": {
 			remap(signedidentity.RemapRepository, "a.example", "a b"), "a.example/app:v1", "a b/app", false,
