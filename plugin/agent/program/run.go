@@ -74,7 +74,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		return fmt.Errorf("reading how to reach the API server: %w", err)
 	}
 	configuration.QPS, configuration.Burst = requestRate, requestBurst
-	joined, err := newManager(configuration, o)
+	joined, err := newManager(configuration, o, log)
 	if err != nil {
 		return fmt.Errorf("preparing the client of the API server: %w", err)
 	}
@@ -152,13 +152,13 @@ func apiServer(kubeconfig string) (*rest.Config, error) {
 }
 
 //nolint:ireturn // It is the library's.
-func newManager(configuration *rest.Config, o options) (manager.Manager, error) {
+func newManager(configuration *rest.Config, o options, log *slog.Logger) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
 	return manager.New(configuration, manager.Options{
-		Scheme: scheme, Cache: watch.Options(), Metrics: metricsserver.Options{BindAddress: o.metricsAddress},
+		Scheme: scheme, Cache: watch.Options(log), Metrics: metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress: o.probeAddress,
 	})
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"time"
 
@@ -14,19 +15,25 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
-// NewInformer is [toolscache.NewSharedIndexInformer] with a client that notices when revisions go back.
+// Informers makes informers.
+type Informers struct{ Log *slog.Logger }
+
+// New is [toolscache.NewSharedIndexInformer] with a client that notices when revisions go back, and that asks an API
+// server which does not answer more often than client-go does.
 //
 //nolint:ireturn // It is the library's.
-func NewInformer(
+func (i Informers) New(
 	client toolscache.ListerWatcher, example runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
+	log := i.Log.With("kind", fmt.Sprintf("%T", example))
 	return toolscache.NewSharedIndexInformer(
-		rewindable{toolscache.ToListerWatcherWithContext(client)}, example, resync, indexers)
+		rewindable{toolscache.ToListerWatcherWithContext(client), log}, example, resync, indexers)
 }
 
 // rewindable lists consistently, and does not watch from a revision in the future.
 type rewindable struct {
 	client toolscache.ListerWatcherWithContext
+	log    *slog.Logger
 }
 
 // IsWatchListSemanticsUnSupported keeps the reflector from replacing lists by watches, whose first revision is not
@@ -45,12 +52,13 @@ func (r rewindable) Watch(options metav1.ListOptions) (apiwatch.Interface, error
 //nolint:ireturn // As above.
 func (r rewindable) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	options.ResourceVersion, options.ResourceVersionMatch = "", ""
-	return r.client.ListWithContext(ctx, options)
+	return r.list(ctx, options)
 }
 
 //nolint:ireturn // As above.
 func (r rewindable) WatchWithContext(ctx context.Context, options metav1.ListOptions) (apiwatch.Interface, error) {
-	listed, err := r.client.ListWithContext(ctx, metav1.ListOptions{Limit: 1})
+	// A watch that fails is not tried again here: etcd may have been restored in the meantime.
+	listed, err := r.list(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"sync"
 	"testing"
@@ -26,12 +27,19 @@ type server struct {
 	// listed are the revisions with which lists were asked for.
 	listed  []string
 	watches []*apiwatch.FakeWatcher
+	// down is the error of every request, if there is one; failed counts these requests.
+	down   error
+	failed int
 }
 
 //nolint:ireturn // It is the library's interface.
 func (s *server) List(options metav1.ListOptions) (runtime.Object, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if s.down != nil {
+		s.failed++
+		return nil, s.down
+	}
 	s.listed = append(s.listed, options.ResourceVersion)
 	list := &v1alpha1.ImagePolicyList{ListMeta: metav1.ListMeta{ResourceVersion: strconv.Itoa(s.revision)}}
 	for _, name := range s.names {
@@ -44,8 +52,17 @@ func (s *server) List(options metav1.ListOptions) (runtime.Object, error) {
 func (s *server) Watch(metav1.ListOptions) (apiwatch.Interface, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if s.down != nil {
+		s.failed++
+		return nil, s.down
+	}
 	s.watches = append(s.watches, apiwatch.NewFake())
 	return s.watches[len(s.watches)-1], nil
+}
+
+//nolint:ireturn // It is the library's.
+func newInformer(api *server) toolscache.SharedIndexInformer {
+	return watch.Informers{Log: slog.New(slog.DiscardHandler)}.New(api, &v1alpha1.ImagePolicy{}, 0, toolscache.Indexers{})
 }
 
 // restore goes back to an earlier revision, which ends all watches.
@@ -53,6 +70,17 @@ func (s *server) restore(revision int, names ...string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.revision, s.names = revision, names
+	for _, watching := range s.watches {
+		watching.Stop()
+	}
+	s.watches = nil
+}
+
+// fail has every request fail from now on, or none.
+func (s *server) fail(err error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.down = err
 	for _, watching := range s.watches {
 		watching.Stop()
 	}
@@ -71,7 +99,7 @@ func TestAnEtcdThatWasRestored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := &server{revision: 10, names: []string{"a", "b"}}
-				informer := watch.NewInformer(api, &v1alpha1.ImagePolicy{}, 0, toolscache.Indexers{})
+				informer := newInformer(api)
 				ctx, stop := context.WithCancel(t.Context())
 				var running sync.WaitGroup
 				running.Go(func() { informer.RunWithContext(ctx) })

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,8 +20,8 @@ import (
 const retryKind = 2 * time.Second
 
 // Options configures a cache for a [Source].
-func Options() cache.Options {
-	return cache.Options{NewInformer: NewInformer, DefaultTransform: strip}
+func Options(log *slog.Logger) cache.Options {
+	return cache.Options{NewInformer: Informers{log}.New, DefaultTransform: strip}
 }
 
 // strip removes what the agent does not need, before it is stored.
