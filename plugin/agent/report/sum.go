@@ -26,9 +26,8 @@ func compareNames(a, b string) int { return strings.Compare(a, b) }
 // remembered is how many earlier sets of policies are known.
 const remembered = 256
 
-// History derives from the hash in a node's status which policies the node obeys. It numbers the sets of policies that
-// this agent has seen, and records for each policy the first set that contains its current generation. Its zero value
-// is usable.
+// History tells which policies a node obeys from the hash in its status: each set of policies that this agent has seen
+// has a number, and each policy the number of the set in which it became as it is. Its zero value is usable.
 type History struct {
 	last    int
 	numbers map[string]int
@@ -42,7 +41,7 @@ type since struct {
 	number     int
 }
 
-// Observe records the current policies of the cluster, with their generations.
+// Observe takes the policies that are there.
 func (h *History) Observe(policies map[reconcile.ID]int64) {
 	if h.numbers == nil {
 		h.numbers, h.since, h.nodes = map[string]int{}, map[reconcile.ID]since{}, map[string]int{}
@@ -62,40 +61,62 @@ func (h *History) Observe(policies map[reconcile.ID]int64) {
 	maps.DeleteFunc(h.numbers, func(_ string, number int) bool { return number <= h.last-remembered })
 }
 
-// Count returns, for each policy, how many of the nodes obey its current generation.
+// Count returns how many of the nodes obey each policy as it is now. Its time grows with the sum of nodes and policies,
+// not with their product.
 func (h *History) Count(nodes []v1alpha1.NodePolicyStatus) map[reconcile.ID]v1alpha1.PolicyNodes {
-	counts := map[reconcile.ID]int32{}
+	// reached are the numbers of the sets that nodes obey, without the policies that they lack.
+	reached := make([]int, 0, len(nodes))
+	lacks := map[reconcile.ID]int{}
 	seen := map[string]bool{}
 	for _, node := range nodes {
 		seen[node.Name] = true
-		behind := map[string]bool{}
+		number := h.number(node)
+		if node.Status.Truncated {
+			continue
+		}
+		reached = append(reached, number)
+		behind := map[reconcile.ID]bool{}
 		for _, policy := range node.Status.Behind {
-			behind[policy.Namespace+"/"+policy.Name] = true
-		}
-		number, known := h.numbers[node.Status.Policies]
-		switch {
-		case known:
-			h.nodes[node.Name] = number
-		case len(behind) > 0:
-			number = h.last // It obeys what is not listed.
-		default:
-			number = h.nodes[node.Name]
-		}
-		for id, policy := range h.since {
-			if policy.number <= number && !behind[id.Namespace+"/"+id.Name] && !node.Status.Truncated {
-				counts[id]++
+			id := idOf(policy)
+			if known, ok := h.since[id]; ok && known.number <= number && !behind[id] {
+				lacks[id]++
 			}
+			behind[id] = true
 		}
 	}
 	maps.DeleteFunc(h.nodes, func(name string, _ int) bool { return !seen[name] })
-	all := map[reconcile.ID]v1alpha1.PolicyNodes{}
+	slices.Sort(reached)
+	all := make(map[reconcile.ID]v1alpha1.PolicyNodes, len(h.since))
 	total := int32(len(nodes)) //nolint:gosec // It is a number of nodes.
-	for id := range h.since {
+	for id, policy := range h.since {
+		older, _ := slices.BinarySearch(reached, policy.number)
+		current := int32(len(reached) - older - lacks[id]) //nolint:gosec // As above.
 		all[id] = v1alpha1.PolicyNodes{
-			Current: counts[id], Total: total, Summary: fmt.Sprintf("%d/%d", counts[id], total),
+			Current: current, Total: total, Summary: fmt.Sprintf("%d/%d", current, total),
 		}
 	}
 	return all
+}
+
+// number returns the number of the set that a node obeys, but for the policies that its status lists.
+func (h *History) number(node v1alpha1.NodePolicyStatus) int {
+	number, known := h.numbers[node.Status.Policies]
+	switch {
+	case known:
+		h.nodes[node.Name] = number
+		return number
+	case len(node.Status.Behind) > 0:
+		return h.last // It obeys what is not listed.
+	default:
+		return h.nodes[node.Name]
+	}
+}
+
+func idOf(policy v1alpha1.PolicyGeneration) reconcile.ID {
+	if policy.Namespace == "" {
+		return reconcile.ID{Kind: reconcile.ClusterKind, Name: policy.Name}
+	}
+	return reconcile.ID{Kind: reconcile.PolicyKind, Namespace: policy.Namespace, Name: policy.Name}
 }
 
 // maxCondition limits the message of a condition.
