@@ -46,6 +46,13 @@ func (c *Cluster) StopControlPlane(name string) error {
 	return nil
 }
 
+// Pid returns the process ID of a program of the control plane.
+func (c *Cluster) Pid(name string) int {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.controlPlane[name].process.Pid()
+}
+
 // StartControlPlane starts a program of the control plane again. It waits for the API server.
 func (c *Cluster) StartControlPlane(ctx context.Context, name string) error {
 	c.mutex.Lock()

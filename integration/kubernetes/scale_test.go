@@ -25,13 +25,11 @@ import (
 )
 
 // TestManyPolicies measures an agent with as many policies in as many namespaces as the environment variable
-// COUNTERSIGN_AGENT_POLICIES says; docs/kubernetes.md has the figures for 5,000. It compares the memory with its bound.
+// COUNTERSIGN_AGENT_POLICIES says, and what the statuses of COUNTERSIGN_AGENT_NODES nodes cost; docs/kubernetes.md has
+// the figures for 5,000. It compares the memory with its bound.
 func TestManyPolicies(t *testing.T) {
 	t.Parallel()
-	count := 100
-	if text := os.Getenv("COUNTERSIGN_AGENT_POLICIES"); text != "" {
-		count = rig.Must(strconv.Atoi(text))(t)
-	}
+	count := setting(t, "COUNTERSIGN_AGENT_POLICIES")
 	f := newFleet(t)
 	for _, a := range f.agents {
 		a.process.Kill()
@@ -74,6 +72,16 @@ func TestManyPolicies(t *testing.T) {
 	if peak > 150 {
 		t.Errorf("the agent had %d MiB of memory, want at most 150", peak)
 	}
+	f.manyNodes(t, a, setting(t, "COUNTERSIGN_AGENT_NODES"))
+}
+
+// setting returns the number in an environment variable, or a small one.
+func setting(t *testing.T, name string) int {
+	t.Helper()
+	if text := os.Getenv(name); text != "" {
+		return rig.Must(strconv.Atoi(text))(t)
+	}
+	return 100
 }
 
 // documents waits until an agent has written a number of documents, besides those that were there.
