@@ -26,13 +26,14 @@ func (c *Cluster) Apply(ctx context.Context, objects ...any) error {
 	return err
 }
 
-// Check has the API server validate an object, without creating it.
-func (c *Cluster) Check(ctx context.Context, object any) error {
+// Check has the API server validate an object, without creating it. arguments are further ones of kubectl create.
+func (c *Cluster) Check(ctx context.Context, object any, arguments ...string) error {
 	raw, err := json.Marshal(object)
 	if err != nil {
 		return fmt.Errorf("validating an object: %w", err)
 	}
-	_, err = c.kubectl(ctx, bytes.NewBuffer(raw), "create", "--dry-run=server", "-f", "-")
+	arguments = append([]string{"create", "--dry-run=server", "-f", "-"}, arguments...)
+	_, err = c.kubectl(ctx, bytes.NewBuffer(raw), arguments...)
 	return err
 }
 

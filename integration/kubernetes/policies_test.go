@@ -29,18 +29,23 @@ func rooted(kind, field string, value object) object {
 	return object{"rootOfTrust": root}
 }
 
-func withKey() object { return rooted("PublicKey", "publicKey", object{"keyData": base64ed("key")}) }
+func withKey() object {
+	return rooted("PublicKey", "publicKey", object{"keyData": base64ed(publicKey)})
+}
 
 func base64ed(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
 func fulcio(issuer, address string) object {
 	return rooted("FulcioCAWithRekor", "fulcioCAWithRekor", object{
-		"fulcioCAData": base64ed("ca"), "rekorKeyData": base64ed("key"),
+		"fulcioCAData": base64ed(certificate), "rekorKeyData": base64ed(publicKey),
 		"fulcioSubject": object{"oidcIssuer": issuer, "signedEmail": address},
 	})
 }
 
-const certificate = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
+const (
+	certificate = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
+	publicKey   = "-----BEGIN PUBLIC KEY-----\nMFk=\n-----END PUBLIC KEY-----\n"
+)
 
 func pki(roots string, subject object) object {
 	return rooted("PKI", "pki", object{"caRootsData": base64ed(roots), "pkiCertificateSubject": subject})
@@ -97,6 +102,7 @@ func TestTheAPIServerChecksPolicies(t *testing.T) {
 			}
 		})
 	}
+	t.Run("as OpenShift's does", l.decidesAsOpenShift)
 	t.Run("kubectl explains the fields", func(t *testing.T) {
 		text := rig.Must(l.cluster.Kubectl(t.Context(), "explain", "imagepolicy.spec.policy.rootOfTrust"))(t)
 		if !strings.Contains(text, "who has to sign an image") {
@@ -107,7 +113,7 @@ func TestTheAPIServerChecksPolicies(t *testing.T) {
 
 func acceptedPolicies() map[string]object {
 	key := withKey()
-	keys := object{"keyDatas": []string{base64ed("a"), base64ed("b")}}
+	keys := object{"keyDatas": []string{base64ed(publicKey), base64ed("a comment\r\n" + publicKey)}}
 	remapped := object{"prefix": "example.com:5000", "signedPrefix": "mirror.com"}
 	return map[string]object{
 		"a host":                      imagePolicy(key, "example.com"),
@@ -166,8 +172,17 @@ func refusedPolicies() map[string]refusedPolicy {
 		"an unknown type":          policy(rooted("Magic", "", nil), "Unsupported value"),
 		"a type without its field": policy(rooted("PublicKey", "", nil), "publicKey is required when policyType is"),
 		"Fulcio without its field": policy(rooted("FulcioCAWithRekor", "", nil), "fulcioCAWithRekor is required"),
-		"a field of another type": policy(rooted("Accept", "publicKey", object{"keyData": base64ed("key")}),
+		"a field of another type": policy(rooted("Accept", "publicKey", object{"keyData": base64ed(publicKey)}),
 			"publicKey is required when policyType is PublicKey, and forbidden otherwise"),
+		"a key that is no PEM": policy(rooted("PublicKey", "publicKey", object{"keyData": base64ed("key")}),
+			"a key is in PEM"),
+		"a key in DER": policy(rooted("PublicKey", "publicKey", object{"keyData": base64ed("\xff\xfe")}),
+			"a key is in PEM"),
+		"one of several keys that is no PEM": policy(
+			rooted("PublicKey", "publicKey", object{"keyDatas": []string{base64ed(publicKey), base64ed("key")}}),
+			"a key is in PEM"),
+		"a certificate without its end": policy(pki(certificate+"-----BEGIN CERTIFICATE-----\n", object{"email": "a@b.example"}),
+			"-----END CERTIFICATE-----"),
 		"a public key without a key": policy(rooted("PublicKey", "publicKey", object{}), "one of keyData and keyDatas"),
 		"an issuer that is no URL":   policy(fulcio("no", "dev@example.com"), "oidcIssuer must be a valid URL"),
 		"an address that is none":    policy(fulcio("https://a.example", "no"), "invalid email address"),

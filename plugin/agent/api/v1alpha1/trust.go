@@ -60,22 +60,26 @@ type PublicKey struct {
 	// keyData is one public key in PEM.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:XValidation:rule="string(self).matches('(?s)-----BEGIN [A-Z ]*PUBLIC KEY-----.*-----END [A-Z ]*PUBLIC KEY-----')",message="a key is in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----"
 	KeyData []byte `json:"keyData,omitempty"`
 	// keyDatas are several public keys in PEM.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=8192
+	// +kubebuilder:validation:items:XValidation:rule="string(self).matches('(?s)-----BEGIN [A-Z ]*PUBLIC KEY-----.*-----END [A-Z ]*PUBLIC KEY-----')",message="a key is in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----"
 	KeyDatas [][]byte `json:"keyDatas,omitempty"`
 	// rekorKeyData is the public key of a log that has to have recorded the signature, in PEM.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:XValidation:rule="string(self).matches('(?s)-----BEGIN [A-Z ]*PUBLIC KEY-----.*-----END [A-Z ]*PUBLIC KEY-----')",message="a key is in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----"
 	RekorKeyData []byte `json:"rekorKeyData,omitempty"`
 	// rekorKeyDatas are the public keys of several logs, one of which has to have recorded the signature.
 	// +optional
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=8192
+	// +kubebuilder:validation:items:XValidation:rule="string(self).matches('(?s)-----BEGIN [A-Z ]*PUBLIC KEY-----.*-----END [A-Z ]*PUBLIC KEY-----')",message="a key is in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----"
 	RekorKeyDatas [][]byte `json:"rekorKeyDatas,omitempty"`
 }
 
@@ -84,10 +88,12 @@ type FulcioCAWithRekor struct {
 	// fulcioCAData are the certificates of the authority, in PEM.
 	// +required
 	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:XValidation:rule="string(self).contains('-----BEGIN CERTIFICATE-----') && string(self).findAll('-----BEGIN CERTIFICATE-----').size() == string(self).findAll('-----END CERTIFICATE-----').size()",message="certificates are in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
 	FulcioCAData []byte `json:"fulcioCAData"`
 	// rekorKeyData is the public key of the log that has to have recorded the signature, in PEM.
 	// +required
 	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:XValidation:rule="string(self).matches('(?s)-----BEGIN [A-Z ]*PUBLIC KEY-----.*-----END [A-Z ]*PUBLIC KEY-----')",message="a key is in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----"
 	RekorKeyData []byte `json:"rekorKeyData"`
 	// fulcioSubject is the identity.
 	// +required
@@ -113,12 +119,12 @@ type PKI struct {
 	// caRootsData are the certificates of the root authorities, in PEM.
 	// +required
 	// +kubebuilder:validation:MaxLength=8192
-	// +kubebuilder:validation:XValidation:rule="string(self).startsWith('-----BEGIN CERTIFICATE-----')",message="the caRootsData must start with base64 encoding of '-----BEGIN CERTIFICATE-----'."
+	// +kubebuilder:validation:XValidation:rule="string(self).contains('-----BEGIN CERTIFICATE-----') && string(self).findAll('-----BEGIN CERTIFICATE-----').size() == string(self).findAll('-----END CERTIFICATE-----').size()",message="certificates are in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
 	CARootsData []byte `json:"caRootsData"`
 	// caIntermediatesData are the certificates of intermediate authorities, in PEM.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192
-	// +kubebuilder:validation:XValidation:rule="string(self).startsWith('-----BEGIN CERTIFICATE-----')",message="the caIntermediatesData must start with base64 encoding of '-----BEGIN CERTIFICATE-----'."
+	// +kubebuilder:validation:XValidation:rule="string(self).contains('-----BEGIN CERTIFICATE-----') && string(self).findAll('-----BEGIN CERTIFICATE-----').size() == string(self).findAll('-----END CERTIFICATE-----').size()",message="certificates are in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"
 	CAIntermediatesData []byte `json:"caIntermediatesData,omitempty"`
 	// pkiCertificateSubject is the identity.
 	// +required
