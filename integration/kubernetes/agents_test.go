@@ -20,11 +20,13 @@ import (
 // agent is an agent of a node. Only the first node has a daemon and a kubelet.
 type agent struct {
 	name, directory, cluster string
-	program                  node.Program
-	process                  *node.Process
+	// metrics is the URL of its metrics.
+	metrics string
+	program node.Program
+	process *node.Process
 }
 
-// fleet is a cluster with an agent for each of two nodes.
+// fleet is a cluster with an agent for each of two nodes. The agents have the permissions of the chart.
 type fleet struct {
 	*lab
 	agents []*agent
@@ -35,10 +37,11 @@ const clusterDocument = "cluster.json"
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := &fleet{lab: newLab(t, labConfig{
-		Cluster: clusterDocument, Controllers: []string{"namespace-controller"},
+		Cluster: clusterDocument, Controllers: []string{"namespace-controller"}, RBAC: true,
 	})}
-	f.applyCRDs(t)
+	f.applyChart(t)
 	rig.OK(t, f.cluster.Apply(t.Context(), kubernetes.Namespace(team), policyReports()))
+	kubeconfig := rig.Must(f.cluster.KubeconfigOf(t.Context(), chartNamespace, agentAccount))(t)
 	program := rig.Must(kubernetes.BuildAgent(t.Context(), t.TempDir(), os.Stderr))(t)
 	second := t.TempDir()
 	f.agents = []*agent{
@@ -46,11 +49,13 @@ func newFleet(t *testing.T) *fleet {
 		{name: "node-2", directory: filepath.Join(second, "policies"), cluster: filepath.Join(second, clusterDocument)},
 	}
 	for _, a := range f.agents {
-		state := t.TempDir()
+		state, metrics := t.TempDir(), fmt.Sprintf("127.0.0.1:%d", rig.Must(node.FreePort(t.Context()))(t))
+		a.metrics = "http://" + metrics + "/metrics"
 		a.program = node.Program{Path: program, Log: f.Path("log", "agent-"+a.name+".log"), Arguments: []string{
-			"--node-name=" + a.name, "--kubeconfig=" + f.cluster.Kubeconfig(), "--directory=" + a.directory,
+			"--node-name=" + a.name, "--kubeconfig=" + kubeconfig, "--directory=" + a.directory,
 			"--cluster-document=" + a.cluster, "--system-policy=" + f.SystemPolicy(), "--state=" + state,
-			"--socket=" + f.Daemon.Socket(), "--leader-election-namespace=default",
+			"--socket=" + f.Daemon.Socket(), "--leader-election-namespace=" + chartNamespace,
+			"--metrics-bind-address=" + metrics,
 		}}
 		f.start(t, a)
 		t.Cleanup(func() {
@@ -206,10 +211,12 @@ func TestPoliciesAreObeyedOnEveryNode(t *testing.T) {
 	defer stop()
 	f.lifecycle(t)
 	f.lockout(t)
-	f.faults(t)
+	f.refuse(t)
+	f.outage(t)
 	f.crdDeleted(t)
 	f.restored(t)
 	f.statuses(t)
+	f.permissions(t)
 }
 
 // lockout applies a policy that would refuse what runs in kube-system.
@@ -254,10 +261,9 @@ func (f *fleet) statuses(t *testing.T) {
 	}
 	const path = `jsonpath={.status.nodes.summary} {.status.conditions[?(@.type=="Ready")].status}`
 	see("the status of a policy", "2/2 True", "clusterimagepolicy", "guard", "-o", path)
-	f.refuse(t)
 	see("the event of a pod", "ImageRefused", "-n", team, "events", "-o", "jsonpath={.items[*].reason}")
 	see("the report of a namespace", team, "-n", team, "policyreport", "countersign-"+kubernetes.NodeName, "-o", "yaml")
-	lease := []string{"-n", "default", "lease", "countersign-agent", "-o", "jsonpath={.spec.holderIdentity}"}
+	lease := []string{"-n", chartNamespace, "lease", "countersign-agent", "-o", "jsonpath={.spec.holderIdentity}"}
 	leader := rig.Must(f.cluster.Kubectl(t.Context(), append([]string{"get"}, lease...)...))(t)
 	for _, a := range f.agents {
 		if a.name == leader {
@@ -291,44 +297,23 @@ func (f *fleet) lifecycle(t *testing.T) {
 	f.obey(t, "only one policy of the cluster", map[string]string{team: "guard", "other": "guard"})
 }
 
-// refuse has the kubelet run a pod that a policy of the namespace refuses.
+// refuse has the kubelet run a pod with two containers that a policy of the namespace refuses, so that the event of the
+// pod is created and then changed.
 func (f *fleet) refuse(t *testing.T) {
 	t.Helper()
 	image := f.Push(t, "refused:v1")
 	policy := imagePolicy(rooted("Reject", "", nil), image.Repository)
 	policy["metadata"] = object{"name": "refused", "namespace": team}
 	f.apply(t, policy)
-	rig.Eventually(t, "the document that refuses the image", func() error {
-		document, err := f.agents[0].governing(team)
-		if err == nil && !strings.Contains(document, image.Repository) {
-			err = errors.New("it does not have the scope")
-		}
-		return err
-	})
+	rig.Eventually(t, "the document that refuses the image", func() error { return f.governs(team, image.Repository) })
 	// The image is on the node already, so the refusal is not one of its pull.
 	f.wantRunning(t, dev, f.run(t, dev, image, nil))
-	pod := f.run(t, team, image, kubernetes.Object{"containers": []any{kubernetes.Object{
-		"name": "main", "image": image.Reference, "imagePullPolicy": "Never",
-	}}})
-	f.wantStatus(t, team, pod, "(rejected)", "CreateContainerError")
-}
-
-// faults stops the API server and kills agents.
-func (f *fleet) faults(t *testing.T) {
-	t.Helper()
-	f.apply(t, rejecting(team, "one"))
-	f.obey(t, "a policy before faults", map[string]string{team: "guard one"})
-	rig.OK(t, f.cluster.StopControlPlane(kubernetes.APIServer))
-	for _, a := range f.agents {
-		a.process.Kill()
-		f.start(t, a)
+	var containers []any
+	for _, name := range []string{"main", "second"} {
+		containers = append(containers, object{"name": name, "image": image.Reference, "imagePullPolicy": "Never"})
 	}
-	f.obey(t, "agents without an API server", map[string]string{team: "guard one"})
-	rig.OK(t, f.cluster.StartControlPlane(t.Context(), kubernetes.APIServer))
-	f.apply(t, rejecting(team, "two"))
-	f.obey(t, "a policy after the API server was away", map[string]string{team: "guard one two"})
-	f.kubectl(t, "-n", team, "delete", "imagepolicy", "two")
-	f.obey(t, "a deletion after the API server was away", map[string]string{team: "guard one"})
+	pod := f.run(t, team, image, object{"containers": containers})
+	f.wantStatus(t, team, pod, "(rejected)", "CreateContainerError")
 }
 
 // crdDeleted deletes a CRD, and with it all policies of that kind.

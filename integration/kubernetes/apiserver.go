@@ -14,7 +14,7 @@ import (
 	"github.com/countersign/countersign/integration/node"
 )
 
-// token authenticates everybody at the API server, which listens on the loopback address and authorises all.
+// token authenticates an administrator at the API server, which listens on the loopback address.
 const token = "test"
 
 func (c *Cluster) startEtcd(ctx context.Context) error {
@@ -46,16 +46,22 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		return err
 	}
 	key := c.path("service-account.key")
-	err = c.start(node.Program{Path: c.config.Tools.Path(APIServer), Log: c.Log(APIServer), Arguments: []string{
+	arguments := []string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", c.etcd),
 		fmt.Sprintf("--secure-port=%d", port), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--cert-dir=" + c.path("apiserver"), "--token-auth-file=" + c.path("tokens.csv"),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
-		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=AlwaysAllow",
-		"--allow-privileged=true",
+		"--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true",
 		"--disable-admission-plugins=ServiceAccount",
-	}})
+	}
+	if c.config.RBAC {
+		arguments = append(arguments, "--authorization-mode=RBAC",
+			"--audit-policy-file="+c.path("audit-policy"), "--audit-log-path="+c.Log("audit"))
+	} else {
+		arguments = append(arguments, "--authorization-mode=AlwaysAllow")
+	}
+	err = c.start(node.Program{Path: c.config.Tools.Path(APIServer), Log: c.Log(APIServer), Arguments: arguments})
 	if err != nil {
 		return err
 	}
@@ -95,14 +101,11 @@ func (c *Cluster) writeCredentials() error {
 	if err != nil {
 		return err
 	}
-	kubeconfig := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "test",
-"clusters": [{"name": "test", "cluster": {"server": "https://127.0.0.1:%d", "insecure-skip-tls-verify": true}}],
-"users": [{"name": "test", "user": {"token": %q}}],
-"contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]}`, c.apiserver, token)
 	files := map[string][]byte{
 		"service-account.key": pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}),
 		"tokens.csv":          []byte(token + `,admin,admin,"system:masters"` + "\n"),
-		"kubeconfig":          []byte(kubeconfig),
+		"kubeconfig":          c.kubeconfig(token),
+		"audit-policy":        []byte(auditPolicy),
 	}
 	for name, contents := range files {
 		if err := os.WriteFile(c.path(name), contents, 0o600); err != nil {
@@ -110,4 +113,22 @@ func (c *Cluster) writeCredentials() error {
 		}
 	}
 	return nil
+}
+
+// kubeconfig returns the configuration of a client with a token.
+func (c *Cluster) kubeconfig(token string) []byte {
+	return fmt.Appendf(nil, `{"apiVersion": "v1", "kind": "Config", "current-context": "test",
+"clusters": [{"name": "test", "cluster": {"server": "https://127.0.0.1:%d", "insecure-skip-tls-verify": true}}],
+"users": [{"name": "test", "user": {"token": %q}}],
+"contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]}`, c.apiserver, token)
+}
+
+// KubeconfigOf writes the configuration of a client that may do what a service account may, and returns its path.
+func (c *Cluster) KubeconfigOf(ctx context.Context, namespace, account string) (string, error) {
+	token, err := c.Kubectl(ctx, "-n", namespace, "create", "token", account, "--duration=24h")
+	if err != nil {
+		return "", err
+	}
+	path := c.path("kubeconfig-" + account)
+	return path, os.WriteFile(path, c.kubeconfig(token), 0o600)
 }

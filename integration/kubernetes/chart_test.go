@@ -17,14 +17,19 @@ import (
 	host "github.com/countersign/countersign/plugin/node"
 )
 
-const chartNamespace = "countersign-system"
+// Of the chart, as these tests install it.
+const (
+	chartNamespace   = "countersign-system"
+	agentAccount     = "countersign-agent"
+	installerAccount = "countersign-installer"
+)
 
 // TestTheAPIServerAcceptsTheChart applies the Helm chart and the kustomize base to a real API server, and removes the
 // start-up taint from its node, as the installer does.
 func TestTheAPIServerAcceptsTheChart(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, labConfig{})
-	rig.Must(l.cluster.Kubectl(t.Context(), "create", "namespace", chartNamespace))(t)
+	l := newLab(t, labConfig{RBAC: true})
+	rig.OK(t, l.cluster.Apply(t.Context(), kubernetes.Namespace(chartNamespace)))
 	for name, values := range map[string]string{
 		"by default": "",
 		"everything": "mode=enforce,allowSelfLockout=true,podDisruptionBudget.minAvailable=2,apiServer.host=10.0.0.1," +
@@ -39,8 +44,18 @@ func TestTheAPIServerAcceptsTheChart(t *testing.T) {
 		rig.Must(l.cluster.Kubectl(t.Context(), "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k",
 			"../../conf/kustomize"))(t)
 	})
-	rig.Must(l.cluster.Kubectl(t.Context(), "apply", "--server-side", "-f", template(t, "")))(t)
+	l.applyChart(t)
 	t.Run("the start-up taint", func(t *testing.T) { l.removesTaint(t) })
+	t.Run("the installer's permissions", func(t *testing.T) { l.uses(t, installerAccount, nil) })
+}
+
+// applyChart creates the objects of the chart.
+func (l *lab) applyChart(t *testing.T) {
+	t.Helper()
+	rig.OK(t, l.cluster.Apply(t.Context(), kubernetes.Namespace(chartNamespace)))
+	rig.Must(l.cluster.Kubectl(t.Context(), "apply", "--server-side", "-f", template(t, "")))(t)
+	rig.Must(l.cluster.Kubectl(t.Context(), "wait", "--for=condition=Established", "--timeout=120s", "crd",
+		"imagepolicies.policy.countersign.dev", "clusterimagepolicies.policy.countersign.dev"))(t)
 }
 
 // template returns a file with the objects of the chart.
@@ -134,7 +149,7 @@ func (l *lab) secondNode(t *testing.T) string {
 func (l *lab) token(t *testing.T, name string) string {
 	t.Helper()
 	return rig.Must(l.cluster.Kubectl(t.Context(), "--namespace", chartNamespace, "create", "token",
-		"countersign-installer", "--bound-object-kind=Node", "--bound-object-name="+name))(t)
+		installerAccount, "--bound-object-kind=Node", "--bound-object-name="+name))(t)
 }
 
 // installerOn returns the API server as the installer on a node reaches it.

@@ -26,6 +26,9 @@ type Config struct {
 	KubeletArguments []string
 	// Controllers are the controllers of kube-controller-manager that run, such as deployment-controller.
 	Controllers []string
+	// RBAC has the API server authorise by roles, and log the requests of service accounts: [Cluster.Requests]. Without
+	// it, everybody may do everything.
+	RBAC bool
 }
 
 // Cluster is a running control plane with one node. Its methods are safe for concurrent use.

@@ -36,6 +36,8 @@ type labConfig struct {
 	Audited string
 	// Cluster is the daemon's [policy] cluster, relative to the node's directory.
 	Cluster string
+	// RBAC has the API server authorise by roles.
+	RBAC bool
 }
 
 // release is the release of containerd that a test runs on. Tests on different releases run at once, because most of
@@ -56,7 +58,7 @@ func (on release) name() string { return "containerd " + string(on) }
 func newLab(t *testing.T, config labConfig) *lab {
 	t.Helper()
 	l := prepareLab(t, config)
-	l.boot(t, kubernetes.Config{Controllers: config.Controllers})
+	l.boot(t, kubernetes.Config{Controllers: config.Controllers, RBAC: config.RBAC})
 	return l
 }
 
