@@ -26,8 +26,9 @@ func compareNames(a, b string) int { return strings.Compare(a, b) }
 // remembered is how many earlier sets of policies are known.
 const remembered = 256
 
-// History tells which policies a node obeys from the hash in its status: each set of policies that this agent has seen
-// has a number, and each policy the number of the set in which it became as it is. Its zero value is usable.
+// History derives from the hash in a node's status which policies the node obeys. It numbers the sets of policies that
+// this agent has seen, and records for each policy the first set that contains its current generation. Its zero value
+// is usable.
 type History struct {
 	last    int
 	numbers map[string]int
@@ -41,7 +42,7 @@ type since struct {
 	number     int
 }
 
-// Observe takes the policies that are there.
+// Observe records the current policies of the cluster, with their generations.
 func (h *History) Observe(policies map[reconcile.ID]int64) {
 	if h.numbers == nil {
 		h.numbers, h.since, h.nodes = map[string]int{}, map[reconcile.ID]since{}, map[string]int{}
