@@ -104,7 +104,8 @@ func TestCertificatesAreLimited(t *testing.T) {
 func TestAttestationsTakeNoRoomFromSignatures(t *testing.T) {
 	large := bytes.Repeat([]byte{'x'}, format.MaxTotal)
 	all := []format.File{
-		{Kind: format.KindAttestation, Bytes: []byte("older")}, {Kind: format.KindSignature, Bytes: large},
+		{Kind: format.KindAttestation, Bytes: []byte("older")},
+		{Kind: format.KindSignature, Bytes: large},
 		{Kind: format.KindAttestation, Bytes: large},
 	}
 	kept, _ := format.Trim(all)
