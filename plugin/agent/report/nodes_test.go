@@ -108,7 +108,8 @@ func TestTheStatusesOf5000Nodes(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		total, peak, last := api.sums()
-		t.Logf("one change: %d requests and %d KiB in %d s, at most %d requests in a second", total, api.bytes>>10, last+1, peak)
+		t.Logf("one change: %d requests and %d KiB in %d s, at most %d requests in a second",
+			total, api.bytes>>10, last+1, peak)
 		if total != 2*count || last > 20 || peak > 1200 {
 			t.Error("want a GET and a PUT of each node within 20 s, and at most 1,200 in a second")
 		}

@@ -98,9 +98,17 @@ func (r *Reports) Start(ctx context.Context) error {
 			}
 			if err != nil && ctx.Err() == nil {
 				r.log.WarnContext(ctx, "a policy report could not be written", "namespace", namespace, "error", err)
+				r.again(namespace)
 			}
 		}
 	}
+}
+
+// again has the report of a namespace written in the next round.
+func (r *Reports) again(namespace string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.changed[namespace] = true
 }
 
 // take returns the results of the namespaces that have changed. What is old is dropped.
