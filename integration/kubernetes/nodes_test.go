@@ -24,7 +24,8 @@ type spent struct {
 	requests map[string]int
 }
 
-// manyNodes adds nodes that are simulated. They write their statuses, and the agent, which is the leader, sums these up.
+// manyNodes adds nodes that are simulated. They write their statuses, and the agent, which is the leader, sums these
+// up.
 func (f *fleet) manyNodes(t *testing.T, leader *agent, count int) {
 	t.Helper()
 	f.kubectl(t, "delete", "nodepolicystatus", f.agents[0].name, "--ignore-not-found") // Its agent does not run.
@@ -66,13 +67,15 @@ func (f *fleet) obeyed(t *testing.T, policy string, count int) {
 	}))
 }
 
-var statusRequests = regexp.MustCompile(`(?m)^apiserver_request_total\{.*resource="nodepolicystatuses".*verb="([A-Z]+)".* (\d+)$`)
+var statusRequests = regexp.MustCompile(
+	`(?m)^apiserver_request_total\{.*resource="nodepolicystatuses".*verb="([A-Z]+)".* (\d+)$`)
 
 func (f *fleet) spent(t *testing.T, leader *agent) spent {
 	t.Helper()
 	now := spent{
 		at: time.Now(), requests: map[string]int{}, leader: processorTime(t, leader.process.Pid()),
-		apiServer: processorTime(t, f.cluster.Pid(kubernetes.APIServer)), etcd: processorTime(t, f.cluster.Pid(kubernetes.Etcd)),
+		apiServer: processorTime(t, f.cluster.Pid(kubernetes.APIServer)),
+		etcd:      processorTime(t, f.cluster.Pid(kubernetes.Etcd)),
 	}
 	metrics := rig.Must(f.cluster.Kubectl(t.Context(), "get", "--raw", "/metrics"))(t)
 	for _, found := range statusRequests.FindAllStringSubmatch(metrics, -1) {

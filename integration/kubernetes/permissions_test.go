@@ -124,7 +124,8 @@ func (l *lab) used(account string, granted map[permission]bool) (map[permission]
 	return used, count, err
 }
 
-// byRole reports whether a role of the account has allowed the request. URLs that are no resources are allowed to everybody.
+// byRole reports whether a role of the account has allowed the request. URLs that are no resources are allowed to
+// everybody.
 func byRole(request kubernetes.Request, account string) bool {
 	return request.Resource == "" || strings.Contains(request.Reason, `Role "`+account+`"`)
 }

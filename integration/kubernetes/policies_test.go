@@ -181,7 +181,8 @@ func refusedPolicies() map[string]refusedPolicy {
 		"one of several keys that is no PEM": policy(
 			rooted("PublicKey", "publicKey", object{"keyDatas": []string{base64ed(publicKey), base64ed("key")}}),
 			"a key is in PEM"),
-		"a certificate without its end": policy(pki(certificate+"-----BEGIN CERTIFICATE-----\n", object{"email": "a@b.example"}),
+		"a certificate without its end": policy(
+			pki(certificate+"-----BEGIN CERTIFICATE-----\n", object{"email": "a@b.example"}),
 			"-----END CERTIFICATE-----"),
 		"a public key without a key": policy(rooted("PublicKey", "publicKey", object{}), "one of keyData and keyDatas"),
 		"an issuer that is no URL":   policy(fulcio("no", "dev@example.com"), "oidcIssuer must be a valid URL"),
