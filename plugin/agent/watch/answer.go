@@ -13,7 +13,8 @@ import (
 )
 
 // Pauses between two attempts to reach the API server. As much again is added at random, so that the agents of a
-// cluster do not ask at once. client-go's own pauses grow to a minute; after an outage, policies would be obeyed as late.
+// cluster do not ask at once. The pauses of client-go grow to a minute, and policies would be obeyed that late after an
+// outage.
 const (
 	shortestPause = 500 * time.Millisecond
 	longestPause  = 4 * time.Second
