@@ -17,7 +17,7 @@ import (
 // outage.
 const (
 	shortestPause = 500 * time.Millisecond
-	longestPause  = 4 * time.Second
+	longestPause  = 2500 * time.Millisecond
 )
 
 // list asks until the API server answers, and returns its answer, which may be an error.
