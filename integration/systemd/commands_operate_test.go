@@ -85,7 +85,7 @@ func operating() []phase {
 				{line: "countersign evidence fetch $REPOSITORY:$TAG", says: []string{app}},
 				{line: "countersign evidence export $REPOSITORY:$TAG -o app-evidence.tar", after: "test -s app-evidence.tar"},
 				{line: "ctr images pull $REPOSITORY:$TAG"},
-				{line: "ctr images export app-image.tar $REPOSITORY:$TAG", after: "test -s app-image.tar"},
+				{line: "ctr images export --local app-image.tar $REPOSITORY:$TAG", after: "test -s app-image.tar"},
 				{line: "countersign evidence import app-evidence.tar", says: []string{"3 bundles of 1 manifest"}},
 				{line: "ctr -n k8s.io images import app-image.tar", says: []string{app}},
 				{line: "countersign check -n prod $REPOSITORY:$TAG", says: []string{"accepted"}},
