@@ -77,6 +77,24 @@ func TestNothingCostsMoreThanItsBound(t *testing.T) {
 	}
 }
 
+// TestKeysOfAnObjectHaveACost: a loop over many keys ends at the limit although its steps alone are within it.
+func TestKeysOfAnObjectHaveACost(t *testing.T) {
+	compiled, err := condition.Compile(`predicate.all(name, name != "")`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for keys, want := range map[int]error{10_000: nil, 12_000: condition.ErrTooCostly} {
+		names := &strings.Builder{}
+		for i := range keys {
+			fmt.Fprintf(names, `"name-%d":%d,`, i, i)
+		}
+		holds, err := compiled.Holds(statementOf(t, `{"predicate":{`+names.String()+`"last":1}}`))
+		if holds != (want == nil) || !errors.Is(err, want) {
+			t.Errorf("%d keys: holds: %t, error: %v, want %v", keys, holds, err, want)
+		}
+	}
+}
+
 // TestOrdinaryConditionsAreWithinTheBounds with an SBOM of ten thousand packages, twice as many as large images have.
 func TestOrdinaryConditionsAreWithinTheBounds(t *testing.T) {
 	packages := &strings.Builder{}
