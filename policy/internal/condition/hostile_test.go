@@ -23,12 +23,7 @@ func hostile(t testing.TB) map[string]struct {
 	text := `{"predicate":{"n":[` + strings.Repeat("1,", 1000) + `1],"s":"` + strings.Repeat("a", 1<<20) + `"}}`
 	digits := strings.ReplaceAll(text, "aa", "11")
 	texts := `{"predicate":{"n":["` + strings.Repeat(strings.Repeat("a", 400)+`","`, 2500) + `"]}}`
-	names := &strings.Builder{}
-	for i := range 60_000 {
-		fmt.Fprintf(names, `"name-%d":%d,`, i, i)
-	}
-	object := `{"predicate":{` + names.String() + `"z":1}}`
-	half, _, _ := strings.Cut(names.String(), `"name-30000"`)
+	object := objectOf(t, 60_000)
 	deep := `{"predicate":{"a":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"b":` +
 		strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`
 	type hostile = struct {
@@ -55,10 +50,20 @@ func hostile(t testing.TB) map[string]struct {
 		"a pattern of a large text":     made(`predicate.s.matches("(a*)*b")`, text),
 		"a pattern of many texts":       made(`predicate.n.all(x, !x.matches("(a|a?)*(a|aa)*(a|a)+b"))`, texts),
 		"a large pattern of many texts": made(`predicate.n.all(x, !x.matches("(a?){60}b$"))`, texts),
-		"half of the names":             made(`predicate.all(k, predicate[k] >= 0)`, `{"predicate":{`+half+`"z":1}}`),
-		"all names":                     made(`predicate.all(k, predicate[k] >= 0)`, object),
-		"an object":                     made(`predicate == predicate && statement == statement`, object),
+		"half of the names":             {`predicate.all(k, predicate[k] >= 0)`, objectOf(t, 30_000)},
+		"all names":                     {`predicate.all(k, predicate[k] >= 0)`, object},
+		"an object":                     {`predicate == predicate && statement == statement`, object},
 	}
+}
+
+// objectOf returns a statement whose predicate has that many names and one more.
+func objectOf(t testing.TB, names int) map[string]any {
+	t.Helper()
+	raw := &strings.Builder{}
+	for i := range names {
+		fmt.Fprintf(raw, `"name-%d":%d,`, i, i)
+	}
+	return statementOf(t, `{"predicate":{`+raw.String()+`"z":1}}`)
 }
 
 // TestNothingCostsMoreThanItsBound: each evaluation ends at the limit of the cost. BenchmarkHostile shows the time that
@@ -84,11 +89,7 @@ func TestKeysOfAnObjectHaveACost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for keys, want := range map[int]error{10_000: nil, 12_000: condition.ErrTooCostly} {
-		names := &strings.Builder{}
-		for i := range keys {
-			fmt.Fprintf(names, `"name-%d":%d,`, i, i)
-		}
-		holds, err := compiled.Holds(statementOf(t, `{"predicate":{`+names.String()+`"last":1}}`))
+		holds, err := compiled.Holds(objectOf(t, keys))
 		if holds != (want == nil) || !errors.Is(err, want) {
 			t.Errorf("%d keys: holds: %t, error: %v, want %v", keys, holds, err, want)
 		}
