@@ -22,7 +22,7 @@ type documented struct {
 	// status is the exit status, and says is in the output.
 	status int
 	says   []string
-	// follows is a command that makes the line say it, because the line does not end by itself.
+	// follows is called while the line runs, and makes it print says. The line follows a log until it is killed.
 	follows func(*testing.T, *site)
 }
 

@@ -15,15 +15,15 @@ import (
 	"github.com/countersign/countersign/plugin/agent/report"
 )
 
-// awayAPIServer plays an API server that is away for a number of requests, and has no report then.
-type awayAPIServer struct {
+// failingAPIServer plays an API server that fails a number of requests, and then has no report.
+type failingAPIServer struct {
 	client.Client
 
 	failures int
 	created  []string
 }
 
-func (s *awayAPIServer) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+func (s *failingAPIServer) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
 	if s.failures > 0 {
 		s.failures--
 		return errors.New("connection refused")
@@ -31,14 +31,14 @@ func (s *awayAPIServer) Get(_ context.Context, key client.ObjectKey, _ client.Ob
 	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
 }
 
-func (s *awayAPIServer) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
+func (s *failingAPIServer) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
 	s.created = append(s.created, object.GetNamespace())
 	return nil
 }
 
 func TestAReportThatCouldNotBeWrittenIsWrittenInTheNextRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := &awayAPIServer{failures: 2}
+		api := &failingAPIServer{failures: 2}
 		reports := report.NewReports("node-1", api, api, slog.New(slog.DiscardHandler))
 		refused := refusal("team", "pod")
 		refused.Time = time.Now()

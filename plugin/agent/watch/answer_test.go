@@ -20,7 +20,7 @@ func TestAfterAnOutagePoliciesAreSeenWithinSeconds(t *testing.T) {
 	for name, down := range map[string]error{
 		"nobody listens":            fmt.Errorf("dial tcp: %w", syscall.ECONNREFUSED),
 		"a proxy has no API server": apierrors.NewGenericServerResponse(503, "get", policies, "", "", 0, false),
-		"etcd is away":              apierrors.NewGenericServerResponse(500, "get", policies, "", "", 0, false),
+		"etcd is unreachable":       apierrors.NewGenericServerResponse(500, "get", policies, "", "", 0, false),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
