@@ -171,6 +171,25 @@ func TestWhatIsNoOldAttestationIsRefused(t *testing.T) {
 	}
 }
 
+// TestAnOldAttestationIsAsLargeAsItsLimit also tests that a byte more is refused. The hint of the key fills the bundle.
+func TestAnOldAttestationIsAsLargeAsItsLimit(t *testing.T) {
+	hinted := func(size int) ([]byte, error) {
+		return format.AttestationFile(fmt.Appendf(nil, `{"payload":"e30=","signatures":[{"sig":"c2ln","keyid":%q}]}`,
+			strings.Repeat("x", size)), nil)
+	}
+	one, err := hinted(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 1 + format.MaxAttestation - len(one)
+	if file, err := hinted(size); err != nil || len(file) != format.MaxAttestation {
+		t.Errorf("of %d bytes: %d bytes, %v", format.MaxAttestation, len(file), err)
+	}
+	if _, err := hinted(size + 1); err == nil {
+		t.Errorf("%d bytes are accepted", format.MaxAttestation+1)
+	}
+}
+
 // FuzzAttestationFile: what is converted is a bundle with the same statement.
 func FuzzAttestationFile(f *testing.F) {
 	f.Add(envelopeOf([]byte(provenance)), certificateOf(f, "signer", "intermediate"), promised(dsseEntry))

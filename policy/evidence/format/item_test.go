@@ -3,6 +3,7 @@ package format_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -25,11 +26,21 @@ func item(t testing.TB, signatures, bundles int) format.Item {
 	return i
 }
 
+// attested returns an item with the given number of attestations besides.
+func attested(t testing.TB, i format.Item, attestations int) format.Item {
+	t.Helper()
+	for n := range attestations {
+		i.Add(format.KindAttestation, enveloped(fmt.Sprintf(`{"predicateType":"https://slsa.dev/provenance/v%d"}`, n)))
+	}
+	return i
+}
+
 func TestAnItemIsReadAsItWasWritten(t *testing.T) {
 	for name, want := range map[string]format.Item{
 		"signatures and bundles": item(t, 2, 3),
 		"signatures":             item(t, 2, 0),
 		"bundles":                item(t, 0, 2),
+		"attestations":           attested(t, item(t, 1, 1), 2),
 		"nothing":                item(t, 0, 0),
 		"as many as are stored":  item(t, format.MaxFiles, format.MaxFiles),
 	} {
@@ -85,6 +96,13 @@ func TestAnItemIsCheckedByItsForm(t *testing.T) {
 		"too many bundles":         {func(i *format.Item) { *i = item(t, 0, 65) }, "0 signatures, 65 bundles"},
 		"a signature that is none": {func(i *format.Item) { i.Files[1].Bytes = []byte("hello") }, "signature 2: "},
 		"a bundle that is none":    {func(i *format.Item) { i.Files[2].Bytes = []byte("{}") }, "bundle 1: it is not"},
+		"too many attestations":    {func(i *format.Item) { *i = attested(t, item(t, 0, 0), 65) }, "65 attestations"},
+		"an attestation that is none": {
+			func(i *format.Item) { i.Add(format.KindAttestation, []byte("{}")) }, "attestation 1: it is not a Sigstore bundle",
+		},
+		"an attestation that is a signature": {
+			func(i *format.Item) { i.Add(format.KindAttestation, bundle(1)) }, "attestation 1: it is not an attestation",
+		},
 		"a bundle that is too large": {
 			func(i *format.Item) { i.Files[2].Bytes = make([]byte, format.MaxFile+1) }, "bundle 1: it has",
 		},
