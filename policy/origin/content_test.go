@@ -174,6 +174,10 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 		s.sizes[c.Digest] = 5 << 20
 		return rootfs{c, policy.Unavailable, []string{c.Digest.String(), "5242880"}}
 	},
+	"the config is empty": func(s *stores) rootfs {
+		s.prepare("first", "container", "")
+		return rootfs{s.blob(ocispec.MediaTypeImageConfig, nil), policy.Unavailable, []string{"not an image config"}}
+	},
 	"the config is a layer": func(s *stores) rootfs {
 		s.prepare("first", "container", "")
 		return rootfs{s.blob(ocispec.MediaTypeImageLayer, []byte("tar")), policy.Unavailable, []string{"not an image config"}}

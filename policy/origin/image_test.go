@@ -2,6 +2,7 @@ package origin_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/images"
@@ -155,6 +156,13 @@ var imageCases = map[string]func(s *stores) known{
 			PulledAs: []string{"example.com/app:v1"},
 		}}
 	},
+	"its manifest has 4 MiB": func(s *stores) known {
+		c := s.config("app")
+		padding := 4<<20 - s.manifest(c, "").Size
+		m := s.manifest(c, strings.Repeat("x", int(padding)))
+		s.name("example.com/app:v1", m)
+		return known{c, found{Manifests: []string{of(m, "example.com/app")}, PulledAs: []string{"example.com/app:v1"}}}
+	},
 	"an index of thousands lists it": func(s *stores) known {
 		m, c := s.image("app")
 		i := s.index(append(absentMany(9_999, "x"), m)...)
@@ -239,6 +247,18 @@ var refusedCases = map[string]func(s *stores) refused{
 		s.sizes[m.Digest] = 300 << 20
 		s.name("example.com/app:v1", s.index(m))
 		return refused{c, policy.Unavailable, []string{m.Digest.String(), "314572800"}}
+	},
+	"its manifest has a byte more than 4 MiB": func(s *stores) refused {
+		m, c := s.image("app")
+		s.sizes[m.Digest] = 4<<20 + 1
+		s.name("example.com/app:v1", m)
+		return refused{c, policy.Unavailable, []string{m.Digest.String(), "4194305"}}
+	},
+	"its manifest has a negative size": func(s *stores) refused {
+		m, c := s.image("app")
+		s.sizes[m.Digest] = -1
+		s.name("example.com/app:v1", m)
+		return refused{c, policy.Unavailable, []string{m.Digest.String(), "its size is -1 bytes"}}
 	},
 	"its index has more than 10,000 descriptors": func(s *stores) refused {
 		m, c := s.image("app")

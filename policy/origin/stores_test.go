@@ -232,7 +232,7 @@ func (c countedContent) ReaderAt(ctx context.Context, desc ocispec.Descriptor) (
 		return nil, err
 	}
 	reader, err := c.Store.ReaderAt(ctx, desc)
-	if size := c.s.sizes[desc.Digest]; err == nil && size > 0 {
+	if size := c.s.sizes[desc.Digest]; err == nil && size != 0 {
 		return pretended{reader, size, c.s.tb}, nil
 	}
 	return reader, err
@@ -248,7 +248,7 @@ func (c countedContent) Walk(ctx context.Context, f content.WalkFunc, filters ..
 	return c.Store.Walk(ctx, f, filters...)
 }
 
-// pretended says another size than it has, and cannot be read.
+// pretended says a size that no blob may have, and cannot be read.
 type pretended struct {
 	content.ReaderAt
 	size int64
@@ -258,7 +258,7 @@ type pretended struct {
 func (p pretended) Size() int64 { return p.size }
 
 func (p pretended) ReadAt([]byte, int64) (int, error) {
-	p.tb.Error("a blob was read that is too large")
+	p.tb.Errorf("a blob of %d bytes was read", p.size)
 	return 0, io.ErrUnexpectedEOF
 }
 
