@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -250,7 +251,7 @@ func TestWhatIsWrongWithOneThingLosesNoOther(t *testing.T) {
 	}
 }
 
-// annotated is a manifest with the annotations that Write writes.
+// annotated is a manifest with the annotations that Write writes; it has no subject where that is empty.
 func (b *builder) annotated(subject digest.Digest, manifest, repository string) descriptor {
 	m := ocispec.Manifest{Annotations: map[string]string{
 		"io.github.countersign.evidence.kind":       "signatures",
@@ -258,7 +259,9 @@ func (b *builder) annotated(subject digest.Digest, manifest, repository string) 
 		"io.github.countersign.evidence.repository": repository,
 	}}
 	m.SchemaVersion = 2
-	m.Subject = &descriptor{Digest: subject}
+	if subject != "" {
+		m.Subject = &descriptor{Digest: subject}
+	}
 	m.Layers = []descriptor{b.layer(simpleSigning, "payload")}
 	return b.document(m)
 }
@@ -360,14 +363,18 @@ func TestWhatAnIndexListsIsFoundWhereverItStands(t *testing.T) {
 	}
 	b.index(of)
 	b.manifest(digest.FromString("left"), b.layer(simpleSigning, "left"))
+	b.annotated("", digest.FromString("annotated").String(), "registry.example/app")
 	b.blob("application/octet-stream", bytes.Repeat([]byte{0x1f}, 20<<20))
 	b.blob("application/octet-stream", append([]byte("{"), make([]byte, 20<<20)...))
 	found := map[digest.Digest]int{}
 	for _, item := range itemsOf(t, read(t, b.save(t), named(t, "registry.example/app"))) {
 		found[item.Manifest] += item.Count(format.KindSignature)
 	}
-	if len(found) != 2 || found[digest.FromString("listed")] != 1 || found[digest.FromString("left")] != 1 {
-		t.Errorf("%v", found)
+	want := map[digest.Digest]int{
+		digest.FromString("listed"): 1, digest.FromString("left"): 1, digest.FromString("annotated"): 1,
+	}
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

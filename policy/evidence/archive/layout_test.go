@@ -191,6 +191,13 @@ func TestTheSameItemsGiveTheSameBytes(t *testing.T) {
 	}
 }
 
+// TestATarHasAnEnd wants two blocks of zeros: without them, GNU tar warns.
+func TestATarHasAnEnd(t *testing.T) {
+	if !bytes.HasSuffix(write(t, items(t)), make([]byte, 1024)) {
+		t.Error("it has none")
+	}
+}
+
 func TestManySignaturesWithLargeAnnotationsAreReadAgain(t *testing.T) {
 	item := format.Item{Manifest: digest.FromString("one"), Repository: "registry.example/app"}
 	for n := range format.MaxFiles {
