@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -67,10 +66,7 @@ func StartFulcio(t testing.TB, programs *node.Tools) *Fulcio {
 	writePEM(t, key, "PRIVATE KEY", rig.Must(x509.MarshalPKCS8PrivateKey(intermediate.Key))(t))
 	settings := fmt.Sprintf(fulcioConfig, issuer.people(), issuer.workflows(), audience)
 	rig.OK(t, os.WriteFile(config, []byte(settings), 0o600))
-	var ports [3]string
-	for i := range ports {
-		ports[i] = strconv.Itoa(rig.Must(node.FreePort(t.Context()))(t))
-	}
+	ports := freePorts(t, 3)
 	made.URL = "http://" + net.JoinHostPort("127.0.0.1", ports[0])
 	start(t, programs.Path("fulcio"), "serve", "--ca=fileca", "--fileca-cert="+made.Chain, "--fileca-key="+key,
 		"--fileca-key-passwd=unused", "--fileca-watch=false", "--ct-log-url=", "--config-path="+config,

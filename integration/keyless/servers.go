@@ -54,10 +54,7 @@ func StartLog(t testing.TB, programs *node.Tools) *Log {
 	log := &Log{Public: filepath.Join(directory, "log.pub")}
 	writePEM(t, key, "PRIVATE KEY", rig.Must(x509.MarshalPKCS8PrivateKey(private))(t))
 	writePEM(t, log.Public, "PUBLIC KEY", rig.Must(x509.MarshalPKIXPublicKey(public))(t))
-	var ports [3]string
-	for i := range ports {
-		ports[i] = strconv.Itoa(rig.Must(node.FreePort(t.Context()))(t))
-	}
+	ports := freePorts(t, 3)
 	log.URL = "http://" + net.JoinHostPort("127.0.0.1", ports[0])
 	start(t, programs.Path("rekor"), "serve", "--hostname="+origin, "--http-address=127.0.0.1", "--http-port="+ports[0],
 		"--grpc-port="+ports[1], "--http-metrics-port="+ports[2], "--storage-dir="+filepath.Join(directory, "log"),
@@ -115,6 +112,14 @@ func start(t testing.TB, path string, arguments ...string) {
 		}
 		rig.OK(t, directory.Remove())
 	})
+}
+
+func freePorts(t testing.TB, count int) (ports []string) {
+	t.Helper()
+	for _, port := range rig.Must(node.FreePorts(t.Context(), count))(t) {
+		ports = append(ports, strconv.Itoa(port))
+	}
+	return ports
 }
 
 func get(ctx context.Context, client *http.Client, from string) ([]byte, error) {

@@ -18,14 +18,11 @@ import (
 const token = "test"
 
 func (c *Cluster) startEtcd(ctx context.Context) error {
-	client, err := node.FreePort(ctx)
+	ports, err := node.FreePorts(ctx, 2)
 	if err != nil {
 		return err
 	}
-	peer, err := node.FreePort(ctx)
-	if err != nil {
-		return err
-	}
+	client, peer := ports[0], ports[1]
 	c.etcd = client
 	clientURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
 	return c.start(node.Program{Path: c.config.Tools.Path(Etcd), Log: c.Log(Etcd), Arguments: []string{

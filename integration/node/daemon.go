@@ -60,7 +60,7 @@ func (n *Node) StartDaemon(ctx context.Context, config DaemonConfig) (*Daemon, e
 
 // NewDaemon writes the configuration of a countersign daemon, but does not start it.
 func (n *Node) NewDaemon(ctx context.Context, config DaemonConfig) (*Daemon, error) {
-	port, err := freePort(ctx)
+	port, err := FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -53,8 +53,5 @@ func Until(ctx context.Context, what string, condition func(context.Context) err
 	return pollEvery(ctx, 200*time.Millisecond, what, condition)
 }
 
-// FreePort returns a TCP port of the loopback address that is free at this moment.
-func FreePort(ctx context.Context) (int, error) { return freePort(ctx) }
-
 // Tail returns the end of a log for error output.
 func Tail(path string) string { return tail(path) }

@@ -85,7 +85,7 @@ func StartRegistry(ctx context.Context, config RegistryConfig) (*Registry, error
 	// Another process may bind the free port before the registry does.
 	var problem error
 	for range 3 {
-		port, err := freePort(ctx)
+		port, err := FreePort(ctx)
 		if err != nil {
 			return nil, errors.Join(err, registry.Close())
 		}
@@ -167,14 +167,6 @@ func (r *Registry) DockerConfig() []byte {
 		panic(err) // Maps of strings can always be encoded as JSON.
 	}
 	return contents
-}
-
-func freePort(ctx context.Context) (int, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
 // answers waits until a server answers an HTTP request, with any status.
