@@ -81,8 +81,11 @@ func contents() map[string]store.Content {
 		"with a detail":            {FetchedAt: at, Detail: "one could not be read", Files: generation(1)},
 		"some were imported":       {FetchedAt: at, ImportedAt: at.Add(time.Hour), Files: append(generation(2), imported...)},
 		"as much as may be stored": {Files: full},
-		"a file of one zero byte":  {Files: format.Files(format.KindBundle, []byte{0})},
-		"from several sources":     {Files: generation(1), Sources: append(sources, sources...)},
+		"as many attestations as signatures": {
+			Files: append(generation(1)[:1], format.Files(format.KindAttestation, []byte("attestation"))...),
+		},
+		"a file of one zero byte": {Files: format.Files(format.KindBundle, []byte{0})},
+		"from several sources":    {Files: generation(1), Sources: append(sources, sources...)},
 	}
 }
 
