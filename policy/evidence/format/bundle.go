@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
 // Bundle is what can be read of a Sigstore bundle without verifying anything.
@@ -56,7 +58,7 @@ func parseBundle(raw []byte) (Bundle, error) {
 			Payload []byte `json:"payload"`
 		} `json:"dsseEnvelope"`
 	}
-	if err := unmarshal(raw, &document); err != nil {
+	if err := strictjson.Unmarshal(raw, &document); err != nil {
 		return Bundle{}, fmt.Errorf("it is not a Sigstore bundle: %w", err)
 	}
 	if !strings.HasPrefix(document.MediaType, BundlePrefix) {

@@ -55,9 +55,9 @@ func TestBundlesAreParsedOrRefused(t *testing.T) {
 		"of another media type": {[]byte(`{"mediaType":"text/plain"}`), format.Bundle{}, `its media type is "text/plain"`},
 		"of a long media type":  {fmt.Appendf(nil, `{"mediaType":%q}`, strings.Repeat("x", 9999)), format.Bundle{}, "xxx"},
 		"null":                  {[]byte(`null`), format.Bundle{}, "not a Sigstore bundle"},
-		"an array":              {[]byte(`[]`), format.Bundle{}, "not a Sigstore bundle: its JSON is of another type: array"},
+		"an array":              {[]byte(`[]`), format.Bundle{}, "not a Sigstore bundle: expected an object, found array"},
 		"an object as media type": {
-			[]byte(`{"mediaType":{}}`), format.Bundle{}, `not a Sigstore bundle: "mediaType" is of another type: object`,
+			[]byte(`{"mediaType":{}}`), format.Bundle{}, `not a Sigstore bundle: "mediaType": expected a string, found object`,
 		},
 		"empty":            {nil, format.Bundle{}, "not a Sigstore bundle"},
 		"cut short":        {bundle(1)[:20], format.Bundle{}, "not a Sigstore bundle"},

@@ -8,6 +8,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/countersign/countersign/policy/internal/strictjson"
 )
 
 // EnvelopeType is the media type of the layers that cosign puts under the tag <algorithm>-<hex>.att: attestations in
@@ -85,7 +87,7 @@ type (
 // in a bundle one of the signature.
 func AttestationFile(raw []byte, annotations map[string]string) ([]byte, error) {
 	bundle := oldBundle{MediaType: oldBundleType}
-	if err := unmarshal(raw, &bundle.Envelope); err != nil {
+	if err := strictjson.Unmarshal(raw, &bundle.Envelope); err != nil {
 		return nil, fmt.Errorf("it is not a DSSE envelope: %w", err)
 	}
 	if len(bundle.Envelope.Payload) == 0 || len(bundle.Envelope.Signatures) == 0 {
@@ -139,7 +141,7 @@ func promisedEntries(raw []byte) ([]oldEntry, error) {
 		return nil, nil
 	}
 	var read *promise
-	if err := unmarshal(raw, &read); err != nil {
+	if err := strictjson.Unmarshal(raw, &read); err != nil {
 		return nil, fmt.Errorf("reading the log's promise: %w", err)
 	}
 	if read == nil {
@@ -153,7 +155,7 @@ func promisedEntries(raw []byte) ([]oldEntry, error) {
 		Kind    string `json:"kind"`
 		Version string `json:"apiVersion"`
 	}
-	if err := unmarshal(read.Payload.Body, &body); err != nil {
+	if err := strictjson.Unmarshal(read.Payload.Body, &body); err != nil {
 		return nil, fmt.Errorf("reading the log's entry: %w", err)
 	}
 	return []oldEntry{{
