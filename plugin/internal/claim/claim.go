@@ -1,13 +1,11 @@
 package claim
 
 import (
-	"cmp"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -160,64 +158,6 @@ func (c *Claim) certificate(der []byte) {
 	if c.Issuer == "" {
 		c.Issuer = certificate.Issuer.String()
 	}
-}
-
-func ofBundles(files []format.File, kind format.Kind) (claims []Claim) {
-	for n, raw := range format.Contents(files, kind) {
-		c := Claim{File: kind.Name(n), Kind: "bundle"}
-		if kind == format.KindAttestation {
-			c.Kind = "attestation"
-		}
-		c.bundle(raw)
-		claims = append(claims, c)
-	}
-	return claims
-}
-
-func (c *Claim) bundle(raw []byte) {
-	parsed, err := format.ParseBundle(raw)
-	if err != nil {
-		c.Problem = err.Error()
-		return
-	}
-	c.Predicate, c.Key = parsed.PredicateType, parsed.Hint
-	if parsed.Certificate != nil {
-		c.certificate(parsed.Certificate)
-	}
-	var statement struct {
-		Subject []struct {
-			Name        string            `json:"name"`
-			Digest      map[string]string `json:"digest"`
-			Annotations map[string]any    `json:"annotations"`
-		} `json:"subject"`
-	}
-	if json.Unmarshal(parsed.Payload, &statement) == nil && len(statement.Subject) > 0 {
-		subject := statement.Subject[0]
-		c.Identity, _ = subject.Annotations["docker-reference"].(string)
-		if c.Identity == "" {
-			c.Identity = subject.Name
-		}
-		var digests []string
-		for _, algorithm := range slices.Sorted(maps.Keys(subject.Digest)) {
-			digests = append(digests, algorithm+":"+subject.Digest[algorithm])
-		}
-		c.Manifest = strings.Join(digests, ", ")
-	}
-	var logged struct {
-		Material struct {
-			Entries []struct {
-				Time  json.Number `json:"integratedTime"`
-				Index json.Number `json:"logIndex"`
-			} `json:"tlogEntries"`
-		} `json:"verificationMaterial"`
-	}
-	if json.Unmarshal(raw, &logged) == nil && len(logged.Material.Entries) > 0 {
-		seconds, _ := logged.Material.Entries[0].Time.Int64()
-		// JSON of protocol buffers leaves out a zero: the index of a log's first entry.
-		c.LogIndex = cmp.Or(logged.Material.Entries[0].Index.String(), "0")
-		c.integrated(seconds)
-	}
-	c.stampBundle(raw)
 }
 
 func formatTime(t time.Time) string {

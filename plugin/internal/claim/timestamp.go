@@ -81,29 +81,3 @@ func (c *Claim) stampOld(of format.Signature) {
 		c.stamp(raw, annotation.Response)
 	}
 }
-
-// stampBundle reads the timestamps in a Sigstore bundle.
-func (c *Claim) stampBundle(raw []byte) {
-	var document struct {
-		Material struct {
-			Timestamps struct {
-				All []struct {
-					Response []byte `json:"signedTimestamp"`
-				} `json:"rfc3161Timestamps"`
-			} `json:"timestampVerificationData"`
-		} `json:"verificationMaterial"`
-		Envelope struct {
-			Signatures []struct {
-				Signature []byte `json:"sig"`
-			} `json:"signatures"`
-		} `json:"dsseEnvelope"`
-	}
-	if json.Unmarshal(raw, &document) != nil || len(document.Envelope.Signatures) == 0 {
-		return
-	}
-	var responses [][]byte
-	for _, one := range document.Material.Timestamps.All {
-		responses = append(responses, one.Response)
-	}
-	c.stamp(document.Envelope.Signatures[0].Signature, responses...)
-}
