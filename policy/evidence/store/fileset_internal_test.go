@@ -38,3 +38,24 @@ func TestAListThatNoStoreWritesIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesAreCountedInBlocks(t *testing.T) {
+	for name, test := range map[string]struct {
+		sizes []int64
+		want  int64
+	}{
+		"no file has no directory":     {nil, 0},
+		"a byte takes a block":         {[]int64{1}, 2},
+		"a block":                      {[]int64{block}, 2},
+		"a byte more takes another":    {[]int64{block + 1}, 3},
+		"each file takes its own ones": {[]int64{1, 1, 2 * block}, 5},
+	} {
+		s := fileSet{}
+		for _, size := range test.sizes {
+			s.Bundles = append(s.Bundles, file{Size: size})
+		}
+		if got := s.blocks(); got != test.want*block {
+			t.Errorf("%s: %d bytes, want %d blocks", name, got, test.want)
+		}
+	}
+}
