@@ -17,6 +17,9 @@ func Sweep(directory string) {
 	v.removeSuperseded(time.Now(), true)
 }
 
+// RemoveAbandoned does what each start does: it removes the directories in memory of processes that have ended.
+func RemoveAbandoned() { removeAbandoned() }
+
 // ParseRecord parses a record.json and returns how many files it lists.
 func ParseRecord(raw []byte, k Key) (files int, err error) {
 	r, err := parseRecord(raw, k)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -41,12 +43,7 @@ func (o *overflow) open() (*volume, error) {
 	if o.closed {
 		return nil, os.ErrClosed
 	}
-	directory, err := os.MkdirTemp(memoryDirectory(), overflowPrefix)
-	if err != nil {
-		return nil, fmt.Errorf("storing evidence in memory: %w", err)
-	}
-	// A process that cleans up after killed ones locks first, and may have come between the two lines above.
-	lock, err := lockDirectory(directory)
+	directory, lock, err := lockedDirectory()
 	if err != nil {
 		return nil, fmt.Errorf("storing evidence in memory: %w", err)
 	}
@@ -72,6 +69,45 @@ func (o *overflow) close() {
 	removeAll(filepath.Dir(o.volume.root))
 	_ = o.lock.Close()
 	o.volume = nil
+}
+
+// lockedDirectory makes a directory in memory that is locked until the file is closed. The start of another process
+// takes a directory that is not locked yet for abandoned, and removes it: then another is made.
+func lockedDirectory() (directory string, lock *os.File, err error) {
+	for range mostDirectories {
+		if directory, err = os.MkdirTemp(memoryDirectory(), overflowPrefix); err != nil {
+			return "", nil, err
+		}
+		if lock, err = lockDirectory(directory); err == nil {
+			if err = checkPlace(lock, directory); err == nil {
+				return directory, lock, nil
+			}
+			_ = lock.Close()
+		}
+		if !errors.Is(err, ErrLocked) && !errors.Is(err, fs.ErrNotExist) {
+			return "", nil, errors.Join(err, os.Remove(directory))
+		}
+	}
+	return "", nil, err
+}
+
+// mostDirectories is how many directories are made for one that is not removed.
+const mostDirectories = 100
+
+// checkPlace returns [fs.ErrNotExist] if a directory was removed before it was locked.
+func checkPlace(lock *os.File, directory string) error {
+	locked, err := lock.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(directory)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(locked, there) {
+		return fs.ErrNotExist
+	}
+	return nil
 }
 
 // memoryDirectory returns a directory in memory, or else the system's directory for temporary files.

@@ -28,17 +28,13 @@ func ReadFiles(of policy.Evidence) (files []format.File, err error) {
 
 // WithFile calls a function with a directory in memory that has a single file, as a judge reads it.
 func WithFile(file format.File, use func(directory string)) error {
-	directory, err := os.MkdirTemp(memoryDirectory(), overflowPrefix)
-	if err != nil {
-		return fmt.Errorf("writing a single file: %w", err)
-	}
-	defer removeAll(directory)
 	// The next start of a process removes it if this one is killed.
-	lock, err := lockDirectory(directory)
+	directory, lock, err := lockedDirectory()
 	if err != nil {
 		return fmt.Errorf("writing a single file: %w", err)
 	}
 	defer func() { _ = lock.Close() }()
+	defer removeAll(directory)
 	if err := os.WriteFile(filepath.Join(directory, file.Kind.Name(0)), file.Bytes, 0o600); err != nil {
 		return fmt.Errorf("writing a single file: %w", err)
 	}
