@@ -90,9 +90,24 @@ func (k *Keeper) recordSatisfied(ctx context.Context, e *entry) {
 		if err != nil {
 			k.log.WarnContext(ctx, "evidence that met a requirement could not be recorded",
 				"repository", e.key.Repository, "manifest", e.key.Manifest, "error", err)
+			k.allowReport(e, s, err)
 		}
 	}
 }
+
+// allowReport lets decisions report a satisfaction again that could not be recorded, unless judging the files would fail
+// again.
+func (k *Keeper) allowReport(e *entry, s policy.Satisfaction, err error) {
+	if _, panicked := errors.AsType[*policy.PanicError](err); panicked || errors.Is(err, errNoSingleFile) {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(e.reported, keyOf(s.Check))
+}
+
+// errNoSingleFile reports that a requirement is met by all files, and by none of them.
+var errNoSingleFile = errors.New("no single file meets the requirement that all of them met")
 
 // satisfying returns the file that met a requirement. Judges tell only that one of them did.
 func (k *Keeper) satisfying(ctx context.Context, s policy.Satisfaction) (*format.File, error) {
@@ -112,7 +127,7 @@ func (k *Keeper) satisfying(ctx context.Context, s policy.Satisfaction) (*format
 			return &files[i], nil
 		}
 	}
-	return nil, errors.New("no single file meets the requirement that all of them met")
+	return nil, errNoSingleFile
 }
 
 // addSatisfied stores a file as one that met a requirement.

@@ -441,6 +441,34 @@ func TestAFetchWithCredentialsReplacesNothingUnrecorded(t *testing.T) {
 	})
 }
 
+// TestASatisfactionThatCouldNotBeRecordedIsRecordedLater: its files cannot be read at first.
+func TestASatisfactionThatCouldNotBeRecordedIsRecordedLater(t *testing.T) {
+	onCluster(t, func(c *cluster) {
+		c.set(formats()["bundles"]("a", by("alice", 0, 1), by("mallory", 0, 1)), nil)
+		c.decide("alice")
+		var held []policy.Satisfaction
+		keeper := c.keeper
+		c.withSatisfied(func(s policy.Satisfaction) { held = append(held, s) })
+		c.want("before", "alice", policy.Accepted)
+		if len(held) != 1 {
+			t.Fatalf("%d satisfactions", len(held))
+		}
+		unreadable := held[0]
+		unreadable.Evidence.Directory = filepath.Join(t.TempDir(), "absent")
+		for _, report := range []struct {
+			what string
+			policy.Satisfaction
+			want int
+		}{{"unreadable", unreadable, 0}, {"readable", held[0], 1}} {
+			keeper.Satisfied(report.Satisfaction)
+			synctest.Wait()
+			if got := c.lookup().Satisfied.Bundles; got != report.want {
+				t.Errorf("%s: %d bundles are recorded, want %d", report.what, got, report.want)
+			}
+		}
+	})
+}
+
 // withSatisfied starts to decide with another function that receives satisfactions.
 func (c *cluster) withSatisfied(satisfied policy.SatisfiedFunc) {
 	c.t.Helper()
