@@ -28,11 +28,13 @@ type Containerd struct {
 	// allowRemote reports whether containers on remote snapshotters are evaluated; nil: they are refused.
 	allowRemote func() bool
 
-	images  *imageCache
-	blobs   *lru.Cache[digest.Digest, []byte]
-	filter  contentFilter
-	stats   snapshotters
-	relists relists
+	images *imageCache
+	blobs  *lru.Cache[digest.Digest, []byte]
+	filter contentFilter
+	stats  snapshotters
+	// prepared are the snapshots about which nobody asked yet.
+	prepared preparedSnapshots
+	relists  relists
 	// checkpoints are those that confirmations wait for.
 	checkpoints checkpoints
 	reads       queue
@@ -78,6 +80,7 @@ func New(c *client.Client, namespace string, log *slog.Logger) *Containerd {
 		images:    newImageCache(),
 		blobs:     newBlobCache(),
 		filter:    newContentFilter(),
+		prepared:  newPreparedSnapshots(),
 		relists:   newRelists(),
 		reads:     newQueue(),
 		ending:    ending,

@@ -12,7 +12,8 @@ import (
 
 // Content is a [policy.ContentFunc]. The snapshot whose key is the container's ID exists when a container is validated
 // (containerd 2.2 to 2.4: client.WithNewSnapshot runs before NRI is called), and its parent is the chain ID of the
-// layers of the container. For a cached image this is one call to containerd.
+// layers of the container. For a cached image this takes no call to containerd if the event about the snapshot has
+// arrived, and otherwise one.
 //
 // The refusals: unknown-origin if there is no such snapshot, its layers are not those of the config, or no candidate
 // image has them; unavailable if a call to containerd failed or a config is unreadable; pending while images are being
@@ -33,6 +34,9 @@ func (c *Containerd) verify(ctx context.Context, container policy.Container) err
 	chain, err := c.chainID(ctx, container.Config)
 	if err != nil {
 		return err
+	}
+	if parent, ok := c.preparedParent(container.ID); ok && parent == chain {
+		return nil
 	}
 	info, in, err := c.rootfs(ctx, container.ID)
 	if err != nil {

@@ -3,6 +3,7 @@ package origin_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -182,16 +183,6 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 		s.prepare("first", "container", "")
 		return rootfs{s.blob(ocispec.MediaTypeImageLayer, []byte("tar")), policy.Unavailable, []string{"not an image config"}}
 	},
-	"containerd fails": func(s *stores) rootfs {
-		s.prepare("first", "container", s.unpack("first", "base"))
-		s.fail(func(call, _ string) error {
-			if call == "Stat" {
-				return errors.New("the disk is on fire")
-			}
-			return nil
-		})
-		return rootfs{s.config("app", "base"), policy.Unavailable, []string{"the disk is on fire"}}
-	},
 	"a snapshotter has been taken out of containerd": func(s *stores) rootfs {
 		s.prepare("second", "container", s.unpack("second", "base"))
 		s.fail(func(call, argument string) error {
@@ -201,6 +192,20 @@ var rootfsCases = map[string]func(s *stores) rootfs{
 			return nil
 		})
 		return rootfs{config: s.config("app", "base")}
+	},
+}
+
+// rootfsFailures are the cases in which a call to containerd fails.
+var rootfsFailures = map[string]func(s *stores) rootfs{
+	"containerd fails": func(s *stores) rootfs {
+		s.prepare("first", "container", s.unpack("first", "base"))
+		s.fail(func(call, _ string) error {
+			if call == "Stat" {
+				return errors.New("the disk is on fire")
+			}
+			return nil
+		})
+		return rootfs{s.config("app", "base"), policy.Unavailable, []string{"the disk is on fire"}}
 	},
 	"the snapshotters cannot be listed": func(s *stores) rootfs {
 		s.prepare("first", "container", s.unpack("first", "base"))
@@ -228,7 +233,9 @@ func verified(tb testing.TB, o *origin.Containerd, id string, config ocispec.Des
 }
 
 func TestRootfs(t *testing.T) {
-	for name, build := range rootfsCases {
+	cases := maps.Clone(rootfsCases)
+	maps.Copy(cases, rootfsFailures)
+	for name, build := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStores(t)

@@ -28,10 +28,14 @@ func (c *Containerd) newEventQueue() *eventQueue {
 	return &eventQueue{c: c, more: make(chan struct{}, 1)}
 }
 
-// add queues the name of an event, or adds a new blob to the filter.
+// add queues the name of an event, or remembers the new blob or snapshot.
 func (a *eventQueue) add(event *events.Envelope) {
-	if event.Topic == createdTopic {
+	switch event.Topic {
+	case createdTopic:
 		a.c.filter.add(eventBlob(event))
+		return
+	case preparedTopic:
+		a.c.prepared.add(event)
 		return
 	}
 	stored := eventName(event)

@@ -159,3 +159,10 @@ func Filter(present, absent []digest.Digest) (missing, mistaken int) {
 	}
 	return missing, mistaken
 }
+
+// Prepared reports whether a snapshot is remembered.
+func (c *Containerd) Prepared(key string) bool {
+	c.prepared.mu.Lock()
+	defer c.prepared.mu.Unlock()
+	return c.prepared.byKey.Contains(key)
+}

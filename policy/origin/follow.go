@@ -46,6 +46,7 @@ func (c *Containerd) Run(ctx context.Context) error {
 		c.filter.begin()
 		c.checkpoints.lost()
 		c.stats.forget()
+		c.prepared.forget()
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the caller ended it
 		}
@@ -71,7 +72,8 @@ func (c *Containerd) follow(ctx context.Context) (followed bool, err error) {
 	defer func() { cancel(); wait() }()
 	namespace := "namespace==" + strconv.Quote(c.namespace)
 	stream, lost := c.client.EventService().Subscribe(ctx,
-		namespace+`,topic~="^/images/"`, namespace+`,topic=="`+createdTopic+`"`, namespace+`,topic=="`+probeTopic+`"`)
+		namespace+`,topic~="^/images/"`, namespace+`,topic=="`+createdTopic+`"`, namespace+`,topic=="`+preparedTopic+`"`,
+		namespace+`,topic=="`+probeTopic+`"`)
 	if err := c.probe(ctx, stream, lost); err != nil {
 		return false, err
 	}
@@ -196,16 +198,21 @@ func (c *Containerd) learn(stored string, found images.Image) {
 	}
 }
 
+// decoded returns what an event reports, or nil if it cannot be decoded.
+func decoded(event *events.Envelope) any {
+	if event.Event == nil {
+		return nil
+	}
+	reported, err := typeurl.UnmarshalAny(event.Event)
+	if err != nil {
+		return nil
+	}
+	return reported
+}
+
 // eventName returns the image-store name of an event.
 func eventName(event *events.Envelope) string {
-	if event.Event == nil {
-		return ""
-	}
-	decoded, err := typeurl.UnmarshalAny(event.Event)
-	if err != nil {
-		return ""
-	}
-	if named, ok := decoded.(interface{ GetName() string }); ok {
+	if named, ok := decoded(event).(interface{ GetName() string }); ok {
 		return named.GetName()
 	}
 	return ""
@@ -213,14 +220,7 @@ func eventName(event *events.Envelope) string {
 
 // eventBlob returns the digest of the blob that was added to the content store.
 func eventBlob(event *events.Envelope) digest.Digest {
-	if event.Event == nil {
-		return ""
-	}
-	decoded, err := typeurl.UnmarshalAny(event.Event)
-	if err != nil {
-		return ""
-	}
-	created, _ := decoded.(*eventtypes.ContentCreate)
+	created, _ := decoded(event).(*eventtypes.ContentCreate)
 	return digest.Digest(created.GetDigest())
 }
 

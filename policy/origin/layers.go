@@ -161,19 +161,34 @@ func (m *imageCache) lockedPending(w wanted, listed uint64) bool {
 // that they are another image. It answers from the cache, and lists images only if the cache is not up to date or has
 // none: an image can be pulled, and its container created, before the event arrives.
 func (c *Containerd) discover(ctx context.Context, container policy.Container) ([]digest.Digest, error) {
-	info, in, err := c.rootfs(ctx, container.ID)
+	chain, err := c.layersOf(ctx, container.ID)
 	if err != nil {
 		return nil, err
-	}
-	chain, err := originalChain(ctx, in, info)
-	if err != nil {
-		return nil, policy.Refuse(policy.Unavailable, "looking up snapshot %s: %v", info.Parent, err)
 	}
 	configs, err := c.withLayers(ctx, chain, container.Reference)
 	if err != nil {
 		return nil, err
 	}
 	return c.narrow(ctx, configs, container.Labels), nil
+}
+
+// layersOf returns the chain ID of the image that a container's root filesystem was made from. What has the chain ID of
+// an image is no remapped copy, because the key of such a copy is another hash.
+func (c *Containerd) layersOf(ctx context.Context, container string) (chain string, err error) {
+	if parent, ok := c.preparedParent(container); ok {
+		if known, _ := c.images.knows(parent); known {
+			return parent, nil
+		}
+	}
+	info, in, err := c.rootfs(ctx, container)
+	if err != nil {
+		return "", err
+	}
+	chain, err = originalChain(ctx, in, info)
+	if err != nil {
+		return "", policy.Refuse(policy.Unavailable, "looking up snapshot %s: %v", info.Parent, err)
+	}
+	return chain, nil
 }
 
 // withLayers returns the configs with these layers that can be the image that a pod calls by a reference.

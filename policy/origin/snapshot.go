@@ -33,6 +33,14 @@ func (s *snapshotters) isRemote(name string) bool {
 	return s.remote[name]
 }
 
+// isLocal reports whether it is known that a snapshotter does not fetch files on demand.
+func (s *snapshotters) isLocal(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	remote, known := s.remote[name]
+	return known && !remote
+}
+
 // forget clears the list: containerd may have been restarted with another configuration.
 func (s *snapshotters) forget() {
 	s.mu.Lock()

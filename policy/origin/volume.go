@@ -25,22 +25,33 @@ func (c *Containerd) Volume(ctx context.Context, sandbox, source string) (policy
 			"the image volume %s was made for sandbox %s and not for %s", volume.key, volume.sandbox, sandbox)
 	}
 	ctx = c.in(ctx)
-	info, _, err := c.snapshot(ctx, volume.key)
+	chain, err := c.volumeLayers(ctx, volume.key)
 	if err != nil {
 		return policy.Volume{}, true, err
 	}
-	if info.Kind != snapshots.KindActive && info.Kind != snapshots.KindView {
-		return policy.Volume{}, true, policy.Refuse(policy.UnknownOrigin,
-			"the image volume %s is a snapshot of kind %s", volume.key, info.Kind)
-	}
-	if err := c.awaitLayers(ctx, info.Parent); err != nil {
+	if err := c.awaitLayers(ctx, chain); err != nil {
 		return policy.Volume{}, true, err
 	}
 	return policy.Volume{
-		Layers: info.Parent,
-		Likely: func() []digest.Digest { return c.images.likely(volume.path, info.Parent) },
-		All:    func() []digest.Digest { return c.images.configs(info.Parent) },
+		Layers: chain,
+		Likely: func() []digest.Digest { return c.images.likely(volume.path, chain) },
+		All:    func() []digest.Digest { return c.images.configs(chain) },
 	}, true, nil
+}
+
+// volumeLayers returns the chain ID of the layers of an image volume.
+func (c *Containerd) volumeLayers(ctx context.Context, key string) (chain string, err error) {
+	if parent, ok := c.preparedParent(key); ok {
+		return parent, nil
+	}
+	info, _, err := c.snapshot(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	if info.Kind != snapshots.KindActive && info.Kind != snapshots.KindView {
+		return "", policy.Refuse(policy.UnknownOrigin, "the image volume %s is a snapshot of kind %s", key, info.Kind)
+	}
+	return info.Parent, nil
 }
 
 // awaitLayers returns nil once an image is known that has these layers.
