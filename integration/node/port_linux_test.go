@@ -12,7 +12,7 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// TestFreePortsAreDifferentAndForServersOnly fails if two servers of one test can be given the same port, or one that an
+// TestFreePortsAreDifferentAndForServersOnly fails if two servers of one test can get the same port, or one that an
 // outgoing connection of another program can take before the server binds it.
 func TestFreePortsAreDifferentAndForServersOnly(t *testing.T) {
 	outgoing := rig.Must(os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"))(t)
