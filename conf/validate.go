@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// minAnswer leaves time for the one call to containerd that every answer needs.
+	// minAnswer leaves time for a call to containerd.
 	minAnswer = 10 * time.Millisecond
 	// maxAnswer stays below the 2 s after which containerd's NRI disconnects a plugin (plugin_request_timeout).
 	maxAnswer = 1500 * time.Millisecond

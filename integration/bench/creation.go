@@ -17,8 +17,8 @@ import (
 const warmUp = 50
 
 // creation creates containers on three nodes in turn: with countersign; with a plugin that does nothing, to compare the
-// creation; and with a plugin that makes one snapshot Stat, to compare the callback, because countersign needs that
-// Stat.
+// creation; and with a plugin that makes one snapshot Stat, to compare the callback, because that is what a decision
+// needs at most from containerd.
 func (b *bench) creation(ctx context.Context) (err error) {
 	image, err := b.signedImage(ctx)
 	if err != nil {

@@ -28,8 +28,8 @@ const (
 type phase struct {
 	callback []float64
 	// stats are the durations of the snapshot Stats that another plugin requests for the same containers, one before
-	// countersign is called and one after it. Such a Stat is the only request to containerd in the callback for an image
-	// that is known.
+	// countersign is called and one after it. For an image that is known, the callback makes no other request, and none if
+	// containerd's event about the snapshot has arrived.
 	stats []float64
 }
 
@@ -215,7 +215,7 @@ func (b *bench) reportHostile(n *hostileNode, phases [3]phase, rate float64) err
 	return nil
 }
 
-// reportPhase compares the callback with the Stat that it waits for, and both with their values on the quiet node, on
+// reportPhase compares the callback with a Stat from the same place, and both with their values on the quiet node, on
 // which the benchmark of creations limits the former.
 func (b *bench) reportPhase(name string, measured, quiet phase, isHostile bool) {
 	for _, q := range []float64{0.5, 0.99} {

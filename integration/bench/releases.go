@@ -10,7 +10,7 @@ import (
 
 // releases creates containers in turn on a node with containerd 2.4, which reports images, and on one with 2.3, on
 // which countersign finds them by their layers. On each release, another node has a plugin that makes one snapshot
-// Stat, which countersign needs too: these show the difference between the releases themselves.
+// Stat: these show the difference between the releases themselves.
 func (b *bench) releases(ctx context.Context) (err error) {
 	image, err := b.signedImage(ctx)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/countersign/countersign/integration/rig"
 )
 
-// BenchmarkNode compares the lookup that every container needs with the one call to containerd in it.
+// BenchmarkNode compares the lookup that every container needs with a call to containerd, which it needs unless
+// containerd's event about the snapshot has arrived.
 func BenchmarkNode(b *testing.B) {
 	l := newLab(b)
 	pushed := l.push(b, "bench/app:v1", "bench")
