@@ -100,7 +100,7 @@ dist: ## write archives, packages, SBOMs and checksums of a release to dist/; CO
 image: ## write the container image for amd64 and arm64 to dist/image, an OCI layout
 	scripts/image.sh
 
-bench: $(LINT) ## run the benchmarks, then measure the promised limits on a real node (root)
+bench: $(LINT) ## run the benchmarks, then measure promised limits on a real node (root, 10 minutes)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
 
 chaos: ## create containers while something fails, and print a table of what happened (root, 15 minutes)
@@ -109,10 +109,14 @@ chaos: ## create containers while something fails, and print a table of what hap
 soak: ## the same in a random order for DURATION (3m); run an hour before a release (root)
 	go run ./integration/chaos -duration $(DURATION)
 
+bench-creation: ## create 5,000 containers on each of seven nodes, to compare plugins and releases of containerd (root, 12 minutes)
+	go run ./integration/bench creation
+	go run ./integration/bench releases
+
 bench-pods: ## start 110 pods at once with a real kubelet, with countersign and without it in turn (root, an hour)
 	go run ./integration/bench pods
 
-bench-hostile: ## measure the callback for a signed image among 10,000 hostile ones, while more are pulled (root, 10 minutes)
+bench-hostile: ## measure the callback for a signed image among 10,000 hostile ones, while more are pulled (root, 12 minutes)
 	go run ./integration/bench hostile
 
 e2e-kind: ## run scripts/kind.sh on a kind cluster whose programs are all built here (root, 15 minutes, an hour without caches)
@@ -137,4 +141,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-pods bench-hostile chart dashboard dist e2e-kind image tools clean reference pages generate generate-check
+.PHONY: bench-creation bench-pods bench-hostile chart dashboard dist e2e-kind image tools clean reference pages generate generate-check

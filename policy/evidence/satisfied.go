@@ -95,8 +95,8 @@ func (k *Keeper) recordSatisfied(ctx context.Context, e *entry) {
 	}
 }
 
-// allowReport lets decisions report a satisfaction again that could not be recorded, unless judging the files would fail
-// again.
+// allowReport lets decisions report a satisfaction again that could not be recorded, unless judging the files would
+// fail again.
 func (k *Keeper) allowReport(e *entry, s policy.Satisfaction, err error) {
 	if _, panicked := errors.AsType[*policy.PanicError](err); panicked || errors.Is(err, errNoSingleFile) {
 		return
