@@ -21,6 +21,7 @@ func (d *decision) audited(ctx context.Context) admission {
 	}
 	if d.recorder != nil { // The steps are those of the verdict.
 		d.recorder.drop(steps)
+		d.recorder.explained.OnlyEnforced = true
 		enforced.recorder = d.recorder
 		actual = enforced.decide(ctx)
 	}

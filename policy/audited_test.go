@@ -105,9 +105,31 @@ func TestTheStepsAreThoseOfTheVerdict(t *testing.T) {
 	}
 }
 
+// TestAnAuditedRequirementRefusesNoPull, unless it is asked what enforcing it would refuse.
 func TestAnAuditedRequirementRefusesNoPull(t *testing.T) {
-	n := newNode(t, acceptAnything(), audited(rejectAll()))
-	wantReason(t, decidePull(t, n, false), policy.Accepted)
+	for name, made := range map[string]*policy.Document{
+		"in the list":         document("/prod.json", acceptAnything(), audited(signedBy("bob"))),
+		"in a scope":          onlyAudited(repository, audited(signedBy("bob"))),
+		"in the scope of tag": onlyAudited(tagged, audited(signedBy("bob"))),
+	} {
+		for _, namespace := range []string{"prod", ""} {
+			t.Run(name+" in namespace "+namespace, func(t *testing.T) {
+				n := newNode(t, rejectAll())
+				n.set.Store(&policy.Set{Namespaces: map[string]policy.Source{"prod": {Document: made}}})
+				decider := n.decider(t)
+				q := policy.PullQuestion{Reference: normalized(t, tagged), Namespace: namespace, Image: imageOf(t, tagged)}
+				wantReason(t, decider.DecidePull(t.Context(), q), policy.Accepted)
+				if !decider.AuditsFor(q) || decider.RequiresSignatureFor(q) {
+					t.Errorf("audits: %t, requires: %t", decider.AuditsFor(q), decider.RequiresSignatureFor(q))
+				}
+				q.Audited = true
+				wantReason(t, decider.DecidePull(t.Context(), q), policy.Unsigned)
+				if !decider.RequiresSignatureFor(q) || !decider.RequiresSignature(q.Reference) {
+					t.Error("no signature is required")
+				}
+			})
+		}
+	}
 }
 
 func TestAnAdmissionWithAnAuditedRequirementAllocatesNothing(t *testing.T) {
@@ -118,5 +140,70 @@ func TestAnAdmissionWithAnAuditedRequirementAllocatesNothing(t *testing.T) {
 	wantReason(t, decider.Decide(ctx, q), policy.Accepted)
 	if allocated := testing.AllocsPerRun(1000, func() { decider.Decide(ctx, q) }); allocated != 0 {
 		t.Errorf("a cached decision allocates %v times, want 0", allocated)
+	}
+}
+
+// onlyAudited returns a document that accepts every image, and enforces nothing in a scope.
+func onlyAudited(scope string, requirements ...*policy.Requirement) *policy.Document {
+	made := document("/prod.json", acceptAnything())
+	made.Scopes = map[string][]*policy.Requirement{scope: append(requirements, acceptAnything())}
+	made.OnlyAudited = map[string]int{scope: len(requirements)}
+	return made
+}
+
+// TestAScopeThatOnlyAuditsDoesNotAskForItsTag: an image that was not obtained under the tag is refused only by a scope
+// that enforces something.
+func TestAScopeThatOnlyAuditsDoesNotAskForItsTag(t *testing.T) {
+	for name, test := range map[string]struct {
+		scope    string
+		obtained string
+		would    policy.Reason
+	}{
+		"it was obtained under the tag":         {tagged, tagged, policy.Unsigned},
+		"it was obtained under another tag":     {tagged, repository + ":v2", policy.UnknownOrigin},
+		"the scope is the repository":           {repository, repository + ":v2", policy.Unsigned},
+		"it was obtained from another registry": {tagged, "other.example/app:v1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, rejectAll())
+			n.runs(imageOf(t, test.obtained))
+			made := onlyAudited(test.scope, audited(signedBy("bob")))
+			n.set.Store(&policy.Set{Namespaces: map[string]policy.Source{"prod": {Document: made}}})
+			explained := n.decider(t).Explain(t.Context(), ask(tagged))
+			want := policy.Accepted
+			if test.would == "" {
+				want = policy.UnknownOrigin
+			}
+			wantReason(t, explained.Verdict, want)
+			var would policy.Reason
+			if explained.Verdict.WouldDeny != nil {
+				would = explained.Verdict.WouldDeny.Reason
+			}
+			if would != test.would {
+				t.Errorf("enforcing would give %q, want %q", would, test.would)
+			}
+		})
+	}
+}
+
+// TestAnExplanationOfARefusalShowsWhatIsEnforced: its steps are those of another scope than the one that is audited.
+func TestAnExplanationOfARefusalShowsWhatIsEnforced(t *testing.T) {
+	n := newNode(t)
+	made := onlyAudited(tagged, audited(signedBy("bob")))
+	made.Default = []*policy.Requirement{signedBy("alice")}
+	made.Scopes[tagged][1] = signedBy("alice")
+	n.set.Store(&policy.Set{Namespaces: map[string]policy.Source{"prod": {Document: made}}})
+	explained := n.decider(t).Explain(t.Context(), ask(tagged))
+	wantReason(t, explained.Verdict, policy.Unsigned)
+	selected := explained.Select(normalized(t, tagged))
+	last := explained.Steps[len(explained.Steps)-1]
+	if !selected.IsDefault || selected.List[last.Index].ID != signedBy("alice").ID {
+		t.Errorf("selected %+v, the last step is %+v", selected, last)
+	}
+	n.signed(map[string]string{tagged: "alice"})
+	explained = n.decider(t).Explain(t.Context(), ask(tagged))
+	wantReason(t, explained.Verdict, policy.Accepted)
+	if selected := explained.Select(normalized(t, tagged)); selected.Scope != tagged {
+		t.Errorf("selected %+v", selected)
 	}
 }

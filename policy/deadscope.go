@@ -63,6 +63,29 @@ func ScopesFrom(scope string) []string {
 	return nil
 }
 
+// ScopesAbove returns the same as [ScopesFrom] for a scope that some reference selects, and anything for another one.
+// It does not parse the scope as a reference, which takes longer than everything else that the compiler of policies
+// does.
+func ScopesAbove(scope string) []string {
+	if parent, ok := strings.CutPrefix(scope, "*."); ok {
+		return appendWildcards([]string{scope}, parent)
+	}
+	slash := strings.LastIndexByte(scope, '/')
+	if slash < 0 {
+		return appendRepositoryScopes(nil, scope)
+	}
+	repository, _, hasDigest := strings.Cut(scope, "@")
+	tag := strings.IndexByte(scope[slash:], ':')
+	switch {
+	case hasDigest:
+		return appendRepositoryScopes([]string{scope}, repository)
+	case tag >= 0:
+		return appendRepositoryScopes([]string{scope}, scope[:slash+tag])
+	default:
+		return appendRepositoryScopes(nil, scope)
+	}
+}
+
 func whyDead(scope string) string {
 	_, digest, hasDigest := strings.Cut(scope, "@")
 	switch {

@@ -70,28 +70,40 @@ func TestScopesThatCanNeverMatch(t *testing.T) {
 			t.Errorf("%q: %q, and %q instead, want %q", scope, dead.Why, dead.Instead, instead)
 		}
 	}
-	for _, scope := range []string{
-		"", "docker.io", "docker.io/library", "docker.io/library/nginx", "docker.io/nginx", "docker.io/library/nginx:1",
-		"registry.example", "registry.example:5000", "registry.example/prod", "registry.example/prod/app:v1",
-		"registry.example/app" + scopeDigest, "localhost", "localhost:5000/app", "127.0.0.1:5000", "*.example", "*.com",
-		"*.registry.example", "Registry.example/app", "REGISTRY", "[::1]:5000/app", "host:5000",
-		"registry.example/a/b/c/d", "registry.example/" + strings.Repeat("a", 255),
-	} {
+	for _, scope := range liveScopes() {
 		if dead := policy.CheckScope(scope); dead != nil {
 			t.Errorf("%q counts as dead: %s", scope, dead)
 		}
 	}
 }
 
-// FuzzScopes: containers/image finds no reference for a dead scope.
+// liveScopes returns scopes that a reference selects.
+func liveScopes() []string {
+	return []string{
+		"", "docker.io", "docker.io/library", "docker.io/library/nginx", "docker.io/nginx", "docker.io/library/nginx:1",
+		"registry.example", "registry.example:5000", "registry.example/prod", "registry.example/prod/app:v1",
+		"registry.example/app" + scopeDigest, "localhost", "localhost:5000/app", "127.0.0.1:5000", "*.example", "*.com",
+		"*.registry.example", "Registry.example/app", "REGISTRY", "[::1]:5000/app", "host:5000",
+		"registry.example/a/b/c/d", "registry.example/" + strings.Repeat("a", 255),
+	}
+}
+
+// FuzzScopes: containers/image finds no reference for a dead scope, and the scopes above another one are found without
+// a reference too.
 func FuzzScopes(f *testing.F) {
 	for scope := range deadScopes() {
 		f.Add(scope, scope)
 		f.Add(scope, "registry.example/prod/app:v1")
 		f.Add(scope, "nginx")
 	}
+	for _, scope := range liveScopes() {
+		f.Add(scope, scope)
+	}
 	f.Fuzz(func(t *testing.T, scope, image string) {
 		dead := policy.CheckScope(scope)
+		if from := policy.ScopesFrom(scope); from != nil && !slices.Equal(from, policy.ScopesAbove(scope)) {
+			t.Errorf("above %q are %q, want %q", scope, policy.ScopesAbove(scope), from)
+		}
 		if dead != nil && dead.Instead != "" && policy.CheckScope(dead.Instead) != nil {
 			t.Errorf("%q: what to write instead is dead: %q", scope, dead.Instead)
 		}

@@ -92,7 +92,7 @@ func (d *decision) judge(ctx context.Context, image *Image) admission {
 		return d.denied(image, err)
 	}
 	d.insufficient = nil
-	refs = d.document.byScope(refs)
+	refs = d.document.byScope(refs, !d.onlyEnforced)
 	var best Verdict
 	for _, pass := range d.passes(image, refs) {
 		for _, ref := range refs {
@@ -114,7 +114,8 @@ func (d *decision) judge(ctx context.Context, image *Image) admission {
 
 // under evaluates manifests of an image under one reference.
 func (d *decision) under(ctx context.Context, image *Image, ref reference.Named, manifests []Manifest) admission {
-	scope, requirements := d.document.Select(ref)
+	scope, requirements := d.document.selectFor(scopesOf(ref), !d.onlyEnforced)
+	d.audits = d.audits || countEnforced(requirements) < len(requirements)
 	if err := image.obtainedFor(scope, ref); err != nil {
 		verdict := Denial(err).withDocument(d.document)
 		d.recorder.scope(scope, ref.String())
@@ -127,7 +128,6 @@ func (d *decision) under(ctx context.Context, image *Image, ref reference.Named,
 	evaluation.onlyEnforced = d.onlyEnforced
 	verdict, expiresAt, sufficient := evaluation.evaluate(ctx, scope, requirements)
 	verdict.Document = d.document.Name
-	d.audits = d.audits || evaluation.audits
 	if verdict.Admitted() {
 		found := evaluation.admitted(verdict, expiresAt)
 		found.rests(image)

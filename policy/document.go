@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/distribution/reference"
+import (
+	"slices"
+
+	"github.com/distribution/reference"
+)
 
 // ParseFunc parses a containers-policy.json(5) file into a [Document]. It opens no file itself: read returns the
 // contents of a key file that the document names.
@@ -14,6 +18,10 @@ type Document struct {
 	Default []*Requirement
 	// Scopes are the lists under "transports": {"docker": …}, with their keys in the file; "" is the transport's default.
 	Scopes map[string][]*Requirement
+	// OnlyAudited are the Scopes in which the file enforces nothing, and how many requirements it has there. Their lists
+	// have these first, and then what is enforced without the scope, see [Document.EnforcedIn]. What is enforced is
+	// selected as if these scopes did not exist.
+	OnlyAudited map[string]int
 	// KeyFiles are the paths of the key files that the document names, whether or not they were read: if one changes, so
 	// does the document.
 	KeyFiles []string
@@ -35,40 +43,101 @@ type Selection struct {
 	Scope     string
 	IsDefault bool
 	List      []*Requirement
-	// PassedOver are the other scopes that match the reference, most specific first. The document's default is not one.
+	// Enforced is where the enforced requirements of List come from if Scope enforces nothing, and nil otherwise.
+	Enforced *EnforcedScope
+	// PassedOver are the other scopes that match the reference, most specific first. Neither Enforced nor the document's
+	// default is one.
 	PassedOver []string
 	// Missed describes scopes that were probably meant for the reference and can never match; mostly empty.
 	Missed string
 }
 
+// EnforcedScope is a scope, or the document's default, whose requirements are enforced where a more specific scope has
+// requirements that are only audited.
+type EnforcedScope struct {
+	Scope     string
+	IsDefault bool
+}
+
 // Explain selects like [Document.Select], and also returns what was passed over.
-func (d *Document) Explain(ref reference.Named) Selection {
+func (d *Document) Explain(ref reference.Named) Selection { return d.explain(ref, d.has) }
+
+func (d *Document) explain(ref reference.Named, suits func(scope string) bool) Selection {
 	scopes := scopesOf(ref)
 	selected := Selection{Missed: d.missedScopes(scopes)}
-	selected.Scope, selected.List = d.selectScope(scopes)
+	selected.Scope, selected.List = d.selectFirst(scopes, suits)
 	var matching []string
 	for _, scope := range append(scopes, "") {
-		if _, ok := d.Scopes[scope]; ok {
+		if suits(scope) {
 			matching = append(matching, scope)
 		}
 	}
-	if selected.IsDefault = len(matching) == 0; !selected.IsDefault {
-		selected.PassedOver = matching[1:]
+	if selected.IsDefault = len(matching) == 0; selected.IsDefault {
+		return selected
+	}
+	selected.PassedOver = matching[1:]
+	if !d.enforces(selected.Scope) {
+		selected.Enforced, selected.PassedOver = d.enforcedOf(selected.PassedOver)
 	}
 	return selected
 }
 
+// enforcedOf returns the first of these scopes that enforces something, and the others.
+func (d *Document) enforcedOf(scopes []string) (first *EnforcedScope, others []string) {
+	i := slices.IndexFunc(scopes, d.enforces)
+	if i < 0 {
+		return &EnforcedScope{IsDefault: true}, scopes
+	}
+	scope := scopes[i]
+	return &EnforcedScope{Scope: scope}, slices.Delete(scopes, i, i+1)
+}
+
 // selectScope returns the first of the scopes that the document has.
 func (d *Document) selectScope(scopes []string) (scope string, list []*Requirement) {
+	return d.selectFor(scopes, true)
+}
+
+// selectFor returns the first of the scopes that the document has, or if audited is not set, in which it enforces
+// something.
+func (d *Document) selectFor(scopes []string, audited bool) (scope string, list []*Requirement) {
+	if audited {
+		return d.selectFirst(scopes, d.has)
+	}
+	return d.selectFirst(scopes, d.enforces)
+}
+
+func (d *Document) selectFirst(scopes []string, suits func(string) bool) (scope string, list []*Requirement) {
 	for _, scope := range scopes {
-		if list, ok := d.Scopes[scope]; ok {
-			return scope, list
+		if suits(scope) {
+			return scope, d.Scopes[scope]
 		}
 	}
-	if list, ok := d.Scopes[""]; ok {
-		return "", list
+	if suits("") {
+		return "", d.Scopes[""]
 	}
 	return "", d.Default
+}
+
+func (d *Document) has(scope string) bool {
+	_, ok := d.Scopes[scope]
+	return ok
+}
+
+func (d *Document) enforces(scope string) bool { return d.has(scope) && d.OnlyAudited[scope] == 0 }
+
+// EnforcedIn returns the list with the requirements that are enforced for the images of a scope. They are those of the
+// scope, or if it has none, those of the next less specific scope that has some, or of a default.
+func (d *Document) EnforcedIn(scope string) []*Requirement {
+	_, list := d.selectFor(ScopesAbove(scope), false)
+	return list
+}
+
+// Written returns the list of a scope as the file has it: without what is enforced if the scope enforces nothing.
+func (d *Document) Written(scope string) []*Requirement {
+	if audited := d.OnlyAudited[scope]; audited > 0 {
+		return d.Scopes[scope][:audited]
+	}
+	return d.Scopes[scope]
 }
 
 // Set is an immutable snapshot of all documents on the node. A decision uses one Set from beginning to end.

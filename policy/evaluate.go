@@ -23,8 +23,8 @@ type evaluation struct {
 	name string
 	// noIdentity reports whether a valid signature that names no repository is enough.
 	noIdentity bool
-	// onlyEnforced leaves out the requirements that are only audited, and audits reports whether there were any.
-	onlyEnforced, audits bool
+	// onlyEnforced leaves out the requirements that are only audited.
+	onlyEnforced bool
 	// manifestsUnknown reports whether the manifests were not read, so that nothing is known about signatures.
 	manifestsUnknown bool
 	// stored is the evidence of the first manifests, in their order, as far as it was needed.
@@ -51,9 +51,7 @@ func (e *evaluation) evaluate(
 	}
 	e.uses = nil
 	e.recorder.scope(scope, verdict.Reference)
-	enforced := countEnforced(requirements)
-	e.audits = enforced < len(requirements)
-	if enforced == 0 {
+	if countEnforced(requirements) == 0 {
 		verdict.Reason, verdict.Detail = InvalidPolicy, "the list of requirements is empty, or none of them is enforced"
 		e.recorder.denied(verdict)
 		return verdict, time.Time{}, true

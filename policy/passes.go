@@ -111,15 +111,18 @@ func (m *many) inRepository(ref reference.Named, choose func([]Manifest) []Manif
 }
 
 // byScope orders the references of an image ID: those come first for which the document has a scope, the most specific
-// one first. Anybody can add references for which it has none.
-func (d *Document) byScope(refs []reference.Named) []reference.Named {
+// one first. Anybody can add references for which it has none. audited reports whether scopes that enforce nothing
+// count.
+func (d *Document) byScope(refs []reference.Named, audited bool) []reference.Named {
 	if len(refs) < 2 {
 		return refs
 	}
 	specific := make(map[reference.Named]int, len(refs))
 	for _, ref := range refs {
 		scopes := scopesOf(ref)
-		specific[ref] = slices.IndexFunc(scopes, func(scope string) bool { _, ok := d.Scopes[scope]; return ok })
+		specific[ref] = slices.IndexFunc(scopes, func(scope string) bool {
+			return d.has(scope) && (audited || d.enforces(scope))
+		})
 		if specific[ref] < 0 {
 			specific[ref] = len(scopes)
 		}

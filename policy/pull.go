@@ -8,28 +8,40 @@ import (
 	"github.com/distribution/reference"
 )
 
-// RequiresSignature reports whether some document of this node requires a signature of images with that reference. If
-// none does, there is nothing to fetch.
+// RequiresSignature reports whether some document of this node requires a signature of images with that reference, if
+// only to report it. If none does, there is nothing to fetch.
 func (d *Decider) RequiresSignature(ref reference.Named) bool {
-	for _, rule := range d.sources.Documents().rules(ref) {
-		if slices.ContainsFunc(rule, (*Requirement).needsEvidence) {
+	return d.RequiresSignatureFor(PullQuestion{Reference: ref, Audited: true})
+}
+
+// RequiresSignatureFor reports whether [Decider.DecidePull] needs the image to answer a question.
+func (d *Decider) RequiresSignatureFor(q PullQuestion) bool {
+	return d.anyFor(q, func(r *Requirement) bool { return r.needsEvidence() && (q.Audited || !r.Audit) })
+}
+
+// AuditsFor reports whether a requirement that could answer a question is only audited.
+func (d *Decider) AuditsFor(q PullQuestion) bool {
+	q.Audited = true
+	return d.anyFor(q, func(r *Requirement) bool { return r.Audit })
+}
+
+// anyFor reports whether a requirement suits by which a question may be answered.
+func (d *Decider) anyFor(q PullQuestion, suits func(*Requirement) bool) bool {
+	set := d.sources.Documents()
+	if q.Namespace != "" {
+		document, err := set.For(q.Namespace)
+		if err != nil {
+			return false
+		}
+		_, rule := document.selectFor(scopesOf(q.Reference), q.Audited)
+		return slices.ContainsFunc(rule, suits)
+	}
+	for _, rule := range set.rules(q.Reference, q.Audited) {
+		if slices.ContainsFunc(rule, suits) {
 			return true
 		}
 	}
 	return false
-}
-
-// RequiresSignatureIn is like [Decider.RequiresSignature], for the document of one namespace if it is not empty.
-func (d *Decider) RequiresSignatureIn(namespace string, ref reference.Named) bool {
-	if namespace == "" {
-		return d.RequiresSignature(ref)
-	}
-	document, err := d.sources.Documents().For(namespace)
-	if err != nil {
-		return false
-	}
-	_, rule := document.selectScope(scopesOf(ref))
-	return slices.ContainsFunc(rule, (*Requirement).needsEvidence)
 }
 
 // PullQuestion asks whether an image may be pulled.
@@ -43,6 +55,8 @@ type PullQuestion struct {
 	Image *Image
 	// NoIdentity reports whether a signature that names no repository is enough.
 	NoIdentity bool
+	// Audited reports whether the requirements that are only audited count as if they were enforced.
+	Audited bool
 }
 
 // DecidePull decides about an image that is about to be pulled, by the document of a namespace, or by all documents of
@@ -66,11 +80,11 @@ func (d *Decider) DecidePull(ctx context.Context, q PullQuestion) (verdict Verdi
 	}
 	evaluation := d.evaluation(d.manifestsFor(image, q.Reference), q.Reference)
 	evaluation.noIdentity, evaluation.manifestsUnknown = q.NoIdentity, q.Image == nil
-	evaluation.onlyEnforced = true
+	evaluation.onlyEnforced = !q.Audited
 	if q.Namespace != "" {
 		return evaluation.decideIn(ctx, d.sources.Documents(), q)
 	}
-	return evaluation.decideAnywhere(ctx, d.sources.Documents(), q.Reference)
+	return evaluation.decideAnywhere(ctx, d.sources.Documents(), q)
 }
 
 // decideIn decides by the document of a namespace.
@@ -79,18 +93,18 @@ func (e *evaluation) decideIn(ctx context.Context, set *Set, q PullQuestion) Ver
 	if err != nil {
 		return Denial(err)
 	}
-	scope, rule := document.selectScope(scopesOf(q.Reference))
+	scope, rule := document.selectFor(scopesOf(q.Reference), q.Audited)
 	verdict, _, _ := e.evaluate(ctx, scope, rule)
 	verdict.Document = document.Name
 	return verdict
 }
 
 // decideAnywhere decides by all documents.
-func (e *evaluation) decideAnywhere(ctx context.Context, set *Set, ref reference.Named) (verdict Verdict) {
+func (e *evaluation) decideAnywhere(ctx context.Context, set *Set, q PullQuestion) (verdict Verdict) {
 	if err := set.unusable(); err != nil {
 		verdict = Denial(err)
 	}
-	for scope, rule := range set.rules(ref) {
+	for scope, rule := range set.rules(q.Reference, q.Audited) {
 		found, _, _ := e.evaluate(ctx, scope.name, rule)
 		found.Document = scope.document
 		if found.Admitted() {
@@ -107,8 +121,9 @@ func (e *evaluation) decideAnywhere(ctx context.Context, set *Set, ref reference
 // listPosition is the position of a list of requirements: its document and its scope.
 type listPosition struct{ document, name string }
 
-// rules yields the lists of requirements that apply to a reference in some document, each of them once.
-func (s *Set) rules(ref reference.Named) iter.Seq2[listPosition, []*Requirement] {
+// rules yields the lists of requirements that apply to a reference in some document, each of them once. audited reports
+// whether scopes apply that enforce nothing.
+func (s *Set) rules(ref reference.Named, audited bool) iter.Seq2[listPosition, []*Requirement] {
 	return func(yield func(listPosition, []*Requirement) bool) {
 		if s == nil {
 			return
@@ -123,7 +138,7 @@ func (s *Set) rules(ref reference.Named) iter.Seq2[listPosition, []*Requirement]
 			if source.Document == nil {
 				continue
 			}
-			scope, rule := source.Document.selectScope(scopes)
+			scope, rule := source.Document.selectFor(scopes, audited)
 			if len(rule) == 0 || seen[list{&rule[0], len(rule)}] {
 				continue
 			}

@@ -210,7 +210,7 @@ func TestAPullForANamespaceIsDecidedByItsDocumentAlone(t *testing.T) {
 				Reference: normalized(t, tagged), Namespace: "prod", Image: imageOf(t, tagged),
 			}
 			wantReason(t, decider.DecidePull(t.Context(), question), test.want)
-			if got := decider.RequiresSignatureIn("prod", question.Reference); got != test.requires {
+			if got := decider.RequiresSignatureFor(question); got != test.requires {
 				t.Errorf("requires a signature: %t, want %t", got, test.requires)
 			}
 		})

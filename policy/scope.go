@@ -22,18 +22,17 @@ func Normalize(s string) (reference.Named, error) {
 
 // scopesOf returns the scopes that match a reference, most specific first.
 func scopesOf(ref reference.Named) []string {
-	return appendRepositoryScopes([]string{ref.String()}, ref)
+	return appendRepositoryScopes([]string{ref.String()}, ref.Name())
 }
 
 // RepositoryScopes returns the scopes that match a repository, most specific first: the repository, its namespaces, its
 // host, and wildcards for the domains of the host. registries.d has the same (containers/image,
 // docker/policyconfiguration).
 func RepositoryScopes(repository reference.Named) []string {
-	return appendRepositoryScopes(nil, repository)
+	return appendRepositoryScopes(nil, repository.Name())
 }
 
-func appendRepositoryScopes(scopes []string, repository reference.Named) []string {
-	name := repository.Name()
+func appendRepositoryScopes(scopes []string, name string) []string {
 	for {
 		scopes = append(scopes, name)
 		slash := strings.LastIndexByte(name, '/')
@@ -42,8 +41,14 @@ func appendRepositoryScopes(scopes []string, repository reference.Named) []strin
 		}
 		name = name[:slash]
 	}
-	// A wildcard stands for at least one label, so a name of one label has none. The port belongs to the host.
+	// The port belongs to the host.
 	host, _, _ := strings.Cut(name, ":")
+	return appendWildcards(scopes, host)
+}
+
+// appendWildcards adds the wildcards that match a host. A wildcard stands for at least one label, so a name of one
+// label has none.
+func appendWildcards(scopes []string, host string) []string {
 	for {
 		_, parent, found := strings.Cut(host, ".")
 		if !found {

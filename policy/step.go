@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -41,9 +42,19 @@ type Explanation struct {
 	ImageErr  error
 	ImageTook time.Duration
 	ImageAt   time.Time
-	Steps     []Step
+	// Steps are those of the verdict. OnlyEnforced reports whether they are those of a decision by what is enforced alone.
+	Steps        []Step
+	OnlyEnforced bool
 	// Cached reports whether the verdict comes from the cache of answers, and has no steps.
 	Cached bool
+}
+
+// Select returns how Document selects the requirements of the steps for a reference.
+func (e Explanation) Select(ref reference.Named) Selection {
+	if e.OnlyEnforced {
+		return e.Document.explain(ref, e.Document.enforces)
+	}
+	return e.Document.Explain(ref)
 }
 
 // Met reports whether the finding of a step met the requirement in the namespace.

@@ -25,7 +25,7 @@ func (k Kinds) Warnings(document *Document) []Warning {
 			at.Text = "no image reference matches this scope: " + dead.String()
 			warnings = append(warnings, at)
 		}
-		warnings = append(warnings, k.listWarnings(at, document.Scopes[scope])...)
+		warnings = append(warnings, k.listWarnings(at, document.Written(scope))...)
 	}
 	return warnings
 }

@@ -71,3 +71,16 @@ func TestAScopeThatMatchesNothingIsAWarning(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestWarningsAreAboutWhatTheFileSays, not about what is enforced in a scope that enforces nothing.
+func TestWarningsAreAboutWhatTheFileSays(t *testing.T) {
+	reject := []*policy.Requirement{{Kind: policy.Reject}}
+	signed := &policy.Requirement{Kind: policy.SigstoreSigned, Audit: true}
+	document := &policy.Document{
+		Default: reject, Scopes: map[string][]*policy.Requirement{"registry.example": {signed, reject[0]}},
+		OnlyAudited: map[string]int{"registry.example": 1},
+	}
+	for _, warning := range (policy.Kinds{}).Warnings(document) {
+		t.Errorf("%+v", warning)
+	}
+}

@@ -14,7 +14,8 @@ import (
 
 func (d *daemon) newGate() *pull.Gate {
 	config := pull.Config{
-		RequiresSignature: d.decider.RequiresSignatureIn,
+		RequiresSignature: d.decider.RequiresSignatureFor,
+		Audits:            d.decider.AuditsFor,
 		Decide:            d.decider.DecidePull,
 		FindImage:         d.images.Find,
 		Image:             d.images.Image,

@@ -13,8 +13,12 @@ import (
 // used until the deadline of the pull's decision.
 func (g *Gate) collect(ctx context.Context, p pull) {
 	deadline, ok := ctx.Deadline()
-	if !ok || p.Namespace == "" || p.Credentials == nil ||
-		g.config.RequiresSignature(p.Namespace, p.ref) || !g.config.RequiresSignature("", p.ref) {
+	if !ok || p.Namespace == "" || p.Credentials == nil {
+		return
+	}
+	own := policy.PullQuestion{Reference: p.ref, Namespace: p.Namespace, Audited: true}
+	everywhere := policy.PullQuestion{Reference: p.ref, Audited: true}
+	if g.config.RequiresSignature(own) || !g.config.RequiresSignature(everywhere) {
 		return
 	}
 	// The caller's context ends with its decision.

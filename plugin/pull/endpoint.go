@@ -59,7 +59,7 @@ func answer(pull audit.Pull) socket.PullAnswer {
 	case pull.Verdict.Admitted():
 		sentence = "allowed: a policy on this node admits it"
 	case pull.WouldDeny():
-		sentence = "allowed: a namespace on this node is in audit mode; no policy admits it"
+		sentence = "allowed: in audit mode; if everything were enforced, no policy on this node would admit it"
 	}
 	return socket.PullAnswer{
 		Decision: socket.Admit, Message: socket.Admission(pull.Name, sentence, string(pull.Verdict.Reason)),

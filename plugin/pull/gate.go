@@ -2,8 +2,6 @@ package pull
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,10 +17,11 @@ import (
 // Config contains what a [Gate] needs. All fields except Trace and Panicked are required. A namespace is that of a pod
 // in Kubernetes; an empty one stands for all namespaces of this node together.
 type Config struct {
-	// RequiresSignature and Decide are methods of a [policy.Decider]: whether the document of the namespace, or some
-	// document, requires a signature, and whether it could admit the image.
-	RequiresSignature func(namespace string, ref reference.Named) bool
-	Decide            func(context.Context, policy.PullQuestion) policy.Verdict
+	// RequiresSignature, Audits and Decide are methods of a [policy.Decider]: whether the document of the namespace, or
+	// some document, requires a signature, whether it has requirements that are only audited, and whether it could admit
+	// the image.
+	RequiresSignature, Audits func(policy.PullQuestion) bool
+	Decide                    func(context.Context, policy.PullQuestion) policy.Verdict
 	// FindImage returns an image on this node by the digest of its manifest or index, or nil.
 	FindImage func(context.Context, digest.Digest, reference.Named) *policy.Image
 	// Image returns the manifests that this node has of an image, by its config digest.
@@ -102,9 +101,25 @@ func (g *Gate) answer(ctx context.Context, request Request) audit.Pull {
 	if record.Final() && !auditing {
 		record.Outcome = policy.Deny
 	}
+	record = audited(record)
 	record.Took = time.Since(record.Time)
 	g.config.Report(record)
 	return record
+}
+
+// audited makes a record of what enforcing every requirement would refuse, as of a namespace in audit mode. The pull is
+// admitted.
+func audited(record audit.Pull) audit.Pull {
+	would := record.Verdict.WouldDeny
+	if !record.Verdict.Admitted() || would == nil {
+		return record
+	}
+	made := record
+	made.Verdict, made.Mode = *would, audit.Audit
+	if !made.Final() {
+		return record
+	}
+	return made
 }
 
 // Wait waits until no decision is in progress.
@@ -124,125 +139,53 @@ func (g *Gate) verdict(ctx context.Context, request Request) policy.Verdict {
 	if !g.limiter.acquire(host, named) {
 		return policy.Denial(policy.Refuse(policy.Pending, "too many other pulls are waiting for an answer"))
 	}
-	p, decided := pull{Request: request, ref: ref}, make(chan policy.Verdict, 1)
+	p := pull{Request: request, ref: ref}
+	enforced, decided := make(chan policy.Verdict, 1), make(chan policy.Verdict, 1)
 	g.deciding.Go(func() {
 		defer g.limiter.release(host, named)
-		var verdict policy.Verdict
-		err := policy.Guard("a decision on a pull", g.config.Panicked, func() error {
-			verdict = g.judge(ctx, p)
+		// A decision that panics is an answer; nothing waits for the rest.
+		_ = policy.Guard("answering a pull", g.config.Panicked, func() error {
+			verdict := g.guarded(ctx, p)
+			enforced <- verdict
+			verdict.WouldDeny = g.wouldDeny(ctx, p, verdict)
+			decided <- verdict
+			g.collect(ctx, p)
 			return nil
 		})
-		if err != nil {
-			verdict = policy.Denial(policy.Refuse(policy.Internal, "%v", err))
-		}
-		decided <- verdict
-		g.collect(ctx, p)
 	})
 	select {
 	case verdict := <-decided:
 		return verdict
 	case <-ctx.Done():
+	}
+	select {
+	case verdict := <-enforced:
+		return verdict
+	default:
 		return policy.Denial(policy.Refuse(policy.Pending, "no decision in time: %v", ctx.Err()))
 	}
 }
 
-// JudgeReference returns the verdict for all namespaces that follows from the reference alone, without evidence.
-func (g *Gate) JudgeReference(ctx context.Context, ref reference.Named) policy.Verdict {
-	return g.decide(ctx, pull{ref: ref}, nil)
-}
-
-// Judge returns whether any document could admit the image. It uses the evidence on this node first, and fetches from
-// the image's registry if that is not enough. It writes no audit record.
-func (g *Gate) Judge(ctx context.Context, ref reference.Named, target digest.Digest) policy.Verdict {
-	return g.judge(ctx, pull{ref: ref, Request: Request{Target: target}})
-}
-
-// pull is a request with its normalised reference.
-type pull struct {
-	Request
-	ref reference.Named
-}
-
-// decide judges an image by what this node stores.
-func (g *Gate) decide(ctx context.Context, p pull, image *policy.Image) policy.Verdict {
-	return g.config.Decide(ctx, policy.PullQuestion{
-		Reference: p.ref, Namespace: p.Namespace, Image: image, NoIdentity: g.config.NoIdentity(p.Namespace),
+// guarded is judge, without its panics.
+func (g *Gate) guarded(ctx context.Context, p pull) (verdict policy.Verdict) {
+	err := policy.Guard("a decision on a pull", g.config.Panicked, func() error {
+		verdict = g.judge(ctx, p)
+		return nil
 	})
-}
-
-func (g *Gate) judge(ctx context.Context, p pull) policy.Verdict {
-	if !g.config.RequiresSignature(p.Namespace, p.ref) {
-		// The verdict depends on no manifest, and nothing is requested from the registry.
-		return g.decide(ctx, p, nil)
-	}
-	source := g.config.Registry(p.reader())
-	if p.Resolve {
-		var err error
-		if p.Target, err = source.Resolve(ctx, p.ref); err != nil {
-			return Undetermined(err)
-		}
-		if _, digested := p.ref.(reference.Digested); !digested {
-			g.access.add(p)
-		}
-	}
-	image := g.config.FindImage(ctx, p.Target, p.ref)
-	if image != nil && p.Namespace != "" {
-		if verdict, ok := g.knownTo(ctx, p, image); ok {
-			return verdict
-		}
-		image = nil
-	}
-	if image == nil {
-		var err error
-		if image, err = source.Image(ctx, p.ref, p.Target); err != nil {
-			return Undetermined(err)
-		}
-		g.access.add(p)
-	}
-	return g.judgeImage(ctx, p, image)
-}
-
-// judgeImage judges an image whose manifests are known.
-func (g *Gate) judgeImage(ctx context.Context, p pull, image *policy.Image) policy.Verdict {
-	stored := g.config.Lookup(image.Manifests, p.ref)
-	verdict := g.decide(ctx, p, image)
-	// One document may admit the image without a signature that another document requires.
-	if verdict.Admitted() && (p.Namespace != "" || slices.ContainsFunc(stored, isFound)) {
-		return verdict
-	}
-	verdict = g.fetchAndDecide(ctx, p, image, nil)
-	if !Final(verdict) {
-		return verdict
-	}
-	// Other manifests of the same configuration may be on this node and signed, under other tags of the repository: a
-	// container may be created from any of them.
-	local, err := g.config.Image(ctx, policy.Question{Reference: p.ref.String(), Config: image.Config})
-	switch {
-	case err == nil && local.Rest != nil:
-		return Undetermined(policy.Refuse(policy.Pending,
-			"image %s has more manifests on this node than can be judged during a pull", image.Config))
-	case err == nil:
-		return g.fetchAndDecide(ctx, p, local, image.Manifests)
-	case policy.Denial(err).Reason == policy.UnknownOrigin:
-		return verdict
-	default:
-		return Undetermined(err)
-	}
-}
-
-// fetchAndDecide decides after it has fetched the evidence of all manifests, except those whose evidence was fetched
-// just before. If evidence could not be fetched, the image might be admitted with it, so the verdict is undetermined.
-func (g *Gate) fetchAndDecide(
-	ctx context.Context, p pull, image *policy.Image, fetched []policy.Manifest,
-) policy.Verdict {
-	missing := slices.DeleteFunc(slices.Clone(fetch.Limit(image.Manifests)), func(manifest policy.Manifest) bool {
-		same := func(other policy.Manifest) bool { return other.Digest == manifest.Digest }
-		return slices.ContainsFunc(fetched, same)
-	})
-	failures := g.config.Fetch(p.Credentials).All(ctx, missing, p.ref, nil)
-	verdict := g.decide(ctx, p, image)
-	if failure := errors.Join(failures...); failure != nil && !verdict.Admitted() {
-		return Undetermined(failure)
+	if err != nil {
+		return policy.Denial(policy.Refuse(policy.Internal, "%v", err))
 	}
 	return verdict
+}
+
+// wouldDeny returns the verdict if every requirement were enforced, where that one denies and the actual one admits.
+func (g *Gate) wouldDeny(ctx context.Context, p pull, actual policy.Verdict) *policy.Verdict {
+	if !actual.Admitted() || !g.config.Audits(p.question()) {
+		return nil
+	}
+	p.audited = true
+	if would := g.guarded(ctx, p); !would.Admitted() {
+		return &would
+	}
+	return nil
 }

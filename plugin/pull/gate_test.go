@@ -109,9 +109,10 @@ func (n *pullNode) endpoint(t *testing.T) *pull.VerifierEndpoint {
 		t.Fatal(err)
 	}
 	n.gate = pull.NewGate(pull.Config{
-		RequiresSignature: func(namespace string, ref reference.Named) bool {
-			return !n.unasked && decider.RequiresSignatureIn(namespace, ref)
+		RequiresSignature: func(q policy.PullQuestion) bool {
+			return !n.unasked && decider.RequiresSignatureFor(q)
 		},
+		Audits: decider.AuditsFor,
 		Decide: decider.DecidePull,
 		FindImage: func(_ context.Context, target digest.Digest, _ reference.Named) *policy.Image {
 			if n.found == nil {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/files"
 )
@@ -161,4 +163,22 @@ func (n *node) whole(namespaces int) bool {
 		}
 	}
 	return true
+}
+
+// TestAProblemOfAKeyIsReportedForTheListThatNamesIt, not for a scope that enforces nothing and what is enforced there.
+func TestAProblemOfAKeyIsReportedForTheListThatNamesIt(t *testing.T) {
+	n := newNode(t, map[string]string{"system.json": system})
+	parse := func([]byte, func(string) ([]byte, error)) (*policy.Document, error) {
+		keyless := &policy.Requirement{Kind: policy.SignedBy, Problem: "no key"}
+		return &policy.Document{
+			Default:     []*policy.Requirement{keyless},
+			Scopes:      map[string][]*policy.Requirement{"registry.example": {{Kind: policy.Reject, Audit: true}, keyless}},
+			OnlyAudited: map[string]int{"registry.example": 1},
+		}, nil
+	}
+	want := []files.KeyProblem{{Document: n.path("system.json"), IsDefault: true, Cause: "no key"}}
+	status := files.Open(files.Config{System: n.config.System, Parse: parse}).Status()
+	if diff := cmp.Diff(want, status.Keys); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -129,8 +129,8 @@ func keyProblemsOf(document *policy.Document) []KeyProblem {
 		}
 	}
 	note("", true, document.Default)
-	for scope, list := range document.Scopes {
-		note(scope, false, list)
+	for scope := range document.Scopes {
+		note(scope, false, document.Written(scope))
 	}
 	slices.SortFunc(faults, compareKeys)
 	return slices.Compact(faults)

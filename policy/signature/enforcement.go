@@ -21,9 +21,12 @@ const (
 // enforcement is which requirements of a list have the field, and which are only audited, by their numbers.
 type enforcement struct{ given, audited map[int]bool }
 
-// errNoneEnforced is the error of a list that would admit every image.
+// errNoneEnforced is the error of a default that would admit every image.
 var errNoneEnforced = errors.New(`every requirement has "enforcement": "audit"; at least one must be enforced, such ` +
 	`as {"type": "insecureAcceptAnything"}`)
+
+// none reports whether none of a number of requirements is enforced.
+func (e enforcement) none(of int) bool { return of > 0 && len(e.audited) == of }
 
 // withoutEnforcement returns a list of requirements without the field enforcement, which no kind and no other tool
 // knows. It is replaced by spaces, so that whatever is wrong with the rest is reported where it is. If the value is not
@@ -51,9 +54,6 @@ func withoutEnforcement(raw []byte) (rest []byte, found enforcement, err error) 
 	})
 	if err != nil {
 		return raw, enforcement{}, nil //nolint:nilerr // containers/image reports it better.
-	}
-	if wrong == nil && number > 0 && len(found.audited) == number {
-		wrong = errNoneEnforced
 	}
 	return rest, found, wrong
 }

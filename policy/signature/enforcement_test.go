@@ -65,3 +65,61 @@ func TestAnEnforcementThatIsNoneDoesNotLoad(t *testing.T) {
 		})
 	}
 }
+
+// TestAScopeThatOnlyAudits: what is enforced is what the document enforces without the scope.
+func TestAScopeThatOnlyAudits(t *testing.T) {
+	const (
+		audited = `{"type":"reject","enforcement":"audit"}`
+		rejects = `{"type":"reject"}`
+	)
+	for name, test := range map[string]struct {
+		scopes string
+		// want are the kinds of the requirements for example.com/a:v1, those that are only audited with "?".
+		want string
+	}{
+		"the default is enforced":         {`"example.com/a":[` + audited + `]`, "reject? insecureAcceptAnything"},
+		"the transport's is":              {`"example.com":[` + audited + `],"":[` + rejects + `]`, "reject? reject"},
+		"the transport's is only audited": {`"":[` + audited + `]`, "reject? insecureAcceptAnything"},
+		"a broader scope is enforced": {
+			`"example.com/a:v1":[` + audited + `],"example.com":[` + rejects + `]`, "reject? reject",
+		},
+		"a broader scope audits too": {
+			`"example.com/a:v1":[` + audited + `],"example.com":[` + audited + `,` + rejects + `]`, "reject? reject",
+		},
+		"two scopes only audit": {
+			`"example.com/a:v1":[` + audited + `],"example.com/a":[` + audited + `],"*.com":[` + rejects + `]`,
+			"reject? reject",
+		},
+		"a more specific scope is enforced": {
+			`"example.com/a:v1":[` + rejects + `],"example.com":[` + audited + `]`, "reject",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := `{"default":[` + acceptAny + `],"transports":{"docker":{` + test.scopes + `}}}`
+			parser := signature.NewParser(signature.Kinds(nil))
+			first, err := parser.Parse([]byte(raw), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := parser.Parse([]byte(raw+" "), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, list := first.Select(named(t, "example.com/a:v1"))
+			var kinds []string
+			for _, requirement := range list {
+				kind := string(requirement.Kind)
+				if requirement.Audit {
+					kind += "?"
+				}
+				kinds = append(kinds, kind)
+			}
+			if got := strings.Join(kinds, " "); got != test.want {
+				t.Errorf("the requirements are %s, want %s", got, test.want)
+			}
+			if _, same := second.Select(named(t, "example.com/a:v1")); &same[0] != &list[0] {
+				t.Error("two documents do not share their list")
+			}
+		})
+	}
+}

@@ -15,6 +15,8 @@ import (
 // list is a list of requirements as in documents: parsed, but with the paths of key files.
 type list struct {
 	elements []element
+	// onlyAudited reports whether no requirement is enforced.
+	onlyAudited bool
 
 	// The requirements depend on the contents of the key files; only the latest are cached.
 	mu       sync.Mutex
@@ -43,7 +45,7 @@ func parseList(raw []byte, kinds policy.Kinds) (*list, error) {
 	if err := json.Unmarshal(raw, &objects); err != nil {
 		return nil, fmt.Errorf("parsing requirements: %w", plain(err))
 	}
-	parsed := &list{elements: make([]element, len(objects))}
+	parsed := &list{elements: make([]element, len(objects)), onlyAudited: enforcement.none(len(objects))}
 	for i, object := range objects {
 		var err error
 		if parsed.elements[i], err = newElement(object, kinds); err != nil {

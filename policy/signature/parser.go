@@ -30,6 +30,7 @@ type Parser struct {
 	kinds  policy.Kinds
 	lists  *lru.Cache[[sha256.Size]byte, *list]
 	scopes *lru.Cache[string, scope]
+	merged *lru.Cache[merge, []*policy.Requirement]
 }
 
 // NewParser returns a Parser of documents with requirements of those kinds, see [Kinds].
@@ -38,6 +39,7 @@ func NewParser(kinds policy.Kinds) *Parser {
 		kinds:  kinds,
 		lists:  newCache[[sha256.Size]byte, *list](maxLists),
 		scopes: newCache[string, scope](maxScopes),
+		merged: newCache[merge, []*policy.Requirement](maxLists),
 	}
 }
 
@@ -66,16 +68,18 @@ func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*pol
 			return fmt.Errorf("%s: %w", at, err)
 		}
 		switch {
+		case at.isDefault && list.onlyAudited:
+			return errNoneEnforced
 		case at.isDefault:
 			document.Default = list.requirements(files)
 		case at.transport == "docker":
 			scope := p.scope(at.scope)
 			document.Scopes[scope.name] = list.requirements(files)
+			if list.onlyAudited {
+				document.OnlyAudited = with(document.OnlyAudited, scope.name, len(list.elements))
+			}
 			if scope.dead != nil {
-				if document.Dead == nil {
-					document.Dead = make(map[string]*policy.DeadScope)
-				}
-				document.Dead[scope.name] = scope.dead
+				document.Dead = with(document.Dead, scope.name, scope.dead)
 			}
 		default:
 			list.mention(files)
@@ -86,7 +90,19 @@ func (p *Parser) Parse(raw []byte, read func(path string) ([]byte, error)) (*pol
 		return nil, err
 	}
 	document.KeyFiles = files.paths
+	for scope := range document.OnlyAudited {
+		document.Scopes[scope] = p.merge(document.Scopes[scope], document.EnforcedIn(scope))
+	}
 	return document, nil
+}
+
+// with adds an entry to a map, which may be nil.
+func with[V any](all map[string]V, key string, value V) map[string]V {
+	if all == nil {
+		all = make(map[string]V)
+	}
+	all[key] = value
+	return all
 }
 
 // list returns the parsed form of a list of requirements.

@@ -19,7 +19,8 @@ type Pull struct {
 	Namespace, Pod string
 	// Outcome is what happened to the pull. A pull may be admitted although the verdict denies: see [Pull.Final].
 	Outcome policy.Outcome
-	// Mode is [Audit] if the namespace is in audit mode, or without one, if any namespace is: then no pull is refused.
+	// Mode is [Audit] if the namespace is in audit mode, or without one, if any namespace is, or if the verdict is that of
+	// requirements that are only audited: then no pull is refused.
 	Mode Mode
 	// Verdict is the verdict of the namespace's document, or without one, of the document that is closest to admitting the
 	// image.
@@ -40,5 +41,5 @@ func (p Pull) Final() bool {
 	}
 }
 
-// WouldDeny reports whether the pull would have been refused in enforce mode.
+// WouldDeny reports whether the pull would have been refused if everything were enforced.
 func (p Pull) WouldDeny() bool { return p.Outcome == policy.Admit && p.Final() }

@@ -89,7 +89,10 @@ func decisionFields() []field[Record] {
 			"stage", stringOf(func(r Record) Stage { return r.Stage }),
 			"`creation`, `start`, or `running` for a container that already ran, which the verdict does not stop",
 		},
-		{"mode", stringOf(func(r Record) Mode { return r.Mode }), "the mode of the namespace: `enforce` or `audit`"},
+		{
+			"mode", stringOf(func(r Record) Mode { return r.Mode }),
+			"`audit` if the namespace, or the policy that denies, is in audit mode, and else `enforce`",
+		},
 		{
 			"would_deny", func(r Record) slog.Value { return slog.BoolValue(r.WouldDeny()) },
 			"the policy denies, and the container exists nevertheless: in audit mode, or because it already ran",
@@ -116,10 +119,7 @@ func decisionFields() []field[Record] {
 			"digest", stringOf(func(r Record) string { return r.Verdict.Digest.String() }),
 			"the manifest or index that was evaluated",
 		},
-		{
-			"config_digest", stringOf(func(r Record) string { return r.Question.Config.String() }),
-			"the config of the image",
-		},
+		{"config_digest", stringOf(func(r Record) string { return r.Question.Config.String() }), "the config of the image"},
 		{
 			"found_by", stringOf(func(r Record) policy.FoundBy { return r.FoundBy }),
 			"how the image was identified: `config digest` or `layers`",
@@ -148,11 +148,12 @@ func pullFields() []field[Pull] {
 		{"reason", stringOf(func(p Pull) policy.Reason { return p.Verdict.Reason }), "the reason of the verdict"},
 		{
 			"mode", stringOf(func(p Pull) Mode { return p.Mode }),
-			"`audit` if the namespace is in audit mode, or, without a namespace, if any is: then no pull is refused",
+			"`audit` if the namespace is in audit mode, or, without a namespace, if any is, or if only requirements deny " +
+				"that are audited: then no pull is refused",
 		},
 		{
 			"would_deny", func(p Pull) slog.Value { return slog.BoolValue(p.WouldDeny()) },
-			"the pull was admitted, and would be refused in enforce mode",
+			"the pull was admitted, and would be refused if everything were enforced",
 		},
 		{
 			"namespace", stringOf(func(p Pull) string { return p.Namespace }),
