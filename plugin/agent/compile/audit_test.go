@@ -57,7 +57,7 @@ func TestAPolicyInAuditModeNeverLoosens(t *testing.T) {
 	}{
 		"what the default says still applies": {
 			layers{namespaced: []v1alpha1.ImagePolicy{namespaced("a", audited(spec(signed(key), "quay.io/a")))}},
-			map[string]string{"quay.io/a": accept + "+" + sigstore + "?"},
+			map[string]string{"quay.io/a": sigstore + "?"},
 			0,
 		},
 		"what a scope of the node says still applies": {
@@ -65,8 +65,28 @@ func TestAPolicyInAuditModeNeverLoosens(t *testing.T) {
 				namespaced("a", audited(spec(signed(key), "quay.io/a", "docker.io"))),
 			}},
 			map[string]string{
-				"quay.io": accept, "quay.io/a": accept + "+" + sigstore + "?", "docker.io": reject + "+" + sigstore + "?",
+				"quay.io": accept, "quay.io/a": sigstore + "?", "docker.io": sigstore + "?",
 			},
+			0,
+		},
+		"what the node audits is still reported": {
+			layers{
+				system: `{"default":[{"type":"insecureAcceptAnything"}],"transports":{"docker":{` +
+					`"quay.io":[{"type":"insecureAcceptAnything"},{"type":"reject","enforcement":"audit"}]}}}`,
+				namespaced: []v1alpha1.ImagePolicy{namespaced("a", audited(spec(signed(key), "quay.io/a", "quay.io")))},
+			},
+			map[string]string{
+				"quay.io": accept + "+" + reject + "?+" + sigstore + "?", "quay.io/a": reject + "?+" + sigstore + "?",
+			},
+			0,
+		},
+		"what the node only audits governs nothing": {
+			layers{
+				system: `{"default":[{"type":"insecureAcceptAnything"}],"transports":{"docker":{` +
+					`"quay.io":[{"type":"reject","enforcement":"audit"}]}}}`,
+				namespaced: []v1alpha1.ImagePolicy{namespaced("a", spec(signed(key), "quay.io/a"))},
+			},
+			map[string]string{"quay.io": reject + "?", "quay.io/a": sigstore},
 			0,
 		},
 		"a policy that is enforced for the same scope still applies": {
@@ -81,7 +101,7 @@ func TestAPolicyInAuditModeNeverLoosens(t *testing.T) {
 				namespaced("a", audited(spec(root(v1alpha1.RejectType), "quay.io/a:v1"))),
 				namespaced("b", spec(signed(other), "quay.io")),
 			}},
-			map[string]string{"quay.io": sigstore, "quay.io/a:v1": sigstore + "+" + reject + "?"},
+			map[string]string{"quay.io": sigstore, "quay.io/a:v1": reject + "?"},
 			0,
 		},
 		"a policy of the cluster does not govern, and audits the namespace's": {
@@ -90,7 +110,7 @@ func TestAPolicyInAuditModeNeverLoosens(t *testing.T) {
 				namespaced: []v1alpha1.ImagePolicy{namespaced("a", spec(signed(key), "corp.example/a"))},
 			},
 			map[string]string{
-				"corp.example": accept + "+" + reject + "?", "corp.example/a": sigstore + "+" + reject + "?",
+				"corp.example": reject + "?", "corp.example/a": sigstore + "+" + reject + "?",
 			},
 			0,
 		},
@@ -99,7 +119,7 @@ func TestAPolicyInAuditModeNeverLoosens(t *testing.T) {
 				cluster:    []v1alpha1.ClusterImagePolicy{cluster("c", spec(signed(key), "corp.example"))},
 				namespaced: []v1alpha1.ImagePolicy{namespaced("a", audited(spec(signed(other), "corp.example/a", "quay.io")))},
 			},
-			map[string]string{"corp.example": sigstore, "quay.io": accept + "+" + sigstore + "?"},
+			map[string]string{"corp.example": sigstore, "quay.io": sigstore + "?"},
 			1,
 		},
 		"both are in audit mode": {
@@ -108,14 +128,14 @@ func TestAPolicyInAuditModeNeverLoosens(t *testing.T) {
 				namespaced: []v1alpha1.ImagePolicy{namespaced("a", audited(spec(signed(key), "corp.example/a")))},
 			},
 			map[string]string{
-				"corp.example":   accept + "+" + reject + "?",
-				"corp.example/a": accept + "+" + reject + "?+" + sigstore + "?",
+				"corp.example":   reject + "?",
+				"corp.example/a": reject + "?+" + sigstore + "?",
 			},
 			0,
 		},
 		"a policy that cannot be used is reported": {
 			layers{namespaced: []v1alpha1.ImagePolicy{namespaced("a", audited(spec(signed([]byte("no key")), "quay.io/a")))}},
-			map[string]string{"quay.io/a": accept + "+" + reject + "?"},
+			map[string]string{"quay.io/a": reject + "?"},
 			1,
 		},
 		"a policy that accepts has no effect": {

@@ -173,7 +173,8 @@ func (c *Compiler) namespaceLayer(
 
 // dropped reports whether a scope of a namespace's policy has no effect, and why.
 func (c *Compiler) dropped(scope string, governed scopes, of compiled) (Problem, bool) {
-	for _, governor := range policy.ScopesFrom(scope) {
+	lookedUp := policy.ScopesAbove(scope)
+	for _, governor := range lookedUp {
 		if _, ok := governed[governor]; ok {
 			return Problem{
 				Reason: ConflictScopes, Scope: scope,
@@ -181,7 +182,7 @@ func (c *Compiler) dropped(scope string, governed scopes, of compiled) (Problem,
 			}, true
 		}
 	}
-	demanded, from := c.system.governing(scope)
+	demanded, from := c.system.governing(lookedUp)
 	switch {
 	case demanded.rejects && from != "":
 		return Problem{

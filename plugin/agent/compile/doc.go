@@ -9,10 +9,9 @@
 //
 // Policies of one layer with the same scope are all required.
 //
-// A policy in audit mode is a requirement that is evaluated and reported, and refuses nothing. Because the most
-// specific scope of a document replaces all others, its scopes also get the requirements that apply to them without it.
-// A ClusterImagePolicy in audit mode governs nothing, and is reported for the scopes of namespaces that it would
-// govern.
+// A policy in audit mode is a requirement that is evaluated and reported, and refuses nothing. A scope of a document
+// without an enforced requirement replaces nothing. A ClusterImagePolicy in audit mode governs nothing, and is reported
+// for the scopes of namespaces that it would govern.
 //
 // A ClusterImagePolicy governs its scope and everything for which containers/image would select that scope: tags,
 // digests and repositories in it, and hosts that its wildcard matches.

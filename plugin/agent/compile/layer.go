@@ -1,8 +1,6 @@
 package compile
 
 import (
-	"bytes"
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -10,13 +8,12 @@ import (
 )
 
 // scopes are the requirements of each scope.
-type scopes map[string][]json.RawMessage
+type scopes map[string][]*element
 
 // add adds a requirement to a scope that does not have it.
-func (s scopes) add(scope string, requirements ...json.RawMessage) {
+func (s scopes) add(scope string, requirements ...*element) {
 	for _, requirement := range requirements {
-		same := func(known json.RawMessage) bool { return bytes.Equal(known, requirement) }
-		if !slices.ContainsFunc(s[scope], same) {
+		if !contains(s[scope], requirement) {
 			s[scope] = append(slices.Clip(s[scope]), requirement)
 		}
 	}
@@ -49,8 +46,11 @@ func (l layer) add(policy compiled) {
 
 // governing returns the requirements in audit mode of the policies that would govern a scope if they were enforced. A
 // scope that is governed by others has none.
-func (l layer) governing(scope string) []json.RawMessage {
-	for _, governor := range policy.ScopesFrom(scope) {
+func (l layer) governing(scope string) []*element {
+	if len(l.audited) == 0 {
+		return nil
+	}
+	for _, governor := range policy.ScopesAbove(scope) {
 		audited, isAudited := l.audited[governor]
 		_, isEnforced := l.enforced[governor]
 		if isAudited || isEnforced {
@@ -60,9 +60,9 @@ func (l layer) governing(scope string) []json.RawMessage {
 	return nil
 }
 
-// merged returns the requirements of each scope of two layers. To a scope with policies in audit mode only, whatever
-// applies to it without them still applies, because the most specific scope of a document replaces all others. A policy
-// of the cluster in audit mode also audits the scopes of the namespace that it would govern.
+// merged returns the requirements of each scope of two layers. A scope with policies in audit mode only has no enforced
+// requirement, so that whatever applies without it still applies. A policy of the cluster in audit mode also audits the
+// scopes of the namespace that it would govern.
 func (s system) merged(cluster, own layer) scopes {
 	enforced := maps.Clone(cluster.enforced)
 	maps.Copy(enforced, own.enforced)
@@ -79,21 +79,26 @@ func (s system) merged(cluster, own layer) scopes {
 	}
 	all := maps.Clone(enforced)
 	for scope, requirements := range audited {
-		all[scope] = slices.Clone(s.applying(scope, enforced))
+		all[scope] = slices.Clone(s.kept(scope, enforced))
 		all.add(scope, requirements...)
 	}
 	return all
 }
 
-// applying returns the requirements that apply to a scope by the system policy and the scopes that are added to it.
-func (s system) applying(scope string, added scopes) []json.RawMessage {
-	for _, governor := range policy.ScopesFrom(scope) {
-		if list, ok := added[governor]; ok {
+// kept returns the requirements that a scope keeps if some are added that are only audited: its own, or else what the
+// system policy audits in the next less specific scope.
+func (s system) kept(scope string, enforced scopes) []*element {
+	for _, above := range policy.ScopesAbove(scope) {
+		list, ok := enforced[above]
+		if !ok {
+			list, ok = s.scopes[above]
+		}
+		if ok && above == scope {
 			return list
 		}
-		if list, ok := s.transports[transport][governor]; ok {
-			return list
+		if ok {
+			return auditedOf(list)
 		}
 	}
-	return s.rest()
+	return auditedOf(s.rest())
 }

@@ -23,7 +23,7 @@ const audit = "audit"
 // compiled is a policy whose requirement was made and checked.
 type compiled struct {
 	scopes      []string
-	requirement json.RawMessage
+	requirement *element
 	// accepts reports whether no signature is needed.
 	accepts bool
 	// audit reports whether the policy is only reported.
@@ -86,7 +86,7 @@ func (c *Compiler) read(name string, spec v1alpha1.ImagePolicySpec) (compiled, [
 	if isAudit {
 		made.Enforcement = audit
 	}
-	read.requirement = encode(made)
+	read.requirement = elementOf(made)
 	for _, scope := range spec.Scopes {
 		if dead := policy.CheckScope(string(scope)); dead != nil || scope == "" {
 			problem := Problem{Reason: UnmatchableScopes, Scope: string(scope), Detail: unmatchable(scope, dead)}
@@ -112,6 +112,14 @@ func encode(r requirement) json.RawMessage {
 		panic(fmt.Sprintf("a requirement that cannot be written as JSON: %v", err))
 	}
 	return raw
+}
+
+func elementOf(r requirement) *element {
+	made, err := newElement(encode(r))
+	if err != nil {
+		panic(fmt.Sprintf("a requirement that cannot be read: %v", err))
+	}
+	return made
 }
 
 // check loads a requirement as the node's daemon does, and returns why nothing can meet it.

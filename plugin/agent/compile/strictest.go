@@ -1,8 +1,6 @@
 package compile
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
 	"github.com/countersign/countersign/policy"
@@ -24,37 +22,31 @@ func (c *Compiler) strictest() scopes {
 }
 
 // strict returns the requirements of a scope, and of those above it up to the first that applies in every namespace.
-func (c *Compiler) strict(scope string, all, everywhere scopes) (list []json.RawMessage) {
-	add := func(more []json.RawMessage) {
+func (c *Compiler) strict(scope string, all, everywhere scopes) (list []*element) {
+	add := func(more []*element) {
 		for _, requirement := range more {
-			if isAudited(requirement) {
-				continue
-			}
-			if !slices.ContainsFunc(list, func(known json.RawMessage) bool { return bytes.Equal(known, requirement) }) {
+			if !requirement.audited && !contains(list, requirement) {
 				list = append(list, requirement)
 			}
 		}
 	}
-	known := c.system.transports[transport]
-	for _, above := range policy.ScopesFrom(scope) {
+	for _, above := range policy.ScopesAbove(scope) {
 		add(all[above])
 		if _, ok := everywhere[above]; ok {
 			return list
 		}
-		if system, ok := known[above]; ok {
+		if system, ok := c.system.enforced[above]; ok {
 			add(system)
 			return list
 		}
 	}
-	add(c.system.rest())
+	add(c.system.enforcedRest())
 	return list
 }
 
 // withoutAccept drops the requirements that every image meets, unless there are no others.
-func withoutAccept(list []json.RawMessage) []json.RawMessage {
-	others := slices.DeleteFunc(slices.Clone(list), func(requirement json.RawMessage) bool {
-		return demandOf([]json.RawMessage{requirement}).accepts
-	})
+func withoutAccept(list []*element) []*element {
+	others := slices.DeleteFunc(slices.Clone(list), func(requirement *element) bool { return requirement.accepts })
 	if len(others) == 0 {
 		return list[:min(len(list), 1)]
 	}

@@ -1,13 +1,10 @@
 package compile
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 
-	"github.com/countersign/countersign/policy"
 	"github.com/countersign/countersign/policy/signature"
 )
 
@@ -16,8 +13,10 @@ const transport = "docker"
 
 // system is the system policy of a node.
 type system struct {
-	defaults   []json.RawMessage
-	transports map[string]scopes
+	defaults []*element
+	// scopes are those of images, and enforced those in which something is enforced.
+	scopes, enforced scopes
+	frame            frame
 }
 
 // errNotRead is returned for key files, which are on the node and stay there.
@@ -28,40 +27,37 @@ func readSystem(raw []byte, parser *signature.Parser) (system, error) {
 		return system{}, err
 	}
 	var document struct {
-		Default    []json.RawMessage `json:"default"`
-		Transports map[string]scopes `json:"transports"`
+		Default    []json.RawMessage                       `json:"default"`
+		Transports map[string]map[string][]json.RawMessage `json:"transports"`
 	}
 	if err := json.Unmarshal(raw, &document); err != nil {
 		return system{}, err
 	}
-	return system{defaults: document.Default, transports: document.Transports}, nil
+	defaults, err := newElements(document.Default)
+	if err != nil {
+		return system{}, err
+	}
+	read := system{defaults: defaults, scopes: scopes{}, enforced: scopes{}}
+	for scope, raw := range document.Transports[transport] {
+		list, err := newElements(raw)
+		if err != nil {
+			return system{}, err
+		}
+		read.scopes[scope] = list
+		if enforcesAny(list) {
+			read.enforced[scope] = list
+		}
+	}
+	read.frame, err = newFrame(document.Default, document.Transports)
+	return read, err
 }
 
 // with returns the document that consists of the system policy and these scopes, which replace equal ones of the system
 // policy.
 func (s system) with(added scopes) ([]byte, error) {
-	transports := maps.Clone(s.transports)
-	if transports == nil {
-		transports = map[string]scopes{}
-	}
-	merged := maps.Clone(transports[transport])
-	if merged == nil {
-		merged = scopes{}
-	}
+	merged := maps.Clone(s.scopes)
 	maps.Copy(merged, added)
-	transports[transport] = merged
-	var document bytes.Buffer
-	encoder := json.NewEncoder(&document)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	err := encoder.Encode(struct {
-		Default    []json.RawMessage `json:"default"`
-		Transports map[string]scopes `json:"transports"`
-	}{s.defaults, transports})
-	if err != nil {
-		return nil, fmt.Errorf("encoding a document: %w", err)
-	}
-	return document.Bytes(), nil
+	return s.frame.with(merged)
 }
 
 // demand summarizes a list of requirements.
@@ -70,48 +66,40 @@ type demand struct {
 	accepts, rejects bool
 }
 
-// governing returns what the system policy demands of images of a scope, and the scope that says so, which is empty for
-// a default.
-func (s system) governing(scope string) (demand, string) {
-	known := s.transports[transport]
-	for _, governor := range policy.ScopesFrom(scope) {
-		if list, ok := known[governor]; ok {
+// governing returns what the system policy demands of images for which these scopes are looked up, and the scope that
+// says so, which is empty for a default.
+func (s system) governing(from []string) (demand, string) {
+	for _, governor := range from {
+		if list, ok := s.enforced[governor]; ok {
 			return demandOf(list), governor
 		}
 	}
-	return demandOf(s.rest()), ""
+	return demandOf(s.enforcedRest()), ""
 }
 
-// rest returns the requirements of images that no scope of the system policy matches.
-func (s system) rest() []json.RawMessage {
-	if list, ok := s.transports[transport][""]; ok {
+// enforcedRest returns the list of images that no scope matches in which the system policy enforces something.
+func (s system) enforcedRest() []*element {
+	if list, ok := s.enforced[""]; ok {
 		return list
 	}
 	return s.defaults
 }
 
-func demandOf(list []json.RawMessage) demand {
-	d := demand{accepts: len(list) > 0}
-	for _, raw := range list {
-		var requirement struct {
-			Type string `json:"type"`
-		}
-		if err := json.Unmarshal(raw, &requirement); err != nil {
-			return demand{}
-		}
-		if isAudited(raw) {
-			continue
-		}
-		d.accepts = d.accepts && requirement.Type == typeAccept
-		d.rejects = d.rejects || requirement.Type == typeReject
+// rest returns the requirements of images that no scope of the system policy matches.
+func (s system) rest() []*element {
+	if list, ok := s.scopes[""]; ok {
+		return list
 	}
-	return d
+	return s.defaults
 }
 
-// isAudited reports whether a requirement is not enforced.
-func isAudited(raw json.RawMessage) bool {
-	var requirement struct {
-		Enforcement string `json:"enforcement"`
+func demandOf(list []*element) demand {
+	d := demand{accepts: enforcesAny(list)}
+	for _, requirement := range list {
+		if !requirement.audited {
+			d.accepts = d.accepts && requirement.accepts
+			d.rejects = d.rejects || requirement.rejects
+		}
 	}
-	return json.Unmarshal(raw, &requirement) == nil && requirement.Enforcement == audit
+	return d
 }
