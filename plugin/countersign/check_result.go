@@ -80,6 +80,9 @@ func (r *checkResult) text() string {
 		b.WriteString("containerd does not report images: any image of this repository with the same layers must be " +
 			"accepted too (found by layers)\n")
 	}
+	if r.WouldDeny != "" {
+		fmt.Fprintf(&b, "audit: %s\n", strings.ReplaceAll(r.Detail, "\n", " "))
+	}
 	if r.Allowed {
 		for _, signer := range r.Signers {
 			fmt.Fprintf(&b, "signed: %s\n", text.OneLine(signer))

@@ -27,6 +27,9 @@ func explanationText(e *daemon.Explanation) string {
 		for _, signer := range e.Signers {
 			w.line(0, "signed: %s", signer)
 		}
+		if e.WouldDeny != "" {
+			w.line(0, "audit: %s", e.Detail)
+		}
 	} else if e.Detail != "" {
 		w.line(0, "why: %s", e.Detail)
 	}
@@ -78,7 +81,7 @@ func (w *explanationWriter) decisions(e *daemon.Explanation) {
 		}
 	}
 	last := e.Decisions[0]
-	if last.Reason != string(policy.Accepted) && e.Allowed {
+	if last.Reason != string(policy.Accepted) && e.Allowed && e.WouldDeny == "" {
 		w.line(1, "by the policy and the signatures of now the image is accepted: the next attempt decides again")
 	}
 }
@@ -127,6 +130,9 @@ func (w *explanationWriter) image(e *daemon.Explanation, image *daemon.Explained
 
 func (w *explanationWriter) scope(s *daemon.ExplainedScope) {
 	w.line(0, "policy for %s: %s of %s", s.Reference, scopeTitle(s.Scope, s.IsDefault), s.Document)
+	if s.Enforced != nil {
+		w.line(1, "it enforces nothing, so what is enforced is from: %s", scopeName(s.Enforced.Scope, s.Enforced.IsDefault))
+	}
 	for _, other := range s.PassedOver {
 		w.line(1, "less specific, not used: %s", scopeName(other, false))
 	}

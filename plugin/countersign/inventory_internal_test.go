@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -176,5 +178,31 @@ func TestNamespacesOfAnInventoryRunContainersOrHaveADocument(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"added", "both", "removed", "runs"}, take.namespaces()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAnInventoryShowsWhatPoliciesInAuditModeWouldRefuse also after a change, which divides namespaces by it.
+func TestAnInventoryShowsWhatPoliciesInAuditModeWouldRefuse(t *testing.T) {
+	audited := verdictOf(policy.Accepted)
+	audited.WouldDeny = &policy.Verdict{Reason: policy.Unsigned, Detail: "no signature"}
+	before := []policy.InventoryVerdict{{Verdict: audited, Namespaces: []string{"a", "b"}}}
+	after := []policy.InventoryVerdict{
+		{Verdict: audited, Namespaces: []string{"a"}}, {Verdict: verdictOf(policy.Accepted), Namespaces: []string{"b"}},
+	}
+	raw, err := json.Marshal(compareVerdicts(before, after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const verdict = `{"allowed":true,"reason":"accepted","would_deny_reason":"unsigned","scope":"",` +
+		`"detail":"a policy in audit mode would refuse it (unsigned): no signature","namespaces":`
+	want := `[` + verdict + `["a"],"after":{"allowed":true,"reason":"accepted","would_deny_reason":"unsigned"}},` +
+		verdict + `["b"],"after":{"allowed":true,"reason":"accepted"}}]`
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	shown := takenInventory{Images: []inventoryImage{{Reference: "a", Verdicts: compareVerdicts(before, nil)}}}
+	const line = "admitted, and a policy in audit mode would refuse it (unsigned): a, b"
+	if text := shown.text(); !strings.Contains(text, line) {
+		t.Errorf("the text is\n%s", text)
 	}
 }

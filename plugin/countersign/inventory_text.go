@@ -68,6 +68,9 @@ func differ(before, after daemon.Outcome) bool {
 }
 
 func word(outcome daemon.Outcome) string {
+	if outcome.WouldDeny != "" {
+		return fmt.Sprintf("admitted, and a policy in audit mode would refuse it (%s)", outcome.WouldDeny)
+	}
 	return fmt.Sprintf("%s (%s)", outcomeWord(policy.Reason(outcome.Reason)), outcome.Reason)
 }
 

@@ -150,7 +150,7 @@ func diffScopes(kinds policy.Kinds, before, after *policy.Document) (changes []s
 	}
 	add(scopeChange{IsDefault: true}, before.Default, after.Default)
 	for _, scope := range sortedKeys(before.Scopes, after.Scopes) {
-		add(scopeChange{Scope: scope}, before.Scopes[scope], after.Scopes[scope])
+		add(scopeChange{Scope: scope}, before.Written(scope), after.Written(scope))
 	}
 	return changes
 }

@@ -44,15 +44,16 @@ Exit status: 0 requirements apply; 2 unknown, such as for a document that does n
 
 // shownPolicy is what policy show prints. Its JSON is a public interface, to which fields are only added.
 type shownPolicy struct {
-	Namespace    string             `json:"namespace"`
-	Mode         string             `json:"mode"`
-	Reference    string             `json:"reference"`
-	Document     string             `json:"document"`
-	Scope        string             `json:"scope"`
-	IsDefault    bool               `json:"default"`
-	Requirements []shownRequirement `json:"requirements"`
-	PassedOver   []string           `json:"passed_over"`
-	Missed       string             `json:"missed,omitempty"`
+	Namespace    string                `json:"namespace"`
+	Mode         string                `json:"mode"`
+	Reference    string                `json:"reference"`
+	Document     string                `json:"document"`
+	Scope        string                `json:"scope"`
+	IsDefault    bool                  `json:"default"`
+	Requirements []shownRequirement    `json:"requirements"`
+	Enforced     *daemon.EnforcedScope `json:"enforced,omitempty"`
+	PassedOver   []string              `json:"passed_over"`
+	Missed       string                `json:"missed,omitempty"`
 }
 
 // shownRequirement is a requirement in words.
@@ -60,11 +61,14 @@ type shownRequirement struct {
 	Type     policy.Kind `json:"type"`
 	Requires string      `json:"requires"`
 	KeyFiles []string    `json:"key_files,omitempty"`
+	Audited  bool        `json:"audited,omitempty"`
 	Problem  string      `json:"problem,omitempty"`
 }
 
 func showRequirement(kinds policy.Kinds, requirement *policy.Requirement) shownRequirement {
-	return shownRequirement{requirement.Kind, kinds.Describe(requirement), requirement.KeyFiles, requirement.Problem}
+	return shownRequirement{
+		requirement.Kind, kinds.Describe(requirement), requirement.KeyFiles, requirement.Audit, requirement.Problem,
+	}
 }
 
 // String returns the requirement in one line.
@@ -103,6 +107,7 @@ func policyShow(flags policyFlags, ref string, output policyOutput) error {
 	shown := shownPolicy{
 		Namespace: flags.namespace, Mode: config.Mode(flags.namespace).String(), Reference: named.String(),
 		Document: document.Name, Scope: selected.Scope, IsDefault: selected.IsDefault, Missed: selected.Missed,
+		Enforced:     (*daemon.EnforcedScope)(selected.Enforced),
 		Requirements: []shownRequirement{}, PassedOver: append([]string{}, selected.PassedOver...),
 	}
 	for _, requirement := range selected.List {
@@ -115,20 +120,32 @@ func (s *shownPolicy) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in namespace %s (mode %s)\n", s.Reference, s.Namespace, s.Mode)
 	fmt.Fprintf(&b, "document: %s\nscope: %s\n", s.Document, scopeName(s.Scope, s.IsDefault))
+	if s.Enforced != nil {
+		fmt.Fprintf(&b, "it enforces nothing, so what is enforced is from: %s\n",
+			scopeName(s.Enforced.Scope, s.Enforced.IsDefault))
+	}
 	for i, requirement := range s.Requirements {
 		fmt.Fprintf(&b, "requirement %d: %s\n", i+1, requirement)
 	}
-	if len(s.PassedOver) > 0 || !s.IsDefault {
-		others := make([]string, 0, len(s.PassedOver)+1)
-		for _, scope := range s.PassedOver {
-			others = append(others, scopeName(scope, false))
-		}
-		fmt.Fprintf(&b, "less specific, not used: %s\n", strings.Join(append(others, scopeName("", true)), ", "))
+	if others := s.notUsed(); len(others) > 0 {
+		fmt.Fprintf(&b, "less specific, not used: %s\n", strings.Join(others, ", "))
 	}
 	if s.Missed != "" {
 		fmt.Fprintf(&b, "warning: %s\n", s.Missed)
 	}
 	return b.String()
+}
+
+// notUsed returns the less specific scopes that match but do not apply, and the document's default if it does not.
+func (s *shownPolicy) notUsed() []string {
+	others := make([]string, 0, len(s.PassedOver)+1)
+	for _, scope := range s.PassedOver {
+		others = append(others, scopeName(scope, false))
+	}
+	if s.IsDefault || s.Enforced != nil && s.Enforced.IsDefault {
+		return others
+	}
+	return append(others, scopeName("", true))
 }
 
 // scopeName returns a scope as it is shown to people.

@@ -54,6 +54,9 @@ type Verdict struct {
 type Outcome struct {
 	Allowed bool   `json:"allowed"`
 	Reason  string `json:"reason"`
+	// WouldDeny is the reason why an admitted image would be denied if the requirements were enforced that are only
+	// audited, or empty.
+	WouldDeny string `json:"would_deny_reason,omitempty"`
 }
 
 // Basis is the subject of a verdict, and the scope and document that decided.
@@ -66,11 +69,13 @@ type Basis struct {
 
 // VerdictOf converts a verdict of package policy.
 func VerdictOf(verdict policy.Verdict) Verdict {
+	outcome := Outcome{Allowed: verdict.Admitted(), Reason: string(verdict.Reason)}
 	if would := verdict.WouldDeny; verdict.Admitted() && would != nil {
+		outcome.WouldDeny = string(would.Reason)
 		verdict.Detail = fmt.Sprintf("a policy in audit mode would refuse it (%s): %s", would.Reason, would.Detail)
 	}
 	return Verdict{
-		Outcome{Allowed: verdict.Admitted(), Reason: string(verdict.Reason)},
+		outcome,
 		Basis{
 			Digest: verdict.Digest.String(), Document: verdict.Document, Scope: verdict.Scope,
 			Detail: strings.TrimSpace(verdict.Detail),

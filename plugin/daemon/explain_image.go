@@ -85,11 +85,11 @@ func (d describer) scopes(explained policy.Explanation) []ExplainedScope {
 		if err != nil {
 			continue
 		}
-		selected := explained.Document.Explain(named)
+		selected := explained.Select(named)
 		scope := ExplainedScope{
 			Reference: name, Document: explained.Document.Name, Scope: selected.Scope, IsDefault: selected.IsDefault,
-			PassedOver: append([]string{}, selected.PassedOver...), Missed: selected.Missed,
-			Requirements: []ExplainedRequirement{},
+			Enforced: (*EnforcedScope)(selected.Enforced), PassedOver: append([]string{}, selected.PassedOver...),
+			Missed: selected.Missed, Requirements: []ExplainedRequirement{},
 		}
 		for i, requirement := range selected.List {
 			steps := slices.DeleteFunc(slices.Clone(explained.Steps), func(step policy.Step) bool {
@@ -106,7 +106,7 @@ func (d describer) scopes(explained policy.Explanation) []ExplainedScope {
 func (d describer) requirement(requirement *policy.Requirement, steps []policy.Step) ExplainedRequirement {
 	described := ExplainedRequirement{
 		Type: requirement.Kind, Requires: d.kinds.Describe(requirement), KeyFiles: requirement.KeyFiles,
-		Result: "not evaluated", Tried: []Try{},
+		Audited: requirement.Audit, Result: "not evaluated", Tried: []Try{},
 	}
 	for i, step := range steps {
 		met := d.decider.Met(step, d.question.Namespace)

@@ -92,9 +92,16 @@ type ExplainedScope struct {
 	Document     string                 `json:"document"`
 	Scope        string                 `json:"scope"`
 	IsDefault    bool                   `json:"default"`
+	Enforced     *EnforcedScope         `json:"enforced,omitempty"`
 	PassedOver   []string               `json:"passed_over"`
 	Missed       string                 `json:"missed,omitempty"`
 	Requirements []ExplainedRequirement `json:"requirements"`
+}
+
+// EnforcedScope is where the enforced requirements come from if the scope that applies enforces nothing.
+type EnforcedScope struct {
+	Scope     string `json:"scope"`
+	IsDefault bool   `json:"default"`
 }
 
 // ExplainedRequirement is a requirement, and what was tried to meet it.
@@ -102,6 +109,8 @@ type ExplainedRequirement struct {
 	Type     policy.Kind `json:"type"`
 	Requires string      `json:"requires"`
 	KeyFiles []string    `json:"key_files,omitempty"`
+	// Audited reports whether it is only reported if it is not met.
+	Audited bool `json:"audited,omitempty"`
 	// Result is "met", "not met" or "not evaluated".
 	Result string `json:"result"`
 	Tried  []Try  `json:"tried"`
