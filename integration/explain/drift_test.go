@@ -57,14 +57,14 @@ func (l *lab) drifts(t *testing.T) {
 	})
 }
 
-// statusLists returns an error unless status lists a container in drift.
-func (l *lab) statusLists(t *testing.T, container string) error {
+// statusLists returns an error unless status lists something, such as a container in drift.
+func (l *lab) statusLists(t *testing.T, words string) error {
 	t.Helper()
 	output, err := exec.CommandContext(t.Context(), l.Program, "status", "--config", l.Daemon.ConfigFile()).Output()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return err
 	}
-	if !strings.Contains(string(output), container) {
+	if !strings.Contains(string(output), words) {
 		return fmt.Errorf("status says %s", output)
 	}
 	return nil
