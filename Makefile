@@ -100,8 +100,11 @@ dist: ## write archives, packages, SBOMs and checksums of a release to dist/; CO
 image: ## write the container image for amd64 and arm64 to dist/image, an OCI layout
 	scripts/image.sh
 
-bench: $(LINT) ## run the benchmarks, then measure promised limits on a real node (root, 10 minutes)
+bench: $(LINT) ## run the benchmarks (10 minutes; those of nodes need root)
 	PATH=$(TOOLS):$$PATH scripts/bench.sh
+
+bench-node: ## measure the promised limits on a real node that need no target of their own (root)
+	go run ./integration/bench
 
 chaos: ## create containers while something fails, and print a table of what happened (root, 15 minutes)
 	go run ./integration/chaos
@@ -141,4 +144,4 @@ $(LINT):
 # The steps of a check run one after the other, the fastest first. In parallel, their output would be mixed.
 .NOTPARALLEL:
 .PHONY: help demo demo-kubernetes build test check unit race node lint fmt fmt-check tidy tidy-check bench chaos soak mutants fuzz
-.PHONY: bench-creation bench-pods bench-hostile chart dashboard dist e2e-kind image tools clean reference pages generate generate-check
+.PHONY: bench-node bench-creation bench-pods bench-hostile chart dashboard dist e2e-kind image tools clean reference pages generate generate-check
