@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -128,28 +127,20 @@ func scopesIn(document string) string {
 // node. It ends with the returned function.
 func (f *fleet) watchGuard(t *testing.T) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		for samples := 0; ; samples++ {
-			select {
-			case <-ctx.Done():
-				t.Logf("%d times, every namespace was governed by the cluster's policy", samples)
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			for _, a := range f.agents {
-				for _, namespace := range []string{team, "other", "kube-system"} {
-					document, err := a.governing(namespace)
-					if err != nil || !strings.Contains(scopesIn(document), "guard") {
-						t.Errorf("on %s, %s is governed by %q, %v", a.name, namespace, document, err)
-						return
-					}
+	return watch(t, "the cluster's policy governs every namespace", func() error {
+		for _, a := range f.agents {
+			for _, namespace := range []string{team, "other", "kube-system"} {
+				document, err := a.governing(namespace)
+				if err != nil {
+					return fmt.Errorf("reading the policy of %s on %s: %w", namespace, a.name, err)
+				}
+				if !strings.Contains(scopesIn(document), "guard") {
+					return fmt.Errorf("on %s, %s is governed by %q", a.name, namespace, document)
 				}
 			}
 		}
+		return nil
 	})
-	return func() { cancel(); running.Wait() }
 }
 
 const team = "team"

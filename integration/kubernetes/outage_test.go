@@ -5,15 +5,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -113,7 +110,7 @@ func (f *fleet) failed(t *testing.T, begun time.Time, lasts time.Duration) error
 		return fmt.Errorf("it has lasted %v", lasted)
 	}
 	for _, a := range f.agents {
-		text, err := get(t.Context(), a.metrics)
+		text, err := node.Get(t.Context(), a.metrics)
 		if err != nil {
 			return err
 		}
@@ -126,20 +123,6 @@ func (f *fleet) failed(t *testing.T, begun time.Time, lasts time.Duration) error
 		}
 	}
 	return nil
-}
-
-func get(ctx context.Context, url string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return string(text), err
 }
 
 // documents returns all documents of an agent by path.
@@ -165,24 +148,16 @@ func (f *fleet) watchDocuments(t *testing.T) (stop func()) {
 	for i, a := range f.agents {
 		before[i] = rig.Must(a.documents())(t)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		for samples := 0; ; samples++ {
-			select {
-			case <-ctx.Done():
-				t.Logf("%d times, the documents were the same", samples)
-				return
-			case <-time.After(5 * time.Millisecond):
+	return watch(t, "the documents are the same", func() error {
+		for i, a := range f.agents {
+			now, err := a.documents()
+			if err != nil {
+				return fmt.Errorf("reading the documents on %s: %w", a.name, err)
 			}
-			for i, a := range f.agents {
-				now, err := a.documents()
-				if err != nil || !maps.EqualFunc(before[i], now, bytes.Equal) {
-					t.Errorf("on %s, the documents are %q, %v; before, they were %q", a.name, now, err, before[i])
-					return
-				}
+			if !maps.EqualFunc(before[i], now, bytes.Equal) {
+				return fmt.Errorf("on %s, the documents are %q; before, they were %q", a.name, now, before[i])
 			}
 		}
+		return nil
 	})
-	return func() { cancel(); running.Wait() }
 }

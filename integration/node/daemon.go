@@ -216,9 +216,14 @@ func (d *Daemon) current() *process {
 	return d.process
 }
 
-// get sends a GET request to the daemon's HTTP server; any status but 200 is an error.
+// get is [Get] of a path of the daemon's HTTP server.
 func (d *Daemon) get(ctx context.Context, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.MetricsAddress+path, http.NoBody)
+	return Get(ctx, "http://"+d.MetricsAddress+path)
+}
+
+// Get returns the body of the answer from a URL. Any status other than 200 is an error.
+func Get(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return "", err
 	}
@@ -229,7 +234,7 @@ func (d *Daemon) get(ctx context.Context, path string) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", path, response.Status, body)
+		err = fmt.Errorf("%s: %s: %s", url, response.Status, body)
 	}
 	return string(body), err
 }
