@@ -19,14 +19,21 @@ type openShiftCase struct {
 	ExpectedError string `yaml:"expectedError"`
 }
 
-// openShiftCases returns the cases of the pinned module for ImagePolicy and ClusterImagePolicy.
-func openShiftCases(t *testing.T) (cases []openShiftCase) {
+// openShiftAPI returns the directory of the pinned module of OpenShift's API.
+func openShiftAPI(t *testing.T) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/openshift/api")
 	command.Dir, command.Stderr = "../tools/openshift", os.Stderr
 	var module struct{ Dir string }
 	rig.OK(t, json.Unmarshal(rig.Must(command.Output())(t), &module))
-	paths := rig.Must(filepath.Glob(filepath.Join(module.Dir, "config", "v1", "tests", "*imagepolicies*", "*.yaml")))(t)
+	return module.Dir
+}
+
+// openShiftCases returns the module's cases for ImagePolicy and ClusterImagePolicy.
+func openShiftCases(t *testing.T) (cases []openShiftCase) {
+	t.Helper()
+	suites := filepath.Join(openShiftAPI(t), "config", "v1", "tests", "*imagepolicies*", "*.yaml")
+	paths := rig.Must(filepath.Glob(suites))(t)
 	for _, path := range paths {
 		var suite struct{ Tests map[string][]openShiftCase }
 		rig.OK(t, yaml.Unmarshal(rig.Must(os.ReadFile(path))(t), &suite))

@@ -103,6 +103,7 @@ func TestTheAPIServerChecksPolicies(t *testing.T) {
 		})
 	}
 	t.Run("as OpenShift's does", l.decidesAsOpenShift)
+	t.Run("with listed differences", l.differsFromOpenShift)
 	t.Run("kubectl explains the fields", func(t *testing.T) {
 		text := rig.Must(l.cluster.Kubectl(t.Context(), "explain", "imagepolicy.spec.policy.rootOfTrust"))(t)
 		if !strings.Contains(text, "who has to sign an image") {
