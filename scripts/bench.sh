@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every Go benchmark COUNT times. The raw results are written to .cache/bench/. With BASELINE=FILE of an earlier run,
-# benchstat compares the two. Benchmarks that measure an operation after many earlier ones (such as BenchmarkWriteAfter)
-# run once, because the earlier ones take most of the time.
+# Runs every Go benchmark COUNT times. The raw results are written to .cache/bench/. With BASELINE=FILE of an earlier
+# run, benchstat compares the two. Benchmarks that measure an operation after many earlier ones (such as
+# BenchmarkWriteAfter) run once, because the earlier ones take most of the time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${COUNT:=6}" "${BENCHTIME:=100ms}"

@@ -4,7 +4,7 @@
 # check.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-: "${PACKAGES:=policy nri policy/origin policy/bundle policy/evidence policy/evidence/store policy/evidence/fetch policy/registry}"
+: "${PACKAGES:=policy nri policy/origin policy/bundle policy/evidence policy/evidence/format policy/evidence/archive policy/evidence/store policy/evidence/fetch policy/registry}"
 tool=$PWD/.cache/mutation/gremlins
 (cd scripts/mutation && go build -trimpath -o "$tool" github.com/go-gremlins/gremlins/cmd/gremlins)
 for package in $PACKAGES; do
