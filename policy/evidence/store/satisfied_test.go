@@ -272,6 +272,14 @@ func TestAFullStoreRemovesOnlyWhatMetNoRequirement(t *testing.T) {
 	wantSatisfied(t, "one more", s.Load(k).Evidence(), other, good)
 	s.RemoveSuperseded(time.Now().Add(time.Hour))
 	wantSatisfied(t, "superseded files removed", s.Load(k).Evidence(), other, good)
+	if got := s.Load(k).Evidence(); got.Signatures+got.Bundles != 2 {
+		t.Errorf("it has other files than those that met a requirement: %+v", got)
+	}
+	for _, k := range protected {
+		if sets, err := filepath.Glob(filepath.Dir(s.Load(k).Evidence().Directory) + "/set-*"); len(sets) != 1 || err != nil {
+			t.Errorf("of %s, these sets are on disk: %v, %v", k.Manifest, sets, err)
+		}
+	}
 	put(t, s, k, store.Content{Files: generation(1)})
 	wantSatisfied(t, "replaced", s.Load(k).Evidence(), other, good)
 	if got := s.Load(k); !got.Equal(store.Content{Files: generation(1)}) {
