@@ -52,19 +52,19 @@ func TestRootfsWithEvents(t *testing.T) {
 
 func TestASnapshotWhoseEventHasArrivedIsNoCall(t *testing.T) {
 	const volume = state + "/image-volumes/sandbox/" + hex
-	tests := map[string]func(*testing.T, *origin.Containerd, twins){
-		"a container of a known config": func(t *testing.T, o *origin.Containerd, w twins) {
-			verified(t, o, "another", w.signed)
+	tests := map[string]func(*stores, *origin.Containerd, twins){
+		"a container of a known config": func(s *stores, o *origin.Containerd, w twins) {
+			verified(s.tb, o, "another", w.signed)
 		},
-		"a container without a config": func(t *testing.T, o *origin.Containerd, w twins) {
-			got, err := o.Content(t.Context(), policy.Container{ID: "another", Reference: "example.com/foreign:v1"})
-			must(t, err)
-			same(t, got, []digest.Digest{w.foreign.Digest})
+		"a container without a config": func(s *stores, o *origin.Containerd, w twins) {
+			got, err := o.Content(s.ctx, policy.Container{ID: "another", Reference: "example.com/foreign:v1"})
+			must(s.tb, err)
+			same(s.tb, got, []digest.Digest{w.foreign.Digest})
 		},
-		"an image volume": func(t *testing.T, o *origin.Containerd, _ twins) {
-			got, _, err := o.Volume(t.Context(), "sandbox", volume)
-			must(t, err)
-			same(t, []string{got.Layers}, []string{chainOf("base")})
+		"an image volume": func(s *stores, o *origin.Containerd, _ twins) {
+			got, _, err := o.Volume(s.ctx, "sandbox", volume)
+			must(s.tb, err)
+			same(s.tb, []string{got.Layers}, []string{chainOf("base")})
 		},
 	}
 	for name, ask := range tests {
@@ -78,7 +78,7 @@ func TestASnapshotWhoseEventHasArrivedIsNoCall(t *testing.T) {
 			s.arrived(o)
 			for _, want := range []int64{0, 1} {
 				before := s.calls.Load()
-				ask(t, o, w)
+				ask(s, o, w)
 				if calls := s.calls.Load() - before; calls != want {
 					t.Errorf("%d calls to containerd, want %d", calls, want)
 				}
