@@ -4,8 +4,8 @@
 // If a limit is exceeded, the output reports it and the exit status is 1. Without an argument it measures what takes
 // some minutes together. With the argument creation it measures only the creation of thousands of containers, with the
 // argument releases only containerd 2.3 compared with 2.4, with the argument proxy only the image service, with the
-// argument hostile only the callback among hostile images, with the argument explain only the command explain, and with
-// the argument pods only how long many pods take to start on a kubelet.
+// argument hostile only the callback among hostile images, with the argument explain only the command explain, with the
+// argument rest only the idle daemon, and with the argument pods only how long many pods take to start on a kubelet.
 package main
 
 import (
@@ -37,6 +37,7 @@ func main() {
 			"proxy":    {b.imageService, b.serviceMemory},
 			"hostile":  {b.among(*hostile)},
 			"explain":  {b.explanations},
+			"rest":     {b.smallNode, b.largeNode},
 			"pods":     {func(ctx context.Context) error { return b.podsAtOnce(ctx, *pods, *rounds) }},
 		}[flag.Arg(0)]
 	})
