@@ -52,6 +52,7 @@ func (l *lab) differsFromOpenShift(t *testing.T) {
 	crd := filepath.Join(openShiftAPI(t), "payload-manifests", "crds",
 		"0000_10_config-operator_01_imagepolicies-CustomNoUpgrade.crd.yaml")
 	rig.Must(l.cluster.Kubectl(t.Context(), "apply", "--server-side", "-f", crd))(t)
+	defer func() { rig.Must(l.cluster.Kubectl(t.Context(), "delete", "-f", crd))(t) }()
 	rig.Must(l.cluster.Kubectl(t.Context(), "wait", "--for=condition=Established", "--timeout=120s", "crd",
 		"imagepolicies.config.openshift.io"))(t)
 	for name, test := range openShiftDifferences() {
