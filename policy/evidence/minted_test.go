@@ -1,6 +1,7 @@
 package evidence_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -67,6 +68,39 @@ func TestMintedNamesDoNotDelayARegistryThatHasProvenItself(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestMintedNamesDoNotDelayANamedRegistryThatAnswersAgain: it did not answer for some time, as they never do,
+// and containers wait for all of them.
+func TestMintedNamesDoNotDelayANamedRegistryThatAnswersAgain(t *testing.T) {
+	isNamed := func(registry string) bool { return registry == "good.example" }
+	inSlotsNaming(t, isNamed, func(keeper *evidence.Keeper, s *slots) {
+		create := func() {
+			for i := range 900 {
+				lookup(keeper, parse(s.t, fmt.Sprintf("minted-%d.example/app:v1", i)), manifestOf("image"))
+			}
+		}
+		s.fails("good.example", context.DeadlineExceeded)
+		for i := range 3 {
+			create()
+			lookup(keeper, parse(s.t, "good.example/app:v1"), manifestOf(fmt.Sprint(i)))
+			time.Sleep(11 * time.Second)
+		}
+		s.answersAgain("good.example")
+		for _, image := range []struct {
+			manifest string
+			within   time.Duration
+		}{{"new", 11 * time.Second}, {"newer", time.Second}} { // A fetch that has begun hangs until its time is over.
+			began, named, manifest := time.Now(), parse(s.t, "good.example/app:v1"), manifestOf(image.manifest)
+			for lookup(keeper, named, manifest).State != policy.None && time.Since(began) < time.Hour {
+				create()
+				time.Sleep(time.Second)
+			}
+			if took := time.Since(began); took > image.within {
+				s.t.Errorf("a decision about the %s image waited %v", image.manifest, took)
+			}
+		}
+	})
 }
 
 // TestNamesBelowOneDomainTakeTurnsWithOthers: nothing is known of either.
@@ -171,7 +205,7 @@ func TestTenantsOfOneRegistryTakeTurns(t *testing.T) {
 
 // TestPlacesAreKeptForWhatIsKnown counts the fetches that run at once.
 func TestPlacesAreKeptForWhatIsKnown(t *testing.T) {
-	named := func(registry string) bool { return registry == "named-1.example" || registry == "named-2.example" }
+	named := func(registry string) bool { return strings.HasPrefix(registry, "named-") }
 	inSlotsNaming(t, named, func(keeper *evidence.Keeper, s *slots) {
 		t := s.t
 		running := func(what string, want int) {
@@ -187,6 +221,8 @@ func TestPlacesAreKeptForWhatIsKnown(t *testing.T) {
 			s.wait(keeper, host+"/app:v1", "earlier", func() {})
 			s.quick[host] = false
 		}
+		s.fails("named-3.example", context.DeadlineExceeded)
+		lookup(keeper, parse(t, "named-3.example/app:v1"), manifestOf("image"))
 		minted{keeper, s, "slow-%d.example/app:v1", 3}.ask()
 		time.Sleep(11 * time.Second)
 		minted{keeper, s, "slow-%d.example/app:v2", 3}.ask()
@@ -204,5 +240,9 @@ func TestPlacesAreKeptForWhatIsKnown(t *testing.T) {
 			lookup(keeper, parse(t, "named-2.example/app:v1"), manifestOf(fmt.Sprint(i)))
 		}
 		running("those that a document names too", 8)
+		for i := range 5 {
+			lookup(keeper, parse(t, "named-3.example/app:v1"), manifestOf(fmt.Sprint(i)))
+		}
+		running("one that a document names and that is slow too", 10)
 	})
 }

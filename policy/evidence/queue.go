@@ -3,7 +3,6 @@ package evidence
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/distribution/reference"
@@ -12,8 +11,8 @@ import (
 )
 
 const (
-	// maxFetches is how many fetches run at once, and maxFetchesPerHost how many of them from one registry. How many of
-	// them are from registries up to a rank: see [rank].
+	// maxFetches is how many fetches run at once, without those of the rank namedSlow: see [rank]. maxFetchesPerHost is
+	// how many run from one registry.
 	maxFetches        = 8
 	maxFetchesPerHost = 4
 	// maxWaiting is how many fetches wait for their turn, and maxWaitingPerHost how many of them for one registry.
@@ -74,13 +73,6 @@ func (q *queue) add(e *entry, urgent bool) (*job, bool) {
 	j.domain.waiting++
 	j.project.waiting++
 	return j, true
-}
-
-// projectOf returns the registry of a repository with its first path component. On a registry that several tenants
-// share, these are usually theirs.
-func projectOf(repository reference.Named) string {
-	first, _, _ := strings.Cut(reference.Path(repository), "/")
-	return reference.Domain(repository) + "/" + first
 }
 
 // makeRoom removes the most dispensable of some waiting jobs if a new one takes precedence over it. A caller that still
@@ -162,7 +154,7 @@ func (q *queue) begin(j *job) bool {
 // next starts the job whose turn it is, and returns it, or nil: one that a container waits for first, then one of a
 // registry of a higher rank, then one of a domain and of a project of which fewer run, then the one that waits longest.
 func (q *queue) next() *job {
-	if q.closed || len(q.running) >= maxFetches {
+	if q.closed {
 		return nil
 	}
 	best := -1
@@ -196,18 +188,25 @@ func (q *queue) hasPlace(j *job) bool {
 	if j.registry.running >= maxFetchesPerHost {
 		return false
 	}
+	if j.registry.rank() == namedSlow {
+		return q.count(func(r rank) bool { return r == namedSlow }) < maxNamedSlow
+	}
 	for limit := j.registry.rank(); limit < ranks; limit++ {
-		running := 0
-		for _, other := range q.running {
-			if other.registry.rank() <= limit {
-				running++
-			}
-		}
-		if running >= limit.places() {
+		if q.count(func(r rank) bool { return r <= limit && r != namedSlow }) >= limit.places() {
 			return false
 		}
 	}
 	return true
+}
+
+// count returns how many fetches run from registries of certain ranks.
+func (q *queue) count(isCounted func(rank) bool) (running int) {
+	for _, j := range q.running {
+		if isCounted(j.registry.rank()) {
+			running++
+		}
+	}
+	return running
 }
 
 func (q *queue) start(at int) *job {

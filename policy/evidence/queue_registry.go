@@ -2,7 +2,10 @@ package evidence
 
 import (
 	"errors"
+	"strings"
 	"time"
+
+	"github.com/distribution/reference"
 
 	"github.com/countersign/countersign/policy/evidence/fetch"
 	"github.com/countersign/countersign/policy/internal/domain"
@@ -19,13 +22,20 @@ const (
 	unknown
 	// answering: a fetch was answered in time, and none has failed by taking too long since.
 	answering
+	// namedSlow: a policy document names the registry in a scope, and it is slow.
+	namedSlow
 	// named: a policy document names the registry in a scope, and it is not slow.
 	named
 
 	ranks
 )
 
-// places returns how many fetches from registries up to a rank run at once. The others are for higher ranks.
+// maxNamedSlow is how many fetches of the rank namedSlow run at once. They have places of their own: a registry that
+// answers again does not wait for names that somebody invents, and one that does not takes no place from others.
+const maxNamedSlow = 2
+
+// places returns how many fetches from registries up to a rank run at once, without those of the rank namedSlow. The
+// others are for higher ranks.
 func (r rank) places() int {
 	switch r {
 	case slow:
@@ -56,6 +66,8 @@ type registryState struct {
 
 func (s *registryState) rank() rank {
 	switch {
+	case s.isSlow && s.isNamed:
+		return namedSlow
 	case s.isSlow:
 		return slow
 	case s.isNamed:
@@ -171,6 +183,13 @@ func (r *registryStates) evict() {
 	if ok {
 		delete(r.all, host)
 	}
+}
+
+// projectOf returns the registry of a repository with its first path component. On a registry that several tenants
+// share, these are usually theirs.
+func projectOf(repository reference.Named) string {
+	first, _, _ := strings.Cut(reference.Path(repository), "/")
+	return reference.Domain(repository) + "/" + first
 }
 
 // group counts the fetches of registries or repositories that take turns.
