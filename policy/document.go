@@ -34,7 +34,7 @@ type Document struct {
 // document's default (containers-policy.json(5), "docker:"; go.podman.io/image/v5 docker/policyconfiguration). A
 // reference with both tag and digest has no identity there; use [Normalize] first.
 func (d *Document) Select(ref reference.Named) (scope string, list []*Requirement) {
-	return d.selectScope(scopesOf(ref))
+	return d.selectFor(scopesOf(ref), true)
 }
 
 // Selection is how a document selects the requirements for a reference.
@@ -60,15 +60,16 @@ type EnforcedScope struct {
 }
 
 // Explain selects like [Document.Select], and also returns what was passed over.
-func (d *Document) Explain(ref reference.Named) Selection { return d.explain(ref, d.has) }
+func (d *Document) Explain(ref reference.Named) Selection { return d.explain(ref, true) }
 
-func (d *Document) explain(ref reference.Named, suits func(scope string) bool) Selection {
+// explain is [Document.Explain] for [Document.selectFor].
+func (d *Document) explain(ref reference.Named, audited bool) Selection {
 	scopes := scopesOf(ref)
 	selected := Selection{Missed: d.missedScopes(scopes)}
-	selected.Scope, selected.List = d.selectFirst(scopes, suits)
+	selected.Scope, selected.List = d.selectFor(scopes, audited)
 	var matching []string
 	for _, scope := range append(scopes, "") {
-		if suits(scope) {
+		if d.selects(scope, audited) {
 			matching = append(matching, scope)
 		}
 	}
@@ -76,7 +77,7 @@ func (d *Document) explain(ref reference.Named, suits func(scope string) bool) S
 		return selected
 	}
 	selected.PassedOver = matching[1:]
-	if !d.enforces(selected.Scope) {
+	if !d.selects(selected.Scope, false) {
 		selected.Enforced, selected.PassedOver = d.enforcedOf(selected.PassedOver)
 	}
 	return selected
@@ -84,7 +85,7 @@ func (d *Document) explain(ref reference.Named, suits func(scope string) bool) S
 
 // enforcedOf returns the first of these scopes that enforces something, and the others.
 func (d *Document) enforcedOf(scopes []string) (first *EnforcedScope, others []string) {
-	i := slices.IndexFunc(scopes, d.enforces)
+	i := slices.IndexFunc(scopes, func(scope string) bool { return d.selects(scope, false) })
 	if i < 0 {
 		return &EnforcedScope{IsDefault: true}, scopes
 	}
@@ -92,38 +93,25 @@ func (d *Document) enforcedOf(scopes []string) (first *EnforcedScope, others []s
 	return &EnforcedScope{Scope: scope}, slices.Delete(scopes, i, i+1)
 }
 
-// selectScope returns the first of the scopes that the document has.
-func (d *Document) selectScope(scopes []string) (scope string, list []*Requirement) {
-	return d.selectFor(scopes, true)
-}
-
 // selectFor returns the first of the scopes that the document has, or if audited is not set, in which it enforces
 // something.
 func (d *Document) selectFor(scopes []string, audited bool) (scope string, list []*Requirement) {
-	if audited {
-		return d.selectFirst(scopes, d.has)
-	}
-	return d.selectFirst(scopes, d.enforces)
-}
-
-func (d *Document) selectFirst(scopes []string, suits func(string) bool) (scope string, list []*Requirement) {
 	for _, scope := range scopes {
-		if suits(scope) {
+		if d.selects(scope, audited) {
 			return scope, d.Scopes[scope]
 		}
 	}
-	if suits("") {
+	if d.selects("", audited) {
 		return "", d.Scopes[""]
 	}
 	return "", d.Default
 }
 
-func (d *Document) has(scope string) bool {
+// selects reports whether the document has a scope, and if audited is not set, whether it enforces something there.
+func (d *Document) selects(scope string, audited bool) bool {
 	_, ok := d.Scopes[scope]
-	return ok
+	return ok && (audited || d.OnlyAudited[scope] == 0)
 }
-
-func (d *Document) enforces(scope string) bool { return d.has(scope) && d.OnlyAudited[scope] == 0 }
 
 // EnforcedIn returns the list with the requirements that are enforced for the images of a scope. They are those of the
 // scope, or if it has none, those of the next less specific scope that has some, or of a default.

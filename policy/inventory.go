@@ -77,7 +77,7 @@ func (i *Inventory) Decide(ctx context.Context, ref reference.Named, config dige
 			verdicts = append(verdicts, InventoryVerdict{*group.denied, group.namespaces})
 			continue
 		}
-		scope, list := group.document.selectScope(scopes)
+		scope, list := group.document.selectFor(scopes, true)
 		k := key{count: len(list), scope: scope, noIdentity: group.noIdentity}
 		if len(list) > 0 {
 			k.first = &list[0]

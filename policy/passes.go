@@ -120,9 +120,7 @@ func (d *Document) byScope(refs []reference.Named, audited bool) []reference.Nam
 	specific := make(map[reference.Named]int, len(refs))
 	for _, ref := range refs {
 		scopes := scopesOf(ref)
-		specific[ref] = slices.IndexFunc(scopes, func(scope string) bool {
-			return d.has(scope) && (audited || d.enforces(scope))
-		})
+		specific[ref] = slices.IndexFunc(scopes, func(scope string) bool { return d.selects(scope, audited) })
 		if specific[ref] < 0 {
 			specific[ref] = len(scopes)
 		}

@@ -51,10 +51,7 @@ type Explanation struct {
 
 // Select returns how Document selects the requirements of the steps for a reference.
 func (e Explanation) Select(ref reference.Named) Selection {
-	if e.OnlyEnforced {
-		return e.Document.explain(ref, e.Document.enforces)
-	}
-	return e.Document.Explain(ref)
+	return e.Document.explain(ref, !e.OnlyEnforced)
 }
 
 // Met reports whether the finding of a step met the requirement in the namespace.
