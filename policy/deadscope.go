@@ -37,15 +37,11 @@ func CheckScope(scope string) *DeadScope {
 }
 
 // scopeMatches reports whether some reference selects the scope.
-func scopeMatches(scope string) bool { return scope == "" || ScopesFrom(scope) != nil }
+func scopeMatches(scope string) bool { return scope == "" || scopesFromReference(scope) != nil }
 
-// ScopesFrom returns the scopes that are looked up for an image of a scope, from that scope on, the most specific
-// first, or nil if no reference selects the scope. A document with any of them governs it. Tags, digests and ports are
-// part of names, as in containers/image (docker/policyconfiguration, v5.42.0): example.com/a:v1 is in example.com/a,
-// and example.com:5000 is not in example.com, although both are in *.com.
-//
-// These references are sufficient: the scope itself, one below it, or one at a host that a wildcard matches.
-func ScopesFrom(scope string) []string {
+// scopesFromReference is [ScopesAbove] by a reference that selects the scope, or nil if none does. These references
+// are sufficient: the scope itself, one below it, or one at a host that a wildcard matches.
+func scopesFromReference(scope string) []string {
 	witnesses := []string{scope + "/a", scope}
 	if parent, ok := strings.CutPrefix(scope, "*."); ok {
 		witnesses = []string{"a." + parent + "/a"}
@@ -63,9 +59,13 @@ func ScopesFrom(scope string) []string {
 	return nil
 }
 
-// ScopesAbove returns the same as [ScopesFrom] for a scope that some reference selects, and anything for another one.
-// It does not parse the scope as a reference, which takes longer than everything else that the compiler of policies
-// does.
+// ScopesAbove returns the scopes that are looked up for an image of a scope, from that scope on, the most specific
+// first. A document with any of them governs it. Tags, digests and ports are part of names, as in containers/image
+// (docker/policyconfiguration, v5.42.0): example.com/a:v1 is in example.com/a, and example.com:5000 is not in
+// example.com, although both are in *.com.
+//
+// For a scope that no reference selects, see [CheckScope], the result means nothing: the scope is not parsed as a
+// reference, because that takes longer than everything else that the compiler of policies does.
 func ScopesAbove(scope string) []string {
 	if parent, ok := strings.CutPrefix(scope, "*."); ok {
 		return appendWildcards([]string{scope}, parent)

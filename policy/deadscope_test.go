@@ -101,7 +101,7 @@ func FuzzScopes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, scope, image string) {
 		dead := policy.CheckScope(scope)
-		if from := policy.ScopesFrom(scope); from != nil && !slices.Equal(from, policy.ScopesAbove(scope)) {
+		if from := policy.ScopesFromReference(scope); from != nil && !slices.Equal(from, policy.ScopesAbove(scope)) {
 			t.Errorf("above %q are %q, want %q", scope, policy.ScopesAbove(scope), from)
 		}
 		if dead != nil && dead.Instead != "" && policy.CheckScope(dead.Instead) != nil {
