@@ -144,7 +144,7 @@ func (q *queue) release(j *job) {
 // begin starts the job that was added last, if it may run, and reports whether it does. No other can: it could have
 // before.
 func (q *queue) begin(j *job) bool {
-	if !q.hasPlace(j) {
+	if !j.hasPlace(q.free()) {
 		return false
 	}
 	q.start(len(q.waiting) - 1)
@@ -157,9 +157,9 @@ func (q *queue) next() *job {
 	if q.closed {
 		return nil
 	}
-	best := -1
+	best, free := -1, q.free()
 	for i, j := range q.waiting {
-		if q.hasPlace(j) && (best < 0 || j.before(q.waiting[best])) {
+		if j.hasPlace(free) && (best < 0 || j.before(q.waiting[best])) {
 			best = i
 		}
 	}
@@ -183,30 +183,30 @@ func (j *job) before(other *job) bool {
 	}
 }
 
-// hasPlace reports whether a job may run.
-func (q *queue) hasPlace(j *job) bool {
-	if j.registry.running >= maxFetchesPerHost {
-		return false
-	}
-	if j.registry.rank() == namedSlow {
-		return q.count(func(r rank) bool { return r == namedSlow }) < maxNamedSlow
-	}
-	for limit := j.registry.rank(); limit < ranks; limit++ {
-		if q.count(func(r rank) bool { return r <= limit && r != namedSlow }) >= limit.places() {
-			return false
-		}
-	}
-	return true
+// hasPlace reports whether a job may run while there are free places for these ranks.
+func (j *job) hasPlace(free [ranks]bool) bool {
+	return j.registry.running < maxFetchesPerHost && free[j.registry.rank()]
 }
 
-// count returns how many fetches run from registries of certain ranks.
-func (q *queue) count(isCounted func(rank) bool) (running int) {
+// free returns for which ranks there is a free place.
+func (q *queue) free() (free [ranks]bool) {
+	var running [ranks]int
 	for _, j := range q.running {
-		if isCounted(j.registry.rank()) {
-			running++
+		running[j.registry.rank()]++
+	}
+	upTo := 0
+	for r := range ranks {
+		if r == namedSlow {
+			continue
+		}
+		upTo += running[r]
+		free[r] = true
+		if upTo >= r.places() {
+			clear(free[:r+1])
 		}
 	}
-	return running
+	free[namedSlow] = running[namedSlow] < maxNamedSlow
+	return free
 }
 
 func (q *queue) start(at int) *job {
