@@ -384,15 +384,10 @@ func TestAFetchThatOvertakesADecisionTakesNothingAway(t *testing.T) {
 		found := formats()["bundles"]
 		c.set(found("a", by("alice", 0, 1), by("mallory", 0, 1)), nil)
 		c.decide("alice")
-		var held []policy.Satisfaction
 		keeper := c.keeper
-		c.withSatisfied(func(s policy.Satisfaction) { held = append(held, s) })
-		c.want("before", "alice", policy.Accepted)
-		if len(held) != 1 {
-			t.Fatalf("%d satisfactions", len(held))
-		}
+		held := c.unreported()
 		c.fetch(found("b", by("mallory", 0, 64)))
-		keeper.Satisfied(held[0])
+		keeper.Satisfied(held)
 		synctest.Wait()
 		c.want("after", "alice", policy.Accepted)
 		c.restart()
@@ -407,16 +402,11 @@ func TestAFetchWithCredentialsReplacesNothingUnrecorded(t *testing.T) {
 		c.set(found("a", by("alice", 0, 1), by("mallory", 0, 1)), nil)
 		c.decide("alice")
 		synctest.Wait()
-		var held []policy.Satisfaction
 		keeper := c.keeper
-		c.withSatisfied(func(s policy.Satisfaction) { held = append(held, s) })
-		c.want("before", "alice", policy.Accepted)
-		if len(held) != 1 {
-			t.Fatalf("%d satisfactions", len(held))
-		}
+		held := c.unreported()
 		recording, proceed := make(chan struct{}), make(chan struct{})
 		c.judging = sync.OnceFunc(func() { close(recording); <-proceed })
-		keeper.Satisfied(held[0])
+		keeper.Satisfied(held)
 		<-recording
 		c.set(found("b", by("mallory", 0, 64)), nil)
 		ended := make(chan error, 1)
@@ -446,20 +436,15 @@ func TestASatisfactionThatCouldNotBeRecordedIsRecordedLater(t *testing.T) {
 	onCluster(t, func(c *cluster) {
 		c.set(formats()["bundles"]("a", by("alice", 0, 1), by("mallory", 0, 1)), nil)
 		c.decide("alice")
-		var held []policy.Satisfaction
 		keeper := c.keeper
-		c.withSatisfied(func(s policy.Satisfaction) { held = append(held, s) })
-		c.want("before", "alice", policy.Accepted)
-		if len(held) != 1 {
-			t.Fatalf("%d satisfactions", len(held))
-		}
-		unreadable := held[0]
+		held := c.unreported()
+		unreadable := held
 		unreadable.Evidence.Directory = filepath.Join(t.TempDir(), "absent")
 		for _, report := range []struct {
 			what string
 			policy.Satisfaction
 			want int
-		}{{"unreadable", unreadable, 0}, {"readable", held[0], 1}} {
+		}{{"unreadable", unreadable, 0}, {"readable", held, 1}} {
 			keeper.Satisfied(report.Satisfaction)
 			synctest.Wait()
 			if got := c.lookup().Satisfied.Bundles; got != report.want {
@@ -467,6 +452,18 @@ func TestASatisfactionThatCouldNotBeRecordedIsRecordedLater(t *testing.T) {
 			}
 		}
 	})
+}
+
+// unreported returns what met the requirement of alice in a decision, which is not reported to the keeper.
+func (c *cluster) unreported() policy.Satisfaction {
+	c.t.Helper()
+	var held []policy.Satisfaction
+	c.withSatisfied(func(s policy.Satisfaction) { held = append(held, s) })
+	c.want("before", "alice", policy.Accepted)
+	if len(held) != 1 {
+		c.t.Fatalf("%d satisfactions", len(held))
+	}
+	return held[0]
 }
 
 // withSatisfied starts to decide with another function that receives satisfactions.
