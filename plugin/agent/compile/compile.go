@@ -189,7 +189,7 @@ func (c *Compiler) dropped(scope string, governed scopes, of compiled) (Problem,
 			Reason: ConflictScopes, Scope: scope,
 			Detail: fmt.Sprintf("scope %s is refused by the node's system policy, by its scope %s", scope, from),
 		}, true
-	case of.accepts && !demanded.accepts:
+	case of.requirement.accepts && !demanded.accepts:
 		return Problem{
 			Reason: ConflictScopes, Scope: scope,
 			Detail: fmt.Sprintf("scope %s would be accepted without a signature, and the node's system policy requires more",

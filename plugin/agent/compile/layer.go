@@ -32,11 +32,11 @@ func (l layer) empty() bool { return len(l.enforced)+len(l.audited) == 0 }
 
 // add adds a policy. One that accepts every image has no effect in audit mode.
 func (l layer) add(policy compiled) {
-	if policy.audit && policy.accepts {
+	if policy.requirement.audited && policy.requirement.accepts {
 		return
 	}
 	to := l.enforced
-	if policy.audit {
+	if policy.requirement.audited {
 		to = l.audited
 	}
 	for _, scope := range policy.scopes {
@@ -100,5 +100,5 @@ func (s system) kept(scope string, enforced scopes) []*element {
 			return auditedOf(list)
 		}
 	}
-	return auditedOf(s.rest())
+	return auditedOf(s.rest(s.scopes))
 }

@@ -24,10 +24,6 @@ const audit = "audit"
 type compiled struct {
 	scopes      []string
 	requirement *element
-	// accepts reports whether no signature is needed.
-	accepts bool
-	// audit reports whether the policy is only reported.
-	audit bool
 }
 
 // requirement is a requirement of containers-policy.json(5).
@@ -82,11 +78,10 @@ func (c *Compiler) read(name string, spec v1alpha1.ImagePolicySpec) (compiled, [
 		})
 		made = requirement{Type: typeReject}
 	}
-	read := compiled{accepts: made.Type == typeAccept, audit: isAudit}
 	if isAudit {
 		made.Enforcement = audit
 	}
-	read.requirement = elementOf(made)
+	read := compiled{requirement: elementOf(made)}
 	for _, scope := range spec.Scopes {
 		if dead := policy.CheckScope(string(scope)); dead != nil || scope == "" {
 			problem := Problem{Reason: UnmatchableScopes, Scope: string(scope), Detail: unmatchable(scope, dead)}

@@ -40,7 +40,7 @@ func (c *Compiler) strict(scope string, all, everywhere scopes) (list []*element
 			return list
 		}
 	}
-	add(c.system.enforcedRest())
+	add(c.system.rest(c.system.enforced))
 	return list
 }
 

@@ -74,20 +74,12 @@ func (s system) governing(from []string) (demand, string) {
 			return demandOf(list), governor
 		}
 	}
-	return demandOf(s.enforcedRest()), ""
+	return demandOf(s.rest(s.enforced)), ""
 }
 
-// enforcedRest returns the list of images that no scope matches in which the system policy enforces something.
-func (s system) enforcedRest() []*element {
-	if list, ok := s.enforced[""]; ok {
-		return list
-	}
-	return s.defaults
-}
-
-// rest returns the requirements of images that no scope of the system policy matches.
-func (s system) rest() []*element {
-	if list, ok := s.scopes[""]; ok {
+// rest returns the requirements of images that none of these scopes of the system policy matches.
+func (s system) rest(of scopes) []*element {
+	if list, ok := of[""]; ok {
 		return list
 	}
 	return s.defaults
