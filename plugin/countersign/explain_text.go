@@ -131,7 +131,7 @@ func (w *explanationWriter) image(e *daemon.Explanation, image *daemon.Explained
 func (w *explanationWriter) scope(s *daemon.ExplainedScope) {
 	w.line(0, "policy for %s: %s of %s", s.Reference, scopeTitle(s.Scope, s.IsDefault), s.Document)
 	if s.Enforced != nil {
-		w.line(1, "it enforces nothing, so what is enforced is from: %s", scopeName(s.Enforced.Scope, s.Enforced.IsDefault))
+		w.line(1, "%s", enforcedFrom(s.Enforced))
 	}
 	for _, other := range s.PassedOver {
 		w.line(1, "less specific, not used: %s", scopeName(other, false))

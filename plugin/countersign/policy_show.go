@@ -121,8 +121,7 @@ func (s *shownPolicy) text() string {
 	fmt.Fprintf(&b, "%s in namespace %s (mode %s)\n", s.Reference, s.Namespace, s.Mode)
 	fmt.Fprintf(&b, "document: %s\nscope: %s\n", s.Document, scopeName(s.Scope, s.IsDefault))
 	if s.Enforced != nil {
-		fmt.Fprintf(&b, "it enforces nothing, so what is enforced is from: %s\n",
-			scopeName(s.Enforced.Scope, s.Enforced.IsDefault))
+		fmt.Fprintln(&b, enforcedFrom(s.Enforced))
 	}
 	for i, requirement := range s.Requirements {
 		fmt.Fprintf(&b, "requirement %d: %s\n", i+1, requirement)
@@ -146,6 +145,11 @@ func (s *shownPolicy) notUsed() []string {
 		return others
 	}
 	return append(others, scopeName("", true))
+}
+
+// enforcedFrom says what is enforced for a scope that enforces nothing.
+func enforcedFrom(scope *daemon.EnforcedScope) string {
+	return "it enforces nothing, so what is enforced is from: " + scopeName(scope.Scope, scope.IsDefault)
 }
 
 // scopeName returns a scope as it is shown to people.
