@@ -79,8 +79,8 @@ func (b *hostBackoff) answered(host hostKey, response *http.Response) error {
 }
 
 // of returns the state of a host, and creates it if necessary. If there are too many hosts, it evicts one: preferably
-// one that is not paused, of the domain with the most registries. So nobody can end the pauses of other hosts with the
-// names of many hosts, or with redirects to them.
+// one that is not paused, of the domain with the most registries. So a tenant cannot evict the pauses of other hosts by
+// inventing hosts, or by redirects to them.
 func (b *hostBackoff) of(host hostKey) *failingHost {
 	b.uses++
 	if known, ok := b.hosts[host]; ok {
