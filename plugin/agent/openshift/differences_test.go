@@ -2,6 +2,7 @@ package openshift_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 )
 
@@ -11,6 +12,8 @@ type differences struct {
 	unusable map[string]string
 	// nested are pairs of a scope of the cluster and one of a namespace that the operator writes in spite of it.
 	nested map[[2]string]string
+	// atomic: the operator repeats scopes of the transport docker in the transport atomic.
+	atomic string
 	used   map[string]bool
 }
 
@@ -31,8 +34,25 @@ func listed() *differences {
 			{"example.com/foo/bar", "example.com/foo/bar:latest"}: "the operator lets a namespace replace a policy of the " +
 				"cluster for a tag, which containers/image looks up first",
 		},
-		used: map[string]bool{},
+		atomic: "containerd does not use the transport, and the agent does not write it",
+		used:   map[string]bool{},
 	}
+}
+
+// removeAtomic removes the transport atomic from a document of the operator. It fails if the transport does not repeat
+// docker.
+func (d *differences) removeAtomic(t *testing.T, document content) {
+	t.Helper()
+	if d == nil {
+		return
+	}
+	for scope, list := range document.Transports["atomic"] {
+		if !reflect.DeepEqual(list, document.Transports["docker"][scope]) {
+			t.Errorf("the operator's scope %s of the transport atomic differs from that of docker", scope)
+		}
+		d.used[d.atomic] = true
+	}
+	delete(document.Transports, "atomic")
 }
 
 // refuses reports whether a requirement has a key or a certificate that the agent does not accept.
@@ -85,6 +105,9 @@ func (d *differences) check(t *testing.T) {
 		if !d.used[value] {
 			t.Errorf("no document has %s: %s", value, reason)
 		}
+	}
+	if !d.used[d.atomic] {
+		t.Errorf("no document has the transport atomic: %s", d.atomic)
 	}
 	for pair, reason := range d.nested {
 		if !d.used[fmt.Sprint(pair)] {

@@ -93,16 +93,15 @@ type content struct {
 	Transports map[string]map[string][]map[string]any `json:"transports"`
 }
 
-// normal returns a document without what has no meaning for containerd. The transport atomic repeats docker. Empty
-// fields are not set, and the identity of a signature has a default. The document is changed by the
-// differences that are listed, unless there are none.
+// normal returns a document in which empty fields are not set, and the default identity of a signature is. The document
+// is changed by the differences that are listed, unless there are none.
 func normal(t *testing.T, document []byte, listed *differences, dropped ...string) string {
 	t.Helper()
 	var read content
 	if err := json.Unmarshal(document, &read); err != nil {
 		t.Fatalf("reading a document: %v", err)
 	}
-	delete(read.Transports, "atomic")
+	listed.removeAtomic(t, read)
 	scopes := read.Transports["docker"]
 	for _, scope := range dropped {
 		delete(scopes, scope)
