@@ -93,6 +93,9 @@ func (s *registryState) record(took time.Duration, err error) {
 	}
 }
 
+// isIdle reports whether it has no fetches.
+func (s *registryState) isIdle() bool { return s.waiting == 0 && s.running == 0 }
+
 // isMarked reports whether there is something to remember.
 func (s *registryState) isMarked() bool {
 	return s.hasAnswered || s.isSlow || s.isFailing || time.Now().Before(s.pausedUntil)
@@ -151,27 +154,40 @@ func (r *registryStates) pause(host string, wait time.Duration) {
 }
 
 // release forgets a registry that has no fetches and of which there is nothing to remember, and another if too much is
-// remembered.
+// remembered. Registries with fetches do not count: a tenant can have many wait, which would leave no room for marks.
 func (r *registryStates) release(s *registryState) {
-	if s.waiting > 0 || s.running > 0 {
+	if !s.isIdle() {
 		return
 	}
 	if !s.isMarked() {
 		delete(r.all, s.host)
 		return
 	}
-	if len(r.all) > maxMarked {
+	if len(r.all) > maxMarked && r.idle() > maxMarked {
 		r.evict()
 	}
 }
 
-// evict removes the state of one registry without fetches: see [domain.Evict]. A slow registry that documents name is
-// not removed: without its state it would count as fast.
+// idle returns how many registries without fetches are stored.
+func (r *registryStates) idle() (n int) {
+	for _, s := range r.all {
+		if s.isIdle() {
+			n++
+		}
+	}
+	return n
+}
+
+// evict removes the state of one registry without fetches: see [domain.Evict]. A mark of a registry that documents name
+// is removed last: without it, a slow one would count as fast.
 func (r *registryStates) evict() {
+	for host, s := range r.all {
+		s.isNamed = r.isNamed(host) // The documents may have changed since its last fetch.
+	}
 	host, ok := domain.Evict(r.all, func(_ string, s *registryState) domain.Candidate {
 		c := domain.Candidate{Rank: int(s.rank()) + 1, Domain: s.domain, Used: s.used}
 		switch {
-		case s.waiting > 0 || s.running > 0:
+		case !s.isIdle():
 			c.Rank = -1
 		case !s.isMarked():
 			c.Rank = 0
